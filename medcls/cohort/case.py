@@ -1,0 +1,50 @@
+"""Case: one row that gets one label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from medcls.config.settings import Partition
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan and its reference label.
+
+    Attributes:
+        name: The case's own name in the user's table; never written out unless asked (see :mod:`medcls.privacy`).
+        patient: The patient's identifier; partitions never share one.
+        scan: A file, or the folder of a DICOM series.
+        reference: Indices into the cohort's labels: exactly one, or any number for multi-label.
+        partition: Where the case is used; ``None`` until the cohort is split.
+        facts: Further facts: from the user's table, then from the scan's header.
+    """
+
+    name: str
+    patient: str
+    scan: Path
+    reference: tuple[int, ...]
+    partition: Partition | None = None
+    facts: Mapping[str, str] = field(default=_NOTHING)
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A case that is not used, and why.
+
+    Attributes:
+        name: The case's name.
+        patient: The patient's identifier; empty when not known.
+        code: A refusal code, or ``no-label``, ``no-scan`` …
+        reason: The reason in words, without names.
+    """
+
+    name: str
+    patient: str
+    code: str
+    reason: str

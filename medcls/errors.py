@@ -1,0 +1,120 @@
+"""The one tree of errors: what happened, where, and how to mend it.
+
+::
+
+    MedclsError                exit 1   anything that medcls itself can explain
+    ├── UsageError             exit 2   the caller asked for something that cannot be done as asked
+    │   ├── ConfigError        exit 2   a config file, a key or a value is wrong
+    │   ├── CohortError        exit 2   the table of cases, its labels or its partitions are wrong
+    │   ├── WeightsError       exit 2   a weights file is missing, damaged, or does not fit the network
+    │   ├── ClassifierError    exit 2   a saved classifier is missing, damaged, or of another version
+    │   ├── RunError           exit 2   a run folder is missing, unfinished, or in use
+    │   └── MissingExtraError  exit 2   an optional dependency is not installed
+    ├── ScanRefused            exit 3   one scan cannot be read rightly; others go on
+    ├── NothingToDo            exit 4   nothing of what was given could be answered
+    └── StorageError           exit 1   the disk is full, read-only, or out of quota
+
+Every error is one line: ``what``, then ``where``, then ``remedy``. Messages never carry a patient's name or id.
+"""
+
+from __future__ import annotations
+
+
+class MedclsError(Exception):
+    """An error that names what happened, where, and how to mend it.
+
+    Args:
+        what: What is wrong, as a short clause.
+        where: The file, key, column or object it is wrong in; empty when the message already says so.
+        remedy: What the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        super().__init__(what, where, remedy)
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        line = f"{head}. {self.remedy}" if self.remedy else head
+        return " ".join(line.split())
+
+
+class UsageError(MedclsError):
+    """The caller asked for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A config file, a key or a value is wrong."""
+
+
+class CohortError(UsageError):
+    """The table of cases, its labels or its partitions cannot make a cohort."""
+
+
+class WeightsError(UsageError):
+    """A weights file is missing, damaged, or does not fit the network."""
+
+
+class ClassifierError(UsageError):
+    """A saved classifier is missing, damaged, or of another version."""
+
+
+class RunError(UsageError):
+    """A run folder is missing, unfinished, or in use by another process."""
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: The import name that is missing.
+        extra: The medcls extra that brings it.
+        purpose: What it is needed for.
+    """
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed",
+            remedy=f"Install it with: pip install 'medcls[{extra}]'",
+        )
+
+
+class ScanRefused(MedclsError):
+    """One scan cannot be read rightly, so it is not read at all.
+
+    Args:
+        code: One of the values of :class:`medcls.scans.codes.RefusalCode`.
+        what: What is wrong.
+        where: The file or folder.
+        remedy: What the user can do about it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, code: str, what: str, *, where: str = "", remedy: str = "") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.code = str(code)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_scan_refused, (self.code, self.what, self.where, self.remedy))
+
+
+def _rebuild_scan_refused(code: str, what: str, where: str, remedy: str) -> ScanRefused:
+    # An exception with keyword-only arguments does not survive a process boundary without this.
+    return ScanRefused(code, what, where=where, remedy=remedy)
+
+
+class NothingToDo(MedclsError):
+    """Nothing of what was given could be answered: an empty folder, or every scan refused."""
+
+    exit_code = 4
+
+
+class StorageError(MedclsError):
+    """The disk is full, read-only, or out of quota."""

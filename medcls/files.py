@@ -1,0 +1,122 @@
+"""Files that appear whole or not at all: write beside, flush to disk, rename.
+
+A reader, or a crash at any moment, sees either the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from medcls.errors import StorageError
+
+_STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[IO[bytes]]:
+    """Open a binary file for writing that replaces ``path`` only when the block ends well.
+
+    Args:
+        path: The file to write; its folder is made when missing.
+        private: Readable by the owner alone (0600), for files that hold patient data.
+
+    Raises:
+        StorageError: The disk is full, read-only, or the folder may not be written to. Nothing is left behind.
+    """
+    target = Path(path)
+    beside: str | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        with os.fdopen(descriptor, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.chmod(beside, 0o600 if private else 0o666 & ~_umask())
+        os.replace(beside, target)
+        beside = None
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        if beside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(beside)
+
+
+def storage_error(error: OSError, path: Path) -> Exception:
+    """Turn an operating system's refusal to write into one line; any other error is returned as it is."""
+    if error.errno in _STORAGE_ERRNOS:
+        reason = os.strerror(error.errno or 0).lower()
+        return StorageError(
+            f"cannot write {path.name}: {reason}",
+            where=str(path.parent),
+            remedy="Free some space or choose another folder; what was finished before is intact",
+        )
+    return error
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, private: bool = False) -> None:
+    """Write ``data`` as a whole file."""
+    with whole_file(path, private=private) as handle:
+        handle.write(data)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write ``text`` as a whole UTF-8 file."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write ``value`` as a whole JSON file; NaN and infinity are errors, not silent non-JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a UTF-8 JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as a whole CSV file; ``None`` becomes an empty cell, and no cell can start a formula (CWE-1236)."""
+    with whole_file(path) as raw:
+        text = _TextOver(raw)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([_cell(name) for name in columns])
+        for row in rows:
+            writer.writerow([_cell(row.get(name)) for name in columns])
+
+
+def write_with(path: str | os.PathLike[str], save: Callable[[IO[bytes]], object], *, private: bool = False) -> None:
+    """Let ``save`` write into an open binary file, and put the file in place when it returns."""
+    with whole_file(path, private=private) as handle:
+        save(handle)
+
+
+class _TextOver:
+    """The little of a text file that ``csv`` needs, over a binary one."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+
+    def write(self, text: str) -> int:
+        return self._raw.write(text.encode("utf-8"))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return "" if value is None else value
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

@@ -1,0 +1,79 @@
+"""Scan: one image object read from disk.
+
+Axis convention, here and everywhere in medcls: **channel first, then the spatial axes in the order the affine has them**,
+``(C, x, y)`` or ``(C, x, y, z)``, where ``x`` runs along an image's columns, ``y`` down its rows and ``z`` through its
+slices. The affine takes voxel indices ``(x, y, z)`` to millimetres in RAS+ (right, anterior, superior), as nibabel and
+MONAI have it. A picture as shown on a screen is therefore ``array[channel].T``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """One image object: pixels in source units, and where they lie.
+
+    Attributes:
+        array: ``(C, x, y)`` or ``(C, x, y, z)``. Units of the source: HU for CT, stored values after the modality
+            rescale for other DICOM, scaled values for NIfTI, 0..255 or 0..65535 for raster images.
+        affine: ``(4, 4)`` float64, voxel index to RAS+ millimetres. Where the source has no geometry
+            (``has_geometry`` false) it is the identity, and its unit is the pixel.
+        modality: DICOM modality code (``CT``, ``MR``, ``DX``, ``ES``, …); ``OT`` where the source does not say.
+        kind: ``dicom``, ``nifti`` or ``raster``.
+        has_geometry: Whether the affine is known to be in millimetres.
+        photometric: ``grey`` or ``rgb``.
+        facts: Header facts that name nobody: ``sex``, ``age`` (years), ``manufacturer``, ``model``,
+            ``field_strength``, ``kernel``, ``slice_thickness``, ``year``, ``body_part``, ``view``, …
+        identity: Identifiers, kept apart so that nothing prints them by accident: ``patient_id``, ``issuer``,
+            ``study_uid``, ``series_uid``, ``sop_uids`` (joined by spaces) …
+        notes: What was done to the pixels or geometry, and what is doubtful, in words.
+        paths: The files it was read from, in slice order.
+    """
+
+    array: NDArray[np.generic]
+    affine: NDArray[np.float64]
+    modality: str = "OT"
+    kind: str = "raster"
+    has_geometry: bool = True
+    photometric: str = "grey"
+    facts: Mapping[str, str] = field(default=_NOTHING)
+    identity: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    notes: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.array.ndim not in (3, 4):
+            raise ValueError(f"a scan is (C, x, y) or (C, x, y, z); got shape {self.array.shape}")
+        if self.affine.shape != (4, 4):
+            raise ValueError(f"an affine is 4 by 4; got shape {self.affine.shape}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spatial shape ``(x, y)`` or ``(x, y, z)``, without the channel."""
+        return self.array.shape[1:]
+
+    @property
+    def dimensions(self) -> int:
+        """2 for an image, 3 for a volume."""
+        return self.array.ndim - 1
+
+    @property
+    def channels(self) -> int:
+        """Number of channels: 1 for grey, 3 for colour."""
+        return self.array.shape[0]
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance between neighbouring voxels along each spatial axis, in millimetres (pixels without geometry)."""
+        lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return tuple(float(length) for length in lengths[: self.dimensions])

@@ -1,0 +1,31 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED_DATA_VARIABLE = "MEDCLS_TEST_DATA"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real scans; skipped where it is absent, except in continuous integration, where it must be."""
+    folder = Path(os.environ.get(SHARED_DATA_VARIABLE, REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        message = f"real scans are not at hand: set {SHARED_DATA_VARIABLE} to their folder"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches the user's own key or cache."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("MEDCLS_PSEUDONYM_KEY", str(home / "pseudonym.key"))
+    monkeypatch.setenv("MEDCLS_CACHE", str(home / "cache"))
