@@ -1,1 +1,8 @@
+"""Many cases: tables and folders of them, their partitions, and the gate against leakage."""
 
+from medcls.cohort.case import Case, Exclusion
+from medcls.cohort.cohort import Cohort
+from medcls.cohort.reading import read_cohort
+from medcls.cohort.splitting import split_cohort
+
+__all__ = ["Case", "Cohort", "Exclusion", "read_cohort", "split_cohort"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from medcls.config.settings import Partition
+from medcls.scans import ScanSource
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -18,10 +19,12 @@ class Case:
 
     Attributes:
         name: The case's own name in the user's table; never written out unless asked (see :mod:`medcls.privacy`).
-        patient: The patient's identifier; partitions never share one.
+        patient: The patient's identifier; partitions never share one. Empty: taken from the scan's header, else the
+            case is its own patient.
         scan: A file, or the folder of a DICOM series.
         reference: Indices into the cohort's labels: exactly one, or any number for multi-label.
         partition: Where the case is used; ``None`` until the cohort is split.
+        source: The scan found at ``scan``; ``None`` until it is located.
         facts: Further facts: from the user's table, then from the scan's header.
     """
 
@@ -30,6 +33,7 @@ class Case:
     scan: Path
     reference: tuple[int, ...]
     partition: Partition | None = None
+    source: ScanSource | None = None
     facts: Mapping[str, str] = field(default=_NOTHING)
 
 
@@ -40,7 +44,7 @@ class Exclusion:
     Attributes:
         name: The case's name.
         patient: The patient's identifier; empty when not known.
-        code: A refusal code, or ``no-label``, ``no-scan`` …
+        code: A refusal code of the scans, or ``no-label``, ``no-scan``, ``duplicate``.
         reason: The reason in words, without names.
     """
 

@@ -44,7 +44,9 @@ class Columns(Section):
     """Which columns of the cases table hold what."""
 
     case: str | None = Field("case", description="Name of the case; absent column: the scan's path is the name.")
-    patient: str | None = Field("patient", description="Patient the case belongs to; null: every case is its own patient.")
+    patient: str | None = Field(
+        "patient", description="Patient the case belongs to; null: every case is its own patient."
+    )
     scan: str = Field("scan", description="Path of the scan: a file, or the folder of a DICOM series.")
     label: str | list[str] = Field("label", description="Label column; a list of 0/1 columns for multi-label.")
     split: str | None = Field("split", description="Partition column; used when the table has it.")
@@ -58,7 +60,15 @@ class DataSettings(Section):
     folder: Path | None = Field(None, description="Folder with a sub-folder for each class, instead of `cases`.")
     root: Path | None = Field(None, description="Folder that scan paths start from; default: the table's own folder.")
     columns: Columns = Field(default_factory=Columns)
-    labels: list[str] | None = Field(None, description="Order of the labels; default: sorted. Other labels are an error.")
+    labels: list[str] | None = Field(
+        None, description="Order of the labels; default: sorted. Other labels are an error."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSettings:
+        if self.cases is not None and self.folder is not None:
+            raise ValueError("give 'cases' (a table) or 'folder' (a sub-folder for each class), not both")
+        return self
 
 
 class SplitSettings(Section):
@@ -80,6 +90,10 @@ class SplitSettings(Section):
     tune: Fraction = Field(0.15, description="Part of the patients for choosing epoch, temperature and threshold.")
     test: Fraction = Field(0.20, description="Part of the patients for the figures that are reported.")
     seed: int | None = Field(None, description="Seed of the split; default: the run's seed.")
+    on_leak: Literal["error", "drop"] = Field(
+        "error",
+        description="A given split with a patient or an image on two sides: refuse, or leave the training copies out.",
+    )
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> SplitSettings:
@@ -91,18 +105,23 @@ class SplitSettings(Section):
 class PreprocessingSettings(Section):
     """The deterministic way from a scan to the network's input."""
 
-    kind: Kind = Field("auto", description="Which recipe of the region: ct, xray, mr, endoscopy, other; auto: the region's first.")
+    kind: Kind = Field(
+        "auto", description="Which recipe of the region: ct, xray, mr, endoscopy, other; auto: the region's first."
+    )
     dimensions: Literal[2, 3] | None = Field(None, description="2-D or 3-D input; default: the recipe's own.")
     size: list[Count] | None = Field(None, description="Input size: rows, columns for 2-D; x, y, z for 3-D.")
     spacing: list[Positive] | None = Field(None, description="Voxel size in millimetres to resample volumes to.")
     channels: Literal[1, 3] | None = Field(None, description="Colour channels of the input.")
     slices: Literal["middle", "all"] | list[int] | dict[Literal["every"], Count] = Field(
-        "middle", description="Which slices of a volume feed a 2-D network: middle, all, {every: n}, or a list of indices."
+        "middle",
+        description="Which slices of a volume feed a 2-D network: middle, all, {every: n}, or a list of indices.",
     )
     steps: dict[str, bool | dict[str, Any]] = Field(
         {}, description="Change single steps: name: false to leave out, true to switch on, or a mapping of parameters."
     )
-    on_gap: Literal["error", "warn"] = Field("error", description="A series with a missing slice: refuse it, or read on and say so.")
+    on_gap: Literal["error", "warn"] = Field(
+        "error", description="A series with a missing slice: refuse it, or read on and say so."
+    )
 
     @model_validator(mode="after")
     def _size_fits(self) -> PreprocessingSettings:
@@ -122,10 +141,16 @@ class AugmentationSettings(Section):
     flip: list[Literal["x", "y", "z"]] | None = Field(None, description="Axes that may be mirrored.")
     rotate: Annotated[float, Field(ge=0, le=180)] | None = Field(None, description="Largest rotation, degrees.")
     scale: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="Largest zoom, as a fraction.")
-    translate: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="Largest shift, as a fraction of the size.")
+    translate: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="Largest shift, as a fraction of the size."
+    )
     noise: Annotated[float, Field(ge=0)] | None = Field(None, description="Largest Gaussian noise, in input units.")
-    contrast: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="Largest contrast change, as a fraction.")
-    brightness: Annotated[float, Field(ge=0)] | None = Field(None, description="Largest brightness shift, in input units.")
+    contrast: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="Largest contrast change, as a fraction."
+    )
+    brightness: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="Largest brightness shift, in input units."
+    )
     blur: Annotated[float, Field(ge=0)] | None = Field(None, description="Largest Gaussian blur, in voxels.")
 
 
@@ -137,10 +162,16 @@ class ModelSettings(Section):
         None, description="Starting weights: a file, or a named source (imagenet, medicalnet); null: random."
     )
     weights_sha256: str | None = Field(None, description="Expected SHA-256 of the weights file.")
-    freeze: Annotated[int, Field(ge=0)] = Field(0, description="How many blocks, counted from the input, are not trained.")
+    freeze: Annotated[int, Field(ge=0)] = Field(
+        0, description="How many blocks, counted from the input, are not trained."
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the last layer.")
-    first_stride: Literal[1, 2] = Field(2, description="Stride of a ResNet's first convolution; 2 is the published network.")
-    first_pool: bool = Field(True, description="Whether a ResNet pools after its first convolution; false keeps small volumes finer.")
+    first_stride: Literal[1, 2] = Field(
+        2, description="Stride of a ResNet's first convolution; 2 is the published network."
+    )
+    first_pool: bool = Field(
+        True, description="Whether a ResNet pools after its first convolution; false keeps small volumes finer."
+    )
 
 
 class TrainSettings(Section):
@@ -149,7 +180,8 @@ class TrainSettings(Section):
     epochs: Count = Field(40, description="Most passes over the training cases.")
     batch_size: Count = Field(16, description="Cases in one step.")
     balance: Literal["sampler", "loss", "both", "none"] = Field(
-        "sampler", description="How rare classes are made to count: drawn more often, weighted in the loss, both, or not."
+        "sampler",
+        description="How rare classes are made to count: drawn more often, weighted in the loss, both, or not.",
     )
     loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="Loss function.")
     focal_gamma: Annotated[float, Field(ge=0)] = Field(2.0, description="Focusing parameter of the focal loss.")
@@ -157,20 +189,28 @@ class TrainSettings(Section):
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
     learning_rate: Positive = Field(3e-4, description="Highest learning rate.")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum of SGD.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(1e-2, description="Weight decay; norms and biases are left out of it.")
-    schedule: Literal["cosine", "one_cycle", "step", "plateau", "constant"] = Field("cosine", description="Learning-rate schedule.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        1e-2, description="Weight decay; norms and biases are left out of it."
+    )
+    schedule: Literal["cosine", "one_cycle", "step", "plateau", "constant"] = Field(
+        "cosine", description="Learning-rate schedule."
+    )
     warmup_epochs: Annotated[int, Field(ge=0)] = Field(1, description="Epochs of linear warm-up (not for one_cycle).")
     step_epochs: Count = Field(15, description="Epochs between drops of the step schedule; patience of plateau.")
     step_factor: Fraction = Field(0.1, description="Factor of each drop of step and plateau.")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="Largest gradient norm; null: none.")
     patience: Count | None = Field(12, description="Stop after so many epochs without a better tune AUC; null: never.")
     accumulate: Count = Field(1, description="Batches for one optimiser step.")
-    precision: Literal["auto", "32", "bf16", "16"] = Field("auto", description="Number format; auto: bf16 where the device gains by it.")
+    precision: Literal["auto", "32", "bf16", "16"] = Field(
+        "auto", description="Number format; auto: bf16 where the device gains by it."
+    )
     channels_last: bool | None = Field(None, description="Memory layout; null: where the device gains by it.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to compute.")
     devices: Count = Field(1, description="How many devices.")
     workers: Annotated[int, Field(ge=0)] = Field(0, description="Loader processes; prepared data rarely needs any.")
-    loggers: list[Literal["csv", "tensorboard", "mlflow", "wandb"]] = Field(["csv", "tensorboard"], description="Where curves go.")
+    loggers: list[Literal["csv", "tensorboard", "mlflow", "wandb"]] = Field(
+        ["csv", "tensorboard"], description="Where curves go."
+    )
     deterministic: bool = Field(False, description="Refuse operations that are not repeatable on CUDA.")
 
 
@@ -200,20 +240,28 @@ class EvaluationSettings(Section):
 class ExplanationSettings(Section):
     """Grad-CAM in the report."""
 
-    cases: Annotated[int, Field(ge=0)] = Field(8, description="How many test cases are explained, right and wrong ones.")
+    cases: Annotated[int, Field(ge=0)] = Field(
+        8, description="How many test cases are explained, right and wrong ones."
+    )
 
 
 class PrivacySettings(Section):
     """Names stay home."""
 
-    identifiers: Literal["hash", "keep"] = Field("hash", description="Keyed hashes in place of patients and cases, or as they are.")
-    key_file: Path | None = Field(None, description="File with the key of the hashes; default: in the user's configuration folder.")
+    identifiers: Literal["hash", "keep"] = Field(
+        "hash", description="Keyed hashes in place of patients and cases, or as they are."
+    )
+    key_file: Path | None = Field(
+        None, description="File with the key of the hashes; default: in the user's configuration folder."
+    )
 
 
 class StoreSettings(Section):
     """The prepared store: recipes' results, kept so that they are computed once."""
 
-    folder: Path | None = Field(None, description="Where it lies; default: the user's cache folder. It holds patient data.")
+    folder: Path | None = Field(
+        None, description="Where it lies; default: the user's cache folder. It holds patient data."
+    )
 
 
 class Config(Section):

@@ -1,0 +1,64 @@
+"""Cohort: many cases, their labels, and what was left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from medcls.cohort.case import Case, Exclusion
+from medcls.config.settings import Partition
+from medcls.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A table of cases.
+
+    Attributes:
+        cases: The cases in use, in the order of their source.
+        labels: All labels, in the order that every probability column has. Frozen when a classifier is trained.
+        positive: For two labels, the one that sensitivity is about.
+        multilabel: Whether a case may have any number of labels.
+        excluded: What was left out, and why.
+        warnings: What a reader of the results should know about the cohort.
+    """
+
+    cases: tuple[Case, ...]
+    labels: tuple[str, ...]
+    positive: str | None = None
+    multilabel: bool = False
+    excluded: tuple[Exclusion, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def partition(self, name: Partition) -> tuple[Case, ...]:
+        """The cases of one partition."""
+        return tuple(case for case in self.cases if case.partition == name)
+
+    def replace_cases(self, cases: Iterable[Case], excluded: Iterable[Exclusion] = ()) -> Cohort:
+        """The same cohort with other cases, and with more exclusions."""
+        return replace(self, cases=tuple(cases), excluded=(*self.excluded, *excluded))
+
+    def warn(self, *warnings: str) -> Cohort:
+        """The same cohort with more warnings."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
+
+def check_positive(positive: str | None, labels: tuple[str, ...], *, multilabel: bool) -> str | None:
+    """The positive label of a two-class cohort; there is none otherwise.
+
+    Raises:
+        ConfigError: Two classes and no positive label, or one that the cohort does not have. The first or last label
+            in the alphabet is never taken silently: it would decide what 'sensitive' means.
+    """
+    if len(labels) != 2 or multilabel:
+        if positive is not None and positive not in labels:
+            raise ConfigError(f"'positive: {positive}' is not a label", remedy=f"Labels: {', '.join(labels)}")
+        return None
+    if positive is None:
+        raise ConfigError(
+            "'positive' is not set, so it is not known which label 'sensitive' is about",
+            remedy=f"Set positive to one of: {', '.join(labels)}",
+        )
+    if positive not in labels:
+        raise ConfigError(f"'positive: {positive}' is not a label", remedy=f"Labels: {', '.join(labels)}")
+    return positive

@@ -1,0 +1,57 @@
+"""The cohort that a config names, with every scan located."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from medcls.cohort.case import Case, Exclusion
+from medcls.cohort.cohort import Cohort
+from medcls.cohort.folder import read_folder
+from medcls.cohort.table import read_table
+from medcls.config.settings import Config
+from medcls.errors import ConfigError, ScanRefused
+from medcls.progress import SILENT, Progress
+from medcls.scans import ScanSource, locate_scan
+
+
+def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
+    """Read the cases that ``config.data`` names, and find the one scan of each.
+
+    A case whose scan cannot be found is excluded with the refusal's code; the others go on.
+
+    Raises:
+        ConfigError: No cases are named.
+        CohortError: See :func:`medcls.cohort.table.read_table` and :func:`medcls.cohort.folder.read_folder`.
+    """
+    if config.data.cases is not None:
+        cohort = read_table(config.data, config.split, config.positive)
+    elif config.data.folder is not None:
+        cohort = read_folder(config.data, config.split, config.positive, progress)
+    else:
+        raise ConfigError("no cases are named", remedy="Set data.cases to a CSV file, or data.folder to a folder")
+    return locate_scans(cohort, progress)
+
+
+def locate_scans(cohort: Cohort, progress: Progress = SILENT) -> Cohort:
+    """Find the scan of each case; see :func:`read_cohort`."""
+    cases: list[Case] = []
+    excluded: list[Exclusion] = []
+    for case in progress.track(cohort.cases, "Finding scans"):
+        try:
+            source = case.source or locate_scan(case.scan)
+        except ScanRefused as refusal:
+            excluded.append(Exclusion(case.name, case.patient, refusal.code, refusal.what))
+            continue
+        cases.append(_with_source(case, source))
+    return cohort.replace_cases(cases, excluded)
+
+
+def _with_source(case: Case, source: ScanSource) -> Case:
+    patient = case.patient or _patient_of(source) or case.name
+    return replace(case, source=source, patient=patient, facts={**source.facts, **case.facts})
+
+
+def _patient_of(source: ScanSource) -> str:
+    identifier, issuer = source.identity.get("patient_id", ""), source.identity.get("issuer", "")
+    # The same number from two hospitals is two patients (PS3.3 C.7.1.1, Issuer of Patient ID).
+    return f"{issuer}\x1f{identifier}" if identifier and issuer else identifier

@@ -1,0 +1,134 @@
+"""Partitions: train, tune and test, with every patient on one side.
+
+Cases are grouped before they are parted: same patient, same study, or identical prepared pixels. Groups, not cases, are
+assigned, stratified by label and seeded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from medcls.cohort.case import Case
+from medcls.cohort.cohort import Cohort
+from medcls.config.settings import Partition, SplitSettings
+from medcls.errors import CohortError
+
+
+def split_cohort(cohort: Cohort, settings: SplitSettings, seed: int, content: Mapping[str, str]) -> Cohort:
+    """Give every case a partition.
+
+    Cases that the table already gave one keep it. When the table names only some partitions (train and test, say), the
+    missing ones are taken from train; without any, all three are made.
+
+    Args:
+        cohort: The cohort.
+        settings: Sizes, and the seed when it is not the run's.
+        seed: The run's seed.
+        content: Case name to a digest of its prepared pixels; equal digests are never parted.
+
+    Raises:
+        CohortError: Some cases have a partition and some have none; a label has too few patients to be in every
+            partition; or a label is absent from train.
+    """
+    given = {case.partition for case in cohort.cases}
+    if None in given and len(given) > 1:
+        missing = sum(case.partition is None for case in cohort.cases)
+        raise CohortError(
+            f"{missing} of {len(cohort.cases)} cases have no partition and the others have one",
+            remedy="Fill the split column for all cases or for none",
+        )
+    rng = np.random.default_rng(settings.seed if settings.seed is not None else seed)
+    pool = [case for case in cohort.cases if case.partition in (None, "train")]
+    wanted: dict[Partition, float] = {}
+    if "test" not in given:
+        wanted["test"] = settings.test
+    if "tune" not in given:
+        wanted["tune"] = settings.tune if "test" in wanted else settings.tune / (1 - settings.test)
+    if wanted:
+        assigned = _assign(pool, group_cases(pool, content), wanted, cohort.labels, rng)
+        cases = [replace(case, partition=assigned.get(case.name, case.partition)) for case in cohort.cases]
+        cohort = cohort.replace_cases(cases)
+    _check_train(cohort)
+    return cohort
+
+
+def group_cases(cases: Sequence[Case], content: Mapping[str, str]) -> list[int]:
+    """A group number for each case: cases linked by patient, study or identical pixels share one."""
+    parent = list(range(len(cases)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    first: dict[tuple[str, str], int] = {}
+    for index, case in enumerate(cases):
+        for key in links(case, content):
+            parent[root(index)] = root(first.setdefault(key, index))
+    return [root(index) for index in range(len(cases))]
+
+
+def links(case: Case, content: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What ties a case to others: its patient, its study, its prepared pixels."""
+    study = case.source.identity.get("study_uid", "") if case.source else ""
+    keys = [("patient", case.patient), ("study", study), ("pixels", content.get(case.name, ""))]
+    return [key for key in keys if key[1]]
+
+
+def _assign(
+    cases: Sequence[Case],
+    groups: Sequence[int],
+    wanted: Mapping[Partition, float],
+    labels: tuple[str, ...],
+    rng: np.random.Generator,
+) -> dict[str, Partition]:
+    """Partition of each case's name: groups of each stratum are shuffled and dealt out by the wanted fractions."""
+    members: dict[int, list[Case]] = defaultdict(list)
+    for case, group in zip(cases, groups, strict=True):
+        members[group].append(case)
+    patients = _groups_with_label(members)
+    strata: dict[int, list[int]] = defaultdict(list)
+    for group in sorted(members):
+        present = {label for case in members[group] for label in case.reference}
+        # A group with several labels counts for the rarest, which is the one hardest to stratify.
+        strata[min(present, key=lambda label: (patients[label], label), default=-1)].append(group)
+    assigned: dict[str, Partition] = {}
+    for stratum, of_stratum in sorted(strata.items()):
+        needed = len(wanted) + 1
+        if stratum >= 0 and patients[stratum] < needed:
+            raise CohortError(
+                f"the label '{labels[stratum]}' has {patients[stratum]} patient(s), too few for {needed} partitions",
+                remedy="Add patients, remove the label, or give a split column",
+            )
+        order = [of_stratum[index] for index in rng.permutation(len(of_stratum))]
+        for partition, fraction in wanted.items():
+            share = min(max(1, round(fraction * len(of_stratum))), len(order) - 1)
+            for group in order[:share] if share > 0 else []:
+                assigned.update({case.name: partition for case in members[group]})
+            order = order[max(share, 0) :]
+        assigned.update({case.name: "train" for group in order for case in members[group]})
+    return assigned
+
+
+def _groups_with_label(members: Mapping[int, Sequence[Case]]) -> Counter[int]:
+    counts: Counter[int] = Counter()
+    for cases in members.values():
+        counts.update({label for case in cases for label in case.reference})
+    return counts
+
+
+def _check_train(cohort: Cohort) -> None:
+    present = {label for case in cohort.partition("train") for label in case.reference}
+    for index, label in enumerate(cohort.labels):
+        if index not in present:
+            raise CohortError(
+                f"no training case has the label '{label}'", remedy="A label must be trained on to be known"
+            )
+    for partition in ("tune", "test"):
+        if not cohort.partition(partition):  # type: ignore[arg-type]
+            raise CohortError(f"the partition '{partition}' is empty", remedy="Check the split column or its fractions")

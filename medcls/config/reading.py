@@ -1,0 +1,291 @@
+"""From a YAML file, overrides and keyword changes to a validated :class:`Config`.
+
+Every fault is one line: file, line, key, what is allowed, and the nearest right name. YAML is read with the safe loader's
+node graph alone, so nothing in a file can run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from medcls.config.settings import Config
+from medcls.errors import ConfigError
+from medcls.files import write_text
+
+Key = tuple[str | int, ...]
+
+# Keys that hold paths: in a file they start from the file's folder, in an override from the working folder.
+_PATH_KEYS: tuple[Key, ...] = (
+    ("data", "cases"),
+    ("data", "folder"),
+    ("data", "root"),
+    ("privacy", "key_file"),
+    ("store", "folder"),
+)
+
+
+@dataclass
+class _Source:
+    """Values, and where each key was given: a line of the file, an override, or an argument."""
+
+    name: str = "config"
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[Key, str] = field(default_factory=dict)
+
+    def where(self, key: Key) -> str:
+        """Where a key was given, or its nearest parent."""
+        for length in range(len(key), 0, -1):
+            if key[:length] in self.places:
+                return self.places[key[:length]]
+        return self.name
+
+
+def load_config(
+    path: str | os.PathLike[str] | None,
+    overrides: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read and validate a config.
+
+    Args:
+        path: The YAML file; ``None`` for defaults alone.
+        overrides: ``key.sub=value`` texts as the command line has them; values are YAML.
+        changes: Nested values as the Python API has them, e.g. ``{"train": {"epochs": 5}}``; they win.
+
+    Raises:
+        ConfigError: One line that says what is wrong, where, and what is allowed.
+    """
+    source = _read_file(Path(path)) if path is not None else _Source()
+    for text in overrides:
+        key, value = _parse_override(text)
+        _put(source, key, _from_folder(key, value, Path.cwd()), f"--set {text}")
+    for key, value in _leaves(changes or {}):
+        _put(source, key, _from_folder(key, value, Path.cwd()), "argument")
+    config = validate_config(source.values, source)
+    if config.name is None and path is not None:
+        config = config.model_copy(update={"name": Path(path).stem})
+    return config
+
+
+def validate_config(values: Mapping[str, Any], source: _Source | None = None) -> Config:
+    """Validate nested values; see :func:`load_config` for what is raised."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _as_config_error(error, source or _Source()) from None
+
+
+def dump_config(config: Config, path: str | os.PathLike[str]) -> None:
+    """Write the resolved config, every default spelled out, so that the file alone repeats the run."""
+    write_text(path, config_text(config))
+
+
+def config_text(config: Config) -> str:
+    """The resolved config as YAML."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON Schema of the config file, for editors (https://json-schema.org/draft/2020-12)."""
+    schema = Config.model_json_schema()
+    # A bare network name is accepted where the mapping is; see Config._model_may_be_a_name.
+    model = schema["properties"]["model"]
+    names = schema["$defs"]["ModelSettings"]["properties"]["name"]["enum"]
+    schema["properties"]["model"] = {**model, "anyOf": [{"$ref": model.pop("$ref")}, {"enum": names}]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "medcls config", **schema}
+
+
+def _read_file(path: Path) -> _Source:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else "Give the path of a YAML file"
+        raise ConfigError("no such config file", where=str(path), remedy=hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("the config file cannot be read as UTF-8 text", where=str(path)) from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"not valid YAML: {error.problem}", where=f"{path}:{line}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not valid YAML: {str(error).splitlines()[0]}", where=str(path)) from None
+    source = _Source(name=str(path))
+    if node is None:
+        return source
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(
+            "a config is a mapping of keys to values", where=f"{path}:1", remedy="Start with 'region: lung'"
+        )
+    source.values = _construct(node, (), source)
+    for key in _PATH_KEYS:
+        _replace(source.values, key, path.parent)
+    return source
+
+
+def _siblings(path: Path) -> list[Path]:
+    try:
+        return [p for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
+    except OSError:
+        return []
+
+
+def _construct(node: yaml.Node, key: Key, source: _Source) -> Any:
+    """Plain values of a node, with the line of every key noted, and a key given twice refused."""
+    if isinstance(node, yaml.MappingNode):
+        values: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            name = _scalar(key_node, source)
+            here = (*key, name)
+            line = key_node.start_mark.line + 1
+            if name in values:
+                raise ConfigError(f"the key '{_dotted(here)}' is given twice", where=f"{source.name}:{line}")
+            source.places[here] = f"{source.name}:{line}"
+            values[name] = _construct(value_node, here, source)
+        return values
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for index, item in enumerate(node.value):
+            source.places[(*key, index)] = f"{source.name}:{item.start_mark.line + 1}"
+            items.append(_construct(item, (*key, index), source))
+        return items
+    return _scalar(node, source)
+
+
+def _scalar(node: yaml.Node, source: _Source) -> Any:
+    where = f"{source.name}:{node.start_mark.line + 1}"
+    if not isinstance(node, yaml.ScalarNode) or not node.tag.startswith("tag:yaml.org,2002:"):
+        raise ConfigError(
+            "only plain YAML values are allowed here", where=where, remedy="Remove tags such as !python/…"
+        )
+    try:
+        # The node's tag was resolved by the safe loader; scalars can only become text, numbers, booleans, dates or null.
+        return yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"'{node.value}' is not a valid value", where=where) from None
+
+
+def _parse_override(text: str) -> tuple[Key, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"'--set {text}' is not key=value", remedy="Write for example --set train.epochs=5")
+    try:
+        return tuple(name.strip().split(".")), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"the value of '--set {text}' is not valid YAML", remedy="Put quotes around it") from None
+
+
+def _leaves(values: Mapping[str, Any], key: Key = ()) -> list[tuple[Key, Any]]:
+    found: list[tuple[Key, Any]] = []
+    for name, value in values.items():
+        here = (*key, name)
+        found += _leaves(value, here) if isinstance(value, Mapping) and value else [(here, value)]
+    return found
+
+
+def _put(source: _Source, key: Key, value: Any, where: str) -> None:
+    values: dict[Any, Any] = source.values
+    for name in key[:-1]:
+        inner = values.get(name)
+        if name == "model" and isinstance(inner, str):
+            inner = {"name": inner}
+        values[name] = inner if isinstance(inner, dict) else {}
+        values = values[name]
+    values[key[-1]] = value
+    source.places[key] = where
+    if len(key) > 1:
+        _one_of_cases_and_folder(source.values, key)
+
+
+def _one_of_cases_and_folder(values: dict[str, Any], key: Key) -> None:
+    # The cohort comes from a table or from a folder; naming one from outside replaces the file's other.
+    others = {("data", "cases"): "folder", ("data", "folder"): "cases"}
+    if key in others:
+        values["data"].pop(others[key], None)
+
+
+def _from_folder(key: Key, value: Any, folder: Path) -> Any:
+    return str(folder / value) if key in _PATH_KEYS and isinstance(value, str | os.PathLike) else value
+
+
+def _replace(values: dict[str, Any], key: Key, folder: Path) -> None:
+    section = values.get(str(key[0]))
+    if isinstance(section, dict) and key[1] in section:
+        section[key[1]] = _from_folder(key, section[key[1]], folder.resolve())
+
+
+def _as_config_error(error: ValidationError, source: _Source) -> ConfigError:
+    first = error.errors()[0]
+    key: Key = tuple(itertools.takewhile(lambda part: not _names_a_union_member(part), first["loc"]))
+    where = source.where(key)
+    if first["type"] == "extra_forbidden":
+        allowed = _keys_at(key[:-1])
+        near = difflib.get_close_matches(str(key[-1]), allowed, n=1)
+        remedy = f"Did you mean '{_dotted((*key[:-1], near[0]))}'? " if near else ""
+        return ConfigError(
+            f"unknown key '{_dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {', '.join(allowed)}"
+        )
+    if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
+        return _no_member_fits(key, first["input"], where)
+    if first["type"] == "literal_error":
+        given, expected = first["input"], str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
+        near = difflib.get_close_matches(str(given), expected.split(", "), n=1)
+        remedy = f"Did you mean '{near[0]}'? " if near else ""
+        return ConfigError(
+            f"'{given}' is not allowed for '{_dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {expected}"
+        )
+    if first["type"] == "model_type":
+        allowed = ", ".join(_keys_at(key))
+        return ConfigError(f"'{_dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {allowed}")
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {first['input']!r})"
+    return ConfigError(f"'{_dotted(key)}': {message[:1].lower()}{message[1:]}{given}" if key else message, where=where)
+
+
+def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
+    """A value that may be of several kinds and is of none: the key's own description says what is allowed."""
+    near = difflib.get_close_matches(str(given), ["middle", "all", "youden"], n=1)
+    remedy = f"Did you mean '{near[0]}'? " if near else ""
+    meaning = _field_at(key).description or ""
+    return ConfigError(f"'{given}' is not allowed for '{_dotted(key)}'", where=where, remedy=f"{remedy}{meaning}")
+
+
+def _names_a_union_member(part: str | int) -> bool:
+    # pydantic puts the union's member into the path: 'literal[…]', 'list[…]', 'AtLeastSensitivity', 'int' …
+    return isinstance(part, str) and ("[" in part or part[:1].isupper() or part in ("str", "int", "float", "bool"))
+
+
+def _keys_at(key: Key) -> list[str]:
+    """The keys a section has; none where the key is no section."""
+    model = _section_at(key)
+    return list(model.model_fields) if model is not None else []
+
+
+def _field_at(key: Key) -> FieldInfo:
+    model = _section_at(key[:-1])
+    return model.model_fields[str(key[-1])] if model is not None else FieldInfo()
+
+
+def _section_at(key: Key) -> type[BaseModel] | None:
+    model: type[BaseModel] = Config
+    for part in key:
+        found = model.model_fields.get(str(part))
+        if found is None or not (isinstance(found.annotation, type) and issubclass(found.annotation, BaseModel)):
+            return None
+        model = found.annotation
+    return model
+
+
+def _dotted(key: Key) -> str:
+    return ".".join(str(part) for part in key)
