@@ -143,6 +143,9 @@ def _siblings(path: Path) -> list[Path]:
 
 def _construct(node: yaml.Node, key: Key, source: _Source) -> Any:
     """Plain values of a node, with the line of every key noted, and a key given twice refused."""
+    if "python" in node.tag or not node.tag.startswith("tag:yaml.org,2002:"):
+        where = f"{source.name}:{node.start_mark.line + 1}"
+        raise ConfigError("only plain YAML values are allowed here", where=where, remedy="Remove tags such as !python/…")
     if isinstance(node, yaml.MappingNode):
         values: dict[Any, Any] = {}
         for key_node, value_node in node.value:
@@ -165,13 +168,11 @@ def _construct(node: yaml.Node, key: Key, source: _Source) -> Any:
 
 def _scalar(node: yaml.Node, source: _Source) -> Any:
     where = f"{source.name}:{node.start_mark.line + 1}"
-    if not isinstance(node, yaml.ScalarNode) or not node.tag.startswith("tag:yaml.org,2002:"):
-        raise ConfigError(
-            "only plain YAML values are allowed here", where=where, remedy="Remove tags such as !python/…"
-        )
+    if not isinstance(node, yaml.ScalarNode):
+        raise ConfigError("a key is a plain name", where=where)
     try:
-        # The node's tag was resolved by the safe loader; scalars can only become text, numbers, booleans, dates or null.
-        return yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]
+        # A scalar that the safe loader's node graph resolved can only become text, a number, a boolean, a date or null.
+        return yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError):
         raise ConfigError(f"'{node.value}' is not a valid value", where=where) from None
 

@@ -1,0 +1,134 @@
+"""Tables and folders of cases, and what is said when they are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medcls.cohort import Cohort, read_cohort
+from medcls.config import load_config
+from medcls.errors import CohortError, ConfigError
+
+
+def image(path: Path, value: int = 100) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 8), value, np.uint8)).save(path)
+
+
+def table(folder: Path, text: str, **changes: object) -> Cohort:
+    (folder / "cases.csv").write_text(text, encoding="utf-8")
+    for number in range(6):
+        image(folder / f"{number}.png", number)
+    data: dict[str, object] = {"cases": folder / "cases.csv", **changes}
+    return read_cohort(load_config(None, (), {"data": data, "positive": "ill"}))
+
+
+TABLE = "case,patient,scan,label\na,p,0.png,ill\nb,p,1.png,well\nc,q,2.png,well\n"
+
+
+def test_a_table_gives_cases_in_order_with_sorted_labels(tmp_path: Path) -> None:
+    cohort = table(tmp_path, TABLE)
+    assert cohort.labels == ("ill", "well")
+    assert [(case.name, case.patient, case.reference) for case in cohort.cases] == [
+        ("a", "p", (0,)),
+        ("b", "p", (1,)),
+        ("c", "q", (1,)),
+    ]
+
+
+def test_a_spreadsheets_semicolons_and_byte_order_mark_are_read(tmp_path: Path) -> None:
+    cohort = table(tmp_path, "\ufeff" + TABLE.replace(",", ";"))
+    assert len(cohort.cases) == 3
+
+
+def test_columns_can_be_mapped(tmp_path: Path) -> None:
+    text = TABLE.replace("case,patient,scan,label", "id,subject,file,diagnosis")
+    columns = {"case": "id", "patient": "subject", "scan": "file", "label": "diagnosis"}
+    assert [case.patient for case in table(tmp_path, text, columns=columns).cases] == ["p", "p", "q"]
+
+
+def test_rows_without_label_or_scan_or_file_are_excluded_with_a_reason(tmp_path: Path) -> None:
+    cohort = table(tmp_path, TABLE + "d,r,3.png,\ne,r,,ill\nf,r,gone.png,ill\n")
+    assert len(cohort.cases) == 3
+    assert {exclusion.name: exclusion.code for exclusion in cohort.excluded}.keys() == {"d", "e", "f"}
+    assert {exclusion.code for exclusion in cohort.excluded} >= {"no-label", "no-scan"}
+
+
+def test_several_label_columns_make_a_multilabel_cohort(tmp_path: Path) -> None:
+    text = "case,patient,scan,effusion,mass\na,p,0.png,1,1\nb,q,1.png,0,0\nc,r,2.png,no,yes\n"
+    (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
+    for number in range(3):
+        image(tmp_path / f"{number}.png")
+    data = {"cases": tmp_path / "cases.csv", "columns": {"label": ["effusion", "mass"]}}
+    cohort = read_cohort(load_config(None, (), {"data": data}))
+    assert cohort.multilabel
+    assert [case.reference for case in cohort.cases] == [(0, 1), (), (1,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "parts"),
+    [
+        (TABLE.replace("label", "labels"), {}, ["cases.csv:1", "'label'", "Did you mean 'labels'"]),
+        (TABLE + "a,z,3.png,ill\n", {}, ["cases.csv:5", "line 2"]),
+        (TABLE + "d,z,3.png,il\n", {"labels": ["well", "ill"]}, ["cases.csv:5", "'il'", "Did you mean 'ill'"]),
+        (TABLE.replace("well", "ill"), {}, ["two labels"]),
+        ("case,patient,scan,label\n", {}, ["no rows"]),
+        ("", {}, ["empty"]),
+        (
+            "case,patient,scan,label,split\na,p,0.png,ill,train\nb,q,1.png,well,holdout\n",
+            {},
+            ["cases.csv:3", "'holdout'", "split.values"],
+        ),
+    ],
+)
+def test_a_wrong_table_is_one_clear_line(
+    tmp_path: Path, text: str, changes: dict[str, object], parts: list[str]
+) -> None:
+    with pytest.raises(CohortError) as error:
+        table(tmp_path, text, **changes)
+    line = str(error.value)
+    assert "\n" not in line
+    for part in parts:
+        assert part in line
+
+
+def test_two_labels_need_a_positive_one(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text(TABLE, encoding="utf-8")
+    for positive, words in ((None, "is not set"), ("sick", "is not a label")):
+        with pytest.raises(ConfigError, match=words):
+            read_cohort(load_config(None, (), {"data": {"cases": tmp_path / "cases.csv"}, "positive": positive}))
+
+
+def test_a_folder_for_each_class(tmp_path: Path) -> None:
+    for number in range(3):
+        image(tmp_path / "scans" / "ill" / f"{number}.png")
+        image(tmp_path / "scans" / "well" / "deeper" / f"{number}.png")
+    (tmp_path / "scans" / "ill" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    cohort = read_cohort(load_config(None, (), {"data": {"folder": tmp_path / "scans"}, "positive": "ill"}))
+    assert cohort.labels == ("ill", "well")
+    assert [case.reference for case in cohort.cases] == [(0,)] * 3 + [(1,)] * 3
+    assert cohort.cases[3].name == "well/deeper/0.png"
+    assert [exclusion.name for exclusion in cohort.excluded] == ["ill/broken.png"]
+
+
+def test_folders_named_as_partitions_give_the_partition(tmp_path: Path) -> None:
+    for part in ("Training", "Testing"):
+        for label in ("ill", "well"):
+            image(tmp_path / part / label / "0.png")
+    cohort = read_cohort(load_config(None, (), {"data": {"folder": tmp_path}, "positive": "ill"}))
+    assert {case.name: case.partition for case in cohort.cases} == {
+        "Training/ill/0.png": "train",
+        "Training/well/0.png": "train",
+        "Testing/ill/0.png": "test",
+        "Testing/well/0.png": "test",
+    }
+
+
+def test_a_missing_folder_and_a_single_class_are_errors(tmp_path: Path) -> None:
+    image(tmp_path / "one" / "ill" / "0.png")
+    for folder, words in ((tmp_path / "gone", "no such folder"), (tmp_path / "one", "two classes")):
+        with pytest.raises(CohortError, match=words):
+            read_cohort(load_config(None, (), {"data": {"folder": folder}, "positive": "ill"}))

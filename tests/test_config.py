@@ -1,0 +1,126 @@
+"""The config file: what it may say, and what it answers when it says something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from medcls.config import config_schema, config_text, load_config, validate_config
+from medcls.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "lung.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def fault(folder: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        load_config(write(folder, text), overrides)
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+SMALLEST = """\
+region: lung
+data:
+  cases: cases.csv
+positive: inflammation
+model: resnet18
+"""
+
+
+def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, SMALLEST))
+    assert config.name == "lung"
+    assert config.model.name == "resnet18"
+    assert config.data.cases == tmp_path / "cases.csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("region: lnug\n", ["lung.yaml:1", "region", "Did you mean 'lung'", "stomach"]),
+        ("region: lung\ntrain:\n  epoch: 4\n", ["lung.yaml:3", "train.epoch", "Did you mean 'train.epochs'"]),
+        ("region: lung\ntrain:\n  epochs: four\n", ["lung.yaml:3", "train.epochs", "four"]),
+        ("train: {epochs: 0}\n", ["lung.yaml:1", "train.epochs", "greater"]),
+        ("region: lung\nregion: brain\n", ["lung.yaml:2", "twice"]),
+        ("region: [lung\n", ["lung.yaml:2", "YAML"]),
+        ("data: 3\n", ["data", "mapping", "cases, folder"]),
+        ("- a\n", ["mapping"]),
+        ("data: {cases: a.csv, folder: b}\n", ["cases", "folder", "not both"]),
+        ("preprocessing: {slices: middel}\n", ["preprocessing.slices", "Did you mean 'middle'"]),
+        ("evaluation: {operating_point: {sensitivty: 0.9}}\n", ["evaluation.operating_point", "{sensitivity: x}"]),
+        ("model: resnet1\n", ["model.name", "resnet18"]),
+    ],
+)
+def test_a_fault_names_place_key_and_what_is_allowed(tmp_path: Path, text: str, parts: list[str]) -> None:
+    line = fault(tmp_path, text)
+    for part in parts:
+        assert part in line
+
+
+def test_a_file_cannot_run_anything(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    line = fault(tmp_path, f"region: !!python/object/apply:os.mkdir ['{marker}']\n")
+    assert "plain YAML" in line
+    assert not marker.exists()
+
+
+def test_an_override_wins_and_is_named_when_wrong(tmp_path: Path) -> None:
+    path = write(tmp_path, SMALLEST)
+    config = load_config(path, ["train.epochs=5", "model.dropout=0.3"], {"train": {"epochs": 7}})
+    assert (config.train.epochs, config.model.dropout, config.model.name) == (7, 0.3, "resnet18")
+    assert "--set train.epoch=5" in fault(tmp_path, SMALLEST, "train.epoch=5")
+    assert "key=value" in fault(tmp_path, SMALLEST, "train.epochs")
+
+
+def test_a_folder_from_the_command_line_replaces_the_files_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load_config(write(tmp_path, SMALLEST), ["data.folder=scans"])
+    assert config.data.cases is None
+    assert config.data.folder == tmp_path / "scans"
+
+
+def test_paths_start_from_the_files_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert load_config(write(tmp_path, SMALLEST)).data.cases == tmp_path / "cases.csv"
+
+
+def test_the_resolved_text_alone_gives_the_same_config(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, SMALLEST), ["evaluation.operating_point={sensitivity: 0.9}"])
+    resolved = tmp_path / "config.yaml"
+    resolved.write_text(config_text(config), encoding="utf-8")
+    assert load_config(resolved) == config
+
+
+def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
+    write(tmp_path, SMALLEST)
+    with pytest.raises(ConfigError, match=r"Did you mean 'lung.yaml'"):
+        load_config(tmp_path / "lnug.yaml")
+
+
+@pytest.mark.parametrize("name", ["lung", "brain", "stomach"])
+def test_the_shipped_configs_are_valid_and_match_the_published_schema(name: str) -> None:
+    path = REPOSITORY / "configs" / f"{name}.yaml"
+    assert load_config(path).region == name
+    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), config_schema())
+
+
+def test_the_schema_refuses_what_the_reader_refuses() -> None:
+    for wrong in ({"region": "lnug"}, {"train": {"epoch": 4}}, {"model": "resnet1"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, config_schema())
+        with pytest.raises(ConfigError):
+            validate_config(wrong)

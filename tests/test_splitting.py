@@ -1,0 +1,123 @@
+"""A patient is on one side: properties over random cohorts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medcls.cohort import Case, Cohort, split_cohort
+from medcls.cohort.leakage import drop_leaks, find_leaks, label_conflicts, refuse_leaks
+from medcls.config.settings import PARTITIONS, Partition, SplitSettings
+from medcls.errors import CohortError
+from medcls.scans import ScanSource
+
+
+def case(name: str, patient: str, label: int, partition: Partition | None = None, study: str = "") -> Case:
+    source = ScanSource(
+        name=name,
+        paths=(),
+        kind="dicom",
+        modality="CT",
+        shape=(2, 2),
+        spacing=(1.0, 1.0),
+        reader=lambda *_: None,  # type: ignore[arg-type, return-value]
+        identity={"study_uid": study},
+    )
+    return Case(name, patient, Path(name), (label,), partition, source)
+
+
+def cohort(*cases: Case, labels: int = 2) -> Cohort:
+    return Cohort(cases, tuple(f"label{index}" for index in range(labels)))
+
+
+@st.composite
+def cohorts(draw: st.DrawFn) -> tuple[Cohort, dict[str, str]]:
+    labels = draw(st.integers(2, 4))
+    patients = draw(st.integers(6 * labels, 40))
+    cases = []
+    for patient in range(patients):
+        for scan in range(draw(st.integers(1, 3))):
+            label = patient % labels if scan == 0 else draw(st.integers(0, labels - 1))
+            study = f"s{patient}-{draw(st.integers(0, 1))}"
+            cases.append(case(f"c{len(cases)}", f"p{patient}", label, study=study))
+    twins = draw(st.lists(st.tuples(st.sampled_from(cases), st.sampled_from(cases)), max_size=3))
+    content = {c.name: c.name for c in cases}
+    for one, other in twins:
+        content[other.name] = content[one.name]
+    return Cohort(tuple(cases), tuple(f"label{index}" for index in range(labels))), content
+
+
+@given(cohorts(), st.integers(0, 5))
+def test_nothing_that_belongs_together_is_parted(drawn: tuple[Cohort, dict[str, str]], seed: int) -> None:
+    whole, content = drawn
+    try:
+        parted = split_cohort(whole, SplitSettings(), seed, content)
+    except CohortError as error:
+        # Twins may merge so many patients of a label that three partitions cannot each have one.
+        assert "too few" in str(error)
+        return
+    assert find_leaks(parted, content) == ()
+    assert {c.name for c in parted.cases} == {c.name for c in whole.cases}
+    assert all(parted.partition(name) for name in PARTITIONS)
+    assert {label for c in parted.partition("train") for label in c.reference} == set(range(len(whole.labels)))
+
+
+def test_the_split_is_stratified_sized_and_seeded() -> None:
+    whole = cohort(*(case(f"c{n}", f"p{n}", int(n % 10 == 0)) for n in range(200)))
+    first = split_cohort(whole, SplitSettings(tune=0.15, test=0.2), 0, {})
+    for name, patients in (("train", 130), ("tune", 30), ("test", 40)):
+        part = first.partition(name)  # type: ignore[arg-type]
+        assert len(part) == patients
+        assert sum(c.reference == (1,) for c in part) == patients // 10
+    assert first == split_cohort(whole, SplitSettings(tune=0.15, test=0.2), 0, {})
+    assert first != split_cohort(whole, SplitSettings(tune=0.15, test=0.2), 1, {})
+
+
+def test_given_partitions_stay_and_a_missing_tune_is_taken_from_train_alone() -> None:
+    given_cases = [case(f"c{n}", f"p{n}", n % 2, "test" if n < 20 else "train") for n in range(100)]
+    parted = split_cohort(cohort(*given_cases), SplitSettings(), 0, {})
+    assert {c.name for c in parted.partition("test")} == {f"c{n}" for n in range(20)}
+    assert 10 <= len(parted.partition("tune")) <= 20
+
+
+@pytest.mark.parametrize(
+    ("cases", "words"),
+    [
+        ([case(f"c{n}", f"p{n}", int(n == 0)) for n in range(20)], "'label1' has 1 patient"),
+        ([case(f"c{n}", "one", n % 2) for n in range(20)], "too few"),
+        ([case("a", "p", 0, "train"), case("b", "q", 1)], "have no partition"),
+        ([case(f"c{n}", f"p{n}", int(n < 5), "test" if n < 5 else "train") for n in range(20)], "no training case"),
+    ],
+)
+def test_a_cohort_that_cannot_be_parted_is_refused(cases: list[Case], words: str) -> None:
+    with pytest.raises(CohortError, match=words):
+        split_cohort(cohort(*cases), SplitSettings(), 0, {})
+
+
+def leaking(tie: str) -> tuple[Cohort, dict[str, str]]:
+    patient, study, pixels = ("same" if tie == kind else "" for kind in ("patient", "study", "pixels"))
+    cases = (
+        case("a", patient or "p", 0, "train", study or "s1"),
+        case("b", patient or "q", 1, "test", study or "s2"),
+        case("c", "r", 1, "train", "s3"),
+    )
+    return cohort(*cases), {"a": pixels or "1", "b": pixels or "2", "c": "3"}
+
+
+@pytest.mark.parametrize("tie", ["patient", "study", "pixels"])
+def test_every_kind_of_leak_stops_the_run_or_leaves_the_training_copy_out(tie: str) -> None:
+    whole, content = leaking(tie)
+    with pytest.raises(CohortError, match=tie if tie != "pixels" else "identical pixels"):
+        refuse_leaks(whole, content)
+    mended = drop_leaks(whole, content)
+    assert [c.name for c in mended.cases] == ["b", "c"]
+    assert [(e.name, e.code) for e in mended.excluded] == [("a", "duplicate")]
+    refuse_leaks(mended, content)
+
+
+def test_equal_pixels_with_different_labels_are_counted() -> None:
+    whole, content = leaking("pixels")
+    assert label_conflicts(whole, content) == 1
