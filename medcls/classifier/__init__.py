@@ -1,1 +1,7 @@
+"""The trained artefact: save, load, predict, explain."""
 
+from medcls.classifier.answers import Answer, Row
+from medcls.classifier.classifier import Classifier
+from medcls.classifier.saving import load_classifier, save_classifier
+
+__all__ = ["Answer", "Classifier", "Row", "load_classifier", "save_classifier"]

@@ -1,1 +1,1 @@
-
+"""The command line: parse, call, show. Nothing heavy is imported before a command runs."""

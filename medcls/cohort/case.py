@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 from medcls.config.settings import Partition
 from medcls.scans import ScanSource
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Case:
     reference: tuple[int, ...]
     partition: Partition | None = None
     source: ScanSource | None = None
-    facts: Mapping[str, str] = field(default=_NOTHING)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from medcls.cohort.table import read_table
 from medcls.config.settings import Config
 from medcls.errors import ConfigError, ScanRefused
 from medcls.progress import SILENT, Progress
-from medcls.scans import ScanSource, locate_scan
+from medcls.scans import CAUSES, OnGap, RefusalCode, ScanSource, find_one
 
 
 def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
@@ -29,21 +29,28 @@ def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
         cohort = read_folder(config.data, config.split, config.positive, progress)
     else:
         raise ConfigError("no cases are named", remedy="Set data.cases to a CSV file, or data.folder to a folder")
-    return locate_scans(cohort, progress)
+    return locate_scans(cohort, config.preprocessing.on_gap, progress)
 
 
-def locate_scans(cohort: Cohort, progress: Progress = SILENT) -> Cohort:
+def locate_scans(cohort: Cohort, on_gap: OnGap = "error", progress: Progress = SILENT) -> Cohort:
     """Find the scan of each case; see :func:`read_cohort`."""
     cases: list[Case] = []
     excluded: list[Exclusion] = []
     for case in progress.track(cohort.cases, "Finding scans"):
         try:
-            source = case.source or locate_scan(case.scan)
+            source = case.source or find_one(case.scan, on_gap=on_gap)
         except ScanRefused as refusal:
-            excluded.append(Exclusion(case.name, case.patient, refusal.code, refusal.what))
+            excluded.append(Exclusion(case.name, case.patient, refusal.code, reason_without_names(refusal)))
             continue
         cases.append(_with_source(case, source))
     return cohort.replace_cases(cases, excluded)
+
+
+def reason_without_names(refusal: ScanRefused) -> str:
+    """Why a scan is refused, fit for a table that leaves the house: no name of a file or folder."""
+    if refusal.code == RefusalCode.SEVERAL_SCANS:
+        return CAUSES[RefusalCode.SEVERAL_SCANS].cause
+    return refusal.what
 
 
 def _with_source(case: Case, source: ScanSource) -> Case:

@@ -14,11 +14,17 @@ import numpy as np
 
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
-from medcls.config.settings import Partition, SplitSettings
+from medcls.config.settings import PARTITIONS, Partition, SplitSettings
 from medcls.errors import CohortError
 
 
-def split_cohort(cohort: Cohort, settings: SplitSettings, seed: int, content: Mapping[str, str]) -> Cohort:
+def split_cohort(
+    cohort: Cohort,
+    settings: SplitSettings,
+    seed: int,
+    content: Mapping[str, str],
+    partitions: Sequence[Partition] = PARTITIONS,
+) -> Cohort:
     """Give every case a partition.
 
     Cases that the table already gave one keep it. When the table names only some partitions (train and test, say), the
@@ -29,6 +35,7 @@ def split_cohort(cohort: Cohort, settings: SplitSettings, seed: int, content: Ma
         settings: Sizes, and the seed when it is not the run's.
         seed: The run's seed.
         content: Case name to a digest of its prepared pixels; equal digests are never parted.
+        partitions: Which partitions there shall be.
 
     Raises:
         CohortError: Some cases have a partition and some have none; a label has too few patients to be in every
@@ -44,15 +51,15 @@ def split_cohort(cohort: Cohort, settings: SplitSettings, seed: int, content: Ma
     rng = np.random.default_rng(settings.seed if settings.seed is not None else seed)
     pool = [case for case in cohort.cases if case.partition in (None, "train")]
     wanted: dict[Partition, float] = {}
-    if "test" not in given:
+    if "test" in partitions and "test" not in given:
         wanted["test"] = settings.test
-    if "tune" not in given:
+    if "tune" in partitions and "tune" not in given:
         wanted["tune"] = settings.tune if "test" in wanted else settings.tune / (1 - settings.test)
     if wanted:
         assigned = _assign(pool, group_cases(pool, content), wanted, cohort.labels, rng)
         cases = [replace(case, partition=assigned.get(case.name, case.partition)) for case in cohort.cases]
         cohort = cohort.replace_cases(cases)
-    _check_train(cohort)
+    _check_partitions(cohort, partitions)
     return cohort
 
 
@@ -122,13 +129,13 @@ def _groups_with_label(members: Mapping[int, Sequence[Case]]) -> Counter[int]:
     return counts
 
 
-def _check_train(cohort: Cohort) -> None:
+def _check_partitions(cohort: Cohort, partitions: Sequence[Partition]) -> None:
     present = {label for case in cohort.partition("train") for label in case.reference}
     for index, label in enumerate(cohort.labels):
         if index not in present:
             raise CohortError(
                 f"no training case has the label '{label}'", remedy="A label must be trained on to be known"
             )
-    for partition in ("tune", "test"):
-        if not cohort.partition(partition):  # type: ignore[arg-type]
+    for partition in partitions:
+        if not cohort.partition(partition):
             raise CohortError(f"the partition '{partition}' is empty", remedy="Check the split column or its fractions")

@@ -1,1 +1,5 @@
+"""Where a network looked: Grad-CAM maps, brought home to the scan's own space, and drawn."""
 
+from medcls.explanation.explanation import Explanation, explain_scan
+
+__all__ = ["Explanation", "explain_scan"]

@@ -1,1 +1,1 @@
-
+"""Runs: the folder of everything about one training, and the verbs that make and use it."""

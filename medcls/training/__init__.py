@@ -1,1 +1,1 @@
-
+"""Training: loss, optimiser, schedule, checkpoints, and the loop over epochs."""

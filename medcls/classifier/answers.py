@@ -1,0 +1,82 @@
+"""Answers: what a classifier says about scans, and the table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MULTILABEL_SEPARATOR = "; "
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a classifier says about one scan.
+
+    Attributes:
+        predicted: The decided label; for multi-label any number of them.
+        probabilities: One calibrated probability for each label, in the classifier's order.
+    """
+
+    predicted: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scan that was found, answered or refused.
+
+    Attributes:
+        scan: Its path, relative to what was asked for.
+        patient: The patient's pseudonym; empty when the scan names none.
+        answer: ``None`` when it was refused.
+        code: Why it was refused, as a code.
+        reason: Why it was refused, in words, and what to do.
+        notes: What was done to the scan's pixels or geometry, and what is doubtful.
+    """
+
+    scan: str
+    patient: str = ""
+    answer: Answer | None = None
+    code: str = ""
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self, labels: tuple[str, ...]) -> dict[str, Any]:
+        """The row as plain JSON, probabilities under the labels' names."""
+        value: dict[str, Any] = {"scan": self.scan, "patient": self.patient or None}
+        if self.answer is None:
+            return value | {"status": "refused", "code": self.code, "reason": self.reason}
+        probabilities = dict(zip(labels, self.answer.probabilities, strict=True))
+        predicted = list(self.answer.predicted)
+        return value | {
+            "status": "answered",
+            "predicted": predicted,
+            "probabilities": probabilities,
+            "notes": list(self.notes),
+        }
+
+
+def answer_columns(labels: tuple[str, ...]) -> list[str]:
+    """The columns of the table of answers."""
+    return ["scan", "patient", "status", "predicted", *(f"p_{label}" for label in labels), "code", "reason", "notes"]
+
+
+def answer_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
+    """A row's cells by column; ``None`` where there is nothing to say."""
+    cells: dict[str, Any] = dict.fromkeys(answer_columns(labels))
+    cells |= {"scan": row.scan, "patient": row.patient or None, "notes": MULTILABEL_SEPARATOR.join(row.notes) or None}
+    if row.answer is None:
+        return cells | {"status": "refused", "code": row.code, "reason": row.reason}
+    cells |= {f"p_{label}": p for label, p in zip(labels, row.answer.probabilities, strict=True)}
+    return cells | {"status": "answered", "predicted": MULTILABEL_SEPARATOR.join(row.answer.predicted)}
+
+
+def answers_table(rows: Iterable[Row], labels: tuple[str, ...]) -> pd.DataFrame:
+    """The rows as a table."""
+    import pandas as pd
+
+    return pd.DataFrame([answer_cells(row, labels) for row in rows], columns=answer_columns(labels))

@@ -1,0 +1,128 @@
+"""Classifier: the trained artefact. Weights, recipe, labels, calibration and operating point, in one value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.classifier.answers import Answer, answers_table
+from medcls.classifier.forward import mean_logits
+from medcls.config.settings import ModelSettings
+from medcls.errors import UsageError
+from medcls.evaluation import OperatingPoint, Temperature
+from medcls.networks import ClassificationNetwork
+from medcls.preprocessing import Prepared, Recipe
+from medcls.privacy import Pseudonyms, load_pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.scans import OnGap, Scan, read_scan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from medcls.explanation import Explanation
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained classifier.
+
+    Attributes:
+        network: In evaluation mode.
+        model: The settings the network was built from.
+        recipe: From a scan to the network's input.
+        labels: The labels, in the order of every probability column; frozen at training.
+        positive: For two labels, the one that sensitivity is about.
+        multilabel: Whether a scan may have any number of labels.
+        temperature: Calibration, fitted on tune.
+        operating_point: Threshold or thresholds, chosen on tune.
+        on_gap: What is done with a series that misses slices: as in training.
+        provenance: How it came about: versions, hashes, counts.
+    """
+
+    network: ClassificationNetwork = field(repr=False)
+    model: ModelSettings
+    recipe: Recipe
+    labels: tuple[str, ...]
+    positive: str | None
+    multilabel: bool
+    temperature: Temperature
+    operating_point: OperatingPoint
+    on_gap: OnGap = "error"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def logits(self, prepared: Iterable[Prepared], *, batch_size: int = 16) -> Iterator[NDArray[np.float32]]:
+        """Scores before softmax or sigmoid, ``(labels,)`` for each scan; see :func:`medcls.classifier.forward.mean_logits`."""
+        return mean_logits(self.network, prepared, batch_size=batch_size)
+
+    def answer(self, logits: NDArray[np.float32]) -> Answer:
+        """Calibrated probabilities and the decision at the operating point, from logits ``(labels,)``."""
+        probabilities = self.temperature.probabilities(logits[None])
+        decided = self.operating_point.decide(probabilities)[0]
+        predicted = tuple(label for label, chosen in zip(self.labels, decided, strict=True) if chosen)
+        return Answer(predicted, tuple(float(p) for p in probabilities[0]))
+
+    def predict(
+        self,
+        scans: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        batch_size: int = 16,
+        pseudonyms: Pseudonyms | None = None,
+        progress: Progress = SILENT,
+    ) -> pd.DataFrame:
+        """Answer for every scan at a path: a file, or a folder of any depth; or at each of several paths.
+
+        Returns:
+            A row for each scan found: ``scan``, ``patient`` (keyed hash), ``status`` (``answered`` or ``refused``),
+            ``predicted``, ``p_LABEL`` for each label, ``code`` and ``reason`` of a refusal, ``notes``.
+        """
+        from medcls.classifier.prediction import predict_paths
+
+        paths = [scans] if isinstance(scans, str | os.PathLike) else list(scans)
+        rows = predict_paths(self, paths, pseudonyms or load_pseudonyms(), batch_size=batch_size, progress=progress)
+        return answers_table(rows, self.labels)
+
+    def explain(self, scan: str | os.PathLike[str] | Scan, label: str | None = None) -> Explanation:
+        """Where the network looked: a Grad-CAM map in the scan's own space.
+
+        Args:
+            scan: A scan, or the path of one.
+            label: The label to argue for; by default the one with the highest probability, or for two labels the
+                positive one.
+
+        Raises:
+            UsageError: The classifier has no such label.
+            ScanRefused: The scan cannot be read, or does not fit the recipe.
+        """
+        from medcls.explanation import explain_scan
+
+        loaded = scan if isinstance(scan, Scan) else read_scan(scan, on_gap=self.on_gap)
+        prepared = self.recipe.prepare(loaded)
+        chosen = self._label_to_explain(prepared, label)
+        return explain_scan(
+            self.network,
+            loaded,
+            prepared,
+            target=self.labels.index(chosen),
+            label=chosen,
+            multilabel=self.multilabel,
+        )
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``weights.safetensors`` and ``classifier.json``; see :mod:`medcls.classifier.saving`."""
+        from medcls.classifier.saving import save_classifier
+
+        save_classifier(self, folder)
+
+    def _label_to_explain(self, prepared: Prepared, label: str | None) -> str:
+        if label is not None:
+            if label not in self.labels:
+                raise UsageError(f"the classifier has no label '{label}'", remedy=f"Labels: {', '.join(self.labels)}")
+            return label
+        if self.positive is not None:
+            return self.positive
+        return self.labels[int(np.argmax(next(iter(self.logits([prepared])))))]

@@ -1,0 +1,110 @@
+"""From paths to answers: find the scans, read, prepare and classify them one batch at a time.
+
+A scan that cannot be read costs its own row; the others go on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medcls.classifier.answers import Row
+from medcls.errors import ScanRefused
+from medcls.preprocessing import Prepared
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.scans import Found, Refusal, ScanSource, find_scans
+
+if TYPE_CHECKING:
+    from medcls.classifier.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class _Ready:
+    row: Row
+    prepared: Prepared | None
+
+
+def predict_paths(
+    classifier: Classifier,
+    paths: Sequence[str | os.PathLike[str]],
+    pseudonyms: Pseudonyms,
+    *,
+    batch_size: int = 16,
+    progress: Progress = SILENT,
+) -> Iterator[Row]:
+    """A row for every scan found below each path, in the order found; refused ones where they were found."""
+    found = [
+        _named(path, find_scans(path, on_gap=classifier.on_gap, progress=progress), many=len(paths) > 1)
+        for path in paths
+    ]
+    scans = [source for each in found for source in each.scans]
+    refused = [refusal for each in found for refusal in each.refused]
+    yield from predict_sources(classifier, scans, pseudonyms, batch_size=batch_size, progress=progress)
+    yield from (refused_row(refusal) for refusal in refused)
+
+
+def predict_sources(
+    classifier: Classifier,
+    sources: Sequence[ScanSource],
+    pseudonyms: Pseudonyms,
+    *,
+    batch_size: int = 16,
+    progress: Progress = SILENT,
+) -> Iterator[Row]:
+    """A row for each scan, in order. Only as many scans are in memory as fill a batch."""
+    waiting: deque[_Ready] = deque()
+
+    def prepared(items: Iterable[ScanSource]) -> Iterator[Prepared]:
+        for source in progress.track(items, "Classifying", len(sources)):
+            ready = _prepare(classifier, source, pseudonyms)
+            waiting.append(ready)
+            if ready.prepared is not None:
+                yield ready.prepared
+
+    for logits in classifier.logits(prepared(sources), batch_size=batch_size):
+        while waiting[0].prepared is None:
+            yield waiting.popleft().row
+        yield replace(waiting.popleft().row, answer=classifier.answer(logits))
+    while waiting:
+        yield waiting.popleft().row
+
+
+def refused_row(refusal: Refusal) -> Row:
+    """The row of a scan that was found and refused."""
+    return Row(refusal.name, code=refusal.code, reason=f"{refusal.reason}. {refusal.remedy}")
+
+
+def patient_pseudonym(source: ScanSource, pseudonyms: Pseudonyms) -> str:
+    """The pseudonym of the patient that a scan's header names; empty when it names none."""
+    identifier = source.identity.get("patient_id", "")
+    return pseudonyms.patient(identifier, source.identity.get("issuer", "")) if identifier else ""
+
+
+def _prepare(classifier: Classifier, source: ScanSource, pseudonyms: Pseudonyms) -> _Ready:
+    row = Row(source.name, patient_pseudonym(source, pseudonyms))
+    try:
+        scan = source.read(on_gap=classifier.on_gap)
+        prepared = classifier.recipe.prepare(scan)
+        return _Ready(replace(row, notes=(*scan.notes, *prepared.notes)), prepared)
+    except ScanRefused as refusal:
+        return _Ready(replace(row, code=refusal.code, reason=_sentence(refusal)), None)
+
+
+def _sentence(refusal: ScanRefused) -> str:
+    return f"{refusal.what}. {refusal.remedy}" if refusal.remedy else refusal.what
+
+
+def _named(path: str | os.PathLike[str], found: Found, *, many: bool) -> Found:
+    """With several paths, a scan's name starts with the path it was found under."""
+    if not many or not Path(path).is_dir():
+        return found
+    return replace(
+        found,
+        scans=tuple(replace(source, name=str(Path(path) / source.name)) for source in found.scans),
+        refused=tuple(replace(refusal, name=str(Path(path) / refusal.name)) for refusal in found.refused),
+    )

@@ -1,0 +1,146 @@
+"""A classifier on disk: ``weights.safetensors`` and ``classifier.json``, and nothing that could run.
+
+The weights are written first and the JSON, which holds their SHA-256, last: a folder with a ``classifier.json`` is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from medcls.classifier.classifier import Classifier
+from medcls.config.settings import ModelSettings
+from medcls.errors import ClassifierError, MedclsError
+from medcls.evaluation import OperatingPoint, Temperature
+from medcls.files import read_json, write_bytes, write_json
+from medcls.networks import ClassificationNetwork, build_network
+from medcls.preprocessing import Recipe
+
+FORMAT = 1
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "classifier.json"
+
+
+def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> None:
+    """Write a classifier into a folder."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.network.state_dict().items()}
+    data = save(tensors)
+    write_bytes(Path(folder) / WEIGHTS, data)
+    network = classifier.network
+    # A weights file's path stays home; only a published source's name changes what the network is made of.
+    named = classifier.model.weights if classifier.model.weights in ("imagenet", "medicalnet") else None
+    model = classifier.model.model_copy(update={"weights": named, "weights_sha256": None})
+    write_json(
+        Path(folder) / DESCRIPTION,
+        {
+            "format": FORMAT,
+            "labels": list(classifier.labels),
+            "positive": classifier.positive,
+            "multilabel": classifier.multilabel,
+            "network": {
+                "model": model.model_dump(mode="json"),
+                "dimensions": network.dimensions,
+                "channels": network.channels,
+                "classes": network.classes,
+            },
+            "recipe": classifier.recipe.to_json(),
+            "on_gap": classifier.on_gap,
+            "calibration": classifier.temperature.to_json(),
+            "operating_point": classifier.operating_point.to_json(),
+            "weights_sha256": hashlib.sha256(data).hexdigest(),
+            "provenance": dict(classifier.provenance),
+        },
+    )
+
+
+def load_classifier(path: str | os.PathLike[str]) -> Classifier:
+    """Load a classifier from its folder, or from a run's.
+
+    Raises:
+        ClassifierError: Nothing is there, it is damaged, or a newer medcls wrote it.
+    """
+    folder = _classifier_folder(Path(path))
+    description = _read_description(folder)
+    try:
+        network = _build(description["network"])
+        weights = (folder / WEIGHTS).read_bytes()
+        _check_weights(weights, description["weights_sha256"], folder)
+        _fill(network, weights, folder)
+        return Classifier(
+            network=network,
+            model=ModelSettings.model_validate(description["network"]["model"]),
+            recipe=Recipe.from_json(description["recipe"]),
+            labels=tuple(description["labels"]),
+            positive=description["positive"],
+            multilabel=description["multilabel"],
+            temperature=Temperature.from_json(description["calibration"]),
+            operating_point=OperatingPoint.from_json(description["operating_point"]),
+            on_gap=description["on_gap"],
+            provenance=description["provenance"],
+        )
+    except MedclsError:
+        raise
+    except OSError:
+        raise _damaged(folder, f"{WEIGHTS} is missing or cannot be read") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(folder, f"{DESCRIPTION} lacks or garbles {error}".splitlines()[0]) from None
+
+
+def _classifier_folder(path: Path) -> Path:
+    for folder in (path, path / "classifier"):
+        if (folder / DESCRIPTION).is_file():
+            return folder
+    raise ClassifierError(
+        "there is no classifier here",
+        where=str(path),
+        remedy=f"Give a finished run, or a folder with {DESCRIPTION} and {WEIGHTS}",
+    )
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    try:
+        description = read_json(folder / DESCRIPTION)
+        version = description["format"]
+    except (ValueError, KeyError, TypeError, OSError):
+        raise _damaged(folder, f"{DESCRIPTION} is not what medcls writes") from None
+    if version != FORMAT:
+        raise ClassifierError(
+            f"the classifier has format {version}, and this medcls reads format {FORMAT}",
+            where=str(folder),
+            remedy="Use the version of medcls that its provenance names",
+        )
+    found: dict[str, Any] = description
+    return found
+
+
+def _build(network: dict[str, Any]) -> ClassificationNetwork:
+    return build_network(
+        ModelSettings.model_validate(network["model"]),
+        dimensions=network["dimensions"],
+        channels=network["channels"],
+        classes=network["classes"],
+    )
+
+
+def _check_weights(data: bytes, expected: str, folder: Path) -> None:
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise _damaged(folder, f"{WEIGHTS} is not the file that {DESCRIPTION} was written with")
+
+
+def _fill(network: ClassificationNetwork, data: bytes, folder: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        network.load_state_dict(load(data))
+    except (RuntimeError, SafetensorError):
+        raise _damaged(folder, f"{WEIGHTS} does not fit the network of {DESCRIPTION}") from None
+    network.eval()
+
+
+def _damaged(folder: Path, what: str) -> ClassifierError:
+    return ClassifierError(what, where=str(folder), remedy="Take a whole copy of the classifier's folder")

@@ -1,0 +1,44 @@
+"""Exit codes: every error that medcls can explain is one line on standard error, and never a traceback."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+from medcls.errors import MedclsError
+
+
+def exiting(verb: Callable[..., int]) -> Callable[..., None]:
+    """Let a verb end the process with the code it returns, or with that of the error it raises."""
+
+    @functools.wraps(verb)
+    def run(*args: object, **options: object) -> None:
+        raise typer.Exit(_run(verb, *args, **options))
+
+    return run
+
+
+def _run(verb: Callable[..., int], *args: object, **options: object) -> int:
+    try:
+        return verb(*args, **options)
+    except MedclsError as error:
+        return _complain(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _complain("stopped. What was finished is kept; 'medcls train' goes on with a training with --resume", 1)
+    except BrokenPipeError:
+        # The reader of a pipe went away (medcls … | head): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _complain("there is not enough memory. Use a smaller train.batch_size or preprocessing.size", 1)
+    except OSError as error:
+        return _complain(f"{error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
+
+
+def _complain(line: str, code: int) -> int:
+    typer.echo(f"medcls: {line}", err=True)
+    return code

@@ -1,0 +1,205 @@
+"""Explanation: where the network looked, in the scan's own space."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.errors import UsageError
+from medcls.explanation.gradcam import gradcam
+from medcls.explanation.native import cell_affines, to_scan_space
+from medcls.explanation.overlay import draw_overlay, draw_slices, save_png
+from medcls.explanation.slices import edge_letters, slices_through_peak
+from medcls.files import whole_file
+from medcls.networks import ClassificationNetwork
+from medcls.preprocessing.prepared import Prepared
+from medcls.scans import Scan
+
+_CT_WINDOW = (-1000.0, 400.0)  # HU; shows lung, soft tissue and bone at once
+_FEWEST_CELLS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A Grad-CAM map of one scan for one label.
+
+    Attributes:
+        label: The label that the map argues for.
+        map: ``(x, y)`` or ``(x, y, z)`` float32 on the scan's own voxels: raw, not negative, 0 where nothing argues for the
+            label or the network did not look.
+        seen: Which voxels the network looked at, of the same shape.
+        affine: ``(4, 4)``, the scan's: voxel index to RAS+ millimetres.
+        peak: World position of the map's hottest feature cell, in millimetres (pixels where there is no geometry);
+            ``None`` for an empty map.
+        cells: Feature cells along each axis of a view: the true resolution of the map.
+        cell_size: Size of a feature cell along each of the view's axes, in millimetres (pixels without geometry).
+        scan: The scan that is explained.
+        notes: What a reader of the map should know.
+    """
+
+    label: str
+    map: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    affine: NDArray[np.float64]
+    peak: tuple[float, float, float] | None
+    cells: tuple[int, ...]
+    cell_size: tuple[float, ...]
+    scan: Scan = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing in the scan argues for the label."""
+        return self.peak is None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the map as NIfTI, with the scan's affine and shape.
+
+        A sheared affine (a tilted gantry) has no qform, so only the sform is set then; otherwise the two are the same.
+
+        Raises:
+            UsageError: The path does not end in ``.nii`` or ``.nii.gz``.
+        """
+        import nibabel
+
+        target = Path(path)
+        if not target.name.endswith((".nii", ".nii.gz")):
+            raise UsageError("a map is saved as NIfTI", where=str(target), remedy="Use a name that ends in .nii.gz")
+        values = self.map if self.map.ndim == 3 else self.map[..., None]
+        image = nibabel.Nifti1Image(values, self.affine)
+        image.set_sform(self.affine, code=1)
+        image.set_qform(self.affine, code=0 if _is_sheared(self.affine) else 1, strip_shears=True)
+        data = image.to_bytes()
+        if target.name.endswith(".gz"):
+            import gzip
+
+            data = gzip.compress(data, mtime=0)
+        with whole_file(target) as handle:
+            handle.write(data)
+
+    def figure(self, title: str = "") -> Any:
+        """The plain image beside the image under the map, as a matplotlib ``Figure``.
+
+        Volumes are shown as three orthogonal slices through the peak, in radiological convention.
+        """
+        plain = display_image(self.scan)
+        heat = np.where(self.seen, self.map, np.nan).astype(np.float32)
+        top = float(self.map.max())
+        title = title or f"Grad-CAM for '{self.label}'"
+        if self.scan.dimensions == 3:
+            affine = self.affine if self.scan.has_geometry else None
+            slices = slices_through_peak(plain[..., 0] if plain.ndim == 4 else plain, heat, affine)
+            return draw_slices(slices, title=title, heat_maximum=top)
+        letters = edge_letters(self.affine) if self.scan.has_geometry else (None, None)
+        spacing = (self.scan.spacing[1], self.scan.spacing[0]) if self.scan.has_geometry else None
+        upright = plain.transpose(1, 0, 2) if plain.ndim == 3 else plain.T
+        return draw_overlay(
+            upright,
+            heat.T,
+            title=title,
+            left_right=letters[0],
+            top_bottom=letters[1],
+            spacing=spacing,
+            heat_maximum=top,
+        )
+
+    def save_png(self, path: str | os.PathLike[str], title: str = "") -> None:
+        """Draw :meth:`figure` into a PNG file."""
+        save_png(self.figure(title), path)
+
+
+def explain_scan(
+    network: ClassificationNetwork,
+    scan: Scan,
+    prepared: Prepared,
+    *,
+    target: int,
+    label: str,
+    multilabel: bool = False,
+    batch_size: int = 8,
+) -> Explanation:
+    """Compute the Grad-CAM map of a scan and bring it home to the scan's voxels.
+
+    Args:
+        network: In evaluation mode.
+        scan: The scan as read.
+        prepared: What the classifier's recipe made of it.
+        target: Index of the label to argue for.
+        label: Its name.
+        multilabel: Whether labels exclude each other.
+        batch_size: Views explained at once.
+    """
+    maps = _maps(network, prepared, target, multilabel, batch_size)
+    values, seen = to_scan_space(maps, prepared, scan.affine, scan.shape)
+    affines = cell_affines(maps, prepared)
+    cells = maps.shape[1:]
+    size = np.linalg.norm(affines[0][:3, : len(cells)], axis=0)
+    return Explanation(
+        label=label,
+        map=values,
+        seen=seen,
+        affine=scan.affine,
+        peak=_peak(maps, affines),
+        cells=cells,
+        cell_size=tuple(float(length) for length in size),
+        scan=scan,
+        notes=_notes(maps, label),
+    )
+
+
+def display_image(scan: Scan) -> NDArray[np.float32]:
+    """The scan in display range 0..1: ``(x, y[, z])``, with a last axis of 3 for colour.
+
+    CT is shown through a window of -1000 to 400 HU, colour as it is, everything else from its 0.5th to its 99.5th
+    percentile.
+    """
+    array = scan.array.astype(np.float32)
+    if scan.photometric == "rgb":
+        return np.moveaxis(array / max(float(array.max()), 255.0), 0, -1)
+    grey = array[0]
+    low, high = _CT_WINDOW if scan.modality == "CT" else np.percentile(grey[np.isfinite(grey)], (0.5, 99.5))
+    scaled: NDArray[np.float32] = np.clip((grey - low) / max(float(high - low), 1e-6), 0, 1)
+    return scaled
+
+
+def _maps(
+    network: ClassificationNetwork, prepared: Prepared, target: int, multilabel: bool, batch_size: int
+) -> NDArray[np.float32]:
+    import torch
+
+    device = next(network.parameters()).device
+    parts = []
+    for start in range(0, len(prepared.images), batch_size):
+        images = torch.from_numpy(prepared.images[start : start + batch_size].astype(np.float32)).to(device)
+        targets = torch.full((len(images),), target, device=device)
+        parts.append(gradcam(network, images, targets, multilabel=multilabel).maps.cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _peak(maps: NDArray[np.float32], affines: NDArray[np.float64]) -> tuple[float, float, float] | None:
+    if not maps.max() > 0:
+        return None
+    view, *cell = np.unravel_index(int(maps.argmax()), maps.shape)
+    index = np.array([*cell, *[0] * (3 - len(cell)), 1.0])
+    x, y, z = (affines[view] @ index)[:3]
+    return float(x), float(y), float(z)
+
+
+def _notes(maps: NDArray[np.float32], label: str) -> tuple[str, ...]:
+    notes = []
+    if not maps.max() > 0:
+        notes.append(f"nothing in the scan argues for '{label}'")
+    cells = maps.shape[1:]
+    if min(cells) < _FEWEST_CELLS:
+        notes.append(f"the map has only {' x '.join(map(str, cells))} cells: it shows a region, not an outline")
+    return tuple(notes)
+
+
+def _is_sheared(affine: NDArray[np.float64]) -> bool:
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return not np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)

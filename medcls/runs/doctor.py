@@ -1,0 +1,165 @@
+"""``doctor``: is this machine ready, and if not, how to mend it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+_PACKAGES = (
+    "torch",
+    "monai",
+    "lightning",
+    "pydicom",
+    "nibabel",
+    "scikit-learn",
+    "scipy",
+    "pandas",
+    "imagecodecs",
+    "matplotlib",
+)
+_EXTRAS = {"SimpleITK": "n4", "mlflow": "mlflow", "wandb": "wandb"}
+_LEAST_DISK = 2e9  # bytes
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What was looked at.
+        ok: Whether it is as it should be.
+        found: What was found.
+        remedy: How to mend it; empty when all is well.
+        needed: Whether medcls cannot work without it.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def examine() -> tuple[Check, ...]:
+    """Look at everything that a training needs; nothing raises."""
+    looks: tuple[Callable[[], list[Check]], ...] = (
+        _python,
+        _packages,
+        _extras,
+        _devices,
+        _decoders,
+        _disk,
+        _training_step,
+    )
+    return tuple(check for look in looks for check in _guarded(look))
+
+
+def _guarded(look: Callable[[], list[Check]]) -> list[Check]:
+    try:
+        return look()
+    except Exception as error:  # a broken package can fail in any way, and that is what is looked for
+        name = look.__name__.strip("_").replace("_", " ")
+        return [Check(name, False, f"{type(error).__name__}: {error}".splitlines()[0], "Reinstall medcls")]
+
+
+def _python() -> list[Check]:
+    ok = sys.version_info >= (3, 11)
+    return [Check("python", ok, platform.python_version(), "" if ok else "Install Python 3.11 or newer")]
+
+
+def _packages() -> list[Check]:
+    checks = []
+    for name in _PACKAGES:
+        try:
+            checks.append(Check(name, True, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            checks.append(Check(name, False, "not installed", "Install medcls again: pip install medcls"))
+    if util.find_spec("torchvision") is not None and util.find_spec("torch") is not None:
+        checks.append(_torchvision())
+    return checks
+
+
+def _torchvision() -> Check:
+    # medcls does not use it, but a build that does not fit torch makes lightning and torchmetrics fail on import.
+    try:
+        import torchvision  # type: ignore[import-not-found, unused-ignore]
+    except Exception:
+        return Check("torchvision", False, "does not fit the installed torch", "pip uninstall torchvision")
+    return Check("torchvision", True, str(torchvision.__version__), needed=False)
+
+
+def _extras() -> list[Check]:
+    return [
+        Check(package, True, "installed", needed=False)
+        if util.find_spec(package) is not None
+        else Check(package, False, "not installed", f"Only if wanted: pip install 'medcls[{extra}]'", needed=False)
+        for package, extra in _EXTRAS.items()
+    ]
+
+
+def _devices() -> list[Check]:
+    import torch
+
+    from medcls.training.device import gains_by_bf16
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fast = "bfloat16 is fast" if gains_by_bf16("cpu") else "no fast bfloat16"
+    checks = [Check("cpu", True, f"{cores} cores, {fast}")]
+    if torch.cuda.is_available():
+        names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        checks.append(Check("cuda", True, names, needed=False))
+    else:
+        checks.append(Check("cuda", False, "no CUDA device", "medcls trains on the CPU", needed=False))
+    return checks
+
+
+def _decoders() -> list[Check]:
+    import imagecodecs
+
+    wanted = {"JPEG": "JPEG8", "lossless JPEG": "LJPEG", "JPEG-LS": "JPEGLS", "JPEG 2000": "JPEG2K", "HTJ2K": "JPEG2K"}
+    missing = [name for name, codec in wanted.items() if not getattr(imagecodecs, codec).available]
+    if missing:
+        return [Check("decoders", False, f"missing: {', '.join(missing)}", "pip install --upgrade imagecodecs")]
+    return [Check("decoders", True, f"RLE, {', '.join(wanted)}")]
+
+
+def _disk() -> list[Check]:
+    from medcls.preprocessing.store import default_folder
+
+    places = {"disk for runs": Path.cwd(), "disk for prepared data": default_folder()}
+    return [_space(name, folder) for name, folder in places.items()]
+
+
+def _space(name: str, folder: Path) -> Check:
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError:
+        return Check(name, False, "the folder may not be written to", "Work in another folder, or mend its permissions")
+    ok = free >= _LEAST_DISK
+    return Check(name, ok, f"{free / 1e9:.1f} GB free", "" if ok else "Free some space: a run needs about 2 GB")
+
+
+def _training_step() -> list[Check]:
+    import torch
+
+    from medcls.config.settings import ModelSettings
+    from medcls.networks import build_network
+
+    network = build_network(ModelSettings(name="resnet10"), dimensions=3, channels=1, classes=2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    before = network.head.weight.detach().clone()
+    loss = torch.nn.functional.cross_entropy(network(torch.randn(2, 1, 32, 32, 32)), torch.tensor([0, 1]))
+    loss.backward()
+    optimizer.step()
+    moved = bool(torch.isfinite(loss)) and not torch.equal(before, network.head.weight)
+    return [Check("training step", moved, f"loss {float(loss):.3f}", "" if moved else "Reinstall torch")]

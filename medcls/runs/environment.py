@@ -1,0 +1,35 @@
+"""What a run was made with: versions, machine kind and device, and nothing that names a person or a machine."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+
+_PACKAGES = ("medcls", "torch", "monai", "lightning", "pydicom", "nibabel", "numpy", "scikit-learn", "imagecodecs")
+
+
+def describe_environment(device: str = "cpu") -> dict[str, str]:
+    """Versions and device as name to value, in the order to show them."""
+    facts = {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    facts |= {package: _version(package) for package in _PACKAGES}
+    facts["device"] = _device_name(device)
+    return facts
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _device_name(device: str) -> str:
+    if device == "cuda" and "torch" in sys.modules:
+        import torch
+
+        return f"cuda ({torch.cuda.get_device_name()})"
+    return device

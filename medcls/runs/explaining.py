@@ -1,0 +1,158 @@
+"""``explain``: Grad-CAM maps of scans, as pictures and as NIfTI in the scan's own space."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medcls.classifier import Classifier, load_classifier
+from medcls.errors import NothingToDo, RunError, ScanRefused, UsageError
+from medcls.progress import SILENT, Progress
+from medcls.runs.folder import Run, open_run
+from medcls.runs.inference import scan_paths
+from medcls.scans import Refusal, ScanSource, find_scans
+
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class ExplainedScan:
+    """The files of one explained scan.
+
+    Attributes:
+        name: The scan's name.
+        label: The label that the map argues for.
+        picture: PNG, the plain image beside the overlay.
+        map: NIfTI, with the scan's affine and shape.
+        peak: World position of the hottest cell; ``None`` for an empty map.
+        notes: What a reader of the map should know.
+    """
+
+    name: str
+    label: str
+    picture: Path
+    map: Path
+    peak: tuple[float, float, float] | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """What came of explaining.
+
+    Attributes:
+        explained: One for each scan that could be explained.
+        refused: The others, and why.
+        folder: Where the files lie.
+    """
+
+    explained: tuple[ExplainedScan, ...]
+    refused: tuple[Refusal, ...]
+    folder: Path
+
+
+def explain(
+    model: Path,
+    scans: Path | None,
+    *,
+    label: str | None = None,
+    out: Path | None = None,
+    progress: Progress = SILENT,
+) -> Explanations:
+    """Explain scans, or a run's test cases.
+
+    Args:
+        model: A run, by path or name, or a classifier's folder.
+        scans: A file, folder or CSV table; ``None``: the test cases of the run.
+        label: The label to argue for; by default the positive one, or the most probable.
+        out: Folder for the files; by default ``explanations/`` of the run, or of the working folder.
+        progress: Where to say how far it is.
+
+    Raises:
+        RunError: No scans are given and ``model`` is no run.
+        NothingToDo: There is no scan.
+    """
+    run = _run_of(model)
+    classifier = load_classifier(run.path if run else model)
+    if label is not None and label not in classifier.labels:
+        raise UsageError(f"the classifier has no label '{label}'", remedy=f"Labels: {', '.join(classifier.labels)}")
+    if scans is not None:
+        return explain_paths(classifier, scan_paths(scans), out or Path("explanations"), label=label, progress=progress)
+    if run is None:
+        raise RunError("no scans are given, and this is no run", where=str(model), remedy="Name scans to explain")
+    from medcls.runs.evaluating import sources_of_test
+
+    sources, refused = sources_of_test(run, progress)
+    return explain_sources(classifier, sources, refused, out or run.explanations, label=label, progress=progress)
+
+
+def explain_paths(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    label: str | None = None,
+    progress: Progress = SILENT,
+) -> Explanations:
+    """Explain every scan found below the paths."""
+    found = [find_scans(path, progress=progress) for path in paths]
+    sources = [(source.name, source) for each in found for source in each.scans]
+    refused = [refusal for each in found for refusal in each.refused]
+    if not sources and not refused:
+        raise NothingToDo("no scan was found", where=str(paths[0]) if paths else "", remedy="Give a scan or a folder")
+    return explain_sources(classifier, sources, refused, out, label=label, progress=progress)
+
+
+def explain_sources(
+    classifier: Classifier,
+    sources: Sequence[tuple[str, ScanSource]],
+    refused: Sequence[Refusal],
+    out: Path,
+    *,
+    label: str | None = None,
+    progress: Progress = SILENT,
+) -> Explanations:
+    """Explain named scans; one that cannot be read costs its own entry.
+
+    Args:
+        classifier: The classifier.
+        sources: Names, which the files are called after, and scans.
+        refused: Scans that were refused already.
+        out: Folder for the files.
+        label: The label to argue for.
+        progress: Where to say how far it is.
+    """
+    explained: list[ExplainedScan] = []
+    failed = list(refused)
+    taken: set[str] = set()
+    for name, source in progress.track(sources, "Explaining"):
+        try:
+            explanation = classifier.explain(source.read(), label)
+        except ScanRefused as refusal:
+            failed.append(Refusal.of(refusal, name, source.paths))
+            continue
+        stem = file_stem(name, taken)
+        picture, map_file = out / f"{stem}.png", out / f"{stem}.nii.gz"
+        explanation.save_png(picture, f"Grad-CAM for '{explanation.label}'")
+        explanation.save(map_file)
+        explained.append(ExplainedScan(name, explanation.label, picture, map_file, explanation.peak, explanation.notes))
+    return Explanations(tuple(explained), tuple(failed), out)
+
+
+def file_stem(name: str, taken: set[str]) -> str:
+    """A file name for a scan's name: no separators, nothing a file system objects to, and not taken yet."""
+    stem = re.sub(r"[^\w.#-]+", "_", name).strip("._") or "scan"
+    stem = stem[-_LONGEST_NAME:]
+    unique, number = stem, 2
+    while unique in taken:
+        unique, number = f"{stem}-{number}", number + 1
+    taken.add(unique)
+    return unique
+
+
+def _run_of(model: Path) -> Run | None:
+    if (model / "classifier.json").is_file():
+        return None
+    return open_run(model)

@@ -1,0 +1,175 @@
+"""Run: the folder that holds everything about one training, and where each thing lies in it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medcls.config import Config, load_config
+from medcls.errors import RunError
+from medcls.files import read_json, storage_error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder; see ``docs/reference/run-folder.md`` for what each file holds.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config, which alone repeats the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints, from which a killed run goes on."""
+        return self.path / "checkpoints"
+
+    @property
+    def classifier_folder(self) -> Path:
+        """The classifier, which can be copied away and used alone."""
+        return self.path / "classifier"
+
+    @property
+    def metrics_file(self) -> Path:
+        """Figures of tune and test with their intervals."""
+        return self.path / "metrics.json"
+
+    @property
+    def predictions_file(self) -> Path:
+        """One row for each case: partition, reference, predicted, probabilities."""
+        return self.path / "predictions.csv"
+
+    @property
+    def explanations(self) -> Path:
+        """Grad-CAM overlays and maps of the explained cases."""
+        return self.path / "explanations"
+
+    @property
+    def report_file(self) -> Path:
+        """The report: one file, opens offline."""
+        return self.path / "report.html"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end: the report is the last thing written."""
+        return self.report_file.exists() and self.metrics_file.exists()
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The contents of ``metrics.json``."""
+        if not self.metrics_file.exists():
+            raise RunError("the run has no metrics.json", where=str(self.path), remedy="Finish it with --resume")
+        found: dict[str, Any] = read_json(self.metrics_file)
+        return found
+
+    def load_config(self) -> Config:
+        """The config the run was made with."""
+        return load_config(self.config_file)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run against a second process.
+
+        Raises:
+            RunError: Another process is at work in the folder.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(str(self.path / ".lock"), timeout=0)
+            with lock:
+                yield
+        except Timeout:
+            raise RunError("another process is at work in this run", where=str(self.path)) from None
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+
+def new_run(runs: Path, name: str, *, exact: bool) -> Run:
+    """A run folder that does not exist yet.
+
+    Args:
+        runs: The folder of runs.
+        name: The wanted name.
+        exact: The user asked for this very name, so a taken one is an error; otherwise a number is added.
+
+    Raises:
+        RunError: The name is taken, or is no plain name.
+    """
+    if name in ("", ".", "..") or any(sign in name for sign in '/\\:*?"<>|'):
+        raise RunError(f"'{name}' is no name for a run", remedy="Use letters, digits, '-' and '_'")
+    if not (runs / name).exists():
+        return Run(runs / name)
+    if exact:
+        raise RunError(
+            f"the run '{name}' exists",
+            where=str(runs / name),
+            remedy="Choose another --run NAME, or go on with --resume",
+        )
+    number = 2
+    while (runs / f"{name}-{number}").exists():
+        number += 1
+    return Run(runs / f"{name}-{number}")
+
+
+def open_run(path: str | os.PathLike[str], runs: Path = Path("runs")) -> Run:
+    """The run at a path, or of a name under ``runs``.
+
+    Raises:
+        RunError: There is none.
+    """
+    for folder in (Path(path), runs / path):
+        if (folder / "config.yaml").is_file():
+            return Run(folder)
+    known = [run.name for run in all_runs(runs)]
+    near = difflib.get_close_matches(Path(path).name, known, n=1)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    listed = f"Runs: {', '.join(known)}" if known else f"There are no runs under '{runs}'"
+    raise RunError("no run is here", where=str(path), remedy=f"{hint}{listed}")
+
+
+def all_runs(runs: Path) -> list[Run]:
+    """Every run under a folder, the newest first."""
+    if not runs.is_dir():
+        return []
+    found = [Run(folder) for folder in runs.iterdir() if (folder / "config.yaml").is_file()]
+    return sorted(found, key=lambda run: run.config_file.stat().st_mtime, reverse=True)
+
+
+def newest_finished(runs: Path = Path("runs")) -> Run:
+    """The run that finished last.
+
+    Raises:
+        RunError: None has.
+    """
+    finished = [run for run in all_runs(runs) if run.is_finished]
+    if not finished:
+        raise RunError(
+            "no finished run was found",
+            where=str(runs),
+            remedy="Train one with 'medcls train --config FILE', or name one with --model",
+        )
+    return max(finished, key=lambda run: run.report_file.stat().st_mtime)
+
+
+def to_resume(runs: Path, name: str) -> Run | None:
+    """The newest unfinished run of a name (with or without a number); ``None`` when there is none."""
+    candidates = [run for run in all_runs(runs) if run.name == name or run.name.rpartition("-")[0] == name]
+    return next((run for run in candidates if not run.is_finished), None)

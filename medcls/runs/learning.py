@@ -1,0 +1,210 @@
+"""Learning: from prepared cases to a classifier that is calibrated and has its operating point, both from tune alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medcls.classifier import Answer, Classifier
+from medcls.classifier.forward import mean_logits
+from medcls.cohort import Case
+from medcls.config import PARTITIONS, Config, Partition, config_text
+from medcls.evaluation import Predictions, Temperature, choose_operating_point, fit_temperature
+from medcls.loading import Augmentation, eval_loader, train_loader
+from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
+from medcls.progress import SILENT, Progress
+from medcls.runs.environment import describe_environment
+from medcls.runs.preparing import Material
+from medcls.training.device import Compute, lay_out
+from medcls.training.fitting import Fitted, fit
+from medcls.training.losses import build_loss, class_weights
+from medcls.training.module import ClassificationModule
+
+EVALUATED: tuple[Partition, ...] = ("tune", "test")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier with what it said about tune and test.
+
+    Attributes:
+        classifier: The classifier.
+        fitted: Epochs, and which was best.
+        answers: Case name to answer, for tune and test.
+        predictions: The same as arrays, by partition.
+    """
+
+    classifier: Classifier
+    fitted: Fitted
+    answers: Mapping[str, Answer]
+    predictions: Mapping[str, Predictions]
+
+
+def train_classifier(
+    config: Config, material: Material, folder: Path, compute: Compute, progress: Progress = SILENT
+) -> Trained:
+    """Train a network on prepared cases, calibrate it and choose its operating point on tune, and answer tune and test.
+
+    Args:
+        config: The resolved config.
+        material: Prepared and parted cases.
+        folder: Where checkpoints, history and logs go.
+        compute: Device, number format and layout.
+        progress: Where to say how far it is.
+    """
+    cohort = material.cohort
+    network = _build_network(config, material, progress)
+    fitted = _fit(config, material, network, folder, compute, progress)
+    progress.note(f"Best epoch: {fitted.best_epoch}")
+    evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
+    logits = {name: _logits(network, material, cases, progress) for name, cases in evaluated.items()}
+    classifier = _calibrated(config, material, network, fitted, logits["tune"])
+    answers = {
+        case.name: classifier.answer(row)
+        for name, cases in evaluated.items()
+        for case, row in zip(cases, logits[name], strict=True)
+    }
+    predictions = {name: as_predictions(classifier, cases, answers) for name, cases in evaluated.items()}
+    return Trained(classifier, fitted, answers, predictions)
+
+
+def as_predictions(classifier: Classifier, cases: Sequence[Case], answers: Mapping[str, Answer]) -> Predictions:
+    """Answers and references of cases as arrays."""
+    return Predictions(
+        labels=classifier.labels,
+        positive=classifier.positive,
+        multilabel=classifier.multilabel,
+        probabilities=np.array([answers[case.name].probabilities for case in cases], np.float64),
+        reference=reference_matrix(cases, len(classifier.labels)),
+        patients=np.array([case.patient for case in cases]),
+    )
+
+
+def _build_network(config: Config, material: Material, progress: Progress) -> ClassificationNetwork:
+    torch.manual_seed(config.seed)
+    recipe = material.recipe
+    network = build_network(
+        config.model, dimensions=recipe.dimensions, channels=recipe.channels, classes=len(material.cohort.labels)
+    )
+    if config.model.weights is not None:
+        report = load_weights(network, config.model.weights, sha256=config.model.weights_sha256, progress=progress)
+        progress.note(report.summary())
+    frozen = freeze_blocks(network, config.model.freeze)
+    if frozen:
+        progress.note(f"Not trained: {', '.join(frozen)}")
+    return network
+
+
+def _fit(
+    config: Config,
+    material: Material,
+    network: ClassificationNetwork,
+    folder: Path,
+    compute: Compute,
+    progress: Progress,
+) -> Fitted:
+    settings, cohort, recipe = config.train, material.cohort, material.recipe
+    train = material.dataset(cohort.partition("train"))
+    tune = material.dataset(cohort.partition("tune"))
+    weights = None
+    if settings.balance in ("loss", "both"):
+        weights = class_weights(_patients_by_label(cohort.partition("train"), len(cohort.labels)), cohort.labels)
+    module = ClassificationModule(
+        network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
+        build_loss(settings, class_weights=weights, multilabel=cohort.multilabel),
+        settings,
+        augmentation=Augmentation.from_settings(
+            config.region, config.augmentation, kind=recipe.kind, dimensions=recipe.dimensions, seed=config.seed
+        ),
+        multilabel=cohort.multilabel,
+        dimensions=recipe.dimensions,
+        channels_last=compute.channels_last,
+        seed=config.seed,
+    )
+    balanced = settings.balance in ("sampler", "both")
+    return fit(
+        module,
+        train_loader(
+            train, batch_size=settings.batch_size, seed=config.seed, balanced=balanced, workers=settings.workers
+        ),
+        eval_loader(tune, batch_size=settings.batch_size, workers=settings.workers),
+        settings,
+        compute,
+        folder,
+        progress,
+    )
+
+
+def _patients_by_label(cases: Sequence[Case], labels: int) -> list[int]:
+    """How many patients have each label: a patient with ten scans counts once."""
+    return [len({case.patient for case in cases if index in case.reference}) for index in range(labels)]
+
+
+def _logits(
+    network: ClassificationNetwork, material: Material, cases: Sequence[Case], progress: Progress
+) -> NDArray[np.float32]:
+    prepared = (material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
+    return np.stack(list(mean_logits(network, prepared)))
+
+
+def _calibrated(
+    config: Config, material: Material, network: ClassificationNetwork, fitted: Fitted, logits: NDArray[np.float32]
+) -> Classifier:
+    """Fit the temperature and choose the operating point, both on tune alone."""
+    cohort = material.cohort
+    cases = cohort.partition("tune")
+    reference = reference_matrix(cases, len(cohort.labels))
+    temperature = Temperature("sigmoid" if cohort.multilabel else "softmax", (1.0,), "none")
+    if config.evaluation.calibrate:
+        temperature = fit_temperature(logits, reference, multilabel=cohort.multilabel, chosen_on="tune")
+    predictions = Predictions(
+        labels=cohort.labels,
+        positive=cohort.positive,
+        multilabel=cohort.multilabel,
+        probabilities=temperature.probabilities(logits),
+        reference=reference,
+        patients=np.array([case.patient for case in cases]),
+    )
+    return Classifier(
+        network=network,
+        model=config.model,
+        recipe=material.recipe,
+        labels=cohort.labels,
+        positive=cohort.positive,
+        multilabel=cohort.multilabel,
+        temperature=temperature,
+        operating_point=choose_operating_point(predictions, config.evaluation.operating_point, chosen_on="tune"),
+        on_gap=config.preprocessing.on_gap,
+        provenance=_provenance(config, material, fitted),
+    )
+
+
+def reference_matrix(cases: Sequence[Case], labels: int) -> NDArray[np.bool_]:
+    """References as ``(cases, labels)`` booleans."""
+    reference = np.zeros((len(cases), labels), bool)
+    for row, case in enumerate(cases):
+        reference[row, list(case.reference)] = True
+    return reference
+
+
+def _provenance(config: Config, material: Material, fitted: Fitted) -> dict[str, object]:
+    cohort = material.cohort
+    content = sorted((case.partition or "", material.entries[case.name].content) for case in cohort.cases)
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "region": config.region,
+        "seed": config.seed,
+        "best_epoch": fitted.best_epoch,
+        "epochs": fitted.epochs,
+        "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},
+        "cohort_sha256": hashlib.sha256(repr(content).encode("utf-8")).hexdigest(),
+        "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
+        "environment": describe_environment(),
+    }

@@ -1,0 +1,199 @@
+"""From what a run came to, to its explanations and its report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from medcls.classifier import Answer, Classifier
+from medcls.cohort import Case, Cohort
+from medcls.config import PARTITIONS, Config, Partition, config_text
+from medcls.errors import ScanRefused
+from medcls.explanation.explanation import Explanation, explain_scan
+from medcls.explanation.overlay import png_bytes
+from medcls.files import write_bytes
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.reporting.content import (
+    CohortFlow,
+    Epoch,
+    ExplainedCase,
+    PartitionCounts,
+    ReasonCount,
+    ReportContent,
+)
+from medcls.reporting.report import write_report
+from medcls.runs.choosing import choose_cases, is_right
+from medcls.runs.folder import Run
+from medcls.runs.learning import Trained
+from medcls.runs.preparing import Material
+from medcls.scans import CAUSES, RefusalCode
+from medcls.training.history import read_history
+
+_REASONS = {
+    "no-label": "The table has no label.",
+    "no-scan": "The table names no scan, or there is none at its path.",
+    "duplicate": "The same patient, study or image is in a partition that judges.",
+}
+
+
+def explain_cases(
+    classifier: Classifier,
+    material: Material,
+    answers: Mapping[str, Answer],
+    folder: Path,
+    count: int,
+    pseudonyms: Pseudonyms,
+    progress: Progress = SILENT,
+    *,
+    partition: Partition = "test",
+) -> list[ExplainedCase]:
+    """Explain a few test cases: a PNG and a NIfTI map of each go into the folder.
+
+    Right answers are explained for the label that was given; so are wrong ones, because the question is then what misled
+    the network.
+    """
+    cases = [case for case in material.cohort.partition(partition) if case.name in answers]
+    chosen = choose_cases(cases, answers, classifier.labels, classifier.positive, count)
+    explained = []
+    for case in progress.track(chosen, "Explaining"):
+        try:
+            explanation = _explain(classifier, material, case, answers[case.name])
+        except ScanRefused:  # readable when it was prepared, and not any more
+            continue
+        name = pseudonyms.case(case.name)
+        png = png_bytes(explanation.figure(f"Grad-CAM for '{explanation.label}'"))
+        write_bytes(folder / f"{name}.png", png)
+        explanation.save(folder / f"{name}.nii.gz")
+        right = is_right(case, answers, classifier.labels)
+        explained.append(ExplainedCase(png, _caption(name, case, answers[case.name], classifier, explanation), right))
+    return explained
+
+
+def report_training(
+    run: Run,
+    config: Config,
+    material: Material,
+    trained: Trained,
+    metrics: Mapping[str, Mapping[str, Any]],
+    explained: Sequence[ExplainedCase],
+    environment: Mapping[str, str],
+) -> None:
+    """Write the run's report."""
+    cohort = material.cohort
+    content = ReportContent(
+        title=run.name,
+        region=config.region,
+        created=datetime.now().astimezone().isoformat(timespec="minutes"),
+        labels=cohort.labels,
+        positive=cohort.positive,
+        multilabel=cohort.multilabel,
+        cohort=cohort_flow(cohort),
+        metrics=metrics,
+        history=tuple(
+            Epoch(int(row["epoch"] or 0), row["train_loss"], row["tune_loss"], row["tune_auc"], row["learning_rate"])
+            for row in read_history(run.path / "history.csv")
+        ),
+        best_epoch=trained.fitted.best_epoch,
+        explanations=tuple(explained),
+        classifier=classifier_facts(trained.classifier),
+        config_text=config_without_paths(config),
+        environment=environment,
+        warnings=cohort.warnings,
+    )
+    write_report(run.report_file, content)
+
+
+def cohort_flow(cohort: Cohort) -> CohortFlow:
+    """The way from the cases that were given to the partitions."""
+    counts = Counter(exclusion.code for exclusion in cohort.excluded)
+    reasons = tuple(ReasonCount(code, _reason(code), number) for code, number in sorted(counts.items()))
+    partitions = tuple(partition_counts(name, cohort.partition(name), cohort.labels) for name in PARTITIONS)
+    return CohortFlow(
+        given=len(cohort.cases) + len(cohort.excluded),
+        left_out=reasons,
+        partitions=tuple(counted for counted in partitions if counted.cases),
+    )
+
+
+def partition_counts(name: str, cases: Sequence[Case], labels: tuple[str, ...]) -> PartitionCounts:
+    """What a partition holds."""
+    by_label = {label: sum(index in case.reference for case in cases) for index, label in enumerate(labels)}
+    return PartitionCounts(name, len(cases), len({case.patient for case in cases}), by_label)
+
+
+def classifier_facts(classifier: Classifier) -> dict[str, str]:
+    """What a reader should know about the classifier."""
+    recipe = classifier.recipe
+    temperatures = ", ".join(f"{value:.3g}" for value in classifier.temperature.values)
+    return {
+        "Network": f"{classifier.model.name}, {recipe.dimensions}-D",
+        "Input": f"{' x '.join(map(str, recipe.size))}, {recipe.channels} channel(s)",
+        "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
+        "Starting weights": _weights(classifier.model.weights),
+        "Calibration": f"temperature {temperatures}, fitted on {classifier.temperature.chosen_on}",
+        "Cohort hash": str(classifier.provenance.get("cohort_sha256", ""))[:16],
+    }
+
+
+def config_without_paths(config: Config) -> str:
+    """The config as YAML, with the paths of the user's machine left out."""
+    data = config.data.model_copy(update={"cases": None, "folder": None, "root": None})
+    weights = config.model.weights if config.model.weights in (None, "imagenet", "medicalnet") else "a file"
+    return config_text(
+        config.model_copy(
+            update={
+                "data": data,
+                "model": config.model.model_copy(update={"weights": weights}),
+                "privacy": config.privacy.model_copy(update={"key_file": None}),
+                "store": config.store.model_copy(update={"folder": None}),
+                "runs": Path("runs"),
+            }
+        )
+    )
+
+
+def _explain(classifier: Classifier, material: Material, case: Case, answer: Answer) -> Explanation:
+    if case.source is None:
+        raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
+    label = answer.predicted[0] if answer.predicted else classifier.labels[0]
+    return explain_scan(
+        classifier.network,
+        case.source.read(on_gap=classifier.on_gap),
+        material.entries[case.name].read(),
+        target=classifier.labels.index(label),
+        label=label,
+        multilabel=classifier.multilabel,
+    )
+
+
+def _caption(name: str, case: Case, answer: Answer, classifier: Classifier, explanation: Explanation) -> str:
+    reference = ", ".join(classifier.labels[index] for index in case.reference) or "none"
+    predicted = ", ".join(answer.predicted) or "none"
+    probability = answer.probabilities[classifier.labels.index(explanation.label)]
+    cells = " x ".join(map(str, explanation.cells))
+    notes = "".join(f" {note[0].upper()}{note[1:]}." for note in explanation.notes)
+    return (
+        f"{name}: reference {reference}, answer {predicted}, probability of {explanation.label} {probability:.2f}. "
+        f"Map of {cells} cells, {_cell_size(explanation)}.{notes}"
+    )
+
+
+def _cell_size(explanation: Explanation) -> str:
+    unit = "mm" if explanation.scan.has_geometry else "pixels"
+    return " x ".join(f"{size:.0f}" for size in explanation.cell_size) + f" {unit} each"
+
+
+def _reason(code: str) -> str:
+    if code in _REASONS:
+        return _REASONS[code]
+    return CAUSES[RefusalCode(code)].cause if code in set(RefusalCode) else code
+
+
+def _weights(weights: str | None) -> str:
+    if weights is None:
+        return "random"
+    return weights if weights in ("imagenet", "medicalnet") else "a local file"

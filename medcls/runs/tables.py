@@ -1,0 +1,70 @@
+"""The run's tables: who was in it, who was left out, and what the classifier said about each case."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medcls.classifier.answers import MULTILABEL_SEPARATOR, Answer
+from medcls.cohort import Case, Cohort
+from medcls.config.settings import Partition
+from medcls.files import write_csv
+from medcls.privacy import Pseudonyms
+
+
+def write_cohort(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
+    """Write ``cohort.csv``: case, patient, partition, reference, and the facts of each case."""
+    facts = sorted({name for case in cohort.cases for name in case.facts})
+    rows = [cohort_row(case, cohort.labels, pseudonyms) | dict(case.facts) for case in cohort.cases]
+    write_csv(path, ["case", "patient", "partition", "reference", *facts], rows)
+
+
+def cohort_row(case: Case, labels: Sequence[str], pseudonyms: Pseudonyms) -> dict[str, Any]:
+    """The cells that every table has for a case."""
+    return {
+        "case": pseudonyms.case(case.name),
+        "patient": pseudonym_of(case, pseudonyms),
+        "partition": case.partition,
+        "reference": MULTILABEL_SEPARATOR.join(labels[index] for index in case.reference),
+    }
+
+
+def pseudonym_of(case: Case, pseudonyms: Pseudonyms) -> str:
+    """The pseudonym of a case's patient: the same that ``infer`` gives a scan with this patient in its header."""
+    issuer, _, identifier = case.patient.rpartition("\x1f")
+    return pseudonyms.patient(identifier, issuer)
+
+
+def read_partitions(path: Path) -> dict[str, Partition]:
+    """Case pseudonym to partition, as ``cohort.csv`` has them."""
+    with open(path, newline="", encoding="utf-8") as handle:
+        return {row["case"]: row["partition"] for row in csv.DictReader(handle)}  # type: ignore[misc]
+
+
+def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
+    """Write ``excluded.csv``: case, patient, code and reason of every case that is not used."""
+    rows = [
+        {
+            "case": pseudonyms.case(exclusion.name),
+            "patient": pseudonyms.patient(exclusion.patient) if exclusion.patient else None,
+            "code": exclusion.code,
+            "reason": exclusion.reason,
+        }
+        for exclusion in cohort.excluded
+    ]
+    write_csv(path, ["case", "patient", "code", "reason"], rows)
+
+
+def write_predictions(path: Path, cohort: Cohort, answers: Mapping[str, Answer], pseudonyms: Pseudonyms) -> None:
+    """Write ``predictions.csv``: case, patient, partition, reference, predicted and ``p_LABEL`` for each label."""
+    columns = [f"p_{label}" for label in cohort.labels]
+    rows = []
+    for case in cohort.cases:
+        if case.name in answers:
+            answer = answers[case.name]
+            row = cohort_row(case, cohort.labels, pseudonyms)
+            row["predicted"] = MULTILABEL_SEPARATOR.join(answer.predicted)
+            rows.append(row | dict(zip(columns, answer.probabilities, strict=True)))
+    write_csv(path, ["case", "patient", "partition", "reference", "predicted", *columns], rows)

@@ -1,0 +1,75 @@
+"""Where to compute, and in which number format and memory layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from medcls.config.settings import TrainSettings
+from medcls.errors import ConfigError
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How a network is computed.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        devices: How many of them.
+        precision: Lightning's name of the number format.
+        channels_last: Whether channels are innermost in memory.
+    """
+
+    device: Literal["cpu", "cuda"]
+    devices: int
+    precision: Precision
+    channels_last: bool
+
+
+def choose_compute(settings: TrainSettings) -> Compute:
+    """Resolve ``auto`` in the settings for this machine.
+
+    Raises:
+        ConfigError: CUDA, or more devices, are asked for and not there.
+    """
+    has_cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not has_cuda:
+        raise ConfigError("'train.device: cuda', but torch sees no CUDA device", remedy="Use auto or cpu")
+    device: Literal["cpu", "cuda"] = "cuda" if has_cuda and settings.device != "cpu" else "cpu"
+    if device == "cuda" and settings.devices > torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise ConfigError(f"'train.devices: {settings.devices}', but there are {found}", where="config")
+    fast_bf16 = gains_by_bf16(device)
+    named: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+    precision = named.get(settings.precision, "bf16-mixed" if fast_bf16 else "32-true")
+    if device == "cpu" and precision == "16-mixed":
+        raise ConfigError("'train.precision: 16' needs a CUDA device", remedy="Use auto, bf16 or 32")
+    # On a CPU channels-last pays for 2-D always, and for 3-D only together with bf16; bf16 implies it pays for both.
+    channels_last = settings.channels_last if settings.channels_last is not None else (device == "cuda" or fast_bf16)
+    return Compute(device, settings.devices, precision, channels_last)
+
+
+def gains_by_bf16(device: str) -> bool:
+    """Whether the device has matrix units or dot products for bfloat16."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # torch has no public question for this; an older or newer torch without these answers no, which is only slower.
+    questions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in questions)
+
+
+def memory_format(dimensions: int, channels_last: bool) -> torch.memory_format:
+    """The memory format of a batch of 2-D or 3-D images."""
+    if not channels_last:
+        return torch.contiguous_format
+    return torch.channels_last if dimensions == 2 else torch.channels_last_3d
+
+
+def lay_out(network: nn.Module, dimensions: int, channels_last: bool) -> nn.Module:
+    """Give a network's convolution weights the memory format."""
+    return network.to(memory_format=memory_format(dimensions, channels_last))  # type: ignore[call-overload, no-any-return]

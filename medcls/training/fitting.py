@@ -1,0 +1,188 @@
+"""One training: from a network and loaders to the weights of its best epoch.
+
+On Lightning's Trainer. The last state of every epoch is kept, so a killed run goes on and ends with the weights that it
+would have had; the best epoch by tune AUC is kept beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from medcls.config.settings import TrainSettings
+from medcls.files import read_json, write_json
+from medcls.loading import Batch
+from medcls.progress import Progress
+from medcls.training.checkpoint_io import SafeCheckpointIO
+from medcls.training.device import Compute
+from medcls.training.history import History
+from medcls.training.loggers import build_loggers
+from medcls.training.module import ClassificationModule
+
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+FITTED = "fitted.json"  # written when training has come to its end, so that a resumed run does not train on
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training came to.
+
+    Attributes:
+        best_epoch: The epoch, counted from 1, whose weights the network now has.
+        epochs: How many epochs were trained.
+        best_score: Its tune score: the AUC, less a trace of the loss.
+    """
+
+    best_epoch: int
+    epochs: int
+    best_score: float
+
+
+def fit(
+    module: ClassificationModule,
+    train: DataLoader[Batch],
+    tune: DataLoader[Batch],
+    settings: TrainSettings,
+    compute: Compute,
+    folder: Path,
+    progress: Progress,
+) -> Fitted:
+    """Train, and leave the weights of the best epoch in ``module.network``.
+
+    Args:
+        module: The network and its loss.
+        train: Batches to train on.
+        tune: Batches of every tune case.
+        settings: Epochs, early stopping, clipping, loggers.
+        compute: Device, number format and layout.
+        folder: The run: ``checkpoints/``, ``history.csv`` and ``logs/`` are written there. A ``checkpoints/last.ckpt``
+            that is there is gone on from.
+        progress: Where to say how far it is.
+
+    Raises:
+        KeyboardInterrupt: The user stopped it; the last finished epoch is kept.
+        RunError: The checkpoint to go on from is damaged.
+    """
+    checkpoints = folder / "checkpoints"
+    if (checkpoints / FITTED).exists():
+        return _restore_best(module, checkpoints)
+    history = History(folder / "history.csv", progress, settings.epochs)
+    best = _best_checkpoint(checkpoints)
+    callbacks = [history, best, *_early_stopping(settings), _last_checkpoint(checkpoints)]
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator="gpu" if compute.device == "cuda" else "cpu",
+            devices=compute.devices,
+            precision=compute.precision,
+            max_epochs=settings.epochs,
+            accumulate_grad_batches=settings.accumulate,
+            gradient_clip_val=settings.clip_norm,
+            deterministic="warn" if settings.deterministic else None,
+            benchmark=compute.device == "cuda" and not settings.deterministic,
+            callbacks=callbacks + _bar(progress),
+            plugins=[SafeCheckpointIO()],
+            logger=build_loggers(settings.loggers, folder / "logs") or False,
+            default_root_dir=folder,
+            num_sanity_val_steps=0,
+            enable_progress_bar=progress.drawn,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,
+        )
+        last = checkpoints / LAST
+        with _interruptible(trainer):
+            trainer.fit(module, train, tune, ckpt_path=str(last) if last.exists() else None)
+    score = next(one.best_model_score for one in trainer.checkpoint_callbacks if one.monitor == "tune_score")
+    write_json(checkpoints / FITTED, {"epochs": int(trainer.current_epoch), "best_score": float(score)})
+    return _restore_best(module, checkpoints)
+
+
+def _best_checkpoint(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename=Path(BEST).stem,
+        monitor="tune_score",
+        mode="max",
+        save_top_k=1,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+
+
+def _last_checkpoint(folder: Path) -> ModelCheckpoint:
+    # Last in the list: its file then holds the state that the other callbacks have at the epoch's end.
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename=Path(LAST).stem,
+        save_top_k=1,
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def _early_stopping(settings: TrainSettings) -> list[Callback]:
+    if settings.patience is None:
+        return []
+    return [EarlyStopping("tune_score", mode="max", patience=settings.patience, check_finite=False)]
+
+
+def _bar(progress: Progress) -> list[Callback]:
+    if not progress.drawn:
+        return []
+    from lightning.pytorch.callbacks import RichProgressBar
+
+    return [RichProgressBar(leave=False)]
+
+
+def _restore_best(module: ClassificationModule, folder: Path) -> Fitted:
+    checkpoint = SafeCheckpointIO().load_checkpoint(folder / BEST)
+    module.load_state_dict(checkpoint["state_dict"])
+    module.network.eval()
+    module.network.to("cpu", memory_format=torch.contiguous_format)
+    facts = read_json(folder / FITTED)
+    return Fitted(int(checkpoint["epoch"]) + 1, int(facts["epochs"]), float(facts["best_score"]))
+
+
+@contextmanager
+def _interruptible(trainer: Any) -> Iterator[None]:
+    """Give Ctrl-C back as a KeyboardInterrupt: Lightning turns it into an exit, and ignores a second one."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from stop
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's remarks off the screen: what matters is said by the history and the report."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

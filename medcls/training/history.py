@@ -1,0 +1,74 @@
+"""History: the figures of every epoch, in a table that grows with the run."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
+
+from medcls.files import write_csv
+from medcls.progress import Progress
+
+COLUMNS = ("epoch", "train_loss", "tune_loss", "tune_auc", "learning_rate", "seconds")
+
+
+class History(Callback):  # type: ignore[misc]
+    """Writes ``history.csv`` after every epoch, and says the epoch's figures in one line.
+
+    Its rows are part of the checkpoint, so a resumed run has the table of an uninterrupted one (seconds apart).
+    """
+
+    def __init__(self, path: Path, progress: Progress, epochs: int) -> None:
+        self.path = path
+        self.progress = progress
+        self.epochs = epochs
+        self.rows: list[dict[str, float | None]] = []
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """Add the epoch's row."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row: dict[str, float | None] = {"epoch": trainer.current_epoch + 1}
+        for name in ("train_loss", "tune_loss", "tune_auc"):
+            value = metrics.get(name, math.nan)
+            row[name] = value if math.isfinite(value) else None
+        row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row["seconds"] = round(time.monotonic() - self._started, 3)
+        self.rows.append(row)
+        write_csv(self.path, COLUMNS, self.rows)
+        self.progress.note(_line(row, self.epochs))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the rows of a checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+
+def _line(row: dict[str, float | None], epochs: int) -> str:
+    def shown(name: str) -> str:
+        value = row[name]
+        return "-" if value is None else f"{value:.3f}"
+
+    return (
+        f"  epoch {row['epoch']:.0f} of {epochs}: train loss {shown('train_loss')}, tune loss {shown('tune_loss')}, "
+        f"tune AUC {shown('tune_auc')}, {row['seconds']:.0f} s"
+    )
+
+
+def read_history(path: Path) -> list[dict[str, float | None]]:
+    """The rows of a ``history.csv``."""
+    with open(path, newline="", encoding="utf-8") as handle:
+        return [
+            {name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(handle)
+        ]

@@ -1,0 +1,113 @@
+"""One training and tuning step, as a Lightning module.
+
+Every epoch starts from a seed of its own, so a run that was killed and taken up again draws what it would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medcls.config.settings import TrainSettings
+from medcls.evaluation.auc import macro_auc
+from medcls.loading import Augmentation, Batch
+from medcls.networks import ClassificationNetwork
+from medcls.training.device import memory_format
+from medcls.training.optimizers import build_optimizer
+from medcls.training.schedules import build_schedule
+
+# Between two epochs with equal tune AUC the one with the lower tune loss wins; the weight keeps the loss from ever
+# outvoting a difference in AUC that a tune set of fewer than 200 positive-negative pairs could show.
+_LOSS_WEIGHT = 1e-4
+_LARGEST_LOSS = 10.0
+
+
+class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
+    """Trains a network on batches, and scores it on the tune partition after each epoch.
+
+    Logs ``train_loss``, ``tune_loss``, ``tune_auc`` and ``tune_score`` (tune AUC, ties broken by loss), which chooses the
+    epoch.
+    """
+
+    def __init__(
+        self,
+        network: ClassificationNetwork,
+        loss: nn.Module,
+        settings: TrainSettings,
+        *,
+        augmentation: Augmentation | None,
+        multilabel: bool,
+        dimensions: int,
+        channels_last: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.settings = settings
+        self.augmentation = augmentation
+        self.multilabel = multilabel
+        self.seed = seed
+        self._layout = memory_format(dimensions, channels_last)
+        self._tune_logits: list[Tensor] = []
+        self._tune_batches: list[Batch] = []
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout by run and epoch."""
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, self.current_epoch]).generate_state(1)[0]))
+
+    def training_step(self, batch: Batch, _index: int) -> Tensor:
+        """Loss of an augmented batch."""
+        images = batch.images
+        if self.augmentation is not None:
+            images = self.augmentation(images, batch.keys, epoch=self.current_epoch)
+        logits = self.network(images.to(memory_format=self._layout))
+        loss: Tensor = self.loss(logits, batch.targets)
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's answers."""
+        self._tune_logits.clear()
+        self._tune_batches.clear()
+
+    def validation_step(self, batch: Batch, _index: int) -> None:
+        """Keep the logits of each view until the epoch's end."""
+        self._tune_logits.append(self.network(batch.images.to(memory_format=self._layout)).float().cpu())
+        self._tune_batches.append(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Score cases, each the mean over its views."""
+        logits, targets = self._cases()
+        loss = min(float(self.loss(logits.to(self.device), targets.to(self.device))), _LARGEST_LOSS)
+        probabilities = torch.sigmoid(logits) if self.multilabel else torch.softmax(logits, dim=1)
+        reference = targets.bool() if self.multilabel else nn.functional.one_hot(targets, logits.shape[1]).bool()
+        found = macro_auc(reference.numpy(), probabilities.double().numpy())
+        auc = found if isinstance(found, float) else None
+        # An undefined AUC (a class absent from tune) leaves the choice to the loss alone.
+        self.log("tune_loss", loss)
+        self.log("tune_auc", float("nan") if auc is None else auc)
+        self.log("tune_score", (0.0 if auc is None else auc) - _LOSS_WEIGHT * loss)
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser and schedule of the settings."""
+        optimizer = build_optimizer(self.network, self.settings)
+        steps = int(self.trainer.estimated_stepping_batches) // self.settings.epochs
+        return build_schedule(optimizer, self.settings, steps_per_epoch=max(1, steps))
+
+    def _cases(self) -> tuple[Tensor, Tensor]:
+        views: dict[int, list[Tensor]] = defaultdict(list)
+        targets: dict[int, Tensor] = {}
+        for logits, batch in zip(self._tune_logits, self._tune_batches, strict=True):
+            for row, target, case in zip(logits, batch.targets.cpu(), batch.cases.tolist(), strict=True):
+                views[case].append(row)
+                targets[case] = target
+        order = sorted(views)
+        return torch.stack([torch.stack(views[case]).mean(0) for case in order]), torch.stack(
+            [targets[c] for c in order]
+        )
