@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong.
+settings.register_profile("medcls", deadline=None)
+settings.load_profile("medcls")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA_VARIABLE = "MEDCLS_TEST_DATA"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from medcls.errors import NothingToDo
 from medcls.progress import Progress
 
 SOME_REFUSED = 3
@@ -107,17 +108,20 @@ def explain(
 
 def inspect(
     scans: ScansArgument,
-    pixels: Annotated[bool, typer.Option("--pixels", help="Read the pixels too, not only the headers.")] = False,
+    headers: Annotated[bool, typer.Option("--headers", help="Look at headers alone: faster, misses damage.")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
     """Show what is there: scans, geometry, modality, patients, and what would be refused and why."""
     from medcls.cli import show
-    from medcls.scans import inspect_scans
+    from medcls.scans.inspection import READABLE, inspect_scans
 
-    result = inspect_scans(scans, read_pixels=pixels, progress=Progress(quiet=quiet))
+    if not scans.exists():
+        raise NothingToDo("there is nothing at this path", where=str(scans), remedy="Check the path")
+    result = inspect_scans(scans, read_pixels=not headers, progress=Progress(quiet=quiet))
     show.inspection(result, as_json=json)
-    return _code(len(result.accepted), len(result.refused))
+    readable = sum(row.verdict == READABLE for row in result.rows)
+    return _code(readable, sum(result.codes.values()))
 
 
 def doctor(json: Json = False) -> int:

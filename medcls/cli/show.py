@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from medcls.scans.inspection import READABLE
 
 if TYPE_CHECKING:
     from medcls.runs.doctor import Check
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
+_WIDEST = 32  # characters of a transfer syntax's name, some of which are sentences
 
 
 def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
@@ -90,7 +92,7 @@ def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
 def inspection(result: Inspection, *, as_json: bool) -> None:
     """A table of scans, totals, and refusals by code."""
     if as_json:
-        _json(result.to_json())
+        _json(asdict(result))
         return
     rows = [
         [
@@ -99,16 +101,16 @@ def inspection(result: Inspection, *, as_json: bool) -> None:
             " x ".join(map(str, row.shape)),
             " x ".join(f"{length:.3g}" for length in row.spacing) + ("" if row.axes else " px"),
             row.axes or "-",
-            row.syntax or row.kind,
+            (row.syntax or row.kind)[:_WIDEST],
             row.verdict,
         ]
         for row in result.rows
     ]
     _table(["scan", "modality", "size", "spacing", "axes", "format", "verdict"], rows)
-    for name, code, reason, _remedy in result.refused:
+    unread = [(row.name, row.verdict, row.reason, "") for row in result.rows if row.verdict != READABLE]
+    for name, code, reason, _remedy in (*unread, *result.refused):
         typer.echo(f"refused: {name}: {code}: {reason}")
-    codes = Counter(code for _, code, _, _ in result.refused)
-    counted = ", ".join(f"{code} {count}" for code, count in codes.most_common()) or "none"
+    counted = ", ".join(f"{code} {count}" for code, count in result.codes.items()) or "none"
     typer.echo(f"{len(result.rows)} scans of {result.patients} patients in {result.studies} studies; refused: {counted}")
 
 

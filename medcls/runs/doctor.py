@@ -131,9 +131,9 @@ def _decoders() -> list[Check]:
 
 
 def _disk() -> list[Check]:
-    from medcls.preprocessing.store import default_folder
+    from medcls.preprocessing.store import default_store_folder
 
-    places = {"disk for runs": Path.cwd(), "disk for prepared data": default_folder()}
+    places = {"disk for runs": Path.cwd(), "disk for prepared data": default_store_folder()}
     return [_space(name, folder) for name, folder in places.items()]
 
 
@@ -159,7 +159,7 @@ def _training_step() -> list[Check]:
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     before = network.head.weight.detach().clone()
     loss = torch.nn.functional.cross_entropy(network(torch.randn(2, 1, 32, 32, 32)), torch.tensor([0, 1]))
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     moved = bool(torch.isfinite(loss)) and not torch.equal(before, network.head.weight)
     return [Check("training step", moved, f"loss {float(loss):.3f}", "" if moved else "Reinstall torch")]

@@ -145,7 +145,7 @@ def _write(
     progress: Progress,
 ) -> Evaluated:
     cohort = material.cohort
-    predictions = as_predictions(classifier, cohort.cases, answers)
+    predictions = as_predictions(classifier, cohort.cases, answers, pseudonyms)
     metrics = evaluate_partition(predictions, classifier.operating_point, config.evaluation, config.seed).to_json()
     write_json(folder / "metrics.json", {name: metrics})
     write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)

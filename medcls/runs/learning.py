@@ -19,9 +19,11 @@ from medcls.config import PARTITIONS, Config, Partition, config_text
 from medcls.evaluation import Predictions, Temperature, choose_operating_point, fit_temperature
 from medcls.loading import Augmentation, eval_loader, train_loader
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
+from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.environment import describe_environment
 from medcls.runs.preparing import Material
+from medcls.runs.tables import pseudonym_of
 from medcls.training.device import Compute, lay_out
 from medcls.training.fitting import Fitted, fit
 from medcls.training.losses import build_loss, class_weights
@@ -48,7 +50,12 @@ class Trained:
 
 
 def train_classifier(
-    config: Config, material: Material, folder: Path, compute: Compute, progress: Progress = SILENT
+    config: Config,
+    material: Material,
+    folder: Path,
+    compute: Compute,
+    pseudonyms: Pseudonyms,
+    progress: Progress = SILENT,
 ) -> Trained:
     """Train a network on prepared cases, calibrate it and choose its operating point on tune, and answer tune and test.
 
@@ -57,6 +64,7 @@ def train_classifier(
         material: Prepared and parted cases.
         folder: Where checkpoints, history and logs go.
         compute: Device, number format and layout.
+        pseudonyms: For the patients: what is kept with the classifier names nobody.
         progress: Where to say how far it is.
     """
     cohort = material.cohort
@@ -65,17 +73,21 @@ def train_classifier(
     progress.note(f"Best epoch: {fitted.best_epoch}")
     evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
     logits = {name: _logits(network, material, cases, progress) for name, cases in evaluated.items()}
-    classifier = _calibrated(config, material, network, fitted, logits["tune"])
+    classifier = _calibrated(config, material, network, fitted, logits["tune"], pseudonyms)
     answers = {
         case.name: classifier.answer(row)
         for name, cases in evaluated.items()
         for case, row in zip(cases, logits[name], strict=True)
     }
-    predictions = {name: as_predictions(classifier, cases, answers) for name, cases in evaluated.items()}
+    predictions: dict[str, Predictions] = {
+        name: as_predictions(classifier, cases, answers) for name, cases in evaluated.items()
+    }
     return Trained(classifier, fitted, answers, predictions)
 
 
-def as_predictions(classifier: Classifier, cases: Sequence[Case], answers: Mapping[str, Answer]) -> Predictions:
+def as_predictions(
+    classifier: Classifier, cases: Sequence[Case], answers: Mapping[str, Answer], pseudonyms: Pseudonyms
+) -> Predictions:
     """Answers and references of cases as arrays."""
     return Predictions(
         labels=classifier.labels,
@@ -83,7 +95,7 @@ def as_predictions(classifier: Classifier, cases: Sequence[Case], answers: Mappi
         multilabel=classifier.multilabel,
         probabilities=np.array([answers[case.name].probabilities for case in cases], np.float64),
         reference=reference_matrix(cases, len(classifier.labels)),
-        patients=np.array([case.patient for case in cases]),
+        patients=np.array([pseudonym_of(case, pseudonyms) for case in cases]),
     )
 
 
@@ -115,7 +127,7 @@ def _fit(
     tune = material.dataset(cohort.partition("tune"))
     weights = None
     if settings.balance in ("loss", "both"):
-        weights = class_weights(_patients_by_label(cohort.partition("train"), len(cohort.labels)), cohort.labels)
+        weights = class_weights(_patients_by_label(cohort.partition("train"), len(cohort.labels)))
     module = ClassificationModule(
         network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
         build_loss(settings, class_weights=weights, multilabel=cohort.multilabel),
@@ -155,7 +167,12 @@ def _logits(
 
 
 def _calibrated(
-    config: Config, material: Material, network: ClassificationNetwork, fitted: Fitted, logits: NDArray[np.float32]
+    config: Config,
+    material: Material,
+    network: ClassificationNetwork,
+    fitted: Fitted,
+    logits: NDArray[np.float32],
+    pseudonyms: Pseudonyms,
 ) -> Classifier:
     """Fit the temperature and choose the operating point, both on tune alone."""
     cohort = material.cohort
@@ -170,7 +187,7 @@ def _calibrated(
         multilabel=cohort.multilabel,
         probabilities=temperature.probabilities(logits),
         reference=reference,
-        patients=np.array([case.patient for case in cases]),
+        patients=np.array([pseudonym_of(case, pseudonyms) for case in cases]),
     )
     return Classifier(
         network=network,

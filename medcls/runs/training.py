@@ -39,7 +39,7 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     with run.locked():
         _open_folder(run, config, material, compute, pseudonyms)
         _say_what_there_is(run, material, progress)
-        trained = train_classifier(config, material, run.path, compute, progress)
+        trained = train_classifier(config, material, run.path, compute, pseudonyms, progress)
         trained.classifier.save(run.classifier_folder)
         write_predictions(run.predictions_file, material.cohort, trained.answers, pseudonyms)
         progress.note("Evaluating")

@@ -1,0 +1,168 @@
+"""The bootstrap by patient, stratified by label, for thousands of replicates at once.
+
+A replicate draws patients with replacement within strata; a patient drawn twice brings all cases twice. So a
+replicate is a vector of whole-number weights, one for each patient, and every figure is a function of weights: scores
+are sorted once, and replicates only add up (Efron and Tibshirani, An Introduction to the Bootstrap, 1993; for
+clusters: Field and Welsh, J R Stat Soc B 2007;69:369).
+
+**Strata.** A patient belongs to the rarest label among those of the patient's cases: rarest by number of patients,
+earlier column at a tie; patients without any label (multi-label) are a stratum too. With one label for each patient
+this is stratification by label; with mixed patients it keeps the rarest label in every replicate. Stratified replicates
+keep the mix of labels, so intervals of figures that depend on it (PPV, NPV, accuracy, Brier's score) hold for this mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from medcls.errors import UsageError
+from medcls.evaluation.arrays import Bools, Floats, Indices, as_bools, as_pair
+
+_CHUNK = 1 << 18  # weights held at once: 2 MiB, about what stays near a core
+Statistic = Callable[[Floats], Floats]
+"""Weights ``(b, patients)`` in, values ``(b,)`` or ``(b, k)`` out."""
+
+
+@dataclass(frozen=True, eq=False)
+class PatientResampling:
+    """Which case is whose, and who is drawn with whom.
+
+    Attributes:
+        patient: ``(n,)`` index of each case's patient.
+        strata: For each stratum, the indices of its patients.
+        n_patients: How many patients there are.
+    """
+
+    patient: Indices
+    strata: tuple[Indices, ...]
+    n_patients: int
+
+    @classmethod
+    def of(cls, patients: ArrayLike, reference: ArrayLike) -> PatientResampling:
+        """Group cases by patient, and patients by label.
+
+        Args:
+            patients: ``(n,)`` identifiers.
+            reference: ``(n,)`` or ``(n, labels)`` booleans; one column is a positive label against the rest.
+
+        Raises:
+            UsageError: The lengths differ.
+        """
+        truth = as_bools(reference, "the reference")
+        truth = np.stack((~truth, truth), axis=1) if truth.ndim == 1 else truth
+        names = np.asarray(patients)
+        if names.ndim != 1 or truth.ndim != 2 or len(names) != len(truth):
+            raise UsageError(f"{names.shape} patients do not fit a reference of shape {truth.shape}")
+        found, patient = np.unique(names, return_inverse=True)
+        stratum = _rarest_label(truth, patient, found.size)
+        strata = tuple(np.flatnonzero(stratum == label) for label in np.unique(stratum))
+        return cls(patient.astype(np.intp), strata, found.size)
+
+    def weights(self, replicates: int, seed: int) -> Iterator[Floats]:
+        """How often each patient is drawn, in chunks of ``(b, patients)``; the same whatever the chunk.
+
+        Memory is bounded by the chunk, not by ``replicates``.
+        """
+        generator = np.random.default_rng(seed)
+        rows = max(1, min(replicates, _CHUNK // max(1, self.n_patients, self.patient.size)))
+        for start in range(0, replicates, rows):
+            chunk = np.zeros((min(rows, replicates - start), self.n_patients))
+            for row in chunk:
+                for stratum in self.strata:
+                    drawn = generator.integers(0, stratum.size, size=stratum.size)
+                    row[stratum] = np.bincount(drawn, minlength=stratum.size)
+            yield chunk
+
+    def replicate(self, statistics: Sequence[Statistic], *, replicates: int, seed: int) -> list[Floats]:
+        """Each statistic ``(replicates,)`` or ``(replicates, k)``, all on the same draws."""
+        chunks = [[statistic(weights) for statistic in statistics] for weights in self.weights(replicates, seed)]
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+    def count(self, cases: Bools) -> int:
+        """How many patients have one of the cases that ``cases`` ``(n,)`` marks."""
+        return int(np.unique(self.patient[cases]).size)
+
+    def sums(self, columns: Floats) -> Statistic:
+        """The statistic 'weighted sum over cases' of each column of ``(n, k)``."""
+        by_patient = np.zeros((self.n_patients, columns.shape[1]))
+        np.add.at(by_patient, self.patient, columns)
+
+        def weighted_sums(weights: Floats) -> Floats:
+            return np.asarray(weights @ by_patient)
+
+        return weighted_sums
+
+
+class RocStatistic:
+    """AUC and sensitivities at given false-positive rates, as functions of patients' weights.
+
+    Args:
+        resampling: Which case is whose.
+        positive: ``(n,)`` booleans, with both values.
+        scores: ``(n,)`` numbers.
+        fpr: ``(g,)`` the false-positive rates to read the curve at; on a vertical piece its upper end is read.
+
+    Called with weights it gives the AUC first, then the sensitivities; NaN where a replicate has one class only.
+    """
+
+    _MOST_POINTS = 400
+
+    def __init__(self, resampling: PatientResampling, positive: Bools, scores: Floats, fpr: Floats) -> None:
+        reference, numbers = as_pair(positive, scores)
+        order = np.argsort(numbers, kind="stable")
+        ups, downs = order[reference[order]], order[~reference[order]]
+        self._up_patients, self._down_patients = resampling.patient[ups], resampling.patient[downs]
+        self._below = np.searchsorted(numbers[downs], numbers[ups], side="left")
+        self._upto = np.searchsorted(numbers[downs], numbers[ups], side="right")
+        levels = np.unique(numbers)
+        if levels.size > self._MOST_POINTS:
+            # Between so many points of the curve a straight line is as good; the AUC itself uses every score.
+            levels = levels[np.linspace(0, levels.size - 1, self._MOST_POINTS).astype(np.intp)]
+        self._ups_under = np.searchsorted(numbers[ups], levels, side="left")
+        self._downs_under = np.searchsorted(numbers[downs], levels, side="left")
+        self._fpr = fpr
+
+    def __call__(self, weights: Floats) -> Floats:
+        """AUC and sensitivities ``(b, 1 + g)`` for weights ``(b, patients)``."""
+        up = weights[:, self._up_patients]
+        ups, downs = _running_sum(up), _running_sum(weights[:, self._down_patients])
+        pairs = ups[:, -1] * downs[:, -1]
+        won = np.einsum("bi,bi->b", up, downs[:, self._below] + downs[:, self._upto]) / 2
+        auc = np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+        return np.column_stack((auc, self._read(ups, downs, pairs > 0)))
+
+    def _read(self, ups: Floats, downs: Floats, defined: Bools) -> Floats:
+        values = np.full((len(ups), self._fpr.size), np.nan)
+        for row in np.flatnonzero(defined) if self._fpr.size else ():
+            # From the highest threshold down, so that both rates rise from 0 to 1.
+            n_ups, n_downs = ups[row, -1], downs[row, -1]
+            tpr = (n_ups - ups[row, self._ups_under][::-1]) / n_ups
+            fpr = (n_downs - downs[row, self._downs_under][::-1]) / n_downs
+            values[row] = np.interp(self._fpr, np.append(0.0, fpr), np.append(0.0, tpr))
+        return values
+
+
+def percentiles(replicates: Floats, confidence: float) -> tuple[float, float]:
+    """The percentile interval of ``(b,)`` replicates, which must all be defined."""
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(replicates, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _running_sum(weights: Floats) -> Floats:
+    sums = np.zeros((weights.shape[0], weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    return sums
+
+
+def _rarest_label(reference: Bools, patient: Indices, n_patients: int) -> Indices:
+    labels = reference.shape[1]
+    has = np.zeros((n_patients, labels), dtype=np.bool_)
+    np.logical_or.at(has, patient, reference)
+    rarity = np.empty(labels, dtype=np.intp)
+    rarity[np.argsort(has.sum(axis=0), kind="stable")] = np.arange(labels)
+    return np.asarray(np.where(has, rarity, labels).min(axis=1, initial=labels), dtype=np.intp)

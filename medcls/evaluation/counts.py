@@ -1,0 +1,121 @@
+"""Figures that count decisions: confusion matrix, sensitivity, specificity, predictive values, F1.
+
+``called`` means 'decided positive at the operating point'. The formulas stand once, in :func:`rates`, for single
+tables and for thousands of bootstrap replicates alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from medcls.errors import UsageError
+from medcls.evaluation.arrays import Floats, as_bools
+from medcls.evaluation.auc import NO_NEGATIVE, NO_POSITIVE
+from medcls.evaluation.estimate import Figure, Undefined
+
+RATE_NAMES = ("sensitivity", "specificity", "accuracy", "balanced_accuracy", "ppv", "npv", "f1")
+
+
+def rates(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> dict[str, Floats]:
+    """Every rate of :data:`RATE_NAMES` for arrays of counts of any one shape.
+
+    NaN marks the undefined ones here, inside the computation only; a figure leaves this package as ``None`` with a
+    reason. PPV and NPV need cases with and without the label (else they are 1 or 0 whatever the classifier does), and
+    F1 needs cases with the label. F1 is 0 when such cases exist and none is called (as Dice's coefficient).
+    """
+    ups, downs = tp + fn, tn + fp
+    sensitivity, specificity = ratio(tp, ups), ratio(tn, downs)
+    both = (ups > 0) & (downs > 0)
+    return {
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "accuracy": ratio(tp + tn, ups + downs),
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "ppv": ratio(tp, np.where(both, tp + fp, 0.0)),
+        "npv": ratio(tn, np.where(both, tn + fn, 0.0)),
+        "f1": ratio(2 * tp, np.where(ups > 0, 2 * tp + fp + fn, 0.0)),
+    }
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The 2x2 table of one label.
+
+    Attributes:
+        tp: Cases with the label that are called.
+        fp: Cases without it that are called.
+        fn: Cases with it that are not called.
+        tn: Cases without it that are not called.
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    @classmethod
+    def of(cls, positive: ArrayLike, called: ArrayLike) -> Counts:
+        """Count two ``(n,)`` boolean arrays.
+
+        Raises:
+            UsageError: The shapes differ.
+        """
+        reference, decided = as_bools(positive, "the reference"), as_bools(called, "the decisions")
+        if reference.ndim != 1 or reference.shape != decided.shape:
+            raise UsageError(f"the reference has shape {reference.shape} and the decisions have {decided.shape}")
+        tp, called_n, positive_n = int((reference & decided).sum()), int(decided.sum()), int(reference.sum())
+        return cls(tp, called_n - tp, positive_n - tp, reference.size - called_n - positive_n + tp)
+
+    def figure(self, name: str) -> Figure:
+        """One of :data:`RATE_NAMES`, or why it is undefined.
+
+        Raises:
+            UsageError: There is no such figure.
+        """
+        if name not in RATE_NAMES:
+            raise UsageError(f"no figure is called '{name}'", remedy=f"Choose one of {', '.join(RATE_NAMES)}")
+        counts = (np.asarray(count, dtype=np.float64) for count in (self.tp, self.fp, self.fn, self.tn))
+        value = float(rates(*counts)[name])
+        return Undefined(self._reason(name)) if np.isnan(value) else value
+
+    def to_json(self) -> dict[str, int]:
+        """The table as plain JSON."""
+        return {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
+
+    def _reason(self, name: str) -> str:
+        if not self.tp + self.fp + self.fn + self.tn:
+            return "there are no cases"
+        if not self.tp + self.fn:
+            return NO_POSITIVE
+        if not self.tn + self.fp:
+            return NO_NEGATIVE
+        return "no case is called" if name == "ppv" else "every case is called"
+
+
+def confusion_matrix(reference: ArrayLike, predicted: ArrayLike) -> NDArray[np.int64]:
+    """Counts of reference label (rows) by predicted label (columns); a label without cases keeps its row and column.
+
+    Args:
+        reference: ``(n, labels)`` booleans, one true for each case.
+        predicted: ``(n, labels)`` booleans, one true for each case.
+
+    Raises:
+        UsageError: The shapes differ, or a case has not exactly one label.
+    """
+    truth, answer = as_bools(reference, "the reference"), as_bools(predicted, "the decisions")
+    if truth.ndim != 2 or truth.shape != answer.shape:
+        raise UsageError(f"the reference has shape {truth.shape} and the decisions have {answer.shape}")
+    if not ((truth.sum(axis=1) == 1).all() and (answer.sum(axis=1) == 1).all()):
+        raise UsageError(
+            "a confusion matrix needs exactly one label for each case", remedy="Use the counts of each label"
+        )
+    return truth.T.astype(np.int64) @ answer.astype(np.int64)
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotients of two arrays, NaN where the denominator is 0."""
+    missing = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
+    return np.asarray(np.divide(numerator, denominator, out=missing, where=denominator > 0))

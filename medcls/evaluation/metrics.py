@@ -1,0 +1,192 @@
+"""All figures of one partition, each with its interval: what ``metrics.json`` says of it.
+
+**Two labels:** the figures are the positive label's. **Three or more exclusive labels:** each label against the rest
+in ``per_label``, and at the top their unweighted (macro) means, but for accuracy (the share of cases with the right
+label), balanced accuracy (the mean sensitivity) and Brier's score (the sum over labels). **Multi-label:** each label,
+and macro means.
+
+A label without cases keeps its row, its column and its place. What it leaves undefined says why, and it enters no
+mean; what it leaves defined (its false alarms, say) is shown for the label alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.config.settings import EvaluationSettings
+from medcls.errors import UsageError
+from medcls.evaluation.bootstrap import PatientResampling
+from medcls.evaluation.counts import Counts, confusion_matrix
+from medcls.evaluation.curves import RocDrawing, draw_roc
+from medcls.evaluation.estimate import Estimate
+from medcls.evaluation.figures import FEW_PATIENTS, FIGURE_NAMES, LabelView, estimate_figure
+from medcls.evaluation.operating_point import OperatingPoint
+from medcls.evaluation.overall import PartitionFigures, Replicates
+from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.reliability import BINS, SCHEME, ReliabilityBin, reliability_curve
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMetrics:
+    """One label against the rest.
+
+    Attributes:
+        counts: The 2x2 table at the operating point.
+        figures: An estimate for each of :data:`medcls.evaluation.figures.FIGURE_NAMES`.
+        roc: The ROC curve for drawing.
+        reliability: The reliability curve's bins.
+    """
+
+    counts: Counts
+    figures: Mapping[str, Estimate]
+    roc: RocDrawing
+    reliability: tuple[ReliabilityBin, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PartitionMetrics:
+    """All figures of one partition.
+
+    Attributes:
+        n_cases: Cases.
+        n_patients: Patients.
+        cases_per_label: Cases with each reference label.
+        patients_per_label: Patients with such a case.
+        averaging: What the top figures are: of the positive label, or means over labels.
+        figures: An estimate for each of :data:`medcls.evaluation.figures.FIGURE_NAMES`.
+        per_label: For each label with figures of its own (the positive one; or all).
+        confusion: ``(labels, labels)`` counts, rows reference, columns predicted; ``None`` for multi-label.
+        operating_point: How cases were decided, and where that was chosen.
+        notes: What a reader must know first: labels without cases, few patients.
+        confidence: Confidence level of all intervals.
+        replicates: Bootstrap replicates.
+        seed: Their seed.
+    """
+
+    n_cases: int
+    n_patients: int
+    cases_per_label: Mapping[str, int]
+    patients_per_label: Mapping[str, int]
+    averaging: str
+    figures: Mapping[str, Estimate]
+    per_label: Mapping[str, LabelMetrics]
+    confusion: NDArray[np.int64] | None
+    operating_point: OperatingPoint
+    notes: tuple[str, ...]
+    confidence: float
+    replicates: int
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as plain JSON, valid under :func:`medcls.evaluation.schema.metrics_schema`."""
+        figures = {name: estimate.to_json() for name, estimate in self.figures.items()}
+        document: dict[str, Any] = {
+            "n_cases": self.n_cases,
+            "n_patients": self.n_patients,
+            "cases_per_label": dict(self.cases_per_label),
+            "patients_per_label": dict(self.patients_per_label),
+            "averaging": self.averaging,
+            **figures,
+            "confusion_matrix": self._confusion_json(),
+            "operating_point": self.operating_point.to_json(),
+            "reliability": self._reliability_json(),
+            "roc": {label: metrics.roc.to_json() for label, metrics in self.per_label.items()},
+            "notes": list(self.notes),
+            "intervals": {"confidence": self.confidence, "replicates": self.replicates, "seed": self.seed},
+        }
+        if self.operating_point.positive is None:
+            document["per_class"] = {
+                label: {
+                    **{name: estimate.to_json() for name, estimate in metrics.figures.items()},
+                    "counts": metrics.counts.to_json(),
+                }
+                for label, metrics in self.per_label.items()
+            }
+        return document
+
+    def _confusion_json(self) -> dict[str, Any] | None:
+        if self.confusion is None:
+            return None
+        labels = list(self.operating_point.labels)
+        return {"labels": labels, "rows": "reference", "columns": "predicted", "counts": self.confusion.tolist()}
+
+    def _reliability_json(self) -> dict[str, Any]:
+        curves = {label: [one.to_json() for one in metrics.reliability] for label, metrics in self.per_label.items()}
+        return {"scheme": SCHEME, "bins": BINS, "labels": curves}
+
+
+def evaluate_partition(
+    predictions: Predictions,
+    operating_point: OperatingPoint,
+    settings: EvaluationSettings | None = None,
+    seed: int = 0,
+) -> PartitionMetrics:
+    """Every figure of one partition at a frozen operating point.
+
+    Args:
+        predictions: The partition's cases, with calibrated probabilities. The order of cases does not matter.
+        operating_point: Chosen elsewhere (on tune); nothing is chosen here.
+        settings: Confidence level and number of replicates.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        UsageError: The operating point is for other labels.
+    """
+    settings = settings or EvaluationSettings()
+    if (operating_point.labels, operating_point.positive) != (predictions.labels, predictions.positive) or (
+        operating_point.multilabel != predictions.multilabel
+    ):
+        raise UsageError("the operating point is for other labels", remedy="Take the one of the same classifier")
+    positive = predictions.positive
+    called = operating_point.decide(predictions.probabilities)
+    resampling = PatientResampling.of(predictions.patients, predictions.reference)
+    views = tuple(
+        LabelView(name, reference, scores, called[:, predictions.labels.index(name)], resampling)
+        for name, reference, scores in predictions.columns()
+    )
+    together = PartitionFigures(predictions, called, resampling, views, settings.confidence)
+    replicates = together.replicate(settings.replicates, seed)
+    per_label = {view.name: _label_metrics(view, replicates, settings.confidence) for view in views}
+    cases, patients = _label_counts(predictions, resampling)
+    return PartitionMetrics(
+        n_cases=predictions.n_cases,
+        n_patients=resampling.n_patients,
+        cases_per_label=cases,
+        patients_per_label=patients,
+        averaging="macro" if positive is None else f"positive label: {positive}",
+        figures=together.over_labels(replicates) if positive is None else dict(per_label[positive].figures),
+        per_label=per_label,
+        confusion=confusion_matrix(predictions.reference, called) if not predictions.multilabel else None,
+        operating_point=operating_point,
+        notes=_notes(cases, patients),
+        confidence=settings.confidence,
+        replicates=settings.replicates,
+        seed=seed,
+    )
+
+
+def _label_metrics(view: LabelView, replicates: Replicates, confidence: float) -> LabelMetrics:
+    drawn = replicates.figures[view.name]
+    figures = {name: estimate_figure(view, name, drawn[name], confidence) for name in FIGURE_NAMES}
+    roc = draw_roc(view, figures["auc"], replicates.bands[view.name], confidence)
+    bins = reliability_curve(view.positive, view.scores, view.resampling.patient, confidence=confidence)
+    return LabelMetrics(view.counts, figures, roc, bins)
+
+
+def _label_counts(predictions: Predictions, resampling: PatientResampling) -> tuple[dict[str, int], dict[str, int]]:
+    columns = list(zip(predictions.labels, predictions.reference.T, strict=True))
+    cases = {label: int(column.sum()) for label, column in columns}
+    return cases, {label: resampling.count(column) for label, column in columns}
+
+
+def _notes(cases: Mapping[str, int], patients: Mapping[str, int]) -> tuple[str, ...]:
+    notes = [f"no case has the reference label {label}" for label, n in cases.items() if not n]
+    few = [f"{label} ({n})" for label, n in patients.items() if 0 < n < FEW_PATIENTS]
+    if few:
+        notes.append(f"fewer than {FEW_PATIENTS} patients: {', '.join(few)}; figures that rest on them are uncertain")
+    return tuple(notes)

@@ -1,0 +1,112 @@
+"""Predictions: what a classifier said about the cases of one partition, and what their reference labels are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.errors import UsageError
+from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats
+
+_ROUNDING = 1e-3  # probabilities that went through half precision or a CSV file still count as adding up to 1
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities and reference labels of ``n`` cases. The labels are the frozen ones; some may have no case here.
+
+    Attributes:
+        labels: The classifier's labels, in the order of the columns.
+        positive: For two exclusive labels, the one that 'sensitive' is about; else ``None``.
+        multilabel: A case may have any number of labels; else exactly one.
+        probabilities: ``(n, labels)``, 0 to 1; each row adds up to 1 unless multi-label.
+        reference: ``(n, labels)`` booleans.
+        patients: ``(n,)`` strings, a patient's identifier or pseudonym for each case.
+
+    Raises:
+        UsageError: The arrays do not fit together or hold what is no probability.
+    """
+
+    labels: tuple[str, ...]
+    positive: str | None
+    multilabel: bool
+    probabilities: Floats
+    reference: Bools
+    patients: NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "probabilities", as_floats(self.probabilities, "the probabilities"))
+        object.__setattr__(self, "reference", as_bools(self.reference, "the reference"))
+        object.__setattr__(self, "patients", np.asarray(self.patients, dtype=np.str_))
+        check_labels(self.labels, self.positive, self.multilabel)
+        self._check_arrays()
+
+    def _check_arrays(self) -> None:
+        shape = (len(self.patients) if self.patients.ndim == 1 else -1, len(self.labels))
+        if self.probabilities.shape != shape or self.reference.shape != shape:
+            raise UsageError(
+                f"probabilities {self.probabilities.shape}, reference {self.reference.shape} and patients "
+                f"{self.patients.shape} do not fit {len(self.labels)} labels",
+                remedy="Give one row for each case and one column for each label",
+            )
+        if not len(self.patients):
+            return
+        if self.probabilities.min() < -_ROUNDING or self.probabilities.max() > 1 + _ROUNDING:
+            raise UsageError("a probability lies outside 0 to 1", remedy="Give probabilities, not logits")
+        object.__setattr__(self, "probabilities", self.probabilities.clip(0.0, 1.0))
+        if self.multilabel:
+            return
+        if not (self.reference.sum(axis=1) == 1).all():
+            raise UsageError("a case has no reference label, or several", remedy="Set multilabel for such cohorts")
+        if np.abs(self.probabilities.sum(axis=1) - 1).max() > _ROUNDING * len(self.labels):
+            raise UsageError("the probabilities of a case do not add up to 1", remedy="Set multilabel if they need not")
+
+    @property
+    def n_cases(self) -> int:
+        """How many cases there are."""
+        return len(self.patients)
+
+    @property
+    def figure_labels(self) -> tuple[str, ...]:
+        """The labels that get figures of their own: the positive one of two exclusive labels, else all."""
+        return self.labels if self.positive is None else (self.positive,)
+
+    def columns(self) -> Iterator[tuple[str, Bools, Floats]]:
+        """For each of :attr:`figure_labels`: its name, its reference ``(n,)`` and its probabilities ``(n,)``."""
+        for label in self.figure_labels:
+            column = self.labels.index(label)
+            yield label, self.reference[:, column], self.probabilities[:, column]
+
+    def cases_hash(self) -> str:
+        """SHA-256 over patients and reference labels, in any order: which cases, not what was said of them."""
+        lines = (
+            "\x1f".join((patient, *(label for label, has in zip(self.labels, row, strict=True) if has)))
+            for patient, row in zip(self.patients.tolist(), self.reference.tolist(), strict=True)
+        )
+        text = "\x1e".join(["\x1f".join(self.labels), *sorted(lines)])
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def check_labels(labels: tuple[str, ...], positive: str | None, multilabel: bool) -> None:
+    """Refuse labels that cannot be told apart, and two exclusive labels of which none is named positive.
+
+    Raises:
+        UsageError: So it is.
+    """
+    if not labels or len(set(labels)) != len(labels):
+        raise UsageError("labels must be different, and at least one")
+    if multilabel:
+        if positive is not None:
+            raise UsageError("a multi-label classifier has no single positive label")
+        return
+    if len(labels) == 1:
+        raise UsageError("one exclusive label leaves nothing to tell apart", remedy="Give two, or set multilabel")
+    if len(labels) == 2 and positive not in labels:
+        raise UsageError("of two labels one must be named positive", remedy=f"Choose one of {', '.join(labels)}")
+    if len(labels) > 2 and positive is not None:
+        raise UsageError("a positive label is named for two labels only")

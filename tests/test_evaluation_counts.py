@@ -1,0 +1,122 @@
+"""Confusion matrix, rates and Brier's score, against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as oracle
+
+from medcls.errors import UsageError
+from medcls.evaluation import RATE_NAMES, Counts, Undefined, brier, confusion_matrix
+
+decided_cases = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30)
+label_pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40)
+
+
+def one_hot(labels: np.ndarray | list[int], n: int) -> np.ndarray:
+    return np.asarray(labels)[:, None] == np.arange(n)
+
+
+@settings(deadline=None)
+@given(decided_cases)
+def test_rates_are_scikit_learns_where_they_are_defined(cases: list[tuple[bool, bool]]) -> None:
+    positive, called = (np.array(column) for column in zip(*cases, strict=True))
+    counts = Counts.of(positive, called)
+    expected = {
+        "sensitivity": lambda: oracle.recall_score(positive, called),
+        "specificity": lambda: oracle.recall_score(~positive, ~called),
+        "accuracy": lambda: oracle.accuracy_score(positive, called),
+        "balanced_accuracy": lambda: oracle.balanced_accuracy_score(positive, called),
+        "ppv": lambda: oracle.precision_score(positive, called),
+        "npv": lambda: oracle.precision_score(~positive, ~called),
+        "f1": lambda: oracle.f1_score(positive, called),
+    }
+    assert set(expected) == set(RATE_NAMES)
+    for name, compute in expected.items():
+        value = counts.figure(name)
+        if not isinstance(value, Undefined):
+            assert value == pytest.approx(compute(), abs=1e-12), name
+
+
+def test_rates_by_hand() -> None:
+    counts = Counts(tp=26, fp=14, fn=15, tn=58)
+    assert counts.figure("sensitivity") == 26 / 41
+    assert counts.figure("specificity") == 58 / 72
+    assert counts.figure("accuracy") == 84 / 113
+    assert counts.figure("ppv") == 26 / 40
+    assert counts.figure("npv") == 58 / 73
+    assert counts.figure("f1") == 52 / 81
+    assert counts.figure("balanced_accuracy") == pytest.approx((26 / 41 + 58 / 72) / 2)
+
+
+@pytest.mark.parametrize(
+    ("counts", "undefined", "reason"),
+    [
+        (Counts(0, 0, 0, 0), set(RATE_NAMES), "there are no cases"),
+        (Counts(0, 2, 0, 3), {"sensitivity", "balanced_accuracy", "ppv", "npv", "f1"}, "no case has the label"),
+        (Counts(2, 0, 3, 0), {"specificity", "balanced_accuracy", "ppv", "npv"}, "every case has the label"),
+        (Counts(0, 0, 3, 2), {"ppv"}, "no case is called"),
+        (Counts(3, 2, 0, 0), {"npv"}, "every case is called"),
+    ],
+)
+def test_undefined_rates_say_why_and_are_never_zero(counts: Counts, undefined: set[str], reason: str) -> None:
+    values = {name: counts.figure(name) for name in RATE_NAMES}
+    assert {name for name, value in values.items() if isinstance(value, Undefined)} == undefined
+    assert {value.reason for value in values.values() if isinstance(value, Undefined)} == {reason}
+
+
+def test_f1_is_zero_when_no_case_with_the_label_is_called() -> None:
+    assert Counts(tp=0, fp=0, fn=3, tn=2).figure("f1") == 0.0
+
+
+def test_unknown_rate_is_refused() -> None:
+    with pytest.raises(UsageError, match="sensitivity"):
+        Counts(1, 1, 1, 1).figure("recall")
+
+
+@settings(deadline=None)
+@given(label_pairs)
+def test_confusion_matrix_is_scikit_learns_and_keeps_absent_labels(pairs: list[tuple[int, int]]) -> None:
+    reference, predicted = zip(*pairs, strict=True)
+    matrix = confusion_matrix(one_hot(reference, 4), one_hot(predicted, 4))
+    np.testing.assert_array_equal(matrix, oracle.confusion_matrix(reference, predicted, labels=range(4)))
+
+
+def test_confusion_matrix_has_reference_in_rows() -> None:
+    matrix = confusion_matrix(one_hot([0, 0, 1], 3), one_hot([1, 1, 1], 3))
+    assert matrix.tolist() == [[0, 2, 0], [0, 1, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("reference", "predicted"), [([[1, 1]], [[1, 0]]), ([[1, 0]], [[0, 0]]), ([[1, 0]], [[1, 0], [0, 1]])]
+)
+def test_confusion_matrix_needs_one_label_a_case(reference: list[list[int]], predicted: list[list[int]]) -> None:
+    with pytest.raises(UsageError):
+        confusion_matrix(reference, predicted)
+
+
+def test_binary_brier_is_the_mean_and_several_labels_are_summed() -> None:
+    assert brier([1, 0], [0.8, 0.6]) == pytest.approx(0.2)
+    assert brier([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]]) == pytest.approx(0.4)
+    assert brier([[0, 1], [1, 0]], [[0.2, 0.8], [0.4, 0.6]], multilabel=True) == pytest.approx(0.2)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000))
+def test_brier_is_scikit_learns(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    label = np.concatenate(([0, 1, 2], generator.integers(0, 3, size=10)))
+    probabilities = generator.dirichlet(np.ones(3), size=13)
+    assert brier(one_hot(label, 3), probabilities) == pytest.approx(oracle.brier_score_loss(label, probabilities))
+    expected = oracle.brier_score_loss(label == 1, probabilities[:, 1])
+    assert brier(label == 1, probabilities[:, 1]) == pytest.approx(expected)
+
+
+def test_brier_is_undefined_without_cases_and_refuses_logits() -> None:
+    assert isinstance(brier([], []), Undefined)
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        brier([True], [3.2])
+    with pytest.raises(UsageError):
+        brier([True, False], [0.1])
