@@ -18,13 +18,14 @@ from medcls.files import write_json
 from medcls.preprocessing import PreparedStore
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.reporting.config_text import public_config
 from medcls.reporting.content import ReportContent
 from medcls.reporting.report import write_report
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.learning import as_predictions
 from medcls.runs.preparing import Material, prepare_cases
-from medcls.runs.reporting import classifier_facts, cohort_flow, config_without_paths, explain_cases
+from medcls.runs.reporting import classifier_facts, cohort_flow, explain_cases
 from medcls.runs.tables import read_partitions, write_excluded, write_predictions
 from medcls.scans import Refusal, ScanSource
 
@@ -163,7 +164,7 @@ def _write(
         metrics={name: metrics},
         explanations=tuple(explained),
         classifier=classifier_facts(classifier),
-        config_text=config_without_paths(config),
+        config_text=public_config(config),
         environment=describe_environment(),
         reported=name,
     )

@@ -80,7 +80,7 @@ def train_classifier(
         for case, row in zip(cases, logits[name], strict=True)
     }
     predictions: dict[str, Predictions] = {
-        name: as_predictions(classifier, cases, answers) for name, cases in evaluated.items()
+        name: as_predictions(classifier, cases, answers, pseudonyms) for name, cases in evaluated.items()
     }
     return Trained(classifier, fitted, answers, predictions)
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from medcls.classifier import Answer, Classifier
 from medcls.cohort import Case, Cohort
-from medcls.config import PARTITIONS, Config, Partition, config_text
+from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import ScanRefused
 from medcls.explanation.explanation import Explanation, explain_scan
 from medcls.explanation.overlay import png_bytes
 from medcls.files import write_bytes
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.reporting.config_text import public_config
 from medcls.reporting.content import (
     CohortFlow,
     Epoch,
@@ -100,7 +101,7 @@ def report_training(
         best_epoch=trained.fitted.best_epoch,
         explanations=tuple(explained),
         classifier=classifier_facts(trained.classifier),
-        config_text=config_without_paths(config),
+        config_text=public_config(config),
         environment=environment,
         warnings=cohort.warnings,
     )
@@ -137,23 +138,6 @@ def classifier_facts(classifier: Classifier) -> dict[str, str]:
         "Calibration": f"temperature {temperatures}, fitted on {classifier.temperature.chosen_on}",
         "Cohort hash": str(classifier.provenance.get("cohort_sha256", ""))[:16],
     }
-
-
-def config_without_paths(config: Config) -> str:
-    """The config as YAML, with the paths of the user's machine left out."""
-    data = config.data.model_copy(update={"cases": None, "folder": None, "root": None})
-    weights = config.model.weights if config.model.weights in (None, "imagenet", "medicalnet") else "a file"
-    return config_text(
-        config.model_copy(
-            update={
-                "data": data,
-                "model": config.model.model_copy(update={"weights": weights}),
-                "privacy": config.privacy.model_copy(update={"key_file": None}),
-                "store": config.store.model_copy(update={"folder": None}),
-                "runs": Path("runs"),
-            }
-        )
-    )
 
 
 def _explain(classifier: Classifier, material: Material, case: Case, answer: Answer) -> Explanation:

@@ -1,6 +1,6 @@
 """One training and tuning step, as a Lightning module.
 
-Every epoch starts from a seed of its own, so a run that was killed and taken up again draws what it would have drawn.
+Every step starts from a seed of its own, so a run that was killed and taken up again draws what it would have drawn.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         self._tune_logits: list[Tensor] = []
         self._tune_batches: list[Batch] = []
 
-    def on_train_epoch_start(self) -> None:
-        """Seed dropout by run and epoch."""
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, self.current_epoch]).generate_state(1)[0]))
+    def on_train_batch_start(self, _batch: Batch, batch_idx: int) -> None:
+        """Seed dropout by run, epoch and step: loaders take from torch's generator when they start, so no earlier."""
+        sequence = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx])
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """Loss of an augmented batch."""

@@ -1,0 +1,146 @@
+"""What a report is made of: values only, no run, no file, no name.
+
+Whoever fills these classes leaves out patients' names and identifiers and paths of the machine; the report shows what it is
+given, escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ReasonCount:
+    """How many cases were left out for one reason.
+
+    Attributes:
+        code: The refusal or exclusion code.
+        reason: The code's meaning in words.
+        cases: How many cases.
+    """
+
+    code: str
+    reason: str
+    cases: int
+
+
+@dataclass(frozen=True)
+class PartitionCounts:
+    """What one partition holds.
+
+    Attributes:
+        name: ``train``, ``tune``, ``test``, or the name of an external cohort.
+        cases: Number of cases.
+        patients: Number of patients.
+        by_label: Cases with each label. With multi-label cases their sum may differ from ``cases``.
+    """
+
+    name: str
+    cases: int
+    patients: int
+    by_label: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class CohortFlow:
+    """The way from what was given to what was used.
+
+    Attributes:
+        given: Cases in the user's table or folder.
+        left_out: Cases that were refused or excluded, counted by reason.
+        partitions: What was used, by partition.
+    """
+
+    given: int
+    left_out: tuple[ReasonCount, ...] = ()
+    partitions: tuple[PartitionCounts, ...] = ()
+
+    @property
+    def used(self) -> int:
+        """Cases in all partitions."""
+        return sum(partition.cases for partition in self.partitions)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass of the training; ``None`` where a figure was not computed."""
+
+    number: int
+    train_loss: float | None = None
+    tune_loss: float | None = None
+    tune_auc: float | None = None
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class ExplainedCase:
+    """One case with its map.
+
+    Attributes:
+        png: The picture: plain and overlay side by side, as :mod:`medcls.explanation.overlay` draws it.
+        caption: What it shows: pseudonym, reference label, answer, probability, where the peak lies.
+        correct: Whether the answer agrees with the reference label.
+    """
+
+    png: bytes = field(repr=False)
+    caption: str
+    correct: bool
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything that stands in a report.
+
+    Attributes:
+        title: Name of the run or of the question it answers.
+        region: Body region.
+        created: When, as the reader should see it (ISO 8601 date and time).
+        labels: The frozen labels in order.
+        positive: For two labels, the one that 'sensitivity' is about; ``None`` for more, and for multi-label.
+        multilabel: Whether a case may have several labels, or none.
+        cohort: The way from what was given to what was used.
+        metrics: As in ``metrics.json``: ``tune`` and ``test`` (or an external cohort's name), each with its figures.
+        history: The training, epoch by epoch; empty when an external cohort is evaluated.
+        best_epoch: Number of the epoch whose weights are kept.
+        explanations: Cases with their maps, right and wrong ones.
+        explanation_facts: Facts about the maps, such as their native size and millimetres for each cell.
+        classifier: Facts about the classifier: network, input, starting weights, calibration, hashes.
+        config_text: The resolved config as YAML, without paths.
+        environment: Versions and device.
+        warnings: What a reader must know before believing a figure.
+        reported: The key of ``metrics`` that the headline is about.
+
+    Raises:
+        ValueError: ``metrics`` does not hold the reported partition, or ``positive`` is no label.
+    """
+
+    title: str
+    region: str
+    created: str
+    labels: tuple[str, ...]
+    cohort: CohortFlow
+    metrics: Mapping[str, Mapping[str, Any]]
+    positive: str | None = None
+    multilabel: bool = False
+    history: tuple[Epoch, ...] = ()
+    best_epoch: int | None = None
+    explanations: Sequence[ExplainedCase] = ()
+    explanation_facts: Mapping[str, str] = field(default_factory=dict)
+    classifier: Mapping[str, str] = field(default_factory=dict)
+    config_text: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    reported: str = "test"
+
+    def __post_init__(self) -> None:
+        if self.reported not in self.metrics:
+            raise ValueError(f"metrics has no '{self.reported}', only {', '.join(self.metrics) or 'nothing'}")
+        if self.positive is not None and self.positive not in self.labels:
+            raise ValueError(f"the positive label '{self.positive}' is none of the labels")
+
+    @property
+    def binary(self) -> bool:
+        """Whether the answer is one of two labels, with one called positive."""
+        return self.positive is not None and not self.multilabel

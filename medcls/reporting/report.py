@@ -1,0 +1,177 @@
+"""``report.html``: one file that opens offline and asks nobody for anything.
+
+Pictures are inside the file; there is no script, and a content security policy forbids any. Every text goes through jinja2's
+escaping, so a label that looks like markup is shown as it is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medcls.files import write_text
+from medcls.reporting import figures
+from medcls.reporting.content import ReportContent
+from medcls.reporting.wording import (
+    TITLES,
+    Shown,
+    decision_sentences,
+    level_text,
+    meaning,
+    percent,
+    plain_sentences,
+    show,
+    units,
+)
+
+_TEMPLATE = "report.html.j2"
+_LABEL_COLUMNS = {
+    "auc": "AUC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "brier": "Brier",
+}
+
+
+@dataclass(frozen=True)
+class _FigureRow:
+    """A row of the table of figures: what it means, on the reported partition, and on the one that chose."""
+
+    shown: Shown
+    meaning: str
+    chosen: Shown | None
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell of the confusion matrix."""
+
+    cases: int
+    share: str
+    shade: float
+    right: bool
+
+
+def write_report(path: str | os.PathLike[str], content: ReportContent) -> None:
+    """Write the report as one whole HTML file.
+
+    Args:
+        path: The file to write.
+        content: What stands in it.
+
+    Raises:
+        StorageError: The disk is full or read-only; an older report is then intact.
+    """
+    write_text(path, render_report(content))
+
+
+def render_report(content: ReportContent) -> str:
+    """The report as HTML. The same content gives the same text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("medcls.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(_TEMPLATE).render(_page(content))
+
+
+def _page(content: ReportContent) -> dict[str, Any]:
+    """Everything the template shows, worked out beforehand so that the template only lays out."""
+    metrics = content.metrics[content.reported]
+    positive = content.positive if content.binary else None
+    counted = units(metrics)
+    return {
+        "content": content,
+        "metrics": metrics,
+        "units": counted,
+        "level": level_text(metrics),
+        "tiles": [show(name, metrics.get(name)) for name in _headline(content)],
+        "sentences": plain_sentences(metrics, positive, content.multilabel),
+        "decision": decision_sentences(metrics, content.multilabel),
+        "warnings": _warnings(content, metrics),
+        "rows": _rows(content, metrics, positive),
+        "label_titles": list(_LABEL_COLUMNS.values()),
+        "label_rows": _label_rows(metrics),
+        "matrix": _matrix(metrics),
+        "roc": figures.roc(metrics, positive),
+        "roc_reason": _roc_reason(metrics),
+        "reliability": figures.reliability(metrics),
+        "balance": figures.class_balance(content.cohort, content.labels),
+        "curves": figures.learning_curves(content.history, content.best_epoch),
+        "wrong": [(figures.png_source(one.png), one) for one in content.explanations if not one.correct],
+        "right": [(figures.png_source(one.png), one) for one in content.explanations if one.correct],
+    }
+
+
+def _headline(content: ReportContent) -> tuple[str, ...]:
+    if content.binary:
+        return ("auc", "sensitivity", "specificity")
+    return ("auc", "sensitivity", "specificity") if content.multilabel else ("auc", "accuracy", "balanced_accuracy")
+
+
+def _warnings(content: ReportContent, metrics: Mapping[str, Any]) -> list[str]:
+    """The caller's warnings and the figures' own notes, each once."""
+    notes = [str(note) for note in metrics.get("notes") or ()]
+    flow = content.cohort
+    left_out = sum(reason.cases for reason in flow.left_out)
+    if flow.partitions and flow.given != left_out + flow.used:
+        notes.append(
+            f"of {flow.given} cases given, {left_out} were left out and {flow.used} used, which does not add up"
+        )
+    sentences = [f"{note[:1].upper()}{note[1:]}" for note in (*content.warnings, *notes)]
+    return list(dict.fromkeys(sentence if sentence.endswith(".") else f"{sentence}." for sentence in sentences))
+
+
+def _rows(content: ReportContent, metrics: Mapping[str, Any], positive: str | None) -> list[_FigureRow]:
+    tune = content.metrics.get("tune") if content.reported != "tune" else None
+    return [
+        _FigureRow(
+            show(name, metrics.get(name)),
+            meaning(name, positive, content.multilabel),
+            show(name, tune.get(name)) if tune is not None else None,
+        )
+        for name in TITLES
+    ]
+
+
+def _label_rows(metrics: Mapping[str, Any]) -> list[tuple[str, int | None, Mapping[str, int], list[Shown]]]:
+    """For three or more labels and for multi-label: label, cases with it, 2x2 table, figures."""
+    cases = metrics.get("cases_per_label") or {}
+    return [
+        (label, cases.get(label), one.get("counts") or {}, [show(name, one.get(name)) for name in _LABEL_COLUMNS])
+        for label, one in (metrics.get("per_class") or {}).items()
+    ]
+
+
+def _matrix(metrics: Mapping[str, Any]) -> list[tuple[str, list[_Cell], int]]:
+    """The confusion matrix, a reference label in each row; empty for multi-label."""
+    matrix = metrics.get("confusion_matrix")
+    if not matrix:
+        return []
+    rows = []
+    for row, (label, counts) in enumerate(zip(matrix["labels"], matrix["counts"], strict=True)):
+        total = sum(counts)
+        cells = [
+            _Cell(
+                cases, f"{percent(cases / total)} %" if total else "–", cases / total if total else 0.0, column == row
+            )
+            for column, cases in enumerate(counts)
+        ]
+        rows.append((label, cells, total))
+    return rows
+
+
+def _roc_reason(metrics: Mapping[str, Any]) -> str:
+    """Why a curve, or a band, is missing."""
+    curves: Mapping[str, Mapping[str, Any]] = metrics.get("roc") or {}
+    missing = [f"{label}: {curve['reason']}" for label, curve in curves.items() if curve.get("reason")]
+    return "; ".join(missing)

@@ -1,0 +1,264 @@
+"""Figures in words and numbers that a clinician reads without a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_SPACE = "\u00a0"  # keeps a number and its sign on one line
+NOT_ESTIMABLE = "not estimable"
+_DECIMAL = frozenset({"auc", "f1", "brier"})
+TITLES: Mapping[str, str] = {
+    "auc": "AUC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "ppv": "Positive predictive value",
+    "npv": "Negative predictive value",
+    "f1": "F1",
+    "brier": "Brier score",
+}
+_METHODS: Mapping[str, str] = {
+    "wilson": "Wilson",
+    "clopper-pearson": "Clopper–Pearson, each patient counted once",
+    "patient-bootstrap": "bootstrap by patient",
+    "delong": "DeLong",
+    "disjoint-pairs": "exact limit for perfect separation",
+    "hoeffding": "Hoeffding, conservative",
+    "bonferroni": "exact parts, combined at their worst",
+}
+_BINARY_MEANINGS: Mapping[str, str] = {
+    "auc": "How often a case with ‘{positive}’ gets a higher probability than one without. 0.5 is guessing, 1 perfect.",
+    "sensitivity": "Share of the cases with ‘{positive}’ that it finds.",
+    "specificity": "Share of the cases without ‘{positive}’ that it rightly leaves alone.",
+    "accuracy": "Share of all cases with the right answer. Flattering where one label is rare.",
+    "balanced_accuracy": "Mean of sensitivity and specificity.",
+    "ppv": "When it says ‘{positive}’, how often it is right. Depends on how common ‘{positive}’ is.",
+    "npv": "When it says it is not ‘{positive}’, how often it is right. Depends on how common ‘{positive}’ is.",
+    "f1": "Harmonic mean of sensitivity and positive predictive value.",
+    "brier": "Mean squared error of the stated probability: 0 is perfect, lower is better.",
+}
+_MACRO_MEANINGS: Mapping[str, str] = {
+    "auc": "Each label against the rest, averaged over labels. 0.5 is guessing, 1 perfect.",
+    "sensitivity": "Share of the cases with a label that get it, averaged over labels.",
+    "specificity": "Share of the cases without a label that do not get it, averaged over labels.",
+    "accuracy": "Share of all cases with the right answer. Flattering where one label is common.",
+    "balanced_accuracy": "Mean over labels of the share that is found.",
+    "ppv": "When it gives a label, how often it is right, averaged over labels. Depends on how common the labels are.",
+    "npv": "When it does not give a label, how often that is right, averaged over labels.",
+    "f1": "Harmonic mean of sensitivity and positive predictive value, averaged over labels.",
+    "brier": "Mean squared error of the stated probabilities, summed over labels: 0 is perfect, 2 the worst.",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure as it stands on the page.
+
+    Attributes:
+        title: Its name.
+        value: The number, or 'not estimable'.
+        interval: As in ``84 to 97 %``; empty without one.
+        method: How the interval was made.
+        note: Why there is no value, or what to know about the interval.
+        defined: Whether there is a value.
+    """
+
+    title: str
+    value: str
+    interval: str
+    method: str
+    note: str
+    defined: bool
+
+
+def show(name: str, figure: Mapping[str, Any] | None) -> Shown:
+    """A figure of ``metrics.json`` for the page; one that is missing or undefined is said to be so, with the reason."""
+    title = TITLES.get(name, name)
+    if figure is None:
+        return Shown(title, NOT_ESTIMABLE, "", "", "it was not computed", False)
+    note = str(figure.get("reason") or "")
+    value, low, high = figure.get("value"), figure.get("low"), figure.get("high")
+    if value is None:
+        return Shown(title, NOT_ESTIMABLE, "", "", note or "no reason was given", False)
+    method = str(figure.get("method") or "")
+    write, unit = (decimal, "") if name in _DECIMAL else (percent, f"{_SPACE}%")
+    interval = "" if low is None or high is None else f"{write(low)} to {write(high)}{unit}"
+    return Shown(title, f"{write(value)}{unit}", interval, _METHODS.get(method, method), note, True)
+
+
+def percent(share: float) -> str:
+    """A share as a percentage without its sign; never 0 or 100 unless it is exactly that."""
+    return _rounded(share * 100, 100.0, (0, 1, 2))
+
+
+def decimal(value: float) -> str:
+    """A figure between 0 and 1 with two decimals; never 0.00 or 1.00 unless it is exactly that."""
+    return _rounded(value, 1.0, (2, 3, 4))
+
+
+def _rounded(value: float, full: float, digits: tuple[int, ...]) -> str:
+    for places in digits:
+        text = f"{value:.{places}f}"
+        if value in (0.0, full) or float(text) not in (0.0, full):
+            return text
+    step = 10.0 ** -digits[-1]
+    return f"under {step:g}" if value < full / 2 else f"over {full - step:g}"
+
+
+def meaning(name: str, positive: str | None, multilabel: bool) -> str:
+    """What a figure means, for two labels or as a mean over several."""
+    if name == "brier" and multilabel:
+        return "Mean squared error of the stated probabilities, averaged over labels: 0 is perfect, 1 the worst."
+    if positive is None:
+        return _MACRO_MEANINGS.get(name, "")
+    return _BINARY_MEANINGS.get(name, "").format(positive=positive)
+
+
+def units(metrics: Mapping[str, Any]) -> str:
+    """What is counted: 'patients' where each has one case, else 'cases'."""
+    return "patients" if metrics.get("n_cases") == metrics.get("n_patients") else "cases"
+
+
+def plain_sentences(metrics: Mapping[str, Any], positive: str | None, multilabel: bool) -> list[str]:
+    """The headline figures as sentences, for two labels or for several."""
+    level = level_text(metrics)
+    if positive is not None and not multilabel:
+        return _binary_sentences(metrics, positive, level)
+    return _several_sentences(metrics, multilabel, level)
+
+
+def confidence(metrics: Mapping[str, Any]) -> float:
+    """Confidence level of a partition's intervals."""
+    return float((metrics.get("intervals") or {}).get("confidence", 0.95))
+
+
+def level_text(metrics: Mapping[str, Any]) -> str:
+    """The confidence level as on the page."""
+    return f"{confidence(metrics) * 100:g}{_SPACE}%"
+
+
+def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str) -> list[str]:
+    who = units(metrics)
+    found, left_alone, right_alarms, right_quiet = _binary_counts(metrics, positive)
+    return [
+        _per_hundred(
+            metrics, "sensitivity", f"Of every 100 {who} with ‘{positive}’, it finds about {{}}", level, found
+        ),
+        _per_hundred(
+            metrics,
+            "specificity",
+            f"Of every 100 {who} without it, it rightly leaves about {{}} alone",
+            level,
+            left_alone,
+        ),
+        _per_hundred(
+            metrics,
+            "ppv",
+            f"Of every 100 answers ‘{positive}’, about {{}} are right",
+            level,
+            right_alarms,
+            _rarer(metrics, positive),
+        ),
+        _per_hundred(metrics, "npv", "Of every 100 all-clear answers, about {} are right", level, right_quiet),
+        _ranking(
+            metrics, f"Shown one of the {who} with ‘{positive}’ and one without, it gives the one with it the higher"
+        ),
+    ]
+
+
+def _several_sentences(metrics: Mapping[str, Any], multilabel: bool, level: str) -> list[str]:
+    who = units(metrics)
+    first = (
+        "Of every 100 decisions about a label, about {} are right, averaged over labels"
+        if multilabel
+        else f"Of every 100 {who}, about {{}} get the right label"
+    )
+    return [
+        _per_hundred(metrics, "accuracy", first, level),
+        _per_hundred(
+            metrics, "sensitivity", f"Of every 100 {who} with a label, it finds about {{}}, averaged over labels", level
+        ),
+        _ranking(metrics, "Shown one case with a label and one without, it gives the one with it the higher"),
+    ]
+
+
+def _per_hundred(
+    metrics: Mapping[str, Any],
+    name: str,
+    words: str,
+    level: str,
+    counted: tuple[int, int] | None = None,
+    remark: str = "",
+) -> str:
+    figure = metrics.get(name)
+    shown = show(name, figure)
+    if figure is None or not shown.defined:
+        return f"{shown.title}: {NOT_ESTIMABLE}, because {shown.note}."
+    numbers = f" ({level} interval {percent(figure['low'])} to {percent(figure['high'])})" if shown.interval else ""
+    here = f"; here it was {counted[0]} of {counted[1]}" if _agrees(counted, float(figure["value"])) and counted else ""
+    return f"{words.format(percent(figure['value']))}{numbers}{here}.{remark}"
+
+
+def _ranking(metrics: Mapping[str, Any], words: str) -> str:
+    figure = metrics.get("auc")
+    shown = show("auc", figure)
+    if figure is None or not shown.defined:
+        return f"AUC: {NOT_ESTIMABLE}, because {shown.note}."
+    return f"{words} probability {percent(figure['value'])} times out of 100; guessing would do so 50 times."
+
+
+def _binary_counts(metrics: Mapping[str, Any], positive: str) -> tuple[tuple[int, int] | None, ...]:
+    """Found, left alone, right alarms, right all-clears: each as (right, all)."""
+    matrix = metrics.get("confusion_matrix") or {}
+    labels, counts = list(matrix.get("labels", ())), matrix.get("counts")
+    if positive not in labels or counts is None or len(labels) != 2:
+        return (None, None, None, None)
+    up = labels.index(positive)
+    down = 1 - up
+    tp, fn, fp, tn = counts[up][up], counts[up][down], counts[down][up], counts[down][down]
+    return (tp, tp + fn), (tn, tn + fp), (tp, tp + fp), (tn, tn + fn)
+
+
+def _agrees(counted: tuple[int, int] | None, value: float) -> bool:
+    return counted is not None and counted[1] > 0 and abs(counted[0] / counted[1] - value) < 1e-6
+
+
+def _rarer(metrics: Mapping[str, Any], positive: str) -> str:
+    n, with_label = metrics.get("n_cases"), (metrics.get("cases_per_label") or {}).get(positive)
+    if not n or with_label is None:
+        return ""
+    return f" This holds where {percent(with_label / n)}{_SPACE}% have it, as here; where it is rarer, more alarms are false."
+
+
+def decision_sentences(metrics: Mapping[str, Any], multilabel: bool) -> list[str]:
+    """How a probability becomes an answer, and where that was chosen."""
+    point = metrics.get("operating_point") or {}
+    cuts = point.get("thresholds") or ()
+    if not cuts:
+        return (
+            []
+            if multilabel or not point
+            else ["The answer is the label with the highest probability. No threshold was chosen."]
+        )
+    lines = [
+        f"A case is called ‘{cut['label']}’ when its calibrated probability is at least {decimal(float(cut['threshold']))}."
+        + (f" Mind: {cut['reason']}." if cut.get("reason") else "")
+        for cut in cuts
+    ]
+    where = point.get("chosen_on", "tune")
+    many = "These thresholds were" if len(cuts) > 1 else "This threshold was"
+    lines.append(f"{many} chosen on the ‘{where}’ partition {_rule(str(point.get('rule', '')))}, and then frozen.")
+    return lines
+
+
+def _rule(rule: str) -> str:
+    if rule == "youden":
+        return "for the greatest sum of sensitivity and specificity (Youden’s index)"
+    name, _, least = rule.partition(" >= ")
+    other = {"sensitivity": "specificity", "specificity": "sensitivity"}.get(name)
+    if other and least:
+        return f"for the best {other} with a {name} of at least {percent(float(least))}{_SPACE}%"
+    return f"by the rule ‘{rule}’"

@@ -1,0 +1,314 @@
+"""The whole way on a small cohort of pictures: what a run folder holds, and what can be done with it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import medcls
+from medcls.config import load_config
+from medcls.errors import CohortError, NothingToDo, RunError
+from medcls.evaluation import metrics_schema
+from medcls.runs.folder import Run, all_runs
+from medcls.runs.training import train_run
+
+torch.set_num_threads(1)
+
+SMALL: Mapping[str, Any] = {
+    "positive": "ill",
+    "preprocessing": {"size": [32, 32]},
+    "model": {"name": "resnet10", "first_pool": False},
+    "train": {"epochs": 2, "batch_size": 8, "loggers": ["csv"], "precision": "32"},
+    "evaluation": {"replicates": 100},
+    "explanation": {"cases": 2},
+}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A small cohort: pictures with a bright square where the label is 'ill'."""
+
+    folder: Path
+
+    @property
+    def table(self) -> Path:
+        return self.folder / "cases.csv"
+
+
+def make_pictures(folder: Path, *, patients: int = 24, names: str = "patient-{}") -> Pictures:
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number in range(2 * patients):
+        ill = (number // 2) % 2
+        pixels = rng.normal(90, 12, (40, 48)).clip(0, 255)
+        if ill:
+            row, column = rng.integers(4, 24, 2)
+            pixels[row : row + 12, column : column + 12] += 110
+        path = folder / f"image{number}.png"
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+        rows.append(f"case{number},{names.format(number // 2)},{path.name},{'ill' if ill else 'well'}")
+    (folder / "cases.csv").write_text("case,patient,scan,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return Pictures(folder)
+
+
+def settings(pictures: Pictures, runs: Path, **changes: Any) -> Any:
+    values = {**SMALL, "data": {"cases": pictures.table}, "runs": runs, "name": "small"}
+    for key, value in changes.items():
+        values[key] = {**values[key], **value} if isinstance(values.get(key), Mapping) else value
+    return load_config(None, (), values)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    return make_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def run(pictures: Pictures, key_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    runs = tmp_path_factory.mktemp("runs")
+    privacy = {"key_file": key_folder / "key"}
+    return train_run(settings(pictures, runs, privacy=privacy, store={"folder": key_folder / "store"}))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_a_run_folder_holds_everything_it_promises(run: Run) -> None:
+    for name in (
+        "config.yaml",
+        "cohort.csv",
+        "excluded.csv",
+        "history.csv",
+        "checkpoints/last.ckpt",
+        "classifier/weights.safetensors",
+        "classifier/classifier.json",
+        "predictions.csv",
+        "metrics.json",
+        "report.html",
+        "environment.json",
+    ):
+        assert (run.path / name).is_file(), name
+    assert len(list(run.explanations.glob("*.png"))) == len(list(run.explanations.glob("*.nii.gz"))) == 2
+    assert [row["epoch"] for row in rows(run.path / "history.csv")] == ["1", "2"]
+    assert not list(run.path.rglob("*.part"))
+
+
+def test_metrics_are_those_of_the_predictions_and_match_the_schema(run: Run) -> None:
+    metrics = json.loads(run.metrics_file.read_text(encoding="utf-8"))
+    jsonschema.validate(metrics, metrics_schema())
+    table = pd.read_csv(run.predictions_file)
+    for partition in ("tune", "test"):
+        part = table[table.partition == partition]
+        assert metrics[partition]["n_cases"] == len(part)
+        right = (part.reference == part.predicted).mean()
+        assert metrics[partition]["accuracy"]["value"] == pytest.approx(right)
+        ill = part[part.reference == "ill"]
+        assert metrics[partition]["sensitivity"]["value"] == pytest.approx((ill.predicted == "ill").mean())
+    assert set(table.partition) == {"tune", "test"}
+    assert np.allclose(table.p_ill + table.p_well, 1)
+
+
+def test_patients_stay_on_one_side_and_keep_their_names_to_themselves(run: Run, pictures: Pictures) -> None:
+    cohort = pd.read_csv(run.path / "cohort.csv")
+    assert cohort.groupby("patient").partition.nunique().max() == 1
+    for path in run.path.rglob("*"):
+        if path.is_file() and path.name != "config.yaml":
+            content = path.read_bytes()
+            assert b"patient-1" not in content, path
+            assert b"case1" not in content, path
+            assert str(pictures.folder).encode() not in content, path
+
+
+def test_nothing_in_a_run_is_a_pickle(run: Run) -> None:
+    for path in run.path.rglob("*"):
+        if path.is_file():
+            start = path.read_bytes()[:2]
+            assert start not in (b"\x80\x02", b"\x80\x04", b"\x80\x05", b"PK"), path
+
+
+def test_the_resolved_config_alone_repeats_the_run(run: Run, tmp_path: Path) -> None:
+    again = train_run(load_config(run.config_file, [f"runs={tmp_path}"]))
+    assert (again.path / "metrics.json").read_bytes() == (run.path / "metrics.json").read_bytes()
+    assert (again.path / "predictions.csv").read_bytes() == (run.path / "predictions.csv").read_bytes()
+    weights = "classifier/weights.safetensors"
+    assert (again.path / weights).read_bytes() == (run.path / weights).read_bytes()
+
+
+class _Killed(BaseException):
+    """Stands for a kill -9: nothing in the package may catch it."""
+
+
+def test_a_killed_run_resumes_to_the_weights_it_would_have_had(
+    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medcls.training.module import ClassificationModule
+
+    changes = {
+        "train": {"epochs": 4, "patience": None, "schedule": "one_cycle"},
+        "model": {"dropout": 0.3},
+        "store": {"folder": tmp_path / "store"},
+    }
+    whole = train_run(settings(pictures, tmp_path / "whole", **changes))
+    step = ClassificationModule.training_step
+
+    def killed(self: ClassificationModule, batch: Any, index: int) -> Any:
+        if self.current_epoch == 2 and index == 1:
+            raise _Killed
+        return step(self, batch, index)
+
+    config = settings(pictures, tmp_path / "killed", **changes)
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassificationModule, "training_step", killed)
+        with pytest.raises(_Killed):
+            train_run(config)
+    assert not Run(tmp_path / "killed" / "small").is_finished
+    resumed = train_run(config, resume=True)
+    for name in ("classifier/weights.safetensors", "metrics.json", "predictions.csv"):
+        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+    learned = [{k: v for k, v in row.items() if k != "seconds"} for row in rows(resumed.path / "history.csv")]
+    assert learned == [{k: v for k, v in row.items() if k != "seconds"} for row in rows(whole.path / "history.csv")]
+
+
+def test_resume_refuses_another_config_and_another_cohort(pictures: Pictures, tmp_path: Path) -> None:
+    config = settings(pictures, tmp_path / "runs")
+    finished = train_run(config)
+    finished.report_file.unlink()  # as if it had been killed before the report
+    with pytest.raises(RunError, match="config has changed"):
+        train_run(settings(pictures, tmp_path / "runs", seed=1), resume=True)
+    table = finished.path / "cohort.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace(",test,", ",train,"), encoding="utf-8")
+    with pytest.raises(RunError, match="cohort has changed"):
+        train_run(config, resume=True)
+    with pytest.raises(RunError, match="no unfinished run"):
+        train_run(settings(pictures, tmp_path / "runs", name="other"), resume=True)
+
+
+def test_names_of_runs(pictures: Pictures, run: Run) -> None:
+    config = run.load_config()
+    with pytest.raises(RunError, match="exists"):
+        train_run(config, name="small")
+    with pytest.raises(RunError, match="no name for a run"):
+        train_run(config, name="../elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"data": {"cases": "gone.csv"}}, CohortError, "no such table"),
+        ({"data": {"columns": {"label": "diagnosis"}}}, CohortError, "diagnosis"),
+        ({"data": {"root": "/nowhere"}}, NothingToDo, "no case could be prepared"),
+    ],
+)
+def test_what_is_wrong_is_found_before_a_folder_is_made(
+    pictures: Pictures, tmp_path: Path, changes: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        train_run(settings(pictures, tmp_path / "runs", **changes))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unreadable_scan_is_excluded_and_the_others_go_on(tmp_path: Path) -> None:
+    pictures = make_pictures(tmp_path / "pictures")
+    (pictures.folder / "image5.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    finished = train_run(settings(pictures, tmp_path / "runs"))
+    excluded = rows(finished.path / "excluded.csv")
+    assert len(excluded) == 1
+    assert excluded[0]["code"] == "damaged"
+    assert len(rows(finished.path / "cohort.csv")) == 47
+
+
+def test_loading_predicting_and_explaining_from_python(run: Run, pictures: Pictures) -> None:
+    classifier = medcls.load(run.path)
+    table = classifier.predict(pictures.folder)
+    assert list(table.columns) == [
+        "scan",
+        "patient",
+        "status",
+        "predicted",
+        "p_ill",
+        "p_well",
+        "code",
+        "reason",
+        "notes",
+    ]
+    answered = table[table.status == "answered"].set_index("scan")
+    assert len(answered) == 48
+    explanation = classifier.explain(pictures.folder / "image2.png")
+    assert explanation.map.shape == (48, 40)
+    assert explanation.label == "ill"
+
+
+def test_infer_gives_the_probabilities_of_the_run(run: Run, pictures: Pictures, key_folder: Path) -> None:
+    from medcls.privacy import load_pseudonyms
+
+    names = load_pseudonyms(key_file=key_folder / "key")
+    kept = {row["case"]: float(row["p_ill"]) for row in rows(run.predictions_file)}
+    table = medcls.load(run.path).predict(pictures.folder).set_index("scan")
+    compared = 0
+    for number in range(48):
+        name = names.case(f"case{number}")
+        if name in kept:
+            assert table.p_ill[f"image{number}.png"] == pytest.approx(kept[name], abs=1e-5)
+            compared += 1
+    assert compared == len(kept) > 10
+
+
+def test_the_answer_does_not_depend_on_the_company(run: Run, pictures: Pictures) -> None:
+    classifier = medcls.load(run.path)
+    together = classifier.predict(pictures.folder, batch_size=16).set_index("scan").p_ill
+    alone = classifier.predict(pictures.folder / "image3.png", batch_size=1).p_ill[0]
+    assert together["image3.png"] == pytest.approx(alone, abs=1e-5)
+
+
+def test_evaluate_repeats_the_runs_own_test(run: Run, tmp_path: Path) -> None:
+    result = medcls.evaluate(run.path, out=tmp_path)
+    metrics = json.loads(run.metrics_file.read_text(encoding="utf-8"))["test"]
+    assert result.metrics["auc"] == metrics["auc"]
+    assert result.metrics["operating_point"] == metrics["operating_point"]
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_an_external_cohort_meets_the_frozen_threshold(run: Run, tmp_path: Path) -> None:
+    other = make_pictures(tmp_path / "other", patients=8, names="elsewhere-{}")
+    text = other.table.read_text(encoding="utf-8")
+    other.table.write_text("\n".join(text.splitlines()[:3]) + "\n", encoding="utf-8")  # 'well' alone
+    result = medcls.evaluate(run.path, cases=other.table, out=tmp_path / "out")
+    assert result.metrics["auc"]["value"] is None
+    assert result.metrics["auc"]["reason"]
+    assert result.metrics["sensitivity"]["value"] is None
+    own = json.loads(run.metrics_file.read_text(encoding="utf-8"))["test"]
+    assert result.metrics["operating_point"] == own["operating_point"]
+    (tmp_path / "strange.csv").write_text("case,patient,scan,label\na,b,image0.png,ghastly\n", encoding="utf-8")
+    with pytest.raises(CohortError, match="unknown label 'ghastly'"):
+        medcls.evaluate(run.path, cases=tmp_path / "strange.csv")
+
+
+def test_a_copied_classifier_works_alone(run: Run, pictures: Pictures, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(run.classifier_folder, tmp_path / "copy")
+    one = medcls.load(tmp_path / "copy").predict(pictures.folder / "image3.png")
+    assert one.p_ill[0] == medcls.load(run.path).predict(pictures.folder / "image3.png").p_ill[0]
+
+
+def test_all_runs_are_listed_newest_first(run: Run) -> None:
+    assert all_runs(run.path.parent)[0].path == run.path
