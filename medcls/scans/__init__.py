@@ -1,1 +1,28 @@
+"""Scans: find them, read them right, or refuse them with a reason.
 
+``read_scan`` reads one; ``find_scans`` lists everything under a folder from headers alone. Axes and units are those of
+:class:`~medcls.scans.scan.Scan`: channel first, then ``x, y, z`` as the affine has them, RAS+ millimetres.
+"""
+
+from medcls.scans.codes import CAUSES, RefusalCode
+from medcls.scans.find import find_scans
+from medcls.scans.inspection import Inspection, InspectionRow, inspect_scans
+from medcls.scans.reading import find_one, read_scan
+from medcls.scans.scan import Scan
+from medcls.scans.source import Found, OnGap, Refusal, ScanSource
+
+__all__ = [
+    "CAUSES",
+    "Found",
+    "Inspection",
+    "InspectionRow",
+    "OnGap",
+    "Refusal",
+    "RefusalCode",
+    "Scan",
+    "ScanSource",
+    "find_one",
+    "find_scans",
+    "inspect_scans",
+    "read_scan",
+]

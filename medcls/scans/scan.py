@@ -11,12 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +43,8 @@ class Scan:
     kind: str = "raster"
     has_geometry: bool = True
     photometric: str = "grey"
-    facts: Mapping[str, str] = field(default=_NOTHING)
-    identity: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     paths: tuple[Path, ...] = field(default=(), repr=False)
 
@@ -70,7 +67,7 @@ class Scan:
     @property
     def channels(self) -> int:
         """Number of channels: 1 for grey, 3 for colour."""
-        return self.array.shape[0]
+        return int(self.array.shape[0])
 
     @property
     def spacing(self) -> tuple[float, ...]:

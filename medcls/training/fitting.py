@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch.utils.data import DataLoader
 
@@ -25,7 +24,7 @@ from medcls.files import read_json, write_json
 from medcls.loading import Batch
 from medcls.progress import Progress
 from medcls.training.checkpoint_io import SafeCheckpointIO
-from medcls.training.device import Compute
+from medcls.training.device import Compute, lay_out
 from medcls.training.history import History
 from medcls.training.loggers import build_loggers
 from medcls.training.module import ClassificationModule
@@ -151,7 +150,7 @@ def _restore_best(module: ClassificationModule, folder: Path) -> Fitted:
     checkpoint = SafeCheckpointIO().load_checkpoint(folder / BEST)
     module.load_state_dict(checkpoint["state_dict"])
     module.network.eval()
-    module.network.to("cpu", memory_format=torch.contiguous_format)
+    lay_out(module.network.cpu(), module.network.dimensions, channels_last=False)
     facts = read_json(folder / FITTED)
     return Fitted(int(checkpoint["epoch"]) + 1, int(facts["epochs"]), float(facts["best_score"]))
 

@@ -19,7 +19,7 @@ from medcls.loading import Augmentation, Batch
 from medcls.networks import ClassificationNetwork
 from medcls.training.device import memory_format
 from medcls.training.optimizers import build_optimizer
-from medcls.training.schedules import build_schedule
+from medcls.training.schedules import WarmPlateau, build_schedule
 
 # Between two epochs with equal tune AUC the one with the lower tune loss wins; the weight keeps the loss from ever
 # outvoting a difference in AUC that a tune set of fewer than 200 positive-negative pairs could show.
@@ -93,6 +93,9 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         # An undefined AUC (a class absent from tune) leaves the choice to the loss alone.
         self.log("tune_loss", loss)
         self.log("tune_auc", float("nan") if auc is None else auc)
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, WarmPlateau):
+            schedule.observe(float("nan") if auc is None else auc)
         self.log("tune_score", (0.0 if auc is None else auc) - _LOSS_WEIGHT * loss)
 
     def configure_optimizers(self) -> Any:

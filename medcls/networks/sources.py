@@ -1,0 +1,167 @@
+"""Named sources of pretrained weights: which file, from where, with which hash, and where it lies on this machine.
+
+* ``imagenet``: torchvision's ImageNet-1k weights (version 1), 2-D. The eight digits in a file's name begin its SHA-256.
+* ``medicalnet``: Tencent's MedicalNet (Chen et al., 'Med3D', arXiv 1904.00625), 3-D, one channel, trained on 23 data
+  sets where there is such a file. No hash is published with them; the report says the hash of what was loaded, so
+  that a config can hold to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import urllib.request
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from medcls.errors import WeightsError
+from medcls.files import whole_file
+from medcls.progress import SILENT, Progress
+
+WEIGHTS_VARIABLE = "MEDCLS_WEIGHTS"
+CACHE_VARIABLE = "MEDCLS_CACHE"
+_TIMEOUT_SECONDS = 30.0
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """One published file.
+
+    Attributes:
+        file: Its name.
+        url: Where it is published.
+        sha256: The first digits of its hash, or nothing where none are published.
+    """
+
+    file: str
+    url: str
+    sha256: str = ""
+
+
+def _torchvision(file: str) -> Source:
+    return Source(file, f"https://download.pytorch.org/models/{file}", Path(file).stem.rpartition("-")[2])
+
+
+def _medicalnet(depth: int, file: str) -> Source:
+    return Source(file, f"https://huggingface.co/TencentMedicalNet/MedicalNet-Resnet{depth}/resolve/main/{file}")
+
+
+_IMAGENET_FILES = (
+    "densenet121-a639ec97.pth",
+    "densenet169-b2777c0a.pth",
+    "densenet201-c1103571.pth",
+    "resnet18-f37072fd.pth",
+    "resnet34-b627a593.pth",
+    "resnet50-0676ba61.pth",
+    "resnet101-63fe2227.pth",
+    "resnet152-394f9c45.pth",
+)
+_MEDICALNET_FILES = {
+    10: "resnet_10_23dataset.pth",
+    18: "resnet_18_23dataset.pth",
+    34: "resnet_34_23dataset.pth",
+    50: "resnet_50_23dataset.pth",
+    101: "resnet_101.pth",
+    152: "resnet_152.pth",
+    200: "resnet_200.pth",
+}
+DIMENSIONS = {"imagenet": 2, "medicalnet": 3}
+SOURCES: dict[str, dict[str, Source]] = {
+    "imagenet": {file.partition("-")[0]: _torchvision(file) for file in _IMAGENET_FILES},
+    "medicalnet": {f"resnet{depth}": _medicalnet(depth, file) for depth, file in _MEDICALNET_FILES.items()},
+}
+
+
+def find_source(source: str, *, name: str, dimensions: int) -> Source:
+    """The published file of a named source for a network.
+
+    Args:
+        source: ``imagenet`` or ``medicalnet``.
+        name: The network, as ``densenet121``.
+        dimensions: 2 or 3.
+
+    Raises:
+        WeightsError: The source has no weights for it.
+    """
+    files = SOURCES[source]
+    if DIMENSIONS[source] != dimensions:
+        other = next((one for one, axes in DIMENSIONS.items() if axes == dimensions and name in SOURCES[one]), None)
+        raise WeightsError(
+            f"the {source} weights are {DIMENSIONS[source]}-D, and this network is {dimensions}-D",
+            where="model.weights",
+            remedy=f"Choose {other}" if other else "Leave out model.weights, or name a file",
+        )
+    if name not in files:
+        raise WeightsError(
+            f"there are no {source} weights for {name}",
+            where="model.weights",
+            remedy=f"There are for {', '.join(files)}",
+        )
+    return files[name]
+
+
+def weights_folder() -> Path:
+    """Where weights lie: ``$MEDCLS_WEIGHTS``, else ``weights`` in the user's cache folder."""
+    named = os.environ.get(WEIGHTS_VARIABLE)
+    if named:
+        return Path(named)
+    cache = os.environ.get(CACHE_VARIABLE)
+    if cache:
+        return Path(cache) / "weights"
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "medcls" / "weights"
+
+
+def fetch(source: Source, *, folder: Path | None = None, progress: Progress = SILENT) -> Path:
+    """The path of a published file on this machine, after a download when it is not there yet.
+
+    Raises:
+        WeightsError: It is not there and cannot be downloaded, or what came is not what was published.
+        StorageError: The disk is full, or the folder may not be written to.
+    """
+    target = (folder or weights_folder()) / source.file
+    if target.exists():
+        return target
+    progress.note(f"Downloading {source.url}")
+    try:
+        with contextlib.closing(_open(source.url)) as response:
+            _save(response, source, target)
+    except (OSError, HTTPException, ValueError) as error:
+        raise WeightsError(
+            f"the weights {source.file} are not on this machine and cannot be downloaded",
+            remedy=f"Put {source.url} into {target.parent}",
+        ) from error
+    return target
+
+
+def _open(url: str) -> Any:
+    response = urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS)
+    # A redirect to plain http could be answered by anyone on the way.
+    if not response.geturl().startswith("https://"):
+        response.close()
+        raise ValueError("redirected to an address that is not https")
+    return response
+
+
+def _save(response: Any, source: Source, target: Path) -> None:
+    expected = response.headers.get("Content-Length")
+    digest = hashlib.sha256()
+    size = 0
+    with whole_file(target) as handle:
+        while piece := response.read(_PIECE):
+            handle.write(piece)
+            digest.update(piece)
+            size += len(piece)
+        # http.client ends a broken connection like a finished one when it is read in pieces.
+        if expected is not None and size != int(expected):
+            raise ValueError(f"the connection ended after {size} of {expected} bytes")
+        if not digest.hexdigest().startswith(source.sha256):
+            raise WeightsError(
+                "the downloaded file is not the published one: its hash differs",
+                where=source.url,
+                remedy=f"Fetch {source.file} another way and put it into {target.parent}",
+            )

@@ -1,0 +1,99 @@
+"""Files of tensors, read without running anything that stands in them.
+
+``.safetensors`` holds nothing but numbers. ``.pth`` and ``.pt`` are pickles, and are read through torch's restricted
+reader (``weights_only=True``), which makes tensors and plain containers and refuses everything else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from medcls.errors import WeightsError
+
+_SUFFIXES = (".safetensors", ".pth", ".pt")
+_NESTED = ("state_dict", "model_state_dict", "model")
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """The tensors of a file, and its hash.
+
+    Attributes:
+        name: The file's name, without its folder.
+        sha256: Hash of the very bytes that the tensors were read from.
+        tensors: By name, on the CPU.
+    """
+
+    name: str
+    sha256: str
+    tensors: Mapping[str, Tensor]
+
+
+def read_tensors(path: Path, *, sha256: str | None = None) -> TensorFile:
+    """Read all tensors of a file.
+
+    Args:
+        path: A ``.safetensors``, ``.pth`` or ``.pt`` file.
+        sha256: Hexadecimal digits that the file's hash must begin with; nothing is parsed when it does not.
+
+    Raises:
+        WeightsError: The file cannot be read, has another hash, or holds no tensors or more than tensors.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise WeightsError("this is not a weights file", where=str(path), remedy=f"Give one of {', '.join(_SUFFIXES)}")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError("the file cannot be read", where=str(path), remedy="Check that you may read it") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 and not digest.startswith(sha256.strip().lower()):
+        raise WeightsError(
+            f"the file's SHA-256 is {digest[:16]}…, not {sha256.strip().lower()[:16]}…",
+            where=str(path),
+            remedy="Delete it and fetch it again, or correct model.weights_sha256",
+        )
+    tensors = _parse(data, path)
+    if not tensors:
+        raise WeightsError("the file holds no weights", where=str(path))
+    return TensorFile(path.name, digest, tensors)
+
+
+def _parse(data: bytes, path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix.lower() == ".safetensors":
+            return safetensors.torch.load(data)
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or hostile file can make the readers raise anything
+        raise WeightsError(
+            "the file is damaged, or holds more than weights, and is not read",
+            where=str(path),
+            remedy="Fetch it again, or have it saved as .safetensors",
+        ) from error
+    return _only_tensors(content)
+
+
+def _only_tensors(content: Any) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping):
+        return {}
+    for name in _NESTED:
+        if isinstance(content.get(name), Mapping):
+            return _only_tensors(content[name])
+    return {str(key): value for key, value in content.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and not value.is_complex()
+    )

@@ -1,0 +1,208 @@
+"""Pretrained weights: from a file or a named source into a network, with an account of what fitted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medcls.errors import WeightsError
+from medcls.networks import layouts
+from medcls.networks.architecture import ClassificationNetwork
+from medcls.networks.report import WeightsReport
+from medcls.networks.sources import SOURCES, fetch, find_source
+from medcls.networks.tensor_files import TensorFile, read_tensors
+from medcls.progress import SILENT, Progress
+
+WEIGHTS_FILE = "weights.safetensors"
+# The layouts are known to the last tensor, so the right file fits whole. A file of another depth fits by more than
+# half.
+_ENOUGH = 0.9
+_COUNTER = "num_batches_tracked"
+
+
+def load_weights(
+    network: ClassificationNetwork,
+    path_or_source: str | os.PathLike[str],
+    *,
+    sha256: str | None = None,
+    progress: Progress = SILENT,
+) -> WeightsReport:
+    """Load weights into a network, and say which tensors fitted.
+
+    The network is changed only when the whole file has been read and found to fit. Its linear layer is loaded when
+    the file's has as many classes, and else left as it is. The first convolution adapts to the network's channels,
+    see :func:`adapt_channels`.
+
+    Args:
+        network: The network; it is changed in place.
+        path_or_source: A ``.safetensors``, ``.pth`` or ``.pt`` file, the folder of a saved classifier, or the name of a
+            source: ``imagenet`` or ``medicalnet``.
+        sha256: Hexadecimal digits that the file's hash must begin with, in place of those published with a source.
+        progress: Where a download is told.
+
+    Raises:
+        WeightsError: The file is missing, damaged, has another hash, holds more than weights, or is of another network.
+    """
+    source = os.fspath(path_or_source)
+    if source in SOURCES:
+        published = find_source(source, name=network.name, dimensions=network.dimensions)
+        file = read_tensors(fetch(published, progress=progress), sha256=sha256 or published.sha256)
+    else:
+        file = read_tensors(_local_file(source), sha256=sha256)
+    return fit_tensors(network, file)
+
+
+def fit_tensors(network: ClassificationNetwork, file: TensorFile) -> WeightsReport:
+    """Put the tensors of a file into a network.
+
+    Raises:
+        WeightsError: The tensors are those of another network, or are not finite.
+    """
+    layout = layouts.recognise(file.tensors)
+    if layout is None:
+        raise WeightsError(
+            "the tensors in this file are named in no known way",
+            where=file.name,
+            remedy=f"Known are {', '.join(one.name for one in layouts.LAYOUTS)}",
+        )
+    translated, unused = _translate(file, layout)
+    _check_axes(network, translated, file)
+    fitting = _Fitting(network.state_dict(), unused=unused)
+    for key, (original, tensor) in translated.items():
+        fitting.place(key, original, tensor)
+    _check_fit(fitting, translated, file, layout)
+    with torch.no_grad():
+        network.load_state_dict(fitting.taken, strict=False)
+    return WeightsReport(
+        source=file.name,
+        layout=layout.name,
+        sha256=file.sha256,
+        loaded=tuple(key for key in fitting.taken if key not in fitting.adapted and not key.endswith(_COUNTER)),
+        adapted=tuple(fitting.adapted.items()),
+        missing=tuple(key for key in fitting.own if key not in fitting.taken and not key.endswith(_COUNTER)),
+        unused=tuple(fitting.unused),
+    )
+
+
+def adapt_channels(weight: Tensor, channels: int) -> Tensor:
+    """Fit a first convolution to another number of input channels.
+
+    The new channels share the old ones' sum equally, so a picture that has the same grey values in every channel gets
+    the response it had: three channels become one by their sum, one becomes three by thirds.
+
+    Args:
+        weight: ``(out, in, *kernel)``.
+        channels: The new ``in``.
+    """
+    total = weight.sum(dim=1, keepdim=True)
+    return (total / channels).expand(-1, channels, *weight.shape[2:]).contiguous()
+
+
+@dataclass
+class _Fitting:
+    """The tensors of a network that found their values so far."""
+
+    own: Mapping[str, Tensor]
+    unused: list[str]
+    taken: dict[str, Tensor] = field(default_factory=dict)
+    adapted: dict[str, str] = field(default_factory=dict)
+
+    def place(self, key: str, original: str, tensor: Tensor) -> None:
+        """Give the network's tensor ``key`` its value, or note why not."""
+        if key.endswith(".downsample.0.bias") and key not in self.own:
+            self._absorb_bias(key, original, tensor)
+        elif key not in self.own:
+            self.unused.append(original)
+        elif tensor.shape == self.own[key].shape:
+            self.taken[key] = tensor
+        elif key in ("backbone.conv0.weight", "backbone.conv1.weight") and _same_but_channels(tensor, self.own[key]):
+            channels = self.own[key].shape[1]
+            self.taken[key] = adapt_channels(tensor, channels)
+            self.adapted[key] = f"first convolution from {tensor.shape[1]} to {channels} channels"
+        else:
+            self.unused.append(original)
+
+    def _absorb_bias(self, key: str, original: str, bias: Tensor) -> None:
+        # A batch norm takes away the mean, so a bias before it is the same as a mean that is smaller by it, exactly.
+        mean = key.replace(".downsample.0.bias", ".downsample.1.running_mean")
+        if mean not in self.own or self.own[mean].shape != bias.shape:
+            self.unused.append(original)
+            return
+        before = self.taken.get(mean)
+        if before is not None:
+            self.taken[mean] = before - bias
+            self.adapted[mean] = "bias of a shortcut taken into its batch norm"
+
+
+def _local_file(source: str) -> Path:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        path = next((one for one in (path / WEIGHTS_FILE, path / "classifier" / WEIGHTS_FILE) if one.is_file()), path)
+        if path.is_dir():
+            raise WeightsError(f"the folder holds no {WEIGHTS_FILE}", where=str(path), remedy="Name the file itself")
+    if not path.exists():
+        near = get_close_matches(source, SOURCES, n=1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise WeightsError(
+            "there is no such file, and it is no named source",
+            where=source,
+            remedy=f"{meant}Named sources are {', '.join(SOURCES)}",
+        )
+    return path
+
+
+def _translate(file: TensorFile, layout: layouts.Layout) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
+    """The file's tensors by the network's names, with their own; biases last, after the means that take them in."""
+    translated: dict[str, tuple[str, Tensor]] = {}
+    unused: list[str] = []
+    plain = layouts.unwrap(file.tensors)
+    for original in sorted(plain, key=lambda key: key.endswith(".downsample.0.bias")):
+        key = layout.translate(plain[original])
+        tensor = file.tensors[original]
+        if key is None or (key.startswith("head.") and tensor.ndim > 2):
+            unused.append(original)
+            continue
+        if not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(f"the tensor {original} has values that are not finite", where=file.name)
+        translated[key] = (original, tensor.float() if tensor.is_floating_point() else tensor)
+    return translated, unused
+
+
+def _check_axes(network: ClassificationNetwork, translated: Mapping[str, tuple[str, Tensor]], file: TensorFile) -> None:
+    for key in ("backbone.conv0.weight", "backbone.conv1.weight"):
+        if key in translated and translated[key][1].ndim != network.dimensions + 2:
+            raise WeightsError(
+                f"the weights are of a {translated[key][1].ndim - 2}-D network, and this one is {network.dimensions}-D",
+                where=file.name,
+                remedy="Weights are not carried from 2-D to 3-D; choose others, or preprocessing.dimensions to match",
+            )
+
+
+def _check_fit(
+    fitting: _Fitting, translated: Mapping[str, tuple[str, Tensor]], file: TensorFile, layout: layouts.Layout
+) -> None:
+    wanted = [key for key in fitting.own if key.startswith("backbone.") and not key.endswith(_COUNTER)]
+    offered = [key for key in translated if key.startswith("backbone.") and not key.endswith(_COUNTER)]
+    fitted = sum(key in fitting.taken for key in wanted)
+    used = sum(translated[key][0] not in set(fitting.unused) for key in offered)
+    if fitted >= _ENOUGH * len(wanted) and used >= _ENOUGH * len(offered):
+        return
+    remedy = "Choose the network that the file was made for"
+    if layout is layouts.MEDICALNET and not any(".downsample." in key for key in offered):
+        remedy = "Write 'weights: medicalnet', so that the network gets the shortcuts of these weights"
+    raise WeightsError(
+        f"the weights are of another network: {fitted} of its {len(wanted)} tensors are in the file, "
+        f"and {used} of the file's {len(offered)} have a place",
+        where=file.name,
+        remedy=remedy,
+    )
+
+
+def _same_but_channels(tensor: Tensor, own: Tensor) -> bool:
+    return tensor.ndim == own.ndim and tensor.shape[0] == own.shape[0] and tensor.shape[2:] == own.shape[2:]

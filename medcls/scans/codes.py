@@ -1,0 +1,118 @@
+"""Why a scan is refused: at most twenty codes, each with its cause and what to do about it.
+
+This table is the only place where codes are made up; the documentation and every message take them from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from medcls.errors import ScanRefused
+
+
+class RefusalCode(StrEnum):
+    """Short, stable names for why a scan is refused; they appear in tables and JSON."""
+
+    NOT_AN_IMAGE = "not-an-image"
+    NO_SCAN = "no-scan"
+    SEVERAL_SCANS = "several-scans"
+    UNREADABLE = "unreadable"
+    DAMAGED = "damaged"
+    UNSUPPORTED = "unsupported"
+    TOO_LARGE = "too-large"
+    LOCALIZER = "localizer"
+    MOSAIC = "mosaic"
+    NO_GEOMETRY = "no-geometry"
+    BAD_GEOMETRY = "bad-geometry"
+    GAP = "gap"
+    UNEVEN_SPACING = "uneven-spacing"
+    DUPLICATE_SLICES = "duplicate-slices"
+    INCONSISTENT = "inconsistent"
+    FOUR_DIMENSIONAL = "four-dimensional"
+    NOT_FINITE = "not-finite"
+    SEVERAL_IMAGES = "several-images"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What a code means.
+
+    Attributes:
+        cause: What is wrong with the scan, in general words.
+        remedy: What the user can do about it.
+    """
+
+    cause: str
+    remedy: str
+
+
+CAUSES: dict[RefusalCode, Cause] = {
+    RefusalCode.NOT_AN_IMAGE: Cause(
+        "The file holds no scan: not a known image format, or a DICOM object without an image "
+        "(report, presentation state, segmentation, dose sheet, encapsulated document).",
+        "Leave it out, or give a DICOM, NIfTI, PNG, JPEG, TIFF or BMP image",
+    ),
+    RefusalCode.NO_SCAN: Cause("There is no scan at this path.", "Check the path and what lies in the folder"),
+    RefusalCode.SEVERAL_SCANS: Cause(
+        "One scan was asked for, and the path holds several.",
+        "Name one of them as 'medcls inspect' lists it, or give its own folder or file",
+    ),
+    RefusalCode.UNREADABLE: Cause(
+        "The operating system does not let the file be read.", "Check that it exists, and who may read it"
+    ),
+    RefusalCode.DAMAGED: Cause(
+        "The file is cut short, or its content contradicts its own header.", "Export or copy the scan again"
+    ),
+    RefusalCode.UNSUPPORTED: Cause(
+        "The format or the compression is known but cannot be decoded.",
+        "Convert it to an uncompressed or losslessly compressed form",
+    ),
+    RefusalCode.TOO_LARGE: Cause(
+        "The declared size is beyond what any clinical scan needs, or beyond this machine's memory.",
+        "Check the file; crop or downsample the scan if it is honest",
+    ),
+    RefusalCode.LOCALIZER: Cause("A localizer (scout, topogram) is no diagnostic scan.", "Leave it out"),
+    RefusalCode.MOSAIC: Cause(
+        "A Siemens mosaic holds the slices of a volume as tiles of one picture.",
+        "Convert it with dcm2niix, and give the volume you want",
+    ),
+    RefusalCode.NO_GEOMETRY: Cause(
+        "Several slices or frames, and nothing says where they lie.",
+        "Export the series with positions, or give single images",
+    ),
+    RefusalCode.BAD_GEOMETRY: Cause(
+        "The geometry is impossible: a singular affine, or row and column directions that are not at right angles.",
+        "Correct the header at its source",
+    ),
+    RefusalCode.GAP: Cause(
+        "Slices are missing inside the series.",
+        "Export the whole series, or set on_gap to 'warn' to interpolate the missing slices",
+    ),
+    RefusalCode.UNEVEN_SPACING: Cause(
+        "The slices do not lie at even distances along a straight line.",
+        "Resample the series to even spacing, or give its even part",
+    ),
+    RefusalCode.DUPLICATE_SLICES: Cause(
+        "Several slices lie at the same position, and nothing tells which volume each belongs to.",
+        "Remove copies, or put each volume in its own folder",
+    ),
+    RefusalCode.INCONSISTENT: Cause(
+        "Parts of one series contradict each other (patient, pixel format, units).", "Export the series again"
+    ),
+    RefusalCode.FOUR_DIMENSIONAL: Cause(
+        "The file holds several volumes (time, echoes, directions).",
+        "Choose one volume and save it as its own file",
+    ),
+    RefusalCode.NOT_FINITE: Cause("No voxel, or the scaling, has a finite value.", "Correct the file at its source"),
+    RefusalCode.SEVERAL_IMAGES: Cause(
+        "The file holds several pages or an animation.", "Save the picture you want as its own file"
+    ),
+    RefusalCode.CHANGED: Cause("The files changed between the search and the reading.", "Search the folder again"),
+}
+
+
+def refusal(code: RefusalCode, what: str, *, where: object = "", remedy: str = "") -> ScanRefused:
+    """The error for a refusal, with the remedy of the table unless a better one is given."""
+    return ScanRefused(code.value, what, where=str(where), remedy=remedy or CAUSES[code].remedy)

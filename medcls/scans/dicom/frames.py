@@ -1,0 +1,87 @@
+"""Frame: one 2-D image of a DICOM file, with everything that says where it lies and how its numbers are to be taken.
+
+A single-frame file has one. An enhanced multi-frame file has many, whose attributes lie in the Shared and Per-Frame
+Functional Groups Sequences (PS3.3 C.7.6.16), so that both kinds can be grouped and ordered by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medcls.scans.dicom.objects import is_projection
+
+
+@dataclass(frozen=True)
+class Header:
+    """What all frames of one file share.
+
+    Attributes:
+        path: The file.
+        sop_class: SOPClassUID.
+        syntax: TransferSyntaxUID; the default, implicit little endian, when the file has no meta information.
+        modality: Modality (0008,0060).
+        rows, columns, samples: Image Pixel Module, PS3.3 C.7.6.3.
+        bits_allocated, bits_stored, high_bit, signed: How stored values lie in their words.
+        photometric: PhotometricInterpretation.
+        padding: PixelPaddingValue and PixelPaddingRangeLimit as stored values, lower first (PS3.3 C.7.5.1.1.2).
+        pixel_spacing: Distance between rows, between columns where only the plane is known (projections).
+        facts, identity: As :class:`medcls.scans.Scan`.
+        count: Number of frames in the file.
+    """
+
+    path: Path
+    sop_class: str
+    syntax: str
+    modality: str
+    rows: int
+    columns: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    photometric: str
+    padding: tuple[int, int] | None
+    pixel_spacing: tuple[float, float] | None
+    facts: Mapping[str, str] = field(repr=False)
+    identity: Mapping[str, str] = field(repr=False)
+    series_number: str = ""
+    count: int = 1
+
+    @property
+    def projection(self) -> bool:
+        """Whether each image stands alone: projections and photographs are never stacked."""
+        return is_projection(self.sop_class, self.modality)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One 2-D image of a file.
+
+    Attributes:
+        header: What the whole file shares.
+        index: Which frame of the file, from 0.
+        position: ImagePositionPatient, LPS millimetres.
+        orientation: ImageOrientationPatient.
+        spacing: PixelSpacing: between rows, between columns.
+        slope, intercept: Modality LUT Module (PS3.3 C.11.1) or Pixel Value Transformation (C.7.6.16.2.9).
+        thickness: SliceThickness, millimetres.
+        splits: What tells volumes at the same place apart, in the order it is tried: ``echo``, ``b-value``, ….
+    """
+
+    header: Header
+    index: int
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing: tuple[float, ...] | None
+    slope: float
+    intercept: float
+    thickness: float | None
+    splits: Mapping[str, str] = field(repr=False)
+
+    @property
+    def placed(self) -> bool:
+        """Whether position, orientation and pixel spacing are all known."""
+        return self.position is not None and self.orientation is not None and self.spacing is not None

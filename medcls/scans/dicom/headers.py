@@ -1,0 +1,159 @@
+"""Opening DICOM files: told apart by content, read as far as needed, and never unpacked beyond a limit."""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, MAX_VOXELS
+
+HEADER_KEYWORDS = (
+    # what it is (PS3.3 C.12.1, C.7.6.1, C.7.6.3)
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality",
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType",
+    # whose and which
+    "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
+    # where
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing", "SliceThickness", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    # which volume of several
+    "EchoNumbers", "EchoTime", "TemporalPositionIdentifier", "TriggerTime", "InversionTime", "DiffusionBValue",
+    "DiffusionGradientOrientation", "NominalPercentageOfCardiacPhase", "FlipAngle", "KVP", "AcquisitionTime",
+    "ContentTime",
+    # facts
+    "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "ConvolutionKernel",
+    "StudyDate", "SeriesDate", "AcquisitionDate", "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality",
+    "PatientPosition", "ScanningSequence", "BurnedInAnnotation",
+)  # fmt: skip
+
+PRIVATE_B_VALUES = ((0x0019, 0x100C), (0x0043, 0x1039), (0x2001, 0x1003))
+"""Where Siemens, GE and Philips write the b-value of a classic MR image."""
+
+PRIVATE_DIRECTIONS = ((0x0019, 0x100E), (0x0019, 0x10BB), (0x0019, 0x10BC), (0x0019, 0x10BD))
+"""Where Siemens and GE write the diffusion gradient."""
+
+MAX_ELEMENTS = 20_000
+"""Top-level elements of a data set; clinical files have a few hundred."""
+
+_PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+
+_TAGS: list[Any] = [*HEADER_KEYWORDS, *PRIVATE_B_VALUES, *PRIVATE_DIRECTIONS, (0x0019, 0x0010), (0x0043, 0x0010)]
+
+
+def read_header(path: str | os.PathLike[str]) -> FileDataset:
+    """Read the tags of a file that say what it is and where it lies; pixels are not read."""
+    return _read(Path(path), header_only=True)
+
+
+def read_whole(path: str | os.PathLike[str]) -> FileDataset:
+    """Read a whole file, pixels still as stored."""
+    return _read(Path(path), header_only=False)
+
+
+def is_directory_of_files(dataset: Dataset) -> bool:
+    """Whether the file is a DICOMDIR (Media Storage Directory, PS3.10 section 8.6)."""
+    meta = getattr(dataset, "file_meta", None) or {}
+    return str(meta.get("MediaStorageSOPClassUID", "")) == "1.2.840.10008.1.3.10"
+
+
+def _read(path: Path, *, header_only: bool) -> FileDataset:
+    with path.open("rb") as handle:
+        head = handle.read(144)
+        handle.seek(0)
+        bare = head[128:132] != b"DICM"
+        if not bare and _is_deflated(handle):
+            return _read_deflated(path, header_only=header_only)
+        handle.seek(0)
+        return read_partial(
+            handle,
+            stop_when=_Stop(at_pixels=header_only),
+            force=bare,
+            specific_tags=_numbers() if header_only else None,
+        )
+
+
+def _is_deflated(handle: Any) -> bool:
+    handle.seek(132)
+    # The group length element comes first; its value says how far the meta information goes.
+    start = handle.read(12)
+    if start[:8] != b"\x02\x00\x00\x00UL\x04\x00":
+        return False
+    meta = handle.read(min(struct.unpack("<I", start[8:12])[0], 4096))
+    return DeflatedExplicitVRLittleEndian.encode("ascii") in meta
+
+
+def _read_deflated(path: Path, *, header_only: bool) -> FileDataset:
+    """Read a data set that is deflated as a whole (PS3.5 A.5), unpacking no more than it declares."""
+    meta = read_file_meta_info(path)
+    with path.open("rb") as handle:
+        handle.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
+        packed = handle.read()
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    plain = inflater.decompress(packed, MAX_HEADER_BYTES)
+    header = _parse(plain, path, meta, header_only=True)
+    if header_only:
+        return header
+    limit = _declared_bytes(header) + MAX_HEADER_BYTES
+    if limit > min(MAX_VOXELS * 2, len(packed) * MAX_DEFLATE_RATIO) + MAX_HEADER_BYTES:
+        raise refusal(RefusalCode.DAMAGED, "the file declares more pixels than it can hold", where=path)
+    plain += inflater.decompress(inflater.unconsumed_tail, limit)
+    if not inflater.eof:
+        raise refusal(RefusalCode.DAMAGED, "the deflated data are cut short or larger than declared", where=path)
+    return _parse(plain, path, meta, header_only=False)
+
+
+def _parse(plain: bytes, path: Path, meta: FileMetaDataset, *, header_only: bool) -> FileDataset:
+    dataset = read_dataset(
+        io.BytesIO(plain),
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=_Stop(at_pixels=header_only),
+        specific_tags=_numbers() if header_only else None,
+    )
+    whole = FileDataset(str(path), dataset, b"\0" * 128, meta, is_implicit_VR=False, is_little_endian=True)
+    whole.set_original_encoding(False, True)
+    return whole
+
+
+class _Stop:
+    """Ends the parsing of a data set at its pixels, or where nothing but padding follows.
+
+    Tag (0000,0000) cannot stand in a file, so it is padding; and a data set of more elements than
+    :data:`MAX_ELEMENTS` is noise, which would keep the parser busy for minutes.
+    """
+
+    def __init__(self, *, at_pixels: bool) -> None:
+        self._at_pixels = at_pixels
+        self._elements = 0
+
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise refusal(RefusalCode.DAMAGED, f"the data set has more than {MAX_ELEMENTS} elements")
+        return tag == 0 or (self._at_pixels and tag in _PIXELS)
+
+
+@functools.cache
+def _numbers() -> list[BaseTag]:
+    return [Tag(tag) for tag in _TAGS]
+
+
+def _declared_bytes(header: Dataset) -> int:
+    counts = [int(header.get(name) or 1) for name in ("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames")]
+    total = max(1, int(header.get("BitsAllocated") or 8) // 8)
+    for count in counts:
+        total *= count
+    return total

@@ -1,0 +1,169 @@
+"""From a DICOM file to its stored values, and from stored values to values in the source's unit.
+
+Image Pixel Module PS3.3 C.7.6.3, encoding PS3.5 section 8, Modality LUT C.11.1, padding C.7.5.1.1.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.colour import to_rgb
+from medcls.scans.dicom.decoders import BIG_ENDIAN, NATIVE, can_decode, decode_frame, syntax_name
+from medcls.scans.dicom.frames import Header
+
+Pixels = NDArray[np.generic]
+
+
+def stored_frames(dataset: Dataset, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
+    """Decode frames of a file.
+
+    Args:
+        dataset: The whole file.
+        header: What its header says.
+        wanted: Frame numbers from 0, ascending.
+
+    Yields:
+        ``(rows, columns)`` stored values, sign-extended from BitsStored, or ``(rows, columns, 3)`` RGB.
+
+    Raises:
+        ScanRefused: ``not-an-image``, ``damaged`` or ``unsupported``.
+    """
+    if "PixelData" not in dataset:
+        raise refusal(RefusalCode.NOT_AN_IMAGE, "the file has no pixel data")
+    if not can_decode(header.syntax):
+        raise refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(header.syntax)}")
+    raw = _native(dataset, header, wanted) if header.syntax in NATIVE else _encapsulated(dataset, header, wanted)
+    for frame in raw:
+        if header.samples == 1 and header.photometric != "PALETTE COLOR":
+            yield to_stored(frame, header)
+        else:
+            yield to_rgb(frame, dataset, header)
+
+
+def _encapsulated(dataset: Dataset, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
+    extended = None
+    if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
+        extended = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+    frames = generate_frames(dataset.PixelData, number_of_frames=header.count, extended_offsets=extended)
+    given = 0
+    chosen = set(wanted)
+    for index, data in enumerate(islice(frames, max(wanted) + 1)):
+        if index in chosen:
+            given += 1
+            yield decode_frame(data, header)
+    if given != len(chosen):
+        raise refusal(RefusalCode.DAMAGED, f"{given} of {len(chosen)} frames are there")
+
+
+def _native(dataset: Dataset, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
+    data = dataset.PixelData
+    values = header.rows * header.columns * header.samples
+    if header.samples == 3 and header.photometric == "YBR_FULL_422":
+        values = header.rows * header.columns * 2  # two pixels share their colour (PS3.5 8.2.1 note)
+    if header.bits_allocated == 1:
+        yield from _native_bits(data, header, wanted, values)
+        return
+    size = values * header.bits_allocated // 8
+    if len(data) < size * header.count:
+        raise refusal(RefusalCode.DAMAGED, f"{len(data)} of {size * header.count} bytes of pixels are there")
+    big = header.syntax == BIG_ENDIAN
+    if big and header.bits_allocated == 8 and dataset["PixelData"].VR == "OW":
+        data = np.frombuffer(data[: len(data) // 2 * 2], dtype="u1").reshape(-1, 2)[:, ::-1].tobytes()
+    word = np.dtype(f"{'>' if big else '<'}u{header.bits_allocated // 8}")
+    planar = int(dataset.get("PlanarConfiguration") or 0)
+    for index in wanted:
+        flat = np.frombuffer(data, dtype=word, count=values, offset=index * size)
+        yield _shaped(flat, header, planar)
+
+
+def _shaped(flat: Pixels, header: Header, planar: int) -> Pixels:
+    if header.samples == 1:
+        return flat.reshape(header.rows, header.columns)
+    if header.photometric == "YBR_FULL_422":
+        pairs = flat.reshape(header.rows, -1, 4)  # Y1 Y2 Cb Cr
+        full = np.empty((header.rows, pairs.shape[1] * 2, 3), dtype=flat.dtype)
+        full[:, 0::2, 0], full[:, 1::2, 0] = pairs[..., 0], pairs[..., 1]
+        full[:, :, 1] = np.repeat(pairs[..., 2], 2, axis=1)
+        full[:, :, 2] = np.repeat(pairs[..., 3], 2, axis=1)
+        return full
+    if planar == 1:
+        return np.moveaxis(flat.reshape(header.samples, header.rows, header.columns), 0, -1)
+    return flat.reshape(header.rows, header.columns, header.samples)
+
+
+def _native_bits(data: bytes, header: Header, wanted: Sequence[int], values: int) -> Iterator[Pixels]:
+    """One bit a pixel, least significant first, frames not padded (PS3.5 8.1.1)."""
+    if len(data) * 8 < values * header.count:
+        raise refusal(RefusalCode.DAMAGED, f"{len(data) * 8} of {values * header.count} bits of pixels are there")
+    for index in wanted:
+        start, end = index * values, (index + 1) * values
+        bits = np.unpackbits(np.frombuffer(data[start // 8 : -(-end // 8)], dtype="u1"), bitorder="little")
+        yield bits[start % 8 : start % 8 + values].reshape(header.rows, header.columns)
+
+
+def to_stored(words: Pixels, header: Header) -> Pixels:
+    """Take the stored bits out of their words, and extend the sign (PS3.5 8.1.1, PS3.3 C.7.6.3.1).
+
+    Bits above HighBit may hold overlays and are cut off. Decoders that already give signed values pass unchanged.
+
+    Args:
+        words: ``(rows, columns)`` unsigned words, or signed values from a decoder.
+        header: BitsAllocated, BitsStored, HighBit and PixelRepresentation.
+
+    Returns:
+        ``(rows, columns)`` int8/16/32 or uint8/16/32 in native byte order.
+    """
+    bits = max(8, header.bits_allocated)
+    if words.dtype.itemsize * 8 > bits:
+        raise refusal(RefusalCode.DAMAGED, f"pixels decode to {words.dtype}, and {bits} bits are declared")
+    unsigned = np.dtype(f"u{bits // 8}")
+    plain = words.astype(unsigned, copy=False)  # two's complement of negative values, by C cast
+    shift = header.high_bit + 1 - header.bits_stored if header.syntax in NATIVE else 0
+    if not header.signed:
+        mask = unsigned.type((1 << header.bits_stored) - 1)
+        whole = header.bits_stored == bits
+        return plain if whole and not shift else (plain >> unsigned.type(shift)) & mask
+    signed = np.dtype(f"i{bits // 8}")
+    left = signed.type(bits - header.bits_stored - shift)
+    right = signed.type(bits - header.bits_stored)
+    values = plain.view(signed)
+    return values if not right else (values << left) >> right
+
+
+def rescale(stored: Pixels, slope: float, intercept: float, out: Pixels) -> None:
+    """``stored * slope + intercept`` into ``out``, computed in float64 where ``out`` is floating."""
+    if slope == 1.0 and intercept == 0.0:
+        out[...] = stored
+    elif np.issubdtype(out.dtype, np.integer):
+        # The sums fit the type; where stored values do not, wrapping forth and back cancels.
+        np.add(stored, int(intercept), out=out, dtype=out.dtype, casting="unsafe")
+    else:
+        out[...] = stored.astype(np.float64) * slope + intercept
+
+
+def value_dtype(header: Header, scaling: Sequence[tuple[float, float]]) -> np.dtype[np.generic]:
+    """The type that holds a scan's values: chosen from headers alone, so that it never depends on the content.
+
+    Integers stay integers when every slope is 1 and every intercept whole; anything else is float32.
+
+    Args:
+        header: BitsStored and PixelRepresentation.
+        scaling: ``(slope, intercept)`` of each frame.
+    """
+    if any(slope != 1.0 or intercept != int(intercept) for slope, intercept in scaling):
+        return np.dtype(np.float32)
+    low = -(1 << (header.bits_stored - 1)) if header.signed else 0
+    high = (1 << (header.bits_stored - 1 if header.signed else header.bits_stored)) - 1
+    low += int(min(intercept for _, intercept in scaling))
+    high += int(max(intercept for _, intercept in scaling))
+    for name in ("u1", "i2", "u2", "i4", "u4"):
+        if np.iinfo(name).min <= low and high <= np.iinfo(name).max:
+            return np.dtype(name)
+    return np.dtype(np.float32)

@@ -1,0 +1,269 @@
+"""From the frames of many files to scans: grouped by series and plane, split where positions repeat, laid out or refused.
+
+Frames of one series (Series Instance UID, PS3.3 C.7.3.1) in one folder form stacks of equal size, pixel spacing and
+orientation. Where several frames lie at one position the stack holds several volumes (echoes, b-values, time points): it is
+split by the first attributes that tell them apart completely, and each volume says which it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.errors import ScanRefused
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.frames import Frame
+from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout, heights, lay_out
+
+_VOLUMETRIC = frozenset({"CT", "MR", "PT"})
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Frames that make one scan: a volume in slice order, or a single image.
+
+    Attributes:
+        frames: In slice order.
+        part: Which of several volumes of its series this is; empty for the only one.
+        error: Why it cannot be read; ``None`` when it can.
+    """
+
+    frames: tuple[Frame, ...]
+    part: str = ""
+    error: ScanRefused | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files, each once, in slice order."""
+        return tuple(dict.fromkeys(frame.header.path for frame in self.frames))
+
+
+def stacks_of(frames: Iterable[Frame], *, fill_gaps: bool = False) -> list[Stack]:
+    """Group frames into scans.
+
+    Args:
+        frames: Of any number of files and series, in any order.
+        fill_gaps: Accept series with missing slices.
+    """
+    stacks: list[Stack] = []
+    for bucket in _buckets(frames):
+        stacks.extend(_stacks_of_series(bucket, fill_gaps))
+    return stacks
+
+
+def _buckets(frames: Iterable[Frame]) -> list[list[Frame]]:
+    """Frames by series; a series spread over folders is one, unless the folders hold the same positions again."""
+    series: dict[tuple[str, ...], dict[Path, list[Frame]]] = defaultdict(lambda: defaultdict(list))
+    for frame in frames:
+        identity, folder = frame.header.identity, frame.header.path.parent
+        uid = identity.get("series_uid", "")
+        key = (identity.get("study_uid", ""), uid) if uid else ("", "", str(folder))
+        series[key][folder].append(frame)
+    buckets: list[list[Frame]] = []
+    for folders in series.values():
+        united = [frame for part in folders.values() for frame in part]
+        if len(folders) == 1 or _fits_together(united):
+            buckets.append(united)
+        else:
+            buckets.extend(folders.values())
+    return buckets
+
+
+def _fits_together(frames: Sequence[Frame]) -> bool:
+    instances = Counter((frame.header.identity.get("sop_uids", ""), frame.index) for frame in frames)
+    if any(frame.header.projection or not frame.placed for frame in frames) or max(instances.values()) > 1:
+        return False
+    return not any(_repeats(group) for group in _planes(frames))
+
+
+def _stacks_of_series(frames: list[Frame], fill_gaps: bool) -> list[Stack]:
+    patients = {frame.header.identity.get("patient_id", "") for frame in frames}
+    if len(patients) > 1:
+        error = refusal(RefusalCode.INCONSISTENT, f"{len(patients)} patients share one SeriesInstanceUID")
+        return [Stack(tuple(frames), error=error)]
+    alone = [frame for frame in frames if frame.header.projection or not frame.placed]
+    stacked = [frame for frame in frames if frame.placed and not frame.header.projection]
+    stacks = _unplaced(alone)
+    groups = _planes(stacked)
+    several = len(groups) > 1
+    for number, group in enumerate(groups, start=1):
+        label = f"plane {number}" if several else ""
+        stacks.extend(_volumes(group, label, fill_gaps))
+    return stacks
+
+
+def _unplaced(frames: Sequence[Frame]) -> list[Stack]:
+    """Images that stand alone, and slices of which nothing says where they lie."""
+    lost = [f for f in frames if not f.header.projection and f.header.modality in _VOLUMETRIC]
+    lost = [f for f in lost if "Secondary" not in _class(f) or f.header.count > 1]
+    files = {frame.header.path for frame in lost}
+    stacks = []
+    if len(lost) > 1:
+        what = f"{len(lost)} slices, and position, orientation or pixel spacing is missing"
+        order = sorted(lost, key=lambda frame: (frame.header.path, frame.index))
+        stacks.append(Stack(tuple(order), error=refusal(RefusalCode.NO_GEOMETRY, what)))
+    else:
+        files = set()
+    for frame in frames:
+        if frame.header.path in files:
+            continue
+        several = frame.header.count > 1
+        error = refusal(RefusalCode.NO_GEOMETRY, f"{frame.header.count} frames without positions") if several else None
+        if not several or frame.index == 0:
+            stacks.append(Stack((frame,), error=error))
+    return stacks
+
+
+def _class(frame: Frame) -> str:
+    return "Secondary" if frame.header.sop_class.startswith("1.2.840.10008.5.1.4.1.1.7") else ""
+
+
+def _planes(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Frames by size, colour, pixel spacing and orientation (to :data:`SAME_ORIENTATION`), in a settled order."""
+    groups: dict[tuple[object, ...], list[list[Frame]]] = defaultdict(list)
+    for frame in sorted(frames, key=_settled):
+        header = frame.header
+        spacing = tuple(round(value, 4) for value in frame.spacing or ())
+        alike = groups[(header.rows, header.columns, header.samples, header.modality, spacing)]
+        for group in alike:
+            if np.abs(_vector(group[0].orientation) - _vector(frame.orientation)).max() <= SAME_ORIENTATION:
+                group.append(frame)
+                break
+        else:
+            alike.append([frame])
+    return [group for alike in groups.values() for group in alike]
+
+
+def _settled(frame: Frame) -> tuple[object, ...]:
+    """An order that depends on content alone, not on file names or on the order of the walk."""
+    return (frame.orientation, frame.position, frame.header.identity.get("sop_uids", ""), frame.index)
+
+
+def _volumes(frames: list[Frame], label: str, fill_gaps: bool) -> list[Stack]:
+    if not _repeats(frames):
+        return [_volume(frames, label, fill_gaps)]
+    parts = _split(frames)
+    if parts is None and _positions(frames) == 1:
+        # No volume can be mistaken here: pictures of one place, each read alone.
+        pictures = sorted(frames, key=lambda frame: (frame.header.path, frame.index))
+        return [Stack((frame,), f"picture {number}") for number, frame in enumerate(pictures, start=1)]
+    if parts is None:
+        error = refusal(RefusalCode.DUPLICATE_SLICES, f"{len(frames)} slices lie at {_positions(frames)} positions")
+        return [Stack(tuple(frames), label, error)]
+    return [_volume(part, ", ".join(filter(None, (label, name))), fill_gaps) for name, part in parts]
+
+
+def _volume(frames: Sequence[Frame], part: str, fill_gaps: bool) -> Stack:
+    """Order the slices of one volume, or say why they make none."""
+    formats = {(f.header.bits_allocated, f.header.signed, f.header.photometric) for f in frames}
+    if len(formats) > 1 and frames[0].header.samples == 1:
+        signs, photometrics = {item[1] for item in formats}, {item[2] for item in formats}
+        if len(signs) > 1 or len(photometrics) > 1:
+            error = refusal(RefusalCode.INCONSISTENT, "the slices differ in pixel format")
+            return Stack(tuple(frames), part, error)
+    if len(frames) == 1:
+        return Stack(tuple(frames), part)
+    try:
+        layout = layout_of(frames, fill_gaps=fill_gaps)
+    except ScanRefused as error:
+        return Stack(tuple(frames), part, error)
+    return Stack(tuple(frames[index] for index in layout.order), part)
+
+
+def layout_of(frames: Sequence[Frame], *, fill_gaps: bool = False) -> Layout:
+    """Lay out frames by the mean of their orientations; see :func:`medcls.scans.dicom.geometry.lay_out`."""
+    return lay_out(_points(frames), mean_orientation(frames), _vector(frames[0].spacing), fill_gaps=fill_gaps)
+
+
+def mean_orientation(frames: Sequence[Frame]) -> NDArray[np.float64]:
+    """``(6,)`` mean of ImageOrientationPatient, independent of the frames' order."""
+    if len({frame.orientation for frame in frames}) == 1:
+        return _vector(frames[0].orientation)
+    # Sorted first, so that the sum does not depend on the order of the files.
+    rows = np.sort(np.stack([_vector(frame.orientation) for frame in frames]), axis=0)
+    return np.asarray(rows.mean(axis=0))
+
+
+def _vector(values: tuple[float, ...] | None) -> NDArray[np.float64]:
+    return np.asarray(values or (), dtype=np.float64)
+
+
+def _points(frames: Sequence[Frame]) -> NDArray[np.float64]:
+    return np.stack([_vector(frame.position) for frame in frames])
+
+
+def _along(frames: Sequence[Frame]) -> NDArray[np.float64]:
+    return heights(_points(frames), mean_orientation(frames))
+
+
+def _repeats(frames: Sequence[Frame]) -> bool:
+    try:
+        return len(frames) > 1 and bool((np.diff(np.sort(_along(frames))) < SAME_POSITION_MM).any())
+    except ScanRefused:
+        return False  # an impossible orientation is refused when the volume is laid out
+
+
+def _positions(frames: Sequence[Frame]) -> int:
+    return int(1 + (np.diff(np.sort(_along(frames))) >= SAME_POSITION_MM).sum())
+
+
+def _split(frames: list[Frame]) -> list[tuple[str, list[Frame]]] | None:
+    """Split frames with repeated positions into volumes with none.
+
+    Attributes are tried in their order. One that covers all positions with each of its values is taken, until no position
+    repeats; one whose values leave no position twice, each with two slices at least, ends the search at once.
+    """
+    chosen: list[str] = []
+    for name in dict.fromkeys(name for frame in frames for name in frame.splits):
+        parts = _by(frames, [*chosen, name])
+        if len(parts) <= len(_by(frames, chosen)):
+            continue
+        if all(not _repeats(part) for part in parts.values()) and _whole(frames, parts):
+            return _named(parts, [*chosen, name])
+        if len({_positions(part) for part in parts.values()}) == 1 and _positions(frames) == _positions(
+            next(iter(parts.values()))
+        ):
+            chosen.append(name)
+    return None
+
+
+def _whole(frames: Sequence[Frame], parts: dict[tuple[str, ...], list[Frame]]) -> bool:
+    sizes = [len(part) for part in parts.values()]
+    return min(sizes) >= 2 or _positions(frames) == 1
+
+
+def _by(frames: Sequence[Frame], names: Sequence[str]) -> dict[tuple[str, ...], list[Frame]]:
+    parts: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        parts[tuple(frame.splits.get(name, "") for name in names)].append(frame)
+    return parts
+
+
+def _named(parts: dict[tuple[str, ...], list[Frame]], names: Sequence[str]) -> list[tuple[str, list[Frame]]]:
+    """Volumes in the order of their values, numerically where they are numbers, and what each says it is."""
+    keys = sorted(parts, key=lambda key: tuple(_sortable(value) for value in key))
+    ranks = [sorted({key[i] for key in keys}, key=_sortable) for i in range(len(names))]
+    named = []
+    for key in keys:
+        words = []
+        for i, (name, value) in enumerate(zip(names, key, strict=True)):
+            # Long or free text (directions, times, identifiers) is told by its rank.
+            plain = value if len(value) <= 12 and name not in _RANKED else str(ranks[i].index(value) + 1)
+            words.append(f"{name} {plain or 'none'}")
+        named.append((", ".join(words), parts[key]))
+    return named
+
+
+_RANKED = frozenset({"direction", "file", "acquisition time"})
+
+
+def _sortable(value: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(value), "")
+    except ValueError:
+        return (1, 0.0, value)

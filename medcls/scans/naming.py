@@ -1,0 +1,61 @@
+"""Names of scans: relative paths that a person can find again, distinct within one search."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from medcls.scans.dicom.series import Stack
+
+
+def relative_name(path: Path, root: Path) -> str:
+    """``path`` relative to ``root`` with forward slashes; the root's own name when they are the same."""
+    if path == root:
+        return path.name or str(path)
+    return path.relative_to(root).as_posix()
+
+
+def named_stacks(stacks: Sequence[Stack], root: Path) -> list[str]:
+    """A name for each stack: its file when it has one, else its folder, with ``#`` and a suffix where several share it.
+
+    Suffixes are the series number and the part (``#s3-echo-2``), and a number where that is not enough. No identifier goes
+    into a name.
+    """
+    bases = [_base(stack, root) for stack in stacks]
+    suffixes = [_suffix(stack) for stack in stacks]
+    sharing: dict[str, list[int]] = defaultdict(list)
+    for index, base in enumerate(bases):
+        sharing[base].append(index)
+    names = list(bases)
+    for base, indices in sharing.items():
+        if len(indices) == 1:
+            continue
+        taken: dict[str, int] = defaultdict(int)
+        for index in sorted(indices, key=lambda i: (suffixes[i], _settled(stacks[i]))):
+            suffix = suffixes[index] or "scan"
+            taken[suffix] += 1
+            names[index] = f"{base}#{suffix}" + (f"-{taken[suffix]}" if taken[suffix] > 1 else "")
+    return names
+
+
+def _base(stack: Stack, root: Path) -> str:
+    paths = stack.paths
+    if len(paths) == 1:
+        return relative_name(paths[0], root)
+    folder = Path(os.path.commonpath([path.parent for path in paths]))
+    return relative_name(folder, root)
+
+
+def _suffix(stack: Stack) -> str:
+    series = stack.frames[0].header.series_number if len(stack.paths) > 1 else ""
+    parts = [f"s{series}" if series else "", stack.part]
+    return re.sub(r"[^a-z0-9.]+", "-", " ".join(filter(None, parts)).lower()).strip("-")
+
+
+def _settled(stack: Stack) -> tuple[object, ...]:
+    first = stack.frames[0]
+    identity = first.header.identity
+    return (identity.get("series_uid", ""), identity.get("sop_uids", ""), str(first.header.path), first.index)

@@ -1,0 +1,282 @@
+"""NIfTI-1 and NIfTI-2 volumes (https://nifti.nimh.nih.gov), single files and ``.hdr``/``.img`` pairs, gzipped or not.
+
+Header parsing is nibabel's; which affine is taken, what counts as a volume and how many bytes are read is decided here,
+so that nothing is guessed in silence.
+"""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import nibabel
+import numpy as np
+from nibabel.orientations import aff2axcodes
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.limits import MAX_DEFLATE_RATIO, check_size
+from medcls.scans.scan import Scan
+from medcls.scans.source import OnGap, ScanSource
+
+_TO_MM = {1: 1000.0, 2: 1.0, 3: 1e-3}  # xyzt_units: metre, millimetre, micrometre
+_FORMS_DIFFER_MM = 0.1
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What a NIfTI header says.
+
+    Attributes:
+        path: The file that was named.
+        pixels: The file that holds the voxels: the same, or the ``.img`` of a pair.
+        offset: Where in it they begin, bytes.
+        stored: ``dim``: the stored shape, up to 7 axes.
+        shape: Spatial shape ``(x, y)`` or ``(x, y, z)``.
+        dtype: Stored type, byte order included; structured for RGB.
+        slope, intercept: Scaling, 1 and 0 when there is none.
+        affine: ``(4, 4)`` voxel to RAS+ millimetres.
+        has_geometry: Whether a form code says what the affine means.
+        notes: What is doubtful.
+    """
+
+    path: Path
+    pixels: Path
+    offset: int
+    stored: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    slope: float
+    intercept: float
+    affine: NDArray[np.float64]
+    has_geometry: bool
+    notes: tuple[str, ...]
+
+    @property
+    def colour(self) -> bool:
+        """Whether voxels are RGB or RGBA."""
+        return self.dtype.names is not None
+
+
+def find_nifti(path: Path, name: str) -> ScanSource:
+    """The source of a NIfTI file, from its header.
+
+    Raises:
+        ScanRefused: ``four-dimensional``, ``bad-geometry``, ``unsupported``, ``damaged`` or ``too-large``.
+    """
+    volume = read_volume_header(path)
+    spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)[: len(volume.shape)]
+    axes = "".join(code or "?" for code in aff2axcodes(volume.affine))[: len(volume.shape)]
+    return ScanSource(
+        name=name,
+        paths=(path,),
+        kind="nifti",
+        modality="OT",
+        shape=volume.shape,
+        spacing=tuple(float(length) for length in spacing),
+        reader=read_nifti,
+        axes=axes if volume.has_geometry else "",
+        channels=3 if volume.colour else 1,
+    )
+
+
+def read_nifti(source: ScanSource, on_gap: OnGap = "error") -> Scan:
+    """Read a NIfTI file.
+
+    Voxels without a finite value become the lowest finite one (positive infinity the highest), and are noted.
+
+    Raises:
+        ScanRefused: As :func:`find_nifti`, and ``not-finite``.
+    """
+    volume = read_volume_header(source.paths[0])
+    data = _voxels(volume)
+    notes = list(volume.notes)
+    if volume.colour:
+        if data.dtype.names is not None and len(data.dtype.names) == 4:
+            notes.append("the alpha channel was dropped")
+        array: NDArray[np.generic] = np.stack([data[channel] for channel in ("R", "G", "B")])
+    else:
+        array = _values(data, volume, notes)[np.newaxis]
+    return Scan(
+        array=array,
+        affine=volume.affine,
+        modality="OT",
+        kind="nifti",
+        has_geometry=volume.has_geometry,
+        photometric="rgb" if volume.colour else "grey",
+        facts={},
+        identity={},
+        notes=tuple(notes),
+        paths=source.paths,
+    )
+
+
+def read_volume_header(path: Path) -> Volume:
+    """Read and judge a NIfTI header; see :func:`find_nifti` for what is refused."""
+    with _open(path) as stream:
+        block = stream.read(544)
+    header = _parse(block, path)
+    stored = tuple(int(size) for size in header.get_data_shape())
+    dtype = header.get_data_dtype()
+    check_size(stored or (0,), path)
+    shape = _spatial(stored, path)
+    if dtype.kind not in "iufV" or (dtype.names is not None and dtype.names[:3] != ("R", "G", "B")):
+        raise refusal(RefusalCode.UNSUPPORTED, f"voxels of type {dtype}", where=path)
+    affine, has_geometry, notes = _affine(header, path)
+    slope, intercept = _scaling(header, path)
+    pair = bytes(header["magic"].tobytes())[:2] == b"ni" and bytes(header["magic"].tobytes())[2:3] != b"+"
+    pixels = _pixels_of_pair(path) if pair else path
+    volume = Volume(
+        path, pixels, int(header.get_data_offset()), stored, shape, dtype, slope, intercept, affine, has_geometry, notes
+    )
+    _check_room(volume)
+    return volume
+
+
+def _parse(block: bytes, path: Path) -> Any:
+    if len(block) < 348:
+        raise refusal(RefusalCode.DAMAGED, "the header is cut short", where=path)
+    second = 540 in (int.from_bytes(block[:4], "little"), int.from_bytes(block[:4], "big"))
+    kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
+    if not second and block[344:346] != b"n+" and block[344:346] != b"ni":
+        raise refusal(RefusalCode.UNSUPPORTED, "an Analyze 7.5 file, which does not say left from right", where=path)
+    try:
+        return kind(block[: 540 if second else 348], check=True)
+    except (HeaderDataError, ValueError) as error:
+        raise refusal(RefusalCode.DAMAGED, "the NIfTI header contradicts itself", where=path) from error
+
+
+def _spatial(stored: tuple[int, ...], path: Path) -> tuple[int, ...]:
+    """Drop trailing axes of length one; what is left is an image or a volume."""
+    shape = stored
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) > 3:
+        times = "x".join(str(size) for size in stored)
+        raise refusal(RefusalCode.FOUR_DIMENSIONAL, f"{times} voxels: more than one volume", where=path)
+    if len(shape) < 2:
+        raise refusal(RefusalCode.DAMAGED, "fewer than two axes", where=path)
+    return shape
+
+
+def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], bool, tuple[str, ...]]:
+    """The sform if it has a code, else the qform, else pixdim alone (methods 3, 2 and 1 of nifti1.h)."""
+    notes: list[str] = []
+    with_sform, with_qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
+    if with_sform:
+        affine = header.get_sform()
+        if with_qform and _far_apart(affine, header):
+            notes.append("sform and qform differ: the sform was taken")
+    elif with_qform:
+        affine = header.get_qform()
+    else:
+        affine = np.diag([*(abs(float(size)) or 1.0 for size in header["pixdim"][1:4]), 1.0])
+        notes.append("neither sform nor qform: voxel sizes are known, but not which side is left")
+    unit = int(header["xyzt_units"]) & 7
+    affine = np.asarray(affine, dtype=np.float64).copy()
+    if _TO_MM.get(unit, 1.0) != 1.0:
+        affine[:3] *= _TO_MM[unit]
+        notes.append("positions were not in millimetres: converted")
+    _check_affine(affine, path)
+    return affine, with_sform or with_qform, tuple(notes)
+
+
+def _far_apart(sform: NDArray[np.float64], header: Any) -> bool:
+    """Whether sform and qform place any corner of the volume apart."""
+    sizes = [*header.get_data_shape(), 1, 1, 1][:3]
+    corners = np.array(np.meshgrid(*[(0, size - 1) for size in sizes])).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    try:
+        difference = (np.asarray(sform) - header.get_qform()) @ corners
+    except (HeaderDataError, ValueError):
+        return True
+    return not bool(np.abs(difference).max() <= _FORMS_DIFFER_MM)
+
+
+def _check_affine(affine: NDArray[np.float64], path: Path) -> None:
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or (lengths <= 0).any():
+        raise refusal(RefusalCode.BAD_GEOMETRY, "the affine is not finite, or an axis has no length", where=path)
+    if abs(float(np.linalg.det(affine[:3, :3] / lengths))) < 1e-4:
+        raise refusal(RefusalCode.BAD_GEOMETRY, "the affine is singular", where=path)
+
+
+def _scaling(header: Any, path: Path) -> tuple[float, float]:
+    try:
+        slope, intercept = header.get_slope_inter()
+    except HeaderDataError as error:
+        raise refusal(RefusalCode.NOT_FINITE, "scl_slope or scl_inter is not finite", where=path) from error
+    return (1.0 if slope is None else float(slope)), (0.0 if intercept is None else float(intercept))
+
+
+def _pixels_of_pair(path: Path) -> Path:
+    for suffix in (".img", ".img.gz"):
+        beside = path.with_name(path.name.removesuffix(".gz").removesuffix(".hdr") + suffix)
+        if beside.exists():
+            return beside
+    raise refusal(RefusalCode.DAMAGED, "the .img file of this header is missing", where=path)
+
+
+def _check_room(volume: Volume) -> None:
+    """Refuse a header that declares more than its file can hold, before any memory is taken."""
+    declared = volume.offset + _size_of(volume)
+    size = volume.pixels.stat().st_size
+    if _is_gzip(volume.pixels):
+        size *= MAX_DEFLATE_RATIO
+    if declared > size:
+        raise refusal(RefusalCode.DAMAGED, "the file is shorter than its header declares", where=volume.path)
+
+
+def _voxels(volume: Volume) -> NDArray[Any]:
+    wanted = _size_of(volume)
+    try:
+        with _open(volume.pixels) as stream:
+            stream.seek(volume.offset)
+            data = stream.read(wanted)
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise refusal(RefusalCode.DAMAGED, "the compressed data are cut short", where=volume.path) from error
+    if len(data) < wanted:
+        raise refusal(RefusalCode.DAMAGED, f"{len(data)} of {wanted} bytes of voxels are there", where=volume.path)
+    return np.frombuffer(data, dtype=volume.dtype).reshape(volume.shape, order="F")
+
+
+def _size_of(volume: Volume) -> int:
+    return int(np.prod(volume.stored, dtype=object)) * volume.dtype.itemsize
+
+
+def _values(data: NDArray[Any], volume: Volume, notes: list[str]) -> NDArray[np.generic]:
+    """Scale, make native, and deal with voxels that are not finite. ``(x, y, z)`` both ways."""
+    if volume.slope != 1.0 or volume.intercept != 0.0:
+        scaled = data.astype(np.float64) * volume.slope + volume.intercept
+        return _finite(scaled, volume, notes)
+    if data.dtype.kind == "f":
+        return _finite(data, volume, notes)
+    if data.dtype.itemsize == 8:
+        fits = np.iinfo(np.int32).min <= data.min() and data.max() <= np.iinfo(np.int32).max
+        return data.astype(np.int32 if fits else np.float32)
+    return data.astype(data.dtype.newbyteorder("="))
+
+
+def _finite(data: NDArray[Any], volume: Volume, notes: list[str]) -> NDArray[np.float32]:
+    values = data.astype(np.float32)
+    good = np.isfinite(values)
+    count = int(values.size - good.sum())
+    if count == values.size:
+        raise refusal(RefusalCode.NOT_FINITE, "no voxel has a finite value", where=volume.path)
+    if count:
+        low, high = values[good].min(), values[good].max()
+        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+        notes.append(f"{count} voxels without a finite value were set to the nearest end of the range ({low:g})")
+    return values
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
+def _open(path: Path) -> gzip.GzipFile | IO[bytes]:
+    return gzip.open(path, "rb") if _is_gzip(path) else path.open("rb")

@@ -1,0 +1,170 @@
+"""PNG, JPEG, TIFF and BMP images: grey or RGB, 8 or 16 bits, upright, without transparency."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.limits import check_image_size
+from medcls.scans.scan import Scan
+from medcls.scans.source import OnGap, ScanSource
+from medcls.scans.tiff import read_tiff, tiff_layout
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
+_ORIENTATION = 0x0112  # Exif tag; values 5 to 8 swap rows and columns
+_GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
+
+Pixels = NDArray[np.generic]
+
+
+def find_raster(path: Path, name: str) -> ScanSource:
+    """The source of an image file, from its header.
+
+    Raises:
+        ScanRefused: ``several-images``, ``too-large``, ``unsupported`` or ``damaged``.
+    """
+    if _is_tiff(path):
+        columns, rows, colour = tiff_layout(path)
+    else:
+        with _opened(path) as image:
+            columns, rows = image.size
+            colour = not _is_grey(image)
+            if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
+                columns, rows = rows, columns
+    return ScanSource(
+        name=name,
+        paths=(path,),
+        kind="raster",
+        modality="OT",
+        shape=(columns, rows),
+        spacing=(1.0, 1.0),
+        reader=read_raster,
+        channels=3 if colour else 1,
+    )
+
+
+def read_raster(source: ScanSource, on_gap: OnGap = "error") -> Scan:
+    """Read an image file.
+
+    Transparent pixels are laid on black, opaque alpha channels dropped, palettes and CMYK turned into RGB, one-bit images
+    into 0 and 255, and the Exif orientation is applied; each is noted.
+
+    Raises:
+        ScanRefused: As :func:`find_raster`.
+    """
+    path = source.paths[0]
+    notes: list[str] = []
+    pixels = read_tiff(path, notes) if _is_tiff(path) else _read_image(path, notes)
+    if pixels is None:  # a TIFF of a kind that Pillow reads better
+        pixels = _read_image(path, notes)
+    if pixels.ndim == 2:
+        pixels = pixels[..., np.newaxis]
+    return Scan(
+        array=np.ascontiguousarray(np.transpose(pixels, (2, 1, 0))),
+        affine=np.eye(4),
+        modality="OT",
+        kind="raster",
+        has_geometry=False,
+        photometric="rgb" if pixels.shape[2] == 3 else "grey",
+        facts={},
+        identity={},
+        notes=tuple(notes),
+        paths=source.paths,
+    )
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image without decoding it, and refuse what is not one image of a bearable size."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            check_image_size(*image.size, path)
+            frames = getattr(image, "n_frames", 1)
+            # A multi-picture JPEG (MPO) is a photograph with previews: its first picture is the photograph.
+            if frames > 1 and image.format != "MPO":
+                raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {frames} pictures", where=path)
+            yield image
+    except Image.DecompressionBombError as error:
+        raise refusal(RefusalCode.TOO_LARGE, "the declared size is too large", where=path) from error
+    except UnidentifiedImageError as error:
+        raise refusal(RefusalCode.DAMAGED, "the image has no readable header", where=path) from error
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in _GREY
+
+
+def _read_image(path: Path, notes: list[str]) -> Pixels:
+    """``(rows, columns)`` or ``(rows, columns, 3)``."""
+    deep = _deep_png(path)
+    with _opened(path) as image:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if deep is not None:
+            return _without_alpha(deep, notes)
+        if orientation in range(2, 9):
+            notes.append("turned upright by its Exif orientation")
+        image.load()
+        upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+        return _plain(upright, notes)
+
+
+def _deep_png(path: Path) -> Pixels | None:
+    """Decode a PNG of 16 bits with colour or alpha, which Pillow would cut down to 8 bits."""
+    with path.open("rb") as handle:
+        head = handle.read(33)
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 33 or head[24] != 16 or head[25] == 0:
+        return None
+    columns, rows = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    check_image_size(columns, rows, path)
+    return np.asarray(imagecodecs.png_decode(path.read_bytes()))
+
+
+def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:
+    """Lay ``(rows, columns, 2 or 4)`` on black and drop the last channel; three channels pass."""
+    if pixels.ndim == 2 or pixels.shape[2] in (1, 3):
+        return pixels
+    colour, alpha = pixels[..., :-1], pixels[..., -1:]
+    top = 255 if pixels.dtype == np.uint8 else 65535
+    if (alpha == top).all():
+        notes.append("the alpha channel, opaque everywhere, was dropped")
+        return colour
+    notes.append("transparent pixels were laid on black")
+    return np.rint(colour.astype(np.float64) * (alpha.astype(np.float64) / top)).astype(pixels.dtype)
+
+
+def _plain(image: Image.Image, notes: list[str]) -> Pixels:
+    """Grey or RGB values of a decoded Pillow image."""
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
+        return np.asarray(image)
+    if image.mode in ("I", "I;16", "I;16B", "I;16L"):
+        return _sixteen(np.asarray(image))
+    if image.mode == "F":
+        return np.asarray(image, dtype=np.float32)
+    if image.mode in ("LA", "La") or (image.mode == "L" and "transparency" in image.info):
+        return _without_alpha(np.asarray(image.convert("LA")), notes)
+    if image.mode in ("RGBA", "RGBa", "PA") or "transparency" in image.info:
+        return _without_alpha(np.asarray(image.convert("RGBA")), notes)
+    if image.mode not in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
+        raise refusal(RefusalCode.UNSUPPORTED, f"pixels of the kind {image.mode}")
+    notes.append(f"converted from {image.mode} to RGB")
+    return np.asarray(image.convert("RGB"))
+
+
+def _sixteen(pixels: Pixels) -> Pixels:
+    native = pixels.astype(pixels.dtype.newbyteorder("="))
+    fits = native.min() >= 0 and native.max() <= 65535
+    return native.astype(np.uint16) if fits else native

@@ -1,0 +1,69 @@
+"""read_scan: exactly one scan, or the reason why not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.find import by_name, find_scans
+from medcls.scans.guard import refusing
+from medcls.scans.scan import Scan
+from medcls.scans.source import Found, OnGap, ScanSource
+
+
+def read_scan(path: str | os.PathLike[str], *, on_gap: OnGap = "error") -> Scan:
+    """Read the one scan that a path holds.
+
+    Args:
+        path: A DICOM, NIfTI or image file; a folder that holds exactly one scan; or a folder and the suffix that
+            :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series is read as
+            the single slice it is.
+        on_gap: ``error`` refuses a series with missing slices; ``warn`` interpolates them and notes it.
+
+    Returns:
+        The scan: ``(C, x, y)`` or ``(C, x, y, z)``, its affine to RAS+ millimetres, header facts and notes.
+
+    Raises:
+        ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which.
+    """
+    return find_one(path, on_gap=on_gap).read(on_gap=on_gap)
+
+
+def find_one(path: str | os.PathLike[str], *, on_gap: OnGap = "error") -> ScanSource:
+    """The source of the one scan that a path holds; see :func:`read_scan`."""
+    given = Path(path)
+    with refusing(path):
+        exists = given.exists()
+    if not exists and "#" in given.name:
+        return _named(given, on_gap)
+    if not exists:
+        raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=path)
+    return _single(find_scans(given, on_gap=on_gap), path)
+
+
+def _single(found: Found, path: str | os.PathLike[str]) -> ScanSource:
+    if len(found.scans) == 1:
+        return found.scans[0]
+    if len(found.scans) > 1:
+        names = ", ".join(scan.name for scan in found.scans[:4]) + (", …" if len(found.scans) > 4 else "")
+        raise refusal(RefusalCode.SEVERAL_SCANS, f"there are {len(found.scans)} scans: {names}", where=path)
+    if not found.refused:
+        raise refusal(RefusalCode.NO_SCAN, "there is no scan here", where=path)
+    first = found.refused[0]
+    others = f" (and {len(found.refused) - 1} more)" if len(found.refused) > 1 else ""
+    raise refusal(RefusalCode(first.code), first.reason + others, where=path, remedy=first.remedy)
+
+
+def _named(given: Path, on_gap: OnGap) -> ScanSource:
+    base, _, suffix = given.name.rpartition("#")
+    folder = given.parent / base
+    if not folder.exists():
+        raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=given)
+    found = find_scans(folder, on_gap=on_gap)
+    for name, item in by_name(found).items():
+        if name == f"{folder.name}#{suffix}":
+            if isinstance(item, ScanSource):
+                return item
+            raise item.error()
+    raise refusal(RefusalCode.NO_SCAN, f"no scan of this folder is called '#{suffix}'", where=given)

@@ -1,0 +1,101 @@
+"""What a file is, by its first bytes and never by its name."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Literal
+
+from medcls.scans.dicom.sniffing import looks_like_dicom
+
+FileType = Literal["dicom", "nifti", "raster", "nifti-pixels", "ignored", "archive", "unknown", "empty"]
+
+_RASTER = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",  # BigTIFF
+    b"MM\0+",
+    b"GIF87a",
+    b"GIF89a",
+)
+_ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_SIDECARS = frozenset(
+    {
+        *(
+            ".bval",
+            ".bvec",
+            ".cfg",
+            ".css",
+            ".csv",
+            ".htm",
+            ".html",
+            ".ini",
+            ".ipynb",
+            ".json",
+            ".jsonl",
+            ".log",
+            ".md",
+        ),
+        *(".ods", ".parquet", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml"),
+    }
+)
+"""Names of tables and texts that lie beside scans; a scan with such a name is still found by its content."""
+_SYSTEM = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
+HEAD = 1024
+
+
+def sniff(path: Path) -> FileType:
+    """Tell what a file is. Reads at most :data:`HEAD` bytes.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as handle:
+        head = handle.read(HEAD)
+    if head[128:132] == b"DICM":
+        return "ignored" if path.name.lower() == "dicomdir" else "dicom"
+    if head.startswith(_RASTER) or _is_bitmap(head):
+        return "raster"
+    plain = _unpacked(head) if head[:2] == b"\x1f\x8b" else head
+    if is_nifti(plain):
+        return "nifti"
+    if path.name.startswith(".") or path.name.lower() in _SYSTEM or path.suffix.lower() in _SIDECARS:
+        return "ignored"
+    if path.suffix.lower() == ".img" and path.with_suffix(".hdr").exists():
+        return "nifti-pixels"
+    if not head:
+        return "empty"
+    if head[:2] == b"\x1f\x8b" or head.startswith(_ARCHIVES):
+        return "archive"
+    return "dicom" if looks_like_dicom(head) else "unknown"
+
+
+def is_nifti(head: bytes) -> bool:
+    """Whether unpacked bytes start a NIfTI-1, NIfTI-2 or Analyze header, in either byte order."""
+    if len(head) < 348:
+        return False
+    for order in "<>":
+        size = struct.unpack(f"{order}i", head[:4])[0]
+        if size == 348 and (head[344:348] in (b"n+1\0", b"ni1\0") or head[344:347] == b"\0\0\0"):
+            return True
+        if size == 540 and head[4:8] in (b"n+2\0", b"ni2\0"):
+            return True
+    return False
+
+
+def _is_bitmap(head: bytes) -> bool:
+    if head[:2] != b"BM" or len(head) < 26:
+        return False
+    size, offset, info = struct.unpack("<I4xII", head[2:18])
+    return size >= offset >= 26 and info in (12, 40, 52, 56, 64, 108, 124)
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The first bytes inside a gzip file; empty when they are damaged."""
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEAD)
+    except zlib.error:
+        return b""

@@ -1,0 +1,122 @@
+"""ScanSource, Refusal, Found: what lies on disk, known from headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from medcls.errors import ScanRefused
+from medcls.scans.guard import refusing
+from medcls.scans.scan import Scan
+
+OnGap = Literal["error", "warn"]
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """One scan that was found and can be read: light, and safe to send to another process.
+
+    Attributes:
+        name: Path relative to the folder that was searched; a series is named after its folder, with ``#`` and a short
+            suffix when the folder holds several scans.
+        paths: The files it is read from, in slice order.
+        kind: ``dicom``, ``nifti`` or ``raster``.
+        modality: DICOM modality code; ``OT`` where the source does not say.
+        shape: Spatial shape ``(x, y)`` or ``(x, y, z)``.
+        spacing: Millimetres along each spatial axis; 1.0 (pixels) where there is no geometry.
+        axes: Where the voxel axes point, as nibabel's axis codes (``LPS`` …); empty where there is no geometry.
+        channels: 1 for grey, 3 for colour.
+        part: Which of several volumes of one series this is, in words (``echo 2``); empty for the only one.
+        syntax: DICOM transfer syntax UID; empty for other kinds.
+        facts: Header facts that name nobody, as :attr:`medcls.scans.Scan.facts`.
+        identity: Identifiers, as :attr:`medcls.scans.Scan.identity`.
+        frames: For multi-frame files: which frames of each path belong to this scan; empty for single frames.
+        reader: The function that reads it.
+    """
+
+    name: str
+    paths: tuple[Path, ...] = field(repr=False)
+    kind: str
+    modality: str
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    reader: Callable[[ScanSource, OnGap], Scan] = field(repr=False)
+    axes: str = ""
+    channels: int = 1
+    part: str = ""
+    syntax: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict, repr=False)
+    frames: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
+
+    @property
+    def series_uid(self) -> str:
+        """SeriesInstanceUID, or empty."""
+        return self.identity.get("series_uid", "")
+
+    @property
+    def study_uid(self) -> str:
+        """StudyInstanceUID, or empty."""
+        return self.identity.get("study_uid", "")
+
+    @property
+    def patient_id(self) -> str:
+        """PatientID, or empty."""
+        return self.identity.get("patient_id", "")
+
+    def read(self, *, on_gap: OnGap = "error") -> Scan:
+        """Read the whole scan, checking again everything that the search had checked.
+
+        Args:
+            on_gap: ``error`` refuses a series with missing slices; ``warn`` interpolates them and notes it.
+
+        Raises:
+            ScanRefused: The scan cannot be read rightly. No other error is raised for a bad file.
+        """
+        with refusing(self.name):
+            return self.reader(self, on_gap)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One scan, or one file, that was found and cannot be read rightly.
+
+    Attributes:
+        name: As :attr:`ScanSource.name`.
+        code: One of :class:`medcls.scans.codes.RefusalCode`.
+        reason: Why, in words, with no name or identifier of a patient.
+        remedy: What the user can do.
+        paths: The files.
+    """
+
+    name: str
+    code: str
+    reason: str
+    remedy: str
+    paths: tuple[Path, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, error: ScanRefused, name: str, paths: tuple[Path, ...]) -> Refusal:
+        """The refusal that an error stands for."""
+        return cls(name, error.code, error.what, error.remedy, paths)
+
+    def error(self) -> ScanRefused:
+        """The error that this refusal stands for."""
+        return ScanRefused(self.code, self.reason, where=self.name, remedy=self.remedy)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        scans: Scans that can be read, by name.
+        refused: Scans and files that cannot, by name.
+        ignored: Files that are part of no scan and pretend to be none: DICOMDIR, tables, sidecars, hidden files.
+    """
+
+    scans: tuple[ScanSource, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    ignored: tuple[Path, ...] = field(default=(), repr=False)

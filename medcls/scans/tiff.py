@@ -1,0 +1,97 @@
+"""TIFF images (TIFF 6.0, BigTIFF) through tifffile, which keeps 16 bits, floats and planes as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.limits import check_image_size, check_size
+
+Pixels = NDArray[np.generic]
+
+_PLAIN = frozenset({"MINISBLACK", "MINISWHITE", "RGB"})
+
+
+def tiff_layout(path: Path) -> tuple[int, int, bool]:
+    """Columns, rows (as shown upright), and whether the image is in colour.
+
+    Raises:
+        ScanRefused: ``several-images``, ``too-large`` or ``damaged``.
+    """
+    with tifffile.TiffFile(path) as file:
+        page = _only_page(file, path)
+        columns, rows = page.imagewidth, page.imagelength
+        colour = page.photometric.name not in ("MINISBLACK", "MINISWHITE")
+        return (rows, columns, colour) if _orientation(page) >= 5 else (columns, rows, colour)
+
+
+def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
+    """Decode a TIFF of one page.
+
+    Returns:
+        ``(rows, columns)`` or ``(rows, columns, 3)``; ``None`` for colour spaces that Pillow converts (palette, CMYK,
+        YCbCr, Lab).
+    """
+    with tifffile.TiffFile(path) as file:
+        page = _only_page(file, path)
+        if page.photometric.name not in _PLAIN:
+            return None
+        pixels = np.asarray(page.asarray())
+        planar = int(page.planarconfig) == 2 and page.samplesperpixel > 1
+        white, orientation = page.photometric.name == "MINISWHITE", _orientation(page)
+    if planar:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8) * 255
+    if pixels.dtype.kind not in "uif" or pixels.dtype.itemsize > 4:
+        raise refusal(RefusalCode.UNSUPPORTED, f"pixels of type {pixels.dtype}", where=path)
+    if pixels.ndim == 3:
+        pixels = _without_extra_samples(pixels, 1 if white or pixels.shape[2] < 3 else 3, notes)
+    if white:
+        if pixels.dtype.kind != "u":
+            raise refusal(RefusalCode.UNSUPPORTED, f"white is zero in pixels of type {pixels.dtype}", where=path)
+        pixels = np.iinfo(pixels.dtype).max - pixels
+        notes.append("white was zero: the grey scale was inverted")
+    if orientation > 1:
+        notes.append("turned upright by its orientation tag")
+    return _upright(pixels, orientation)
+
+
+def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
+    if len(file.pages) != 1:
+        raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {len(file.pages)} pages", where=path)
+    page = file.pages[0]
+    check_image_size(page.imagewidth, page.imagelength, path)
+    check_size((page.imagewidth, page.imagelength, page.samplesperpixel, page.imagedepth), path)
+    if page.imagedepth != 1:
+        raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {page.imagedepth} slices", where=path)
+    return page
+
+
+def _without_extra_samples(pixels: Pixels, keep: int, notes: list[str]) -> Pixels:
+    if pixels.shape[2] == keep:
+        return pixels
+    notes.append("the alpha channel or extra samples were dropped")
+    return pixels[..., :keep] if keep == 3 else pixels[..., 0]
+
+
+def _orientation(page: tifffile.TiffPage) -> int:
+    tag = page.tags.get("Orientation")
+    value = int(tag.value) if tag is not None else 1
+    return value if value in range(1, 9) else 1
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo the orientation tag (TIFF 6.0, section 8: where row 0 and column 0 of the stored image are shown)."""
+    if orientation >= 5:
+        pixels = np.swapaxes(pixels, 0, 1)
+        orientation = {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
+    if orientation in (2, 3):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4):
+        pixels = pixels[::-1]
+    return pixels

@@ -1,0 +1,123 @@
+"""Slices are laid out by measured positions, exactly, or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from medcls.errors import ScanRefused
+from medcls.scans.dicom.geometry import lay_out, slice_affine
+
+RAS = np.diag([-1.0, -1.0, 1.0])
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> dict[str, object]:
+    rotation = Rotation.random(random_state=draw(st.integers(0, 10_000))).as_matrix()
+    count = draw(st.integers(3, 12))
+    spacing = draw(st.floats(0.2, 10))
+    shear = draw(st.sampled_from([0.0, 0.0, 0.15, -0.4]))
+    origin = np.array(draw(st.tuples(*[st.floats(-300, 300)] * 3)))
+    row, column = rotation[0], rotation[1]
+    step = np.cross(row, column) * spacing + column * shear * spacing
+    positions = origin + np.arange(count)[:, None] * step
+    order = draw(st.permutations(range(count)))
+    return {
+        "positions": np.round(positions, 5)[list(order)],
+        "orientation": np.concatenate([row, column]),
+        "spacing": (draw(st.floats(0.2, 3)), draw(st.floats(0.2, 3))),
+        "order": order,
+        "step": step,
+        "shear": shear,
+        "origin": origin,
+    }
+
+
+@given(stacks())
+@settings(max_examples=150, deadline=None)
+def test_any_even_stack_is_ordered_and_every_voxel_lands_where_the_header_says(stack):
+    layout = lay_out(stack["positions"], stack["orientation"], stack["spacing"])
+    assert [stack["order"][index] for index in layout.order] == sorted(stack["order"])
+    assert not layout.missing
+    assert layout.slices == len(stack["order"])
+    row, column = stack["orientation"][:3], stack["orientation"][3:]
+    between_rows, between_columns = stack["spacing"]
+    for place, index in enumerate(layout.order):
+        # PS3.3 C.7.6.2.1.1, by hand, for the voxel at column 7, row 5.
+        lps = stack["positions"][index] + row * between_columns * 7 + column * between_rows * 5
+        assert np.allclose(layout.affine @ [7, 5, place, 1], [*(RAS @ lps), 1], atol=1e-4)
+    expected = np.degrees(np.arctan(abs(stack["shear"])))
+    assert layout.tilt == pytest.approx(expected, abs=0.02)
+
+
+@given(stacks(), st.data())
+@settings(max_examples=80, deadline=None)
+def test_a_missing_slice_is_refused_or_located(stack, data):
+    count = len(stack["order"])
+    if count < 4:
+        return
+    lost = data.draw(st.integers(1, count - 2))
+    keep = [i for i, place in enumerate(stack["order"]) if place != lost]
+    if count == 4:  # three slices: distances 1 and 2 steps
+        assert len(keep) == 3
+    with pytest.raises(ScanRefused) as refused:
+        lay_out(stack["positions"][keep], stack["orientation"], stack["spacing"])
+    assert refused.value.code == "gap"
+    layout = lay_out(stack["positions"][keep], stack["orientation"], stack["spacing"], fill_gaps=True)
+    assert layout.missing == (lost,)
+    whole = lay_out(stack["positions"], stack["orientation"], stack["spacing"])
+    assert np.allclose(layout.affine, whole.affine, atol=1e-4)
+
+
+@given(stacks(), st.data())
+@settings(max_examples=80, deadline=None)
+def test_a_doubled_or_moved_slice_is_refused(stack, data):
+    which = data.draw(st.integers(0, len(stack["order"]) - 1))
+    doubled = np.vstack([stack["positions"], stack["positions"][which]])
+    with pytest.raises(ScanRefused) as refused:
+        lay_out(doubled, stack["orientation"], stack["spacing"])
+    assert refused.value.code == "duplicate-slices"
+    moved = stack["positions"].copy()
+    moved[list(stack["order"]).index(1)] += 0.3 * stack["step"]
+    with pytest.raises(ScanRefused) as refused:
+        lay_out(moved, stack["orientation"], stack["spacing"])
+    assert refused.value.code in ("uneven-spacing", "gap")
+
+
+def test_a_stack_that_jumps_sideways_is_refused():
+    positions = [[0, 0, 0], [0, 0, 2], [3, 0, 4], [0, 0, 6]]
+    with pytest.raises(ScanRefused, match="sideways"):
+        lay_out(positions, [1, 0, 0, 0, 1, 0], [1, 1])
+
+
+def test_rounding_of_positions_is_no_unevenness():
+    heights = [0.0, 0.33, 0.67, 1.0, 1.33, 1.67, 2.0]
+    layout = lay_out([[0, 0, h] for h in heights], [1, 0, 0, 0, 1, 0], [1, 1])
+    assert layout.affine[2, 2] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [
+        [1, 0, 0, 1, 0, 0],
+        [0, 0, 0, 0, 0, 0],
+        [2, 0, 0, 0, 1, 0],
+        [float("nan"), 0, 0, 0, 1, 0],
+        [1, 0, 0, 0.3, 0.954, 0],
+    ],
+)
+def test_impossible_orientations_are_refused(orientation):
+    with pytest.raises(ScanRefused) as refused:
+        slice_affine([0, 0, 0], orientation, [1, 1], 1.0)
+    assert refused.value.code == "bad-geometry"
+
+
+def test_left_and_right_keep_their_sides():
+    # An axial slice as every scanner writes it: columns run to the patient's left, rows to the back.
+    affine = slice_affine([-100, -80, 30], [1, 0, 0, 0, 1, 0], [0.5, 0.25], 3.0)
+    assert np.allclose(affine @ [0, 0, 0, 1], [100, 80, 30, 1])
+    assert np.allclose(affine @ [1, 0, 0, 1], [99.75, 80, 30, 1])  # one column further is towards the left
+    assert np.allclose(affine @ [0, 1, 0, 1], [100, 79.5, 30, 1])

@@ -1,0 +1,159 @@
+"""Named sources of weights: downloaded once, checked, and one clear line when there is no way out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from email.message import Message
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+
+from medcls.config.settings import ModelSettings
+from medcls.errors import StorageError, WeightsError
+from medcls.networks import ClassificationNetwork, build_network, load_weights, sources
+
+torch.set_num_threads(1)
+
+
+def make(name: str, dimensions: int = 2, channels: int = 3, seed: int = 0, **options: object) -> ClassificationNetwork:
+    torch.manual_seed(seed)
+    return build_network(ModelSettings(name=name, **options), dimensions=dimensions, channels=channels, classes=2)
+
+
+def published_file(network: ClassificationNetwork) -> bytes:
+    """A ResNet's weights as torchvision saves them."""
+    buffer = io.BytesIO()
+    state = network.state_dict()
+    torch.save({re.sub(r"^backbone\.", "", key).replace("head", "fc"): value for key, value in state.items()}, buffer)
+    return buffer.getvalue()
+
+
+class Answer(io.BytesIO):
+    """What a server sends."""
+
+    def __init__(self, data: bytes, length: int | None = None) -> None:
+        super().__init__(data)
+        self.headers = Message()
+        self.headers["Content-Length"] = str(len(data) if length is None else length)
+
+
+def serve(monkeypatch: pytest.MonkeyPatch, data: bytes, *, length: int | None = None) -> list[str]:
+    asked: list[str] = []
+
+    def answer(url: str) -> Answer:
+        asked.append(url)
+        return Answer(data, length)
+
+    monkeypatch.setattr(sources, "_open", answer)
+    return asked
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDCLS_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, network: str, data: bytes, *, hashed: bool = True) -> sources.Source:
+    """Let a file with ``data`` be the one that is published."""
+    digits = hashlib.sha256(data).hexdigest()[:8] if hashed else ""
+    source = sources.Source(f"{network}-x.pth", "https://example.org/x.pth", digits)
+    monkeypatch.setitem(sources.SOURCES["imagenet"], network, source)
+    return source
+
+
+def test_a_named_source_is_downloaded_once_and_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = make("resnet18")
+    data = published_file(origin)
+    source = publish(monkeypatch, "resnet18", data)
+    asked = serve(monkeypatch, data)
+    for _ in range(2):
+        network = make("resnet18", seed=1)
+        report = load_weights(network, "imagenet")
+        assert torch.equal(network.head.weight, origin.head.weight)
+    assert asked == [source.url]
+    assert report.source == source.file
+    assert [one.name for one in folder.iterdir()] == [source.file]
+
+
+@pytest.mark.parametrize("fault", ["other content", "cut short"])
+def test_a_bad_download_leaves_nothing(fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(monkeypatch, "resnet18", b"right", hashed=fault == "other content")
+    serve(monkeypatch, b"wrong" if fault == "other content" else b"ri", length=5)
+    with pytest.raises(WeightsError, match=r"hash differs|cannot be downloaded") as caught:
+        load_weights(make("resnet18"), "imagenet")
+    assert "\n" not in str(caught.value)
+    assert not list(folder.iterdir())
+
+
+def test_offline_it_is_one_line_that_says_which_file_to_put_where(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(url: str) -> Any:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(sources, "_open", offline)
+    with pytest.raises(WeightsError) as caught:
+        load_weights(make("resnet18", 3, channels=1, weights="medicalnet"), "medicalnet")
+    line = str(caught.value)
+    assert "\n" not in line
+    assert "https://huggingface.co/TencentMedicalNet/MedicalNet-Resnet18/resolve/main/resnet_18_23dataset.pth" in line
+    assert f"into {folder}" in line
+
+
+def test_a_full_disk_is_not_mistaken_for_a_network_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, b"x" * 10)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("medcls.files.os.fsync", full)
+    with pytest.raises(StorageError):
+        load_weights(make("resnet18", 3, weights="medicalnet"), "medicalnet")
+    assert not list(folder.iterdir())
+
+
+def test_a_file_put_by_hand_is_checked_against_the_published_hash(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "resnet18-f37072fd.pth").write_bytes(published_file(make("resnet18")))
+    with pytest.raises(WeightsError, match="SHA-256"):
+        load_weights(make("resnet18"), "imagenet")
+
+
+@pytest.mark.parametrize(
+    ("name", "dimensions", "source", "words"),
+    [
+        ("resnet18", 3, "imagenet", "Choose medicalnet"),
+        ("resnet50", 2, "medicalnet", "Choose imagenet"),
+        ("densenet121", 3, "imagenet", "Leave out"),
+        ("densenet264", 2, "imagenet", "densenet121, densenet169"),
+        ("densenet121", 3, "medicalnet", "resnet10, resnet18"),
+    ],
+)
+def test_a_source_without_weights_for_the_network_says_what_there_is(
+    name: str, dimensions: int, source: str, words: str
+) -> None:
+    with torch.device("meta"):
+        network = make(name, dimensions)
+    with pytest.raises(WeightsError, match=words):
+        load_weights(network, source)
+
+
+def test_a_redirect_to_an_unprotected_address_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Answer(b"data")
+    answer.geturl = lambda: "http://example.org/x.pth"  # type: ignore[attr-defined]
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: answer)
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
+        sources.fetch(sources.SOURCES["medicalnet"]["resnet10"])
+    assert answer.closed
+
+
+def test_published_hashes_are_those_in_the_files_names() -> None:
+    for source in sources.SOURCES["imagenet"].values():
+        assert re.fullmatch(r"[0-9a-f]{8}", source.sha256)
+        assert source.url.startswith("https://download.pytorch.org/models/")
