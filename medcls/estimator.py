@@ -24,7 +24,7 @@ from medcls.errors import CohortError, ScanRefused
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
-from medcls.runs.learning import train_classifier
+from medcls.runs.learning import start_network, train_classifier
 from medcls.runs.preparing import Material, part_material, prepare_cases
 from medcls.scans import find_one
 from medcls.training.device import choose_compute
@@ -100,9 +100,10 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         material = prepare_cases(located, recipe, store, config.preprocessing.on_gap, progress)
         self._check_excluded(material)
         material = part_material(material, config, ("train", "tune"))
+        network = start_network(config, material, progress)
         with tempfile.TemporaryDirectory(prefix="medcls-") as folder:
-            compute = choose_compute(config.train)
-            trained = train_classifier(config, material, Path(folder), compute, _UNCHANGED, progress)
+            compute = choose_compute(config.train, recipe.dimensions)
+            trained = train_classifier(config, material, network, Path(folder), compute, _UNCHANGED, progress)
         self.classifier_: Classifier = trained.classifier
         self.excluded_ = material.cohort.excluded
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,11 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _own_user_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _own_user_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test touches the user's own key or cache."""
     home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("MEDCLS_PSEUDONYM_KEY", str(home / "pseudonym.key"))
-    monkeypatch.setenv("MEDCLS_CACHE", str(home / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDCLS_PSEUDONYM_KEY", str(home / "pseudonym.key"))
+        patch.setenv("MEDCLS_CACHE", str(home / "cache"))
+        yield

@@ -127,6 +127,18 @@ def test_folders_named_as_partitions_give_the_partition(tmp_path: Path) -> None:
     }
 
 
+def test_values_and_folders_can_be_given_other_names(tmp_path: Path) -> None:
+    text = TABLE.replace("ill", "COVID").replace("well", "no finding")
+    renamed = table(tmp_path, text, label_values={"COVID": "ill"})
+    assert renamed.labels == ("ill", "no finding")
+    for name in ("glioma", "meningioma", "none"):
+        image(tmp_path / "scans" / name / "0.png")
+    data = {"folder": tmp_path / "scans", "label_values": {"glioma": "ill", "meningioma": "ill"}}
+    cohort = read_cohort(load_config(None, (), {"data": data, "positive": "ill"}))
+    assert cohort.labels == ("ill", "none")
+    assert [case.reference for case in cohort.cases] == [(0,), (0,), (1,)]
+
+
 def test_a_missing_folder_and_a_single_class_are_errors(tmp_path: Path) -> None:
     image(tmp_path / "one" / "ill" / "0.png")
     for folder, words in ((tmp_path / "gone", "no such folder"), (tmp_path / "one", "two classes")):

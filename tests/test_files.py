@@ -6,6 +6,7 @@ import csv
 import errno
 import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,9 +17,13 @@ from medcls.errors import StorageError
 def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "metrics.json"
     files.write_json(target, {"auc": 0.9})
-    with pytest.raises(KeyboardInterrupt), files.whole_file(target) as handle:
+
+    def interrupted(handle: IO[bytes]) -> None:
         handle.write(b"half")
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.write_with(target, interrupted)
     assert files.read_json(target) == {"auc": 0.9}
     assert os.listdir(tmp_path) == ["metrics.json"]
 

@@ -22,7 +22,7 @@ def test_issuer_patient_and_case_do_not_collide(tmp_path: Path) -> None:
     names = load_pseudonyms(key_file=tmp_path / "key")
     found = {names.patient("1"), names.patient("1", "A"), names.patient("1", "B"), names.patient("2"), names.case("1")}
     assert len(found) == 5
-    assert not any("1" == name for name in found)
+    assert not any(name == "1" for name in found)
 
 
 def test_identifiers_stay_only_when_asked() -> None:

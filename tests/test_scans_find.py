@@ -12,11 +12,11 @@ from dataclasses import asdict
 import nibabel
 import numpy as np
 import pytest
-from dicom_factory import instance, save, save_all, slices
 from PIL import Image
 
 from medcls.errors import ScanRefused
 from medcls.scans import CAUSES, RefusalCode, find_scans, inspect_scans, read_scan
+from tests.dicom_factory import instance, save, save_all, slices
 
 
 @pytest.fixture

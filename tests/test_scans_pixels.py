@@ -10,13 +10,13 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
-from dicom_factory import DX, SC, instance, save, slices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.pixels import pixel_array
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
+from tests.dicom_factory import DX, SC, instance, save, slices
 
 JPEG = "1.2.840.10008.1.2.4."
 SAMPLES = Path(pydicom.__file__).parent / "data" / "test_files"

@@ -6,11 +6,11 @@ import pickle
 
 import numpy as np
 import pytest
-from dicom_factory import AXIAL, DX, MR, SC, enhanced, instance, save, save_all, slices
 from pydicom.dataset import Dataset
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
+from tests.dicom_factory import AXIAL, DX, MR, SC, enhanced, instance, save, save_all, slices
 
 HEIGHTS = [0.0, 2.5, 5.0, 7.5, 10.0]
 

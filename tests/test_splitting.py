@@ -53,12 +53,7 @@ def cohorts(draw: st.DrawFn) -> tuple[Cohort, dict[str, str]]:
 @given(cohorts(), st.integers(0, 5))
 def test_nothing_that_belongs_together_is_parted(drawn: tuple[Cohort, dict[str, str]], seed: int) -> None:
     whole, content = drawn
-    try:
-        parted = split_cohort(whole, SplitSettings(), seed, content)
-    except CohortError as error:
-        # Twins may merge so many patients of a label that three partitions cannot each have one.
-        assert "too few" in str(error)
-        return
+    parted = split_cohort(whole, SplitSettings(), seed, content)
     assert find_leaks(parted, content) == ()
     assert {c.name for c in parted.cases} == {c.name for c in whole.cases}
     assert all(parted.partition(name) for name in PARTITIONS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medcls.classifier.classifier import Classifier
 from medcls.config.settings import ModelSettings
@@ -57,8 +57,12 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> N
     )
 
 
-def load_classifier(path: str | os.PathLike[str]) -> Classifier:
+def load_classifier(path: str | os.PathLike[str], *, device: Literal["auto", "cpu", "cuda"] = "auto") -> Classifier:
     """Load a classifier from its folder, or from a run's.
+
+    Args:
+        path: The folder.
+        device: Where to compute; ``auto`` takes CUDA when there is one.
 
     Raises:
         ClassifierError: Nothing is there, it is damaged, or a newer medcls wrote it.
@@ -71,7 +75,7 @@ def load_classifier(path: str | os.PathLike[str]) -> Classifier:
         _check_weights(weights, description["weights_sha256"], folder)
         _fill(network, weights, folder)
         return Classifier(
-            network=network,
+            network=network.to(_device(device)),
             model=ModelSettings.model_validate(description["network"]["model"]),
             recipe=Recipe.from_json(description["recipe"]),
             labels=tuple(description["labels"]),
@@ -140,6 +144,12 @@ def _fill(network: ClassificationNetwork, data: bytes, folder: Path) -> None:
     except (RuntimeError, SafetensorError):
         raise _damaged(folder, f"{WEIGHTS} does not fit the network of {DESCRIPTION}") from None
     network.eval()
+
+
+def _device(device: str) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def _damaged(folder: Path, what: str) -> ClassifierError:

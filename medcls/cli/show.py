@@ -111,7 +111,9 @@ def inspection(result: Inspection, *, as_json: bool) -> None:
     for name, code, reason, _remedy in (*unread, *result.refused):
         typer.echo(f"refused: {name}: {code}: {reason}")
     counted = ", ".join(f"{code} {count}" for code, count in result.codes.items()) or "none"
-    typer.echo(f"{len(result.rows)} scans of {result.patients} patients in {result.studies} studies; refused: {counted}")
+    typer.echo(
+        f"{len(result.rows)} scans of {result.patients} patients in {result.studies} studies; refused: {counted}"
+    )
 
 
 def checks(found: Sequence[Check], *, as_json: bool) -> None:

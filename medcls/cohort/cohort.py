@@ -44,15 +44,13 @@ class Cohort:
 
 
 def check_positive(positive: str | None, labels: tuple[str, ...], *, multilabel: bool) -> str | None:
-    """The positive label of a two-class cohort; there is none otherwise.
+    """The positive label of a two-class cohort; with more classes there is none, and the config's is not used.
 
     Raises:
         ConfigError: Two classes and no positive label, or one that the cohort does not have. The first or last label
             in the alphabet is never taken silently: it would decide what 'sensitive' means.
     """
     if len(labels) != 2 or multilabel:
-        if positive is not None and positive not in labels:
-            raise ConfigError(f"'positive: {positive}' is not a label", remedy=f"Labels: {', '.join(labels)}")
         return None
     if positive is None:
         raise ConfigError(

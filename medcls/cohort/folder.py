@@ -31,14 +31,13 @@ def read_folder(
     labels = _labels(root, parts, settings)
     cases: list[Case] = []
     excluded: list[Exclusion] = []
-    for partition, folder in parts:
-        for index, label in enumerate(labels):
-            if not (folder / label).is_dir():
-                continue
-            found = find_scans(folder / label, progress=progress)
-            prefix = (folder / label).relative_to(root)
+    for partition, part in parts:
+        for folder in _sub_folders(part):
+            index = labels.index(settings.label_values.get(folder.name, folder.name))
+            found = find_scans(folder, progress=progress)
+            prefix = folder.relative_to(root)
             cases += [
-                Case((prefix / source.name).as_posix(), "", folder / label, (index,), partition, source)
+                Case((prefix / source.name).as_posix(), "", folder, (index,), partition, source)
                 for source in found.scans
             ]
             excluded += [
@@ -60,7 +59,8 @@ def _partition_folders(root: Path, split: SplitSettings) -> list[tuple[Partition
 
 
 def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: DataSettings) -> tuple[str, ...]:
-    present = sorted({folder.name for _, part in parts for folder in _sub_folders(part)})
+    names = {folder.name for _, part in parts for folder in _sub_folders(part)}
+    present = sorted({settings.label_values.get(name, name) for name in names})
     if settings.labels is not None:
         unknown = [name for name in present if name not in settings.labels]
         if unknown:

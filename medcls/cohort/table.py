@@ -29,9 +29,13 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
     header, rows = _read_rows(path)
     columns = settings.columns
     _check_columns(path, header, columns)
+    if isinstance(columns.label, str):
+        for _, row in rows:
+            row[columns.label] = settings.label_values.get(row[columns.label], row[columns.label])
     labels = _labels(path, rows, settings)
     root = settings.root or path.parent
-    cases, excluded = [], []
+    cases: list[Case] = []
+    excluded: list[Exclusion] = []
     names: dict[str, int] = {}
     for line, row in rows:
         found = _case(path, line, row, columns, labels, root, split)
@@ -42,7 +46,10 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
                 where=f"{path}:{line}",
                 remedy=f"Give every row its own name in '{columns.case}'",
             )
-        (cases if isinstance(found, Case) else excluded).append(found)  # type: ignore[attr-defined]
+        if isinstance(found, Case):
+            cases.append(found)
+        else:
+            excluded.append(found)
     multilabel = isinstance(columns.label, list)
     positive = check_positive(positive, labels, multilabel=multilabel)
     return Cohort(tuple(cases), labels, positive, multilabel, tuple(excluded))

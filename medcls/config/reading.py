@@ -145,7 +145,9 @@ def _construct(node: yaml.Node, key: Key, source: _Source) -> Any:
     """Plain values of a node, with the line of every key noted, and a key given twice refused."""
     if "python" in node.tag or not node.tag.startswith("tag:yaml.org,2002:"):
         where = f"{source.name}:{node.start_mark.line + 1}"
-        raise ConfigError("only plain YAML values are allowed here", where=where, remedy="Remove tags such as !python/…")
+        raise ConfigError(
+            "only plain YAML values are allowed here", where=where, remedy="Remove tags such as !python/…"
+        )
     if isinstance(node, yaml.MappingNode):
         values: dict[Any, Any] = {}
         for key_node, value_node in node.value:
@@ -247,8 +249,8 @@ def _as_config_error(error: ValidationError, source: _Source) -> ConfigError:
             f"'{given}' is not allowed for '{_dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {expected}"
         )
     if first["type"] == "model_type":
-        allowed = ", ".join(_keys_at(key))
-        return ConfigError(f"'{_dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {allowed}")
+        keys = ", ".join(_keys_at(key))
+        return ConfigError(f"'{_dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
     message = first["msg"].removeprefix("Value error, ")
     given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {first['input']!r})"
     return ConfigError(f"'{_dotted(key)}': {message[:1].lower()}{message[1:]}{given}" if key else message, where=where)

@@ -60,6 +60,10 @@ class DataSettings(Section):
     folder: Path | None = Field(None, description="Folder with a sub-folder for each class, instead of `cases`.")
     root: Path | None = Field(None, description="Folder that scan paths start from; default: the table's own folder.")
     columns: Columns = Field(default_factory=Columns)
+    label_values: dict[str, str] = Field(
+        {},
+        description="What values of the label column (or class folders) mean: {COVID: inflammation, …}; others stay.",
+    )
     labels: list[str] | None = Field(
         None, description="Order of the labels; default: sorted. Other labels are an error."
     )
@@ -269,7 +273,9 @@ class Config(Section):
 
     region: Region = Field("generic", description="Body region: chooses recipe and augmentation.")
     data: DataSettings = Field(default_factory=DataSettings)
-    positive: str | None = Field(None, description="For two classes: the label that 'sensitive' is about.")
+    positive: str | None = Field(
+        None, description="For two classes: the label that 'sensitive' is about. Unused otherwise."
+    )
     split: SplitSettings = Field(default_factory=SplitSettings)
     preprocessing: PreprocessingSettings = Field(default_factory=PreprocessingSettings)
     augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)

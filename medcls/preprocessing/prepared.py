@@ -20,7 +20,9 @@ class Prepared:
             are upright as on a screen, because published 2-D weights were trained on upright pictures.
         affines: ``(V, 4, 4)`` float64. Each takes a view's array index, in the order of the view's own axes with 0 for a
             missing third, to the scan's world (RAS+ millimetres, or pixels where the scan has no geometry).
+        notes: What the recipe decided about this scan, in words: no Hounsfield units, colour turned to grey, …
     """
 
     images: NDArray[np.float16]
     affines: NDArray[np.float64]
+    notes: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from medcls.classifier import Answer, Classifier
 from medcls.classifier.forward import mean_logits
-from medcls.cohort import Case
+from medcls.cohort import Case, Cohort
 from medcls.config import PARTITIONS, Config, Partition, config_text
 from medcls.evaluation import Predictions, Temperature, choose_operating_point, fit_temperature
 from medcls.loading import Augmentation, eval_loader, train_loader
@@ -26,7 +26,7 @@ from medcls.runs.preparing import Material
 from medcls.runs.tables import pseudonym_of
 from medcls.training.device import Compute, lay_out
 from medcls.training.fitting import Fitted, fit
-from medcls.training.losses import build_loss, class_weights
+from medcls.training.losses import build_loss, class_weights, positive_weights
 from medcls.training.module import ClassificationModule
 
 EVALUATED: tuple[Partition, ...] = ("tune", "test")
@@ -52,6 +52,7 @@ class Trained:
 def train_classifier(
     config: Config,
     material: Material,
+    network: ClassificationNetwork,
     folder: Path,
     compute: Compute,
     pseudonyms: Pseudonyms,
@@ -62,13 +63,13 @@ def train_classifier(
     Args:
         config: The resolved config.
         material: Prepared and parted cases.
+        network: As :func:`start_network` gives it; trained in place.
         folder: Where checkpoints, history and logs go.
         compute: Device, number format and layout.
         pseudonyms: For the patients: what is kept with the classifier names nobody.
         progress: Where to say how far it is.
     """
     cohort = material.cohort
-    network = _build_network(config, material, progress)
     fitted = _fit(config, material, network, folder, compute, progress)
     progress.note(f"Best epoch: {fitted.best_epoch}")
     evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
@@ -99,7 +100,12 @@ def as_predictions(
     )
 
 
-def _build_network(config: Config, material: Material, progress: Progress) -> ClassificationNetwork:
+def start_network(config: Config, material: Material, progress: Progress = SILENT) -> ClassificationNetwork:
+    """The network before training: seeded, with its starting weights, and frozen as far as the config says.
+
+    Raises:
+        WeightsError: The weights file is missing, damaged, or does not fit.
+    """
     torch.manual_seed(config.seed)
     recipe = material.recipe
     network = build_network(
@@ -125,12 +131,9 @@ def _fit(
     settings, cohort, recipe = config.train, material.cohort, material.recipe
     train = material.dataset(cohort.partition("train"))
     tune = material.dataset(cohort.partition("tune"))
-    weights = None
-    if settings.balance in ("loss", "both"):
-        weights = class_weights(_patients_by_label(cohort.partition("train"), len(cohort.labels)))
     module = ClassificationModule(
         network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
-        build_loss(settings, class_weights=weights, multilabel=cohort.multilabel),
+        build_loss(settings, class_weights=_loss_weights(config, cohort), multilabel=cohort.multilabel),
         settings,
         augmentation=Augmentation.from_settings(
             config.region, config.augmentation, kind=recipe.kind, dimensions=recipe.dimensions, seed=config.seed
@@ -154,9 +157,15 @@ def _fit(
     )
 
 
-def _patients_by_label(cases: Sequence[Case], labels: int) -> list[int]:
-    """How many patients have each label: a patient with ten scans counts once."""
-    return [len({case.patient for case in cases if index in case.reference}) for index in range(labels)]
+def _loss_weights(config: Config, cohort: Cohort) -> torch.Tensor | None:
+    """How much each label counts in the loss, by its patients: one with ten scans counts once."""
+    if config.train.balance not in ("loss", "both"):
+        return None
+    cases = cohort.partition("train")
+    patients = [len({case.patient for case in cases if index in case.reference}) for index in range(len(cohort.labels))]
+    if cohort.multilabel:
+        return positive_weights(patients, len({case.patient for case in cases}))
+    return class_weights(patients)
 
 
 def _logits(

@@ -10,7 +10,7 @@ from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run, new_run, to_resume
-from medcls.runs.learning import train_classifier
+from medcls.runs.learning import start_network, train_classifier
 from medcls.runs.preparing import Material, prepare_material
 from medcls.runs.tables import read_partitions, write_cohort, write_excluded, write_predictions
 from medcls.training.device import Compute, choose_compute
@@ -34,12 +34,13 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     """
     run, config = _choose_run(config, name, resume, progress)
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
-    compute = choose_compute(config.train)
     material = prepare_material(config, progress)
+    compute = choose_compute(config.train, material.recipe.dimensions)
+    network = start_network(config, material, progress)
     with run.locked():
         _open_folder(run, config, material, compute, pseudonyms)
         _say_what_there_is(run, material, progress)
-        trained = train_classifier(config, material, run.path, compute, pseudonyms, progress)
+        trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
         trained.classifier.save(run.classifier_folder)
         write_predictions(run.predictions_file, material.cohort, trained.answers, pseudonyms)
         progress.note("Evaluating")

@@ -33,6 +33,7 @@ class RefusalCode(StrEnum):
     NOT_FINITE = "not-finite"
     SEVERAL_IMAGES = "several-images"
     CHANGED = "changed"
+    UNFIT = "unfit"
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,11 @@ CAUSES: dict[RefusalCode, Cause] = {
     RefusalCode.NOT_FINITE: Cause("No voxel, or the scaling, has a finite value.", "Correct the file at its source"),
     RefusalCode.SEVERAL_IMAGES: Cause(
         "The file holds several pages or an animation.", "Save the picture you want as its own file"
+    ),
+    RefusalCode.UNFIT: Cause(
+        "The scan is readable but not what the recipe is for: a picture where a volume is needed, or colour where "
+        "measured grey values are.",
+        "Choose a recipe that fits the scan (preprocessing.kind, dimensions), or leave the scan out",
     ),
     RefusalCode.CHANGED: Cause("The files changed between the search and the reading.", "Search the folder again"),
 }

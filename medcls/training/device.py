@@ -31,8 +31,12 @@ class Compute:
     channels_last: bool
 
 
-def choose_compute(settings: TrainSettings) -> Compute:
+def choose_compute(settings: TrainSettings, dimensions: int) -> Compute:
     """Resolve ``auto`` in the settings for this machine.
+
+    Args:
+        settings: The config's section.
+        dimensions: Spatial axes of the network.
 
     Raises:
         ConfigError: CUDA, or more devices, are asked for and not there.
@@ -49,8 +53,9 @@ def choose_compute(settings: TrainSettings) -> Compute:
     precision = named.get(settings.precision, "bf16-mixed" if fast_bf16 else "32-true")
     if device == "cpu" and precision == "16-mixed":
         raise ConfigError("'train.precision: 16' needs a CUDA device", remedy="Use auto, bf16 or 32")
-    # On a CPU channels-last pays for 2-D always, and for 3-D only together with bf16; bf16 implies it pays for both.
-    channels_last = settings.channels_last if settings.channels_last is not None else (device == "cuda" or fast_bf16)
+    # On a CPU channels-last pays for 2-D in any format, and for 3-D only together with fast bf16.
+    gains = device == "cuda" or fast_bf16 or dimensions == 2
+    channels_last = gains if settings.channels_last is None else settings.channels_last
     return Compute(device, settings.devices, precision, channels_last)
 
 
@@ -58,9 +63,9 @@ def gains_by_bf16(device: str) -> bool:
     """Whether the device has matrix units or dot products for bfloat16."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # torch has no public question for this; an older or newer torch without these answers no, which is only slower.
-    questions = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in questions)
+    # A torch that cannot tell answers no, which is only slower.
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(capabilities.get(name)) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
 def memory_format(dimensions: int, channels_last: bool) -> torch.memory_format:

@@ -76,7 +76,7 @@ def fit(
     """
     checkpoints = folder / "checkpoints"
     if (checkpoints / FITTED).exists():
-        return _restore_best(module, checkpoints)
+        return _restore_best(module, checkpoints, compute)
     history = History(folder / "history.csv", progress, settings.epochs)
     best = _best_checkpoint(checkpoints)
     callbacks = [history, best, *_early_stopping(settings), _last_checkpoint(checkpoints)]
@@ -105,7 +105,7 @@ def fit(
             trainer.fit(module, train, tune, ckpt_path=str(last) if last.exists() else None)
     score = next(one.best_model_score for one in trainer.checkpoint_callbacks if one.monitor == "tune_score")
     write_json(checkpoints / FITTED, {"epochs": int(trainer.current_epoch), "best_score": float(score)})
-    return _restore_best(module, checkpoints)
+    return _restore_best(module, checkpoints, compute)
 
 
 def _best_checkpoint(folder: Path) -> ModelCheckpoint:
@@ -146,11 +146,11 @@ def _bar(progress: Progress) -> list[Callback]:
     return [RichProgressBar(leave=False)]
 
 
-def _restore_best(module: ClassificationModule, folder: Path) -> Fitted:
+def _restore_best(module: ClassificationModule, folder: Path, compute: Compute) -> Fitted:
     checkpoint = SafeCheckpointIO().load_checkpoint(folder / BEST)
     module.load_state_dict(checkpoint["state_dict"])
     module.network.eval()
-    lay_out(module.network.cpu(), module.network.dimensions, channels_last=False)
+    lay_out(module.network.to(compute.device), module.network.dimensions, channels_last=False)
     facts = read_json(folder / FITTED)
     return Fitted(int(checkpoint["epoch"]) + 1, int(facts["epochs"]), float(facts["best_score"]))
 

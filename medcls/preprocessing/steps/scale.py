@@ -1,0 +1,56 @@
+"""Scale: the range of the picture's format becomes 0..1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, model_validator
+
+from medcls.preprocessing.steps.percentile import between_percentiles
+from medcls.preprocessing.steps.step import Context, StepParameters, affine_of, make_image
+
+if TYPE_CHECKING:
+    from monai.data import MetaTensor
+
+_LOWER, _UPPER = 0.5, 99.5
+
+
+class Scale(StepParameters):
+    """Scale a fixed range to 0..1 (MONAI ``ScaleIntensityRange``, clipped).
+
+    Without ``low`` and ``high``, 8-bit pictures go from 0..255. Other formats seldom use their whole range (a 12-bit image
+    in a 16-bit file), so they go from their 0.5th to their 99.5th percentile.
+    """
+
+    name: ClassVar[str] = "scale"
+
+    low: float | None = Field(None, description="This value becomes 0; default: the format's black.")
+    high: float | None = Field(None, description="This value becomes 1; default: the format's white.")
+
+    @model_validator(mode="after")
+    def _both_and_rising(self) -> Scale:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("give both low and high, or neither")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+    def apply(self, image: MetaTensor, context: Context) -> MetaTensor:
+        """Scale ``(C, x, y, z)``."""
+        if self.low is not None and self.high is not None:
+            return _between(image, self.low, self.high)
+        return to_unit(image, context)
+
+
+def to_unit(image: MetaTensor, context: Context) -> MetaTensor:
+    """Scale to 0..1 from the format's own range, or from percentiles where the format fixes none."""
+    if context.full_scale is not None:
+        return _between(image, 0.0, context.full_scale)
+    return between_percentiles(image, _LOWER, _UPPER)
+
+
+def _between(image: MetaTensor, low: float, high: float) -> MetaTensor:
+    from monai.transforms import ScaleIntensityRange
+
+    scaled = ScaleIntensityRange(low, high, 0.0, 1.0, clip=True)(image.as_tensor())
+    return make_image(scaled, affine_of(image))

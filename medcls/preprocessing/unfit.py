@@ -1,0 +1,39 @@
+"""Refusals of scans that are read rightly but are not what the recipe is for."""
+
+from __future__ import annotations
+
+from medcls.errors import ScanRefused
+from medcls.scans.codes import RefusalCode
+
+
+def wrong_dimensions(what: str, remedy: str) -> ScanRefused:
+    """A picture for a 3-D recipe, or a volume without the slices that are asked for."""
+    return ScanRefused(RefusalCode.UNFIT, what, remedy=remedy)
+
+
+def wrong_colour(what: str, remedy: str) -> ScanRefused:
+    """Colour where the recipe needs measured grey values."""
+    return ScanRefused(RefusalCode.UNFIT, what, remedy=remedy)
+
+
+def too_large(shape: tuple[int, ...]) -> ScanRefused:
+    """A grid beyond any sensible memory."""
+    return ScanRefused(
+        RefusalCode.TOO_LARGE,
+        f"resampling would make {' by '.join(map(str, shape))} voxels",
+        remedy="Set a larger preprocessing spacing",
+    )
+
+
+def not_finite() -> ScanRefused:
+    """No voxel has a value."""
+    return ScanRefused(RefusalCode.NOT_FINITE, "no voxel has a finite value", remedy="Correct the file at its source")
+
+
+def step_failed(error: Exception) -> ScanRefused:
+    """A fault inside a step costs one scan. Its message may quote the scan, so only its kind is passed on."""
+    return ScanRefused(
+        RefusalCode.UNSUPPORTED,
+        f"the recipe failed on this scan ({type(error).__name__})",
+        remedy="Leave steps out one by one to see which, or leave the scan out",
+    )

@@ -1,0 +1,232 @@
+"""The command line as a user meets it: in its own process, with what it prints and how it exits."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.test_runs import SMALL, Pictures, make_pictures
+
+
+def medcls(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "medcls", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def complaint(result: subprocess.CompletedProcess[str]) -> str:
+    """The one line on standard error; a traceback is never shown."""
+    lines = [line for line in result.stderr.splitlines() if line.startswith("medcls: ")]
+    assert "Traceback" not in result.stderr
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def config_file(pictures: Pictures, folder: Path) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(json.dumps({**SMALL, "data": {"cases": str(pictures.table)}}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a finished run in ``runs/small`` and the pictures it was trained on."""
+    folder = tmp_path_factory.mktemp("work")
+    pictures = make_pictures(folder / "pictures")
+    result = medcls("train", "--config", config_file(pictures, folder), "--quiet", folder=folder)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == result.stderr == ""
+    return folder
+
+
+def test_help_and_version_are_quick_because_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    heavy = ("torch", "monai", "numpy", "pandas", "sklearn", "matplotlib", "pydicom", "lightning", "nibabel")
+    code = (
+        "import sys, runpy\n"
+        "sys.argv = ['medcls', '--help']\n"
+        "try:\n    runpy.run_module('medcls', run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+    assert "train" in result.stdout
+    assert medcls("--version", folder=tmp_path).stdout.startswith("medcls ")
+
+
+def test_importing_medcls_and_reading_scans_loads_neither_torch_nor_monai(work: Path) -> None:
+    code = (
+        "import sys, medcls\n"
+        "assert not {'torch', 'monai', 'numpy'} & set(sys.modules)\n"
+        "medcls.read_scan('pictures/image0.png'); medcls.find_scans('pictures')\n"
+        "print({'torch', 'monai'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=work, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def test_infer_uses_the_newest_run_and_writes_a_row_for_each_scan(work: Path) -> None:
+    result = medcls("infer", "pictures", folder=work)
+    assert result.returncode == 0, result.stderr
+    assert "runs/small" in result.stderr
+    with open(work / "predictions" / "predictions.csv", newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == 48
+    written = json.loads((work / "predictions" / "predictions.json").read_text(encoding="utf-8"))
+    assert {scan["scan"] for scan in written["scans"]} == {row["scan"] for row in rows}
+
+
+def test_infer_answers_the_others_and_exits_with_3(work: Path, tmp_path: Path) -> None:
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for number in range(3):
+        Image.fromarray(np.full((40, 48), 80, np.uint8)).save(mixed / f"{number}.png")
+    (mixed / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (mixed / "letter.docx").write_bytes(b"PK\x03\x04 not a scan")
+    result = medcls("infer", mixed, "--model", "small", "--out", tmp_path / "out", "--json", folder=work)
+    assert result.returncode == 3
+    answer = json.loads(result.stdout)
+    refused = {scan["scan"]: scan["code"] for scan in answer["scans"] if scan["status"] == "refused"}
+    assert (answer["n_answered"], answer["n_refused"]) == (3, 2)
+    assert refused.keys() == {"broken.png", "letter.docx"}
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8")) == answer
+
+
+def test_nothing_to_answer_exits_with_4(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for target in ("empty", "gone"):
+        result = medcls("infer", tmp_path / target, "--model", "small", folder=work)
+        assert result.returncode == 4
+        assert target in complaint(result)
+    assert medcls("inspect", tmp_path / "gone", folder=tmp_path).returncode == 4
+
+
+def test_evaluate_and_explain_from_the_command_line(work: Path, tmp_path: Path) -> None:
+    evaluated = medcls("evaluate", "small", "--out", tmp_path / "e", "--json", folder=work)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["metrics"]["test"]["n_cases"] > 0
+    explained = medcls("explain", "runs/small", "pictures/image2.png", "--out", tmp_path / "x", "--json", folder=work)
+    assert explained.returncode == 0, explained.stderr
+    (one,) = json.loads(explained.stdout)["explained"]
+    assert Path(one["picture"]).is_file()
+    assert Path(one["map"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--config", "gone.yaml"], "no such config file"),
+        (["train", "--config", "small.yaml", "--set", "train.epoch=5"], "Did you mean 'train.epochs'"),
+        (["train", "--config", "small.yaml", "--set", "data.columns.label=diagnosis"], "no column 'diagnosis'"),
+        (["train", "--config", "small.yaml", "--run", "small"], "exists"),
+        (["train", "--config", "small.yaml", "--set", "model.weights=gone.pth"], "gone.pth"),
+        (["infer", "pictures", "--model", "smal"], "Did you mean 'small'"),
+        (["evaluate", "runs/gone"], "no run is here"),
+        (["explain", "small", "pictures", "--label", "sick"], "no label 'sick'"),
+        (["demo", "--region", "knee"], "lung, brain, stomach"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exits_with_2(work: Path, arguments: list[str], words: str) -> None:
+    before = sorted(path.name for path in (work / "runs").iterdir())
+    result = medcls(*arguments, folder=work)
+    assert result.returncode == 2
+    assert words in complaint(result)
+    assert sorted(path.name for path in (work / "runs").iterdir()) == before
+
+
+def test_a_class_with_one_patient_is_refused(work: Path, tmp_path: Path) -> None:
+    pictures = make_pictures(tmp_path / "few", patients=8)
+    lines = pictures.table.read_text(encoding="utf-8").splitlines()
+    well = [line for line in lines[1:] if line.endswith("well")]
+    ill = [line for line in lines[1:] if line.endswith("ill")][:1]
+    pictures.table.write_text("\n".join([lines[0], *well, *ill]) + "\n", encoding="utf-8")
+    result = medcls("train", "--config", config_file(pictures, tmp_path), folder=tmp_path)
+    assert result.returncode == 2
+    assert "'ill' has 1 patient" in complaint(result)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_finished(work: Path, tmp_path: Path) -> None:
+    """A limit on the size of files, as a quota has it, stands for a full disk: weights do not fit, tables do."""
+    resource = pytest.importorskip("resource")
+    config = config_file(Pictures(work / "pictures"), tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-m", "medcls", "train", "--config", str(config)],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: (
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)),
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+        ),
+    )
+    assert result.returncode == 1
+    assert "cannot write" in complaint(result)
+    run = tmp_path / "runs" / "small"
+    assert not list(run.rglob("*.part"))
+    assert not (run / "classifier").exists()
+    resumed = medcls("train", "--config", config, "--resume", "--quiet", folder=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (run / "report.html").is_file()
+
+
+def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(work: Path, tmp_path: Path) -> None:
+    config = config_file(Pictures(work / "pictures"), tmp_path)
+    forever = ("--set", "train.epochs=1000", "--set", "train.patience=null")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medcls", "train", "--config", str(config), *forever],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if "epoch 2 of" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    said += process.stderr.readlines()
+    assert process.wait() == 1
+    assert sum("stopped" in line for line in said) == 1
+    assert not any("Traceback" in line for line in said)
+    run = tmp_path / "runs" / "small"
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    assert not list(run.rglob("*.part"))
+    history = (run / "history.csv").read_text(encoding="utf-8").splitlines()
+    assert len(history) >= 3
+
+
+def test_two_trainings_do_not_share_a_run_folder(work: Path, tmp_path: Path) -> None:
+    from medcls.errors import RunError
+    from medcls.runs.folder import Run
+
+    run = Run(tmp_path / "run")
+    with run.locked(), pytest.raises(RunError, match="another process"), run.locked():
+        pass
+
+
+def test_doctor_finds_this_machine_ready(tmp_path: Path) -> None:
+    result = medcls("doctor", "--json", folder=tmp_path)
+    checks = {check["name"]: check for check in json.loads(result.stdout)}
+    assert result.returncode == 0, result.stdout
+    assert checks["training step"]["ok"]
+    assert checks["decoders"]["ok"]
