@@ -102,7 +102,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         material = part_material(material, config, ("train", "tune"))
         network = start_network(config, material, progress)
         with tempfile.TemporaryDirectory(prefix="medcls-") as folder:
-            compute = choose_compute(config.train, recipe.dimensions)
+            compute = choose_compute(config.train, config.model.name, recipe.dimensions)
             trained = train_classifier(config, material, network, Path(folder), compute, _UNCHANGED, progress)
         self.classifier_: Classifier = trained.classifier
         self.excluded_ = material.cohort.excluded

@@ -13,14 +13,15 @@ from medcls.runs.training import train_run
 from medcls.synthesis import REGIONS, write_cohort
 
 # Small networks and inputs: the demo shall end within minutes on two cores. first_pool keeps small volumes' maps finer.
+_STRETCH = {"steps": {"resize": {"mode": "stretch"}, "spacing": False}}  # every voxel of a small input is body
 _SETTINGS: dict[str, dict[str, Any]] = {
     "lung": {
-        "preprocessing": {"kind": "ct", "dimensions": 3, "size": [64, 64, 32]},
+        "preprocessing": {"kind": "ct", "dimensions": 3, "size": [48, 48, 24], **_STRETCH},
         "model": {"name": "resnet10", "first_pool": False},
         "train": {"epochs": 12, "batch_size": 8, "learning_rate": 1e-3},
     },
     "brain": {
-        "preprocessing": {"kind": "mr", "dimensions": 3, "size": [64, 64, 64]},
+        "preprocessing": {"kind": "mr", "dimensions": 3, "size": [48, 48, 48], **_STRETCH},
         "model": {"name": "resnet10", "first_pool": False},
         "train": {"epochs": 12, "batch_size": 8, "learning_rate": 1e-3},
     },
@@ -48,7 +49,9 @@ def run_demo(region: str, out: Path, *, seed: int = 0, progress: Progress = SILE
     if region not in REGIONS:
         raise UsageError(f"there is no demo for '{region}'", remedy=f"Regions: {', '.join(REGIONS)}")
     progress.note(f"Making a synthetic {region} cohort of {_PATIENTS} patients")
-    cohort = write_cohort(region, out / f"cohort-{region}", patients=_PATIENTS, seed=seed, progress=progress)
+    cohort = write_cohort(
+        region, out / f"cohort-{region}", patients=_PATIENTS, difficulty=0.0, seed=seed, progress=progress
+    )
     changes = {
         "region": region,
         "data": {"cases": cohort.cases_csv},

@@ -35,7 +35,7 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     run, config = _choose_run(config, name, resume, progress)
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
     material = prepare_material(config, progress)
-    compute = choose_compute(config.train, material.recipe.dimensions)
+    compute = choose_compute(config.train, config.model.name, material.recipe.dimensions)
     network = start_network(config, material, progress)
     with run.locked():
         _open_folder(run, config, material, compute, pseudonyms)

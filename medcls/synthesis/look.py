@@ -23,7 +23,7 @@ class Look:
     @property
     def lesion_scale(self) -> float:
         """Factor on a lesion's size."""
-        return 1.15 - 0.5 * self.difficulty
+        return 1.9 - 1.3 * self.difficulty
 
     @property
     def lesion_contrast(self) -> float:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from medcls.config.settings import TrainSettings
+from medcls.config.settings import NetworkName, TrainSettings
 from medcls.errors import ConfigError
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -31,11 +31,12 @@ class Compute:
     channels_last: bool
 
 
-def choose_compute(settings: TrainSettings, dimensions: int) -> Compute:
+def choose_compute(settings: TrainSettings, network: NetworkName, dimensions: int) -> Compute:
     """Resolve ``auto`` in the settings for this machine.
 
     Args:
         settings: The config's section.
+        network: Name of the network.
         dimensions: Spatial axes of the network.
 
     Raises:
@@ -53,8 +54,8 @@ def choose_compute(settings: TrainSettings, dimensions: int) -> Compute:
     precision = named.get(settings.precision, "bf16-mixed" if fast_bf16 else "32-true")
     if device == "cpu" and precision == "16-mixed":
         raise ConfigError("'train.precision: 16' needs a CUDA device", remedy="Use auto, bf16 or 32")
-    # On a CPU channels-last pays for 2-D in any format, and for 3-D only together with fast bf16.
-    gains = device == "cuda" or fast_bf16 or dimensions == 2
+    # On a CPU in float32 channels-last pays for every network but the 3-D DenseNets; with fast bf16 for those too.
+    gains = device == "cuda" or fast_bf16 or not (dimensions == 3 and network.startswith("densenet"))
     channels_last = gains if settings.channels_last is None else settings.channels_last
     return Compute(device, settings.devices, precision, channels_last)
 

@@ -1,0 +1,147 @@
+"""The order of the rooms, what each may import, and what no module may do, as the source itself says."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "medcls"
+GROUND = ("errors", "files", "progress", "privacy", "config")
+ORDER = (
+    *GROUND,
+    "evaluation",
+    "scans",
+    "synthesis",
+    "cohort",
+    "preprocessing",
+    "loading",
+    "networks",
+    "explanation",
+    "training",
+    "classifier",
+    "reporting",
+    "runs",
+    "api",
+    "estimator",
+    "__init__",
+    "cli",
+    "__main__",
+)
+ON_GROUND_ALONE = ("evaluation", "scans", "synthesis", "networks", "reporting")
+HEAVY = {"torch", "monai", "lightning", "sklearn", "pandas", "matplotlib", "skimage", "torchvision", "tensorboard"}
+WITHOUT_HEAVY = (*GROUND, "evaluation", "scans", "synthesis", "cohort")
+LIGHT_AT_IMPORT = ("__init__", "__main__", "cli", "preprocessing", "reporting")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+RUNS_DATA = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Full names of the modules that a node imports."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        if node.module == "medcls":
+            yield from (f"medcls.{alias.name}" for alias in node.names)
+        elif node.module is not None:
+            yield node.module
+
+
+def imports_of(path: Path) -> set[str]:
+    """Everything a module imports, in functions and for type checkers too."""
+    return {name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) for name in imported(node)}
+
+
+def rooms_imported(path: Path) -> set[str]:
+    names = (name.split(".") for name in imports_of(path))
+    return {parts[1] if len(parts) > 1 else "__init__" for parts in names if parts[0] == "medcls"} - {room_of(path)}
+
+
+def imported_at_once(statements: list[ast.stmt]) -> Iterator[str]:
+    """Top packages that importing a module imports: not what stands in functions, or is for type checkers."""
+    for statement in statements:
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            yield from imported_at_once(statement.orelse)
+        elif isinstance(statement, ast.If | ast.Try | ast.With | ast.ClassDef):
+            yield from imported_at_once(
+                [node for node in ast.iter_child_nodes(statement) if isinstance(node, ast.stmt)]
+            )
+        else:
+            yield from (name.partition(".")[0] for name in imported(statement))
+
+
+def test_every_module_lies_in_a_room() -> None:
+    assert {room_of(path) for path in MODULES} == set(ORDER)
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_a_room_imports_only_rooms_before_it(room: str) -> None:
+    allowed = set(GROUND if room in ON_GROUND_ALONE else ORDER) & set(ORDER[: ORDER.index(room)])
+    wrong = {name_of(path): rooms_imported(path) - allowed for path in MODULES if room_of(path) == room}
+    assert {name: rooms for name, rooms in wrong.items() if rooms} == {}
+
+
+def test_nobody_imports_the_command_line() -> None:
+    importers = {name_of(path) for path in MODULES if "cli" in rooms_imported(path)}
+    assert importers == {"medcls/__main__.py"}
+
+
+@pytest.mark.parametrize("room", WITHOUT_HEAVY)
+def test_rooms_that_never_import_anything_heavy(room: str) -> None:
+    used = {
+        name_of(path): {name.partition(".")[0] for name in imports_of(path)} & HEAVY
+        for path in MODULES
+        if room_of(path) == room
+    }
+    assert {name: heavy for name, heavy in used.items() if heavy} == {}
+
+
+@pytest.mark.parametrize("room", LIGHT_AT_IMPORT)
+def test_rooms_whose_import_costs_nothing_heavy(room: str) -> None:
+    used = {
+        name_of(path): set(imported_at_once(ast.parse(path.read_text(encoding="utf-8")).body)) & HEAVY
+        for path in MODULES
+        if room_of(path) == room
+    }
+    assert {name: heavy for name, heavy in used.items() if heavy} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_can_run_data(path: Path) -> None:
+    assert not {name.partition(".")[0] for name in imports_of(path)} & RUNS_DATA
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        given = {one.arg: ast.unparse(one.value) for one in node.keywords}
+        assert called not in {"eval", "exec", "compile", "__import__", "yaml.load", "yaml.unsafe_load"}
+        assert called != "torch.load" or given.get("weights_only") == "True"
+        assert given.get("allow_pickle", "False") == "False"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_is_one_concept(path: Path) -> None:
+    assert path.name != "utils.py"
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_the_architecture_page_has_the_rooms_in_their_order() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## The nouns")[0]
+    rooms = [room for room in ORDER if not room.startswith("__")]
+    places = [table.find(f"`{room}`", table.find("| Room |")) for room in rooms]
+    assert -1 not in places
+    assert places == sorted(places)
