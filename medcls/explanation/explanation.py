@@ -38,6 +38,7 @@ class Explanation:
             ``None`` for an empty map.
         cells: Feature cells along each axis of a view: the true resolution of the map.
         cell_size: Size of a feature cell along each of the view's axes, in millimetres (pixels without geometry).
+        cell_axes: ``(3, axes)``, unit vectors of the cells' axes in the scan's world.
         scan: The scan that is explained.
         notes: What a reader of the map should know.
     """
@@ -49,6 +50,7 @@ class Explanation:
     peak: tuple[float, float, float] | None
     cells: tuple[int, ...]
     cell_size: tuple[float, ...]
+    cell_axes: NDArray[np.float64]
     scan: Scan = field(repr=False)
     notes: tuple[str, ...] = ()
 
@@ -138,7 +140,8 @@ def explain_scan(
     values, seen = to_scan_space(maps, prepared, scan.affine, scan.shape)
     affines = cell_affines(maps, prepared)
     cells = maps.shape[1:]
-    size = np.linalg.norm(affines[0][:3, : len(cells)], axis=0)
+    steps = affines[0][:3, : len(cells)]
+    size = np.linalg.norm(steps, axis=0)
     return Explanation(
         label=label,
         map=values,
@@ -147,6 +150,7 @@ def explain_scan(
         peak=_peak(maps, affines),
         cells=cells,
         cell_size=tuple(float(length) for length in size),
+        cell_axes=steps / size,
         scan=scan,
         notes=_notes(maps, label),
     )
