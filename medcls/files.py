@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from medcls.errors import StorageError
 
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
 
 
@@ -94,6 +95,12 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
             writer.writerow([_cell(row.get(name)) for name in columns])
 
 
+def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
+    """Read the rows that :func:`write_csv` wrote, cells as they were given to it (numbers as text)."""
+    with open(path, newline="", encoding="utf-8") as handle:
+        return [{name: _uncell(value) for name, value in row.items()} for row in csv.DictReader(handle)]
+
+
 def write_with(path: str | os.PathLike[str], save: Callable[[IO[bytes]], object], *, private: bool = False) -> None:
     """Let ``save`` write into an open binary file, and put the file in place when it returns."""
     with whole_file(path, private=private) as handle:
@@ -111,9 +118,13 @@ class _TextOver:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value.lstrip("'").startswith(_FORMULA_SIGNS):
         return "'" + value
     return "" if value is None else value
+
+
+def _uncell(value: str) -> str:
+    return value[1:] if value[:1] == "'" and value.lstrip("'").startswith(_FORMULA_SIGNS) else value
 
 
 def _umask() -> int:

@@ -106,6 +106,21 @@ def test_infer_answers_the_others_and_exits_with_3(work: Path, tmp_path: Path) -
     assert json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8")) == answer
 
 
+def test_a_table_of_scans_is_answered_row_by_row_under_its_own_names(work: Path, tmp_path: Path) -> None:
+    folder = work / "pictures"
+    (tmp_path / "list.csv").write_text(
+        f"scan\n{folder}/image1.png\n{folder}/gone.png\n{folder}/image2.png\n", encoding="utf-8"
+    )
+    result = medcls("infer", tmp_path / "list.csv", "--out", tmp_path / "out", "--json", folder=work)
+    assert result.returncode == 3
+    found = {scan["scan"]: scan["status"] for scan in json.loads(result.stdout)["scans"]}
+    assert found == {
+        f"{folder}/image1.png": "answered",
+        f"{folder}/image2.png": "answered",
+        f"{folder}/gone.png": "refused",
+    }
+
+
 def test_nothing_to_answer_exits_with_4(work: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for target in ("empty", "gone"):

@@ -105,6 +105,24 @@ def test_the_resolved_text_alone_gives_the_same_config(tmp_path: Path) -> None:
     assert load_config(resolved) == config
 
 
+def test_words_that_yaml_takes_for_booleans_and_numbers_can_be_labels(tmp_path: Path) -> None:
+    config = load_config(
+        write(tmp_path, "data: {label_values: {no: normal, 1: ill}}\npositive: yes\n"),
+        ["train.precision=32", "data.labels=[yes, no]"],
+    )
+    assert config.data.label_values == {"no": "normal", "1": "ill"}
+    assert (config.positive, config.data.labels, config.train.precision) == ("yes", ["yes", "no"], "32")
+
+
+def test_a_mapping_that_is_one_value_is_replaced_whole(tmp_path: Path) -> None:
+    path = write(tmp_path, "evaluation: {operating_point: {specificity: 0.9}}\n")
+    config = load_config(path, (), {"evaluation": {"operating_point": {"sensitivity": 0.9}}})
+    assert (
+        config.evaluation.operating_point
+        == validate_config({"evaluation": {"operating_point": {"sensitivity": 0.9}}}).evaluation.operating_point
+    )
+
+
 def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     write(tmp_path, SMALLEST)
     with pytest.raises(ConfigError, match=r"Did you mean 'lung.yaml'"):

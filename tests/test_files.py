@@ -53,6 +53,12 @@ def test_no_cell_can_start_a_formula(tmp_path: Path) -> None:
         assert list(csv.reader(handle)) == [["a", "b"], ["'=HYPERLINK(1)", ""], ["x", "-1.5"]]
 
 
+def test_what_is_written_as_a_table_is_read_back(tmp_path: Path) -> None:
+    row = {"a": "-12", "b": "'=x", "c": "plain"}
+    files.write_csv(tmp_path / "t.csv", list(row), [row])
+    assert files.read_csv(tmp_path / "t.csv") == [row]
+
+
 def test_json_never_holds_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         files.write_json(tmp_path / "x.json", {"auc": float("nan")})

@@ -17,7 +17,7 @@ from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.scans import Found, Refusal, ScanSource, find_scans
+from medcls.scans import Found, Refusal, ScanSource, find_one, find_scans
 
 if TYPE_CHECKING:
     from medcls.classifier.classifier import Classifier
@@ -37,15 +37,26 @@ def predict_paths(
     batch_size: int = 16,
     progress: Progress = SILENT,
 ) -> Iterator[Row]:
-    """A row for every scan found below each path, in the order found; refused ones where they were found."""
-    found = [
-        _named(path, find_scans(path, on_gap=classifier.on_gap, progress=progress), many=len(paths) > 1)
-        for path in paths
-    ]
-    scans = [source for each in found for source in each.scans]
-    refused = [refusal for each in found for refusal in each.refused]
-    yield from predict_sources(classifier, scans, pseudonyms, batch_size=batch_size, progress=progress)
-    yield from (refused_row(refusal) for refusal in refused)
+    """A row for every scan found below each path; a path where nothing can be found is refused as a row of its own."""
+    found = [_find(path, classifier, progress, many=len(paths) > 1) for path in paths]
+    together = Found(
+        scans=tuple(source for each in found for source in each.scans),
+        refused=tuple(refusal for each in found for refusal in each.refused),
+    )
+    yield from predict_found(classifier, together, pseudonyms, batch_size=batch_size, progress=progress)
+
+
+def predict_found(
+    classifier: Classifier,
+    found: Found,
+    pseudonyms: Pseudonyms,
+    *,
+    batch_size: int = 16,
+    progress: Progress = SILENT,
+) -> Iterator[Row]:
+    """A row for every scan that was found, then one for everything that was refused."""
+    yield from predict_sources(classifier, found.scans, pseudonyms, batch_size=batch_size, progress=progress)
+    yield from (refused_row(refusal) for refusal in found.refused)
 
 
 def predict_sources(
@@ -99,12 +110,23 @@ def _sentence(refusal: ScanRefused) -> str:
     return f"{refusal.what}. {refusal.remedy}" if refusal.remedy else refusal.what
 
 
-def _named(path: str | os.PathLike[str], found: Found, *, many: bool) -> Found:
-    """With several paths, a scan's name starts with the path it was found under."""
-    if not many or not Path(path).is_dir():
+def _find(path: str | os.PathLike[str], classifier: Classifier, progress: Progress, *, many: bool) -> Found:
+    """The scans below a path; with several paths, a scan's name starts with the path it was found under."""
+    given = Path(path)
+    try:
+        if not given.is_dir():
+            return Found(scans=(replace(find_one(given, on_gap=classifier.on_gap), name=_shown(given, many)),))
+        found = find_scans(given, on_gap=classifier.on_gap, progress=progress)
+    except ScanRefused as refusal:
+        return Found(refused=(Refusal.of(refusal, _shown(given, many), (given,)),))
+    if not many:
         return found
     return replace(
         found,
-        scans=tuple(replace(source, name=str(Path(path) / source.name)) for source in found.scans),
-        refused=tuple(replace(refusal, name=str(Path(path) / refusal.name)) for refusal in found.refused),
+        scans=tuple(replace(source, name=str(given / source.name)) for source in found.scans),
+        refused=tuple(replace(refusal, name=str(given / refusal.name)) for refusal in found.refused),
     )
+
+
+def _shown(path: Path, many: bool) -> str:
+    return str(path) if many else path.name

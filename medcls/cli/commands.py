@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,14 @@ import typer
 
 from medcls.errors import NothingToDo
 from medcls.progress import Progress
+
+
+class Identifiers(StrEnum):
+    """What stands for patients in a table of answers."""
+
+    HASH = "hash"
+    KEEP = "keep"
+
 
 SOME_REFUSED = 3
 NOTHING_ANSWERED = 4
@@ -52,6 +61,9 @@ def infer(
     model: ModelOption = None,
     out: OutOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also write Grad-CAM overlays and maps.")] = False,
+    identifiers: Annotated[
+        Identifiers, typer.Option("--identifiers", help="Keyed hashes of patients, or their ids as they are.")
+    ] = Identifiers.HASH,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -64,7 +76,8 @@ def infer(
     progress = Progress(quiet=quiet)
     classifier = load_model(model, progress)
     folder = out or Path("predictions")
-    result = run_inference(classifier, scans, folder, load_pseudonyms(), explain=explain, progress=progress)
+    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
+    result = run_inference(classifier, scans, folder, names, explain=explain, progress=progress)
     show.inference(result, as_json=json, quiet=quiet)
     return _code(result.answered, result.refused)
 
@@ -92,7 +105,10 @@ def evaluate(
 def explain(
     model: Annotated[Path, typer.Argument(help="A run or a classifier's folder.", metavar="RUN_OR_CLASSIFIER")],
     scans: Annotated[Path | None, typer.Argument(help="Scans to explain; default: the run's test cases.")] = None,
-    label: Annotated[str | None, typer.Option("--label", help="The label to argue for; default: the answer.")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="The label to argue for; default: the positive, or most probable, one."),
+    ] = None,
     out: OutOption = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -107,7 +123,7 @@ def explain(
 
 
 def inspect(
-    scans: ScansArgument,
+    scans: Annotated[Path, typer.Argument(help="A scan, or a folder of any depth.")],
     headers: Annotated[bool, typer.Option("--headers", help="Look at headers alone: faster, misses damage.")] = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -119,7 +135,7 @@ def inspect(
     if not scans.exists():
         raise NothingToDo("there is nothing at this path", where=str(scans), remedy="Check the path")
     result = inspect_scans(scans, read_pixels=not headers, progress=Progress(quiet=quiet))
-    show.inspection(result, as_json=json)
+    show.inspection(result, as_json=json, quiet=quiet)
     readable = sum(row.verdict == READABLE for row in result.rows)
     return _code(readable, sum(result.codes.values()))
 

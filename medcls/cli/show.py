@@ -52,6 +52,8 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
     _table(["scan", "answer", "probabilities"], rows)
     if len(result.rows) > _MOST_ROWS:
         typer.echo(f"… and {len(result.rows) - _MOST_ROWS} more")
+    for cut in result.operating_point.cuts:
+        typer.echo(f"'{cut.label}' is answered from a probability of {cut.value:.3g}")
     typer.echo(f"{result.answered} answered, {result.refused} refused: {result.folder / 'predictions.csv'}")
 
 
@@ -89,10 +91,12 @@ def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
         typer.echo(f"{len(result.explained)} explained, {len(result.refused)} refused: {result.folder}")
 
 
-def inspection(result: Inspection, *, as_json: bool) -> None:
+def inspection(result: Inspection, *, as_json: bool, quiet: bool) -> None:
     """A table of scans, totals, and refusals by code."""
     if as_json:
         _json(asdict(result))
+        return
+    if quiet:
         return
     rows = [
         [

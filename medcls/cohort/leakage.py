@@ -33,7 +33,7 @@ def find_leaks(cohort: Cohort, content: Mapping[str, str]) -> tuple[Leak, ...]:
 
     Args:
         cohort: A cohort whose cases have partitions.
-        content: Case name to a digest of its prepared pixels.
+        content: Case name to a digest of its scan's voxels.
     """
     tied: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for case in cohort.cases:

@@ -26,7 +26,7 @@ def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
     if config.data.cases is not None:
         cohort = read_table(config.data, config.split, config.positive)
     elif config.data.folder is not None:
-        cohort = read_folder(config.data, config.split, config.positive, progress)
+        cohort = read_folder(config.data, config.split, config.positive, config.preprocessing.on_gap, progress)
     else:
         raise ConfigError("no cases are named", remedy="Set data.cases to a CSV file, or data.folder to a folder")
     return locate_scans(cohort, config.preprocessing.on_gap, progress)

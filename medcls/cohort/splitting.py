@@ -1,6 +1,6 @@
 """Partitions: train, tune and test, with every patient on one side.
 
-Cases are grouped before they are parted: same patient, same study, or identical prepared pixels. Groups, not cases, are
+Cases are grouped before they are parted: same patient, same study, or identical pixels. Groups, not cases, are
 assigned, stratified by label and seeded.
 """
 
@@ -34,7 +34,7 @@ def split_cohort(
         cohort: The cohort.
         settings: Sizes, and the seed when it is not the run's.
         seed: The run's seed.
-        content: Case name to a digest of its prepared pixels; equal digests are never parted.
+        content: Case name to a digest of its scan's voxels; equal digests are never parted.
         partitions: Which partitions there shall be.
 
     Raises:
@@ -81,7 +81,7 @@ def group_cases(cases: Sequence[Case], content: Mapping[str, str]) -> list[int]:
 
 
 def links(case: Case, content: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What ties a case to others: its patient, its study, its prepared pixels."""
+    """What ties a case to others: its patient, its study, its pixels."""
     study = case.source.identity.get("study_uid", "") if case.source else ""
     keys = [("patient", case.patient), ("study", study), ("pixels", content.get(case.name, ""))]
     return [key for key in keys if key[1]]

@@ -31,7 +31,13 @@ _PATH_KEYS: tuple[Key, ...] = (
     ("data", "root"),
     ("privacy", "key_file"),
     ("store", "folder"),
+    ("model", "weights"),
 )
+_NAMED_WEIGHTS = ("imagenet", "medicalnet")
+# Mappings that are one value: given again, they replace the old one instead of being merged into it.
+_WHOLE_KEYS: tuple[Key, ...] = (("evaluation", "operating_point"), ("preprocessing", "slices"))
+# YAML 1.1 takes these for booleans; as a label or a folder they are words, and where a switch is wanted pydantic knows them.
+_WORDS = {"yes", "no", "on", "off", "y", "n"}
 
 
 @dataclass
@@ -173,6 +179,8 @@ def _scalar(node: yaml.Node, source: _Source) -> Any:
     if not isinstance(node, yaml.ScalarNode):
         raise ConfigError("a key is a plain name", where=where)
     try:
+        if node.tag == "tag:yaml.org,2002:bool" and node.value.lower() in _WORDS:
+            return node.value
         # A scalar that the safe loader's node graph resolved can only become text, a number, a boolean, a date or null.
         return yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError):
@@ -184,7 +192,9 @@ def _parse_override(text: str) -> tuple[Key, Any]:
     if not equals or not name.strip():
         raise ConfigError(f"'--set {text}' is not key=value", remedy="Write for example --set train.epochs=5")
     try:
-        return tuple(name.strip().split(".")), yaml.safe_load(value)
+        node = yaml.compose(value, Loader=yaml.SafeLoader)
+        key = tuple(name.strip().split("."))
+        return key, None if node is None else _construct(node, key, _Source(name=f"--set {name}"))
     except yaml.YAMLError:
         raise ConfigError(f"the value of '--set {text}' is not valid YAML", remedy="Put quotes around it") from None
 
@@ -193,7 +203,8 @@ def _leaves(values: Mapping[str, Any], key: Key = ()) -> list[tuple[Key, Any]]:
     found: list[tuple[Key, Any]] = []
     for name, value in values.items():
         here = (*key, name)
-        found += _leaves(value, here) if isinstance(value, Mapping) and value else [(here, value)]
+        inner = isinstance(value, Mapping) and value and here not in _WHOLE_KEYS
+        found += _leaves(value, here) if inner else [(here, value)]
     return found
 
 
@@ -219,7 +230,8 @@ def _one_of_cases_and_folder(values: dict[str, Any], key: Key) -> None:
 
 
 def _from_folder(key: Key, value: Any, folder: Path) -> Any:
-    return str(folder / value) if key in _PATH_KEYS and isinstance(value, str | os.PathLike) else value
+    is_path = key in _PATH_KEYS and isinstance(value, str | os.PathLike) and value not in _NAMED_WEIGHTS
+    return str(folder / value) if is_path else value
 
 
 def _replace(values: dict[str, Any], key: Key, folder: Path) -> None:

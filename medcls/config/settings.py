@@ -37,7 +37,9 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """A section of the config: frozen, and no key that is not listed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, coerce_numbers_to_str=True
+    )
 
 
 class Columns(Section):
@@ -216,6 +218,11 @@ class TrainSettings(Section):
         ["csv", "tensorboard"], description="Where curves go."
     )
     deterministic: bool = Field(False, description="Refuse operations that are not repeatable on CUDA.")
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _precision_may_be_a_number(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value
 
 
 class AtLeastSensitivity(Section):

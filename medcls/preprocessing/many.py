@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+
+from loky import ProcessPoolExecutor, cpu_count
+from loky.backend.context import get_context
 
 from medcls.errors import ScanRefused
 from medcls.preprocessing.recipe import Recipe
@@ -47,17 +49,13 @@ def prepare_many(
     outcomes: list[Outcome | None] = list(_found(sources, recipe, store, on_gap, progress))
     missing = [index for index, outcome in enumerate(outcomes) if outcome is None]
     if processes is None:
-        processes = (os.cpu_count() or 1) if len(missing) > _WORTH_PROCESSES else 1
+        processes = cpu_count() if len(missing) > _WORTH_PROCESSES else 1
     processes = min(processes, len(missing))
     jobs = {index: (sources[index], recipe, store, on_gap) for index in missing}
     results = _alone(jobs) if processes <= 1 else _together(jobs, processes)
     for index, outcome in progress.track(results, "Preparing scans", total=len(missing)):
         outcomes[index] = outcome
     return tuple(outcome for outcome in outcomes if outcome is not None)
-
-
-class _NoProcesses(Exception):
-    """No process comes up at all, as from a script without a main guard."""
 
 
 _Job = tuple[ReadableScan, Recipe, PreparedStore, OnGap]
@@ -104,8 +102,6 @@ def _together(jobs: dict[int, _Job], processes: int) -> Iterator[tuple[int, Outc
         for index, outcome in _pooled(left, processes):
             del left[index]
             yield index, outcome
-    except _NoProcesses:
-        yield from _alone(left)
     except BrokenProcessPool:
         for index, job in list(left.items()):
             try:
@@ -115,17 +111,14 @@ def _together(jobs: dict[int, _Job], processes: int) -> Iterator[tuple[int, Outc
 
 
 def _pooled(jobs: dict[int, _Job], processes: int) -> Iterator[tuple[int, Outcome]]:
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_start)
+    # loky starts clean processes that do not run the user's script again, so no main guard is needed on any system.
+    pool = ProcessPoolExecutor(processes, context=get_context("loky"), initializer=_start)
     try:
-        try:
-            pool.submit(_start).result()
-        except BrokenProcessPool:
-            raise _NoProcesses from None
         futures: dict[Future[Outcome], int] = {pool.submit(_one, job): index for index, job in jobs.items()}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True, kill_workers=True)
 
 
 def _start() -> None:

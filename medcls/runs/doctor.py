@@ -162,4 +162,4 @@ def _training_step() -> list[Check]:
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     moved = bool(torch.isfinite(loss)) and not torch.equal(before, network.head.weight)
-    return [Check("training step", moved, f"loss {float(loss):.3f}", "" if moved else "Reinstall torch")]
+    return [Check("training step", moved, f"loss {loss.item():.3f}", "" if moved else "Reinstall torch")]

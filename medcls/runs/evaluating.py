@@ -135,6 +135,12 @@ def _answers(classifier: Classifier, material: Material, progress: Progress) -> 
     return {case.name: classifier.answer(row) for case, row in zip(cases, logits, strict=True)}
 
 
+def _clear(folder: Path) -> None:
+    """Leave no picture of an earlier evaluation among the new ones."""
+    for old in (*folder.glob("*.png"), *folder.glob("*.nii.gz")):
+        old.unlink()
+
+
 def _write(
     name: str,
     folder: Path,
@@ -152,6 +158,7 @@ def _write(
     write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)
     write_excluded(folder / "excluded.csv", cohort, pseudonyms)
     count = config.explanation.cases
+    _clear(folder / "explanations")
     explained = explain_cases(classifier, material, answers, folder / "explanations", count, pseudonyms, progress)
     content = ReportContent(
         title=f"{config.name}: {name}",

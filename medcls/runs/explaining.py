@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medcls.classifier import Classifier, load_classifier
-from medcls.errors import NothingToDo, RunError, ScanRefused, UsageError
+from medcls.errors import RunError, ScanRefused, UsageError
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run, open_run
-from medcls.runs.inference import scan_paths
-from medcls.scans import Refusal, ScanSource, find_scans
+from medcls.runs.targets import find_targets
+from medcls.scans import Found, Refusal, ScanSource
 
 _LONGEST_NAME = 100
 
@@ -79,7 +79,8 @@ def explain(
     if label is not None and label not in classifier.labels:
         raise UsageError(f"the classifier has no label '{label}'", remedy=f"Labels: {', '.join(classifier.labels)}")
     if scans is not None:
-        return explain_paths(classifier, scan_paths(scans), out or Path("explanations"), label=label, progress=progress)
+        found = find_targets(scans, classifier.on_gap, progress)
+        return explain_found(classifier, found, out or Path("explanations"), label=label, progress=progress)
     if run is None:
         raise RunError("no scans are given, and this is no run", where=str(model), remedy="Name scans to explain")
     from medcls.runs.evaluating import sources_of_test
@@ -88,21 +89,12 @@ def explain(
     return explain_sources(classifier, sources, refused, out or run.explanations, label=label, progress=progress)
 
 
-def explain_paths(
-    classifier: Classifier,
-    paths: Sequence[Path],
-    out: Path,
-    *,
-    label: str | None = None,
-    progress: Progress = SILENT,
+def explain_found(
+    classifier: Classifier, found: Found, out: Path, *, label: str | None = None, progress: Progress = SILENT
 ) -> Explanations:
-    """Explain every scan found below the paths."""
-    found = [find_scans(path, progress=progress) for path in paths]
-    sources = [(source.name, source) for each in found for source in each.scans]
-    refused = [refusal for each in found for refusal in each.refused]
-    if not sources and not refused:
-        raise NothingToDo("no scan was found", where=str(paths[0]) if paths else "", remedy="Give a scan or a folder")
-    return explain_sources(classifier, sources, refused, out, label=label, progress=progress)
+    """Explain every scan that was found; what was refused stays refused."""
+    sources = [(source.name, source) for source in found.scans]
+    return explain_sources(classifier, sources, found.refused, out, label=label, progress=progress)
 
 
 def explain_sources(
@@ -129,7 +121,7 @@ def explain_sources(
     taken: set[str] = set()
     for name, source in progress.track(sources, "Explaining"):
         try:
-            explanation = classifier.explain(source.read(), label)
+            explanation = classifier.explain(source.read(on_gap=classifier.on_gap), label)
         except ScanRefused as refusal:
             failed.append(Refusal.of(refusal, name, source.paths))
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,5 +172,6 @@ def newest_finished(runs: Path = Path("runs")) -> Run:
 
 def to_resume(runs: Path, name: str) -> Run | None:
     """The newest unfinished run of a name (with or without a number); ``None`` when there is none."""
-    candidates = [run for run in all_runs(runs) if run.name == name or run.name.rpartition("-")[0] == name]
+    numbered = re.compile(re.escape(name) + r"(-\d+)?")
+    candidates = [run for run in all_runs(runs) if numbered.fullmatch(run.name)]
     return next((run for run in candidates if not run.is_finished), None)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Classifier, Row
 from medcls.classifier.answers import answer_cells, answer_columns
-from medcls.classifier.prediction import predict_paths
-from medcls.errors import CohortError, NothingToDo
+from medcls.classifier.prediction import predict_found
+from medcls.evaluation import OperatingPoint
 from medcls.files import write_csv, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.runs.targets import find_targets
 
 
 @dataclass(frozen=True)
@@ -25,11 +24,13 @@ class Inference:
     Attributes:
         rows: One for each scan found.
         labels: The classifier's labels.
+        operating_point: How probabilities became answers.
         folder: Where ``predictions.csv`` and ``predictions.json`` lie.
     """
 
     rows: tuple[Row, ...]
     labels: tuple[str, ...]
+    operating_point: OperatingPoint
     folder: Path
 
     @property
@@ -46,6 +47,7 @@ class Inference:
         """The contents of ``predictions.json``."""
         return {
             "labels": list(self.labels),
+            "operating_point": self.operating_point.to_json(),
             "n_answered": self.answered,
             "n_refused": self.refused,
             "research_use_only": True,
@@ -73,41 +75,16 @@ def infer(
         progress: Where to say how far it is.
 
     Raises:
-        NothingToDo: There is no file at the path.
+        NothingToDo: There is no scan and no file to refuse.
     """
-    paths = scan_paths(scans)
-    rows = tuple(predict_paths(classifier, paths, pseudonyms, progress=progress))
-    if not rows:
-        raise NothingToDo("no scan was found", where=str(scans), remedy="Give a scan, or a folder that holds some")
-    result = Inference(rows, classifier.labels, out)
+    found = find_targets(scans, classifier.on_gap, progress)
+    rows = tuple(predict_found(classifier, found, pseudonyms, progress=progress))
+    result = Inference(rows, classifier.labels, classifier.operating_point, out)
     labels = classifier.labels
     write_csv(out / "predictions.csv", answer_columns(labels), (answer_cells(row, labels) for row in rows))
     write_json(out / "predictions.json", result.to_json())
     if explain:
-        from medcls.runs.explaining import explain_paths
+        from medcls.runs.explaining import explain_found
 
-        explain_paths(classifier, paths, out / "explanations", progress=progress)
+        explain_found(classifier, found, out / "explanations", progress=progress)
     return result
-
-
-def scan_paths(scans: str | os.PathLike[str]) -> Sequence[Path]:
-    """The paths that an argument stands for: itself, or those in the column ``scan`` of a CSV table.
-
-    Raises:
-        CohortError: The table has no such column.
-        NothingToDo: There is nothing at the path.
-    """
-    path = Path(scans)
-    if not path.exists():
-        raise NothingToDo("there is nothing at this path", where=str(path), remedy="Check the path")
-    if path.suffix.lower() != ".csv":
-        return [path]
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise CohortError("the table cannot be read as UTF-8 text", where=str(path)) from None
-    lines = text.splitlines() or [""]
-    rows = list(csv.DictReader(lines, delimiter=max(",;\t", key=lines[0].count)))
-    if not rows or "scan" not in rows[0]:
-        raise CohortError("the table has no column 'scan', or no row", where=f"{path}:1")
-    return [path.parent / row["scan"] for row in rows if row["scan"]]

@@ -13,7 +13,7 @@ from medcls.errors import NothingToDo, ScanRefused
 from medcls.loading import Item, PreparedDataset
 from medcls.preprocessing import PreparedStore, Recipe, StoredPrepared, build_recipe, prepare_many
 from medcls.progress import SILENT, Progress
-from medcls.scans import OnGap
+from medcls.scans import OnGap, RefusalCode
 
 _FEW_POSITIVES = 10
 
@@ -73,13 +73,16 @@ def prepare_cases(
             cases.append(replace(case, facts={**outcome.facts, **case.facts}))
             entries[case.name] = outcome
     if not cases:
-        codes = sorted({exclusion.code for exclusion in (*cohort.excluded, *excluded)})
-        raise NothingToDo(
-            "no case could be prepared",
-            where=f"refused as: {', '.join(codes)}" if codes else "",
-            remedy="See what 'medcls inspect' says of the scans, and check data.root",
-        )
+        raise _nothing_prepared((*cohort.excluded, *excluded))
     return Material(cohort.replace_cases(cases, excluded), recipe, entries)
+
+
+def _nothing_prepared(excluded: Sequence[Exclusion]) -> NothingToDo:
+    codes = sorted({exclusion.code for exclusion in excluded})
+    remedy = "See what 'medcls inspect' says of the scans, and check data.root"
+    if codes == [RefusalCode.UNFIT]:
+        remedy = f"{excluded[0].reason}. Set preprocessing.dimensions to 2 for pictures or slices, 3 for volumes"
+    return NothingToDo("no case could be prepared", where=f"refused as: {', '.join(codes)}", remedy=remedy)
 
 
 def part_material(material: Material, config: Config, partitions: Sequence[Partition] = PARTITIONS) -> Material:

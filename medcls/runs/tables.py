@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from medcls.classifier.answers import MULTILABEL_SEPARATOR, Answer
 from medcls.cohort import Case, Cohort
 from medcls.config.settings import Partition
-from medcls.files import write_csv
+from medcls.files import read_csv, write_csv
 from medcls.privacy import Pseudonyms
 
 
@@ -39,8 +38,7 @@ def pseudonym_of(case: Case, pseudonyms: Pseudonyms) -> str:
 
 def read_partitions(path: Path) -> dict[str, Partition]:
     """Case pseudonym to partition, as ``cohort.csv`` has them."""
-    with open(path, newline="", encoding="utf-8") as handle:
-        return {row["case"]: row["partition"] for row in csv.DictReader(handle)}  # type: ignore[misc]
+    return {row["case"]: row["partition"] for row in read_csv(path)}  # type: ignore[misc]
 
 
 def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-from medcls.files import write_csv
+from medcls.files import read_csv, write_csv
 from medcls.progress import Progress
 
 COLUMNS = ("epoch", "train_loss", "tune_loss", "tune_auc", "learning_rate", "seconds")
@@ -68,7 +67,4 @@ def _line(row: dict[str, float | None], epochs: int) -> str:
 
 def read_history(path: Path) -> list[dict[str, float | None]]:
     """The rows of a ``history.csv``."""
-    with open(path, newline="", encoding="utf-8") as handle:
-        return [
-            {name: float(value) if value else None for name, value in row.items()} for row in csv.DictReader(handle)
-        ]
+    return [{name: float(value) if value else None for name, value in row.items()} for row in read_csv(path)]

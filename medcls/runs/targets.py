@@ -1,0 +1,62 @@
+"""What a command is asked about: a scan, a folder of any depth, or a CSV table of paths."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from medcls.errors import CohortError, NothingToDo, ScanRefused
+from medcls.progress import SILENT, Progress
+from medcls.scans import Found, OnGap, Refusal, ScanSource, find_one, find_scans
+
+
+def find_targets(scans: str | os.PathLike[str], on_gap: OnGap, progress: Progress = SILENT) -> Found:
+    """Find the scans that an argument stands for.
+
+    Args:
+        scans: A file, a folder of any depth, or a CSV table with a column ``scan``: each row one scan, named by its text
+            there; relative paths start from the table's folder.
+        on_gap: What to do with a series that misses slices.
+        progress: Where to say how far it is.
+
+    Raises:
+        CohortError: The table has no such column, or is no text.
+        NothingToDo: There is nothing at the path, or no scan and no file to refuse.
+    """
+    path = Path(scans)
+    if not path.exists() and "#" not in path.name:
+        raise NothingToDo("there is nothing at this path", where=str(path), remedy="Check the path")
+    if path.suffix.lower() == ".csv":
+        found = _find_listed(path, on_gap, progress)
+    elif path.exists():
+        found = find_scans(path, on_gap=on_gap, progress=progress)
+    else:
+        found = Found(scans=(find_one(path, on_gap=on_gap),))
+    if not found.scans and not found.refused:
+        raise NothingToDo("no scan was found", where=str(path), remedy="Give a scan, or a folder that holds some")
+    return found
+
+
+def _find_listed(table: Path, on_gap: OnGap, progress: Progress) -> Found:
+    sources: list[ScanSource] = []
+    refused: list[Refusal] = []
+    for name in progress.track(_listed(table), "Finding scans"):
+        path = table.parent / name
+        try:
+            sources.append(replace(find_one(path, on_gap=on_gap), name=name))
+        except ScanRefused as refusal:
+            refused.append(Refusal.of(refusal, name, (path,)))
+    return Found(scans=tuple(sources), refused=tuple(refused))
+
+
+def _listed(table: Path) -> list[str]:
+    try:
+        lines = table.read_text(encoding="utf-8-sig").splitlines() or [""]
+    except (OSError, UnicodeDecodeError):
+        raise CohortError("the table cannot be read as UTF-8 text", where=str(table)) from None
+    rows = list(csv.DictReader(lines, delimiter=max(",;\t", key=lines[0].count)))
+    if not rows or "scan" not in rows[0]:
+        raise CohortError("the table has no column 'scan', or no row", where=f"{table}:1")
+    return [row["scan"].strip() for row in rows if row["scan"]]
