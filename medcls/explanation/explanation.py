@@ -90,7 +90,7 @@ class Explanation:
         Volumes are shown as three orthogonal slices through the peak, in radiological convention.
         """
         plain = display_image(self.scan)
-        heat = np.where(self.seen, self.map, np.nan).astype(np.float32)
+        heat = self._heat()
         top = float(self.map.max())
         title = title or f"Grad-CAM for '{self.label}'"
         if self.scan.dimensions == 3:
@@ -109,6 +109,19 @@ class Explanation:
             spacing=spacing,
             heat_maximum=top,
         )
+
+    def _heat(self) -> NDArray[np.float32]:
+        """The map for drawing: NaN where the network did not look, and one highest voxel, at the hottest cell's centre.
+
+        Beyond the centres of the outermost cells the map is level, so its first highest voxel would be a corner.
+        """
+        heat = np.where(self.seen, self.map, np.nan).astype(np.float32)
+        if self.peak is not None:
+            index = np.rint(np.linalg.inv(self.affine) @ [*self.peak, 1.0]).astype(int)[: heat.ndim]
+            centre = tuple(np.clip(index, 0, np.array(heat.shape) - 1))
+            if np.isfinite(heat[centre]):
+                heat[centre] = np.nextafter(np.nanmax(heat), np.float32(np.inf))
+        return heat
 
     def save_png(self, path: str | os.PathLike[str], title: str = "") -> None:
         """Draw :meth:`figure` into a PNG file."""
