@@ -7,7 +7,6 @@ node graph alone, so nothing in a file can run.
 from __future__ import annotations
 
 import difflib
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
+from medcls.config.faults import Key, as_config_error, dotted
 from medcls.config.settings import Config
 from medcls.errors import ConfigError
 from medcls.files import write_text
-
-Key = tuple[str | int, ...]
 
 # Keys that hold paths: in a file they start from the file's folder, in an override from the working folder.
 _PATH_KEYS: tuple[Key, ...] = (
@@ -88,7 +85,7 @@ def validate_config(values: Mapping[str, Any], source: _Source | None = None) ->
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise _as_config_error(error, source or _Source()) from None
+        raise as_config_error(error, (source or _Source()).where) from None
 
 
 def dump_config(config: Config, path: str | os.PathLike[str]) -> None:
@@ -161,7 +158,7 @@ def _construct(node: yaml.Node, key: Key, source: _Source) -> Any:
             here = (*key, name)
             line = key_node.start_mark.line + 1
             if name in values:
-                raise ConfigError(f"the key '{_dotted(here)}' is given twice", where=f"{source.name}:{line}")
+                raise ConfigError(f"the key '{dotted(here)}' is given twice", where=f"{source.name}:{line}")
             source.places[here] = f"{source.name}:{line}"
             values[name] = _construct(value_node, here, source)
         return values
@@ -238,69 +235,3 @@ def _replace(values: dict[str, Any], key: Key, folder: Path) -> None:
     section = values.get(str(key[0]))
     if isinstance(section, dict) and key[1] in section:
         section[key[1]] = _from_folder(key, section[key[1]], folder.resolve())
-
-
-def _as_config_error(error: ValidationError, source: _Source) -> ConfigError:
-    first = error.errors()[0]
-    key: Key = tuple(itertools.takewhile(lambda part: not _names_a_union_member(part), first["loc"]))
-    where = source.where(key)
-    if first["type"] == "extra_forbidden":
-        allowed = _keys_at(key[:-1])
-        near = difflib.get_close_matches(str(key[-1]), allowed, n=1)
-        remedy = f"Did you mean '{_dotted((*key[:-1], near[0]))}'? " if near else ""
-        return ConfigError(
-            f"unknown key '{_dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {', '.join(allowed)}"
-        )
-    if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
-        return _no_member_fits(key, first["input"], where)
-    if first["type"] == "literal_error":
-        given, expected = first["input"], str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
-        near = difflib.get_close_matches(str(given), expected.split(", "), n=1)
-        remedy = f"Did you mean '{near[0]}'? " if near else ""
-        return ConfigError(
-            f"'{given}' is not allowed for '{_dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {expected}"
-        )
-    if first["type"] == "model_type":
-        keys = ", ".join(_keys_at(key))
-        return ConfigError(f"'{_dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
-    message = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {first['input']!r})"
-    return ConfigError(f"'{_dotted(key)}': {message[:1].lower()}{message[1:]}{given}" if key else message, where=where)
-
-
-def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
-    """A value that may be of several kinds and is of none: the key's own description says what is allowed."""
-    near = difflib.get_close_matches(str(given), ["middle", "all", "youden"], n=1)
-    remedy = f"Did you mean '{near[0]}'? " if near else ""
-    meaning = _field_at(key).description or ""
-    return ConfigError(f"'{given}' is not allowed for '{_dotted(key)}'", where=where, remedy=f"{remedy}{meaning}")
-
-
-def _names_a_union_member(part: str | int) -> bool:
-    # pydantic puts the union's member into the path: 'literal[…]', 'list[…]', 'AtLeastSensitivity', 'int' …
-    return isinstance(part, str) and ("[" in part or part[:1].isupper() or part in ("str", "int", "float", "bool"))
-
-
-def _keys_at(key: Key) -> list[str]:
-    """The keys a section has; none where the key is no section."""
-    model = _section_at(key)
-    return list(model.model_fields) if model is not None else []
-
-
-def _field_at(key: Key) -> FieldInfo:
-    model = _section_at(key[:-1])
-    return model.model_fields[str(key[-1])] if model is not None else FieldInfo()
-
-
-def _section_at(key: Key) -> type[BaseModel] | None:
-    model: type[BaseModel] = Config
-    for part in key:
-        found = model.model_fields.get(str(part))
-        if found is None or not (isinstance(found.annotation, type) and issubclass(found.annotation, BaseModel)):
-            return None
-        model = found.annotation
-    return model
-
-
-def _dotted(key: Key) -> str:
-    return ".".join(str(part) for part in key)

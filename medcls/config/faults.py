@@ -1,0 +1,87 @@
+"""What is wrong with a config, in one line: key, value, what is allowed, and the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from medcls.config.settings import Config
+from medcls.errors import ConfigError
+
+Key = tuple[str | int, ...]
+
+
+def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> ConfigError:
+    """The first fault that pydantic found, in one line.
+
+    Args:
+        error: What pydantic found.
+        where_of: Where a key was given: a line of the file, an override, or an argument.
+    """
+    first = error.errors()[0]
+    key: Key = tuple(itertools.takewhile(lambda part: not _names_a_union_member(part), first["loc"]))
+    where = where_of(key)
+    if first["type"] == "extra_forbidden":
+        allowed = _keys_at(key[:-1])
+        near = difflib.get_close_matches(str(key[-1]), allowed, n=1)
+        remedy = f"Did you mean '{dotted((*key[:-1], near[0]))}'? " if near else ""
+        return ConfigError(f"unknown key '{dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {', '.join(allowed)}")
+    if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
+        return _no_member_fits(key, first["input"], where)
+    if first["type"] == "literal_error":
+        given, expected = first["input"], str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
+        near = difflib.get_close_matches(str(given), expected.split(", "), n=1)
+        remedy = f"Did you mean '{near[0]}'? " if near else ""
+        return ConfigError(
+            f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {expected}"
+        )
+    if first["type"] == "model_type":
+        keys = ", ".join(_keys_at(key))
+        return ConfigError(f"'{dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {first['input']!r})"
+    return ConfigError(f"'{dotted(key)}': {message[:1].lower()}{message[1:]}{given}" if key else message, where=where)
+
+
+def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
+    """A value that may be of several kinds and is of none: the key's own description says what is allowed."""
+    near = difflib.get_close_matches(str(given), ["middle", "all", "youden"], n=1)
+    remedy = f"Did you mean '{near[0]}'? " if near else ""
+    meaning = _field_at(key).description or ""
+    return ConfigError(f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=f"{remedy}{meaning}")
+
+
+def _names_a_union_member(part: str | int) -> bool:
+    # pydantic puts the union's member into the path: 'literal[…]', 'list[…]', 'AtLeastSensitivity', 'int' …
+    return isinstance(part, str) and ("[" in part or part[:1].isupper() or part in ("str", "int", "float", "bool"))
+
+
+def _keys_at(key: Key) -> list[str]:
+    """The keys a section has; none where the key is no section."""
+    model = _section_at(key)
+    return list(model.model_fields) if model is not None else []
+
+
+def _field_at(key: Key) -> FieldInfo:
+    model = _section_at(key[:-1])
+    return model.model_fields[str(key[-1])] if model is not None else FieldInfo()
+
+
+def _section_at(key: Key) -> type[BaseModel] | None:
+    model: type[BaseModel] = Config
+    for part in key:
+        found = model.model_fields.get(str(part))
+        if found is None or not (isinstance(found.annotation, type) and issubclass(found.annotation, BaseModel)):
+            return None
+        model = found.annotation
+    return model
+
+
+def dotted(key: Key) -> str:
+    """A key as users write it: ``train.epochs``."""
+    return ".".join(str(part) for part in key)
