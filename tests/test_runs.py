@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ SMALL: Mapping[str, Any] = {
     "positive": "ill",
     "preprocessing": {"size": [32, 32]},
     "model": {"name": "resnet10", "first_pool": False},
-    "train": {"epochs": 2, "batch_size": 8, "loggers": ["csv"], "precision": "32"},
+    "train": {"epochs": 2, "batch_size": 8, "loggers": ["csv", "tensorboard"], "precision": "32"},
     "evaluation": {"replicates": 100},
     "explanation": {"cases": 2},
 }
@@ -136,6 +137,11 @@ def test_patients_stay_on_one_side_and_keep_their_names_to_themselves(run: Run, 
             assert b"patient-1" not in content, path
             assert b"case1" not in content, path
             assert str(pictures.folder).encode() not in content, path
+
+
+def test_the_machines_name_stays_home(run: Run) -> None:
+    (events,) = (run.path / "logs" / "tensorboard").glob("events*")
+    assert re.fullmatch(r"events\.out\.tfevents\.\d+\.run", events.name)
 
 
 def test_nothing_in_a_run_is_a_pickle(run: Run) -> None:

@@ -212,7 +212,6 @@ class TrainSettings(Section):
     )
     channels_last: bool | None = Field(None, description="Memory layout; null: where the device gains by it.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to compute.")
-    devices: Count = Field(1, description="How many devices.")
     workers: Annotated[int, Field(ge=0)] = Field(0, description="Loader processes; prepared data rarely needs any.")
     loggers: list[Literal["csv", "tensorboard", "mlflow", "wandb"]] = Field(
         ["csv", "tensorboard"], description="Where curves go."

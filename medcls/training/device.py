@@ -20,13 +20,11 @@ class Compute:
 
     Attributes:
         device: ``cpu`` or ``cuda``.
-        devices: How many of them.
         precision: Lightning's name of the number format.
         channels_last: Whether channels are innermost in memory.
     """
 
     device: Literal["cpu", "cuda"]
-    devices: int
     precision: Precision
     channels_last: bool
 
@@ -40,15 +38,12 @@ def choose_compute(settings: TrainSettings, network: NetworkName, dimensions: in
         dimensions: Spatial axes of the network.
 
     Raises:
-        ConfigError: CUDA, or more devices, are asked for and not there.
+        ConfigError: CUDA is asked for and not there.
     """
     has_cuda = torch.cuda.is_available()
     if settings.device == "cuda" and not has_cuda:
         raise ConfigError("'train.device: cuda', but torch sees no CUDA device", remedy="Use auto or cpu")
     device: Literal["cpu", "cuda"] = "cuda" if has_cuda and settings.device != "cpu" else "cpu"
-    if device == "cuda" and settings.devices > torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise ConfigError(f"'train.devices: {settings.devices}', but there are {found}", where="config")
     fast_bf16 = gains_by_bf16(device)
     named: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
     precision = named.get(settings.precision, "bf16-mixed" if fast_bf16 else "32-true")
@@ -57,7 +52,7 @@ def choose_compute(settings: TrainSettings, network: NetworkName, dimensions: in
     # On a CPU in float32 channels-last pays for every network but the 3-D DenseNets; with fast bf16 for those too.
     gains = device == "cuda" or fast_bf16 or not (dimensions == 3 and network.startswith("densenet"))
     channels_last = gains if settings.channels_last is None else settings.channels_last
-    return Compute(device, settings.devices, precision, channels_last)
+    return Compute(device, precision, channels_last)
 
 
 def gains_by_bf16(device: str) -> bool:

@@ -26,7 +26,7 @@ from medcls.progress import Progress
 from medcls.training.checkpoint_io import SafeCheckpointIO
 from medcls.training.device import Compute, lay_out
 from medcls.training.history import History
-from medcls.training.loggers import build_loggers
+from medcls.training.loggers import build_loggers, forget_host
 from medcls.training.module import ClassificationModule
 
 LAST = "last.ckpt"
@@ -83,7 +83,7 @@ def fit(
     with _quiet():
         trainer = lightning.Trainer(
             accelerator="gpu" if compute.device == "cuda" else "cpu",
-            devices=compute.devices,
+            devices=1,
             precision=compute.precision,
             max_epochs=settings.epochs,
             accumulate_grad_batches=settings.accumulate,
@@ -103,6 +103,7 @@ def fit(
         last = checkpoints / LAST
         with _interruptible(trainer):
             trainer.fit(module, train, tune, ckpt_path=str(last) if last.exists() else None)
+    forget_host(folder / "logs")
     score = next(one.best_model_score for one in trainer.checkpoint_callbacks if one.monitor == "tune_score")
     write_json(checkpoints / FITTED, {"epochs": int(trainer.current_epoch), "best_score": float(score)})
     return _restore_best(module, checkpoints, compute)

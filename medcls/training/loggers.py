@@ -33,6 +33,13 @@ def build_loggers(names: Sequence[str], folder: Path) -> list[Any]:
     return built
 
 
+def forget_host(folder: Path) -> None:
+    """Take the machine's name out of the names of TensorBoard's event files."""
+    for file in folder.glob("tensorboard/events.out.tfevents.*"):
+        moment = file.name.split(".")[3]
+        file.rename(file.with_name(f"events.out.tfevents.{moment}.run"))
+
+
 def _need(package: str) -> None:
     if find_spec(package) is None:
         raise MissingExtraError(package, extra=package, purpose=f"the logger '{package}'")
