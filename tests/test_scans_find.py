@@ -127,3 +127,14 @@ def test_reading_scans_needs_neither_torch_nor_monai(mixed):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_links_to_folders_are_followed_and_a_circle_of_links_ends(tmp_path: Path) -> None:
+    save_all(slices([0, 2, 4, 6]), tmp_path / "elsewhere" / "series")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere" / "back").symlink_to(root, target_is_directory=True)
+    found = find_scans(root)
+    assert [scan.name for scan in found.scans] == ["linked/series"]
+    assert found.refused == ()

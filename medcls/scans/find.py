@@ -24,7 +24,7 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, on_
     The answer does not depend on the order of the files.
 
     Args:
-        path: A file, or a folder to walk at any depth; links to folders are not followed.
+        path: A file, or a folder to walk at any depth; links to folders are followed, each folder once.
         progress: Where progress is shown.
         on_gap: ``warn`` also finds series with missing slices; read them with the same value.
 
@@ -44,7 +44,14 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, on_
 
 def _walk(root: Path) -> Iterator[Path]:
     root.stat()
-    for folder, folders, names in os.walk(root, onerror=None):
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(root, onerror=None, followlinks=True):
+        # A folder that a link leads to again is passed over, so that a circle of links ends.
+        here = os.stat(folder)
+        if (here.st_dev, here.st_ino) in seen:
+            folders[:] = []
+            continue
+        seen.add((here.st_dev, here.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
         for name in sorted(names):
             yield Path(folder, name)
