@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import nibabel
 import numpy as np
