@@ -203,14 +203,16 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_finished(work: Path, tmp_pat
 
 def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(work: Path, tmp_path: Path) -> None:
     config = config_file(Pictures(work / "pictures"), tmp_path)
-    forever = ("--set", "train.epochs=1000", "--set", "train.patience=null")
+    long = ("--set", "train.epochs=60", "--set", "train.patience=null")
     process = subprocess.Popen(
-        [sys.executable, "-m", "medcls", "train", "--config", str(config), *forever],
+        [sys.executable, "-m", "medcls", "train", "--config", str(config), *long],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A job in the background ignores Ctrl-C, and so would everything that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     said = []
