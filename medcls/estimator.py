@@ -27,6 +27,7 @@ from medcls.progress import Progress
 from medcls.runs.learning import start_network, train_classifier
 from medcls.runs.preparing import Material, part_material, prepare_cases
 from medcls.scans import find_one
+from medcls.scans.leniency import Leniency
 from medcls.training.device import choose_compute
 
 _UNCHANGED = Pseudonyms(b"", keep=True)  # nothing is written out, so nothing needs a pseudonym
@@ -95,9 +96,9 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         cohort = self._cohort(X, y, groups)
         self.n_features_in_ = 1
         recipe = build_recipe(config.region, config.preprocessing)
-        located = locate_scans(cohort, config.preprocessing.on_gap, progress)
+        located = locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
         store = PreparedStore(config.store.folder)
-        material = prepare_cases(located, recipe, store, config.preprocessing.on_gap, progress)
+        material = prepare_cases(located, recipe, store, Leniency.chosen(config.preprocessing), progress)
         self._check_excluded(material)
         material = part_material(material, config, ("train", "tune"))
         network = start_network(config, material, progress)
@@ -133,7 +134,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows: list[Row] = []
         for path in X:
             try:
-                source = find_one(path, on_gap=self.classifier_.on_gap)
+                source = find_one(path, leniency=self.classifier_.leniency)
                 rows += predict_sources(self.classifier_, [source], _UNCHANGED)
             except ScanRefused as refusal:
                 rows.append(Row(str(path), code=refusal.code, reason=refusal.what))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 
 Affine = NDArray[np.float64]
@@ -106,12 +106,12 @@ class FileSource:
         np.save(path, array)
         return cls(name, (path,))
 
-    def read(self, *, on_gap: Literal["error", "warn"] = "error") -> Scan:
+    def read(self, *, leniency: Leniency = STRICT) -> Scan:
         array = np.load(self.paths[0], allow_pickle=False)
         if array.dtype == np.int8:  # stands for a file that kills the decoder
             os._exit(9)
         if array.dtype == bool:
             raise ScanRefused("damaged", "the file is cut short", where=self.name)
         facts, identity = {"sex": "F", "age": "61"}, {"patient_id": "DOE-1", "issuer": "H"}
-        notes = (f"read with on_gap={on_gap}",)
+        notes = (f"read with on_gap={leniency.on_gap}",)
         return Scan(array, np.eye(4), has_geometry=False, facts=facts, identity=identity, notes=notes, paths=self.paths)

@@ -19,6 +19,7 @@ from medcls.errors import ScanRefused, StorageError
 from medcls.preprocessing import PreparedStore, StoredPrepared, build_recipe, prepare_many
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.store import default_store_folder
+from medcls.scans.leniency import STRICT, Leniency
 from tests.scan_factory import FileSource, picture
 
 torch.set_num_threads(1)
@@ -81,7 +82,7 @@ def test_recipe_gap_rule_and_part_of_the_file_each_have_their_own_entry(tmp_path
     paths = {
         store.get_or_prepare(source, RECIPE).path,
         store.get_or_prepare(source, brighter).path,
-        store.get_or_prepare(source, RECIPE, on_gap="warn").path,
+        store.get_or_prepare(source, RECIPE, leniency=Leniency(on_gap="warn")).path,
         store.get_or_prepare(replace(source, part="echo 2"), RECIPE).path,
     }
     assert len(paths) == 4
@@ -176,7 +177,7 @@ def test_the_store_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, store: PreparedStore) -> None:
     class Changing(FileSource):
-        def read(self, *, on_gap: str = "error"):  # type: ignore[no-untyped-def, override]
+        def read(self, *, leniency: Leniency = STRICT):  # type: ignore[no-untyped-def, override]
             scan = super().read()
             save(tmp_path, "a", seed=9)
             os.utime(self.paths[0], ns=(1, 1))

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
+from medcls.scans.leniency import Leniency
 from tests.dicom_factory import AXIAL, DX, MR, SC, enhanced, instance, save, save_all, slices
 
 HEIGHTS = [0.0, 2.5, 5.0, 7.5, 10.0]
@@ -92,8 +93,8 @@ def test_what_is_no_even_stack_is_refused(tmp_path, heights, code):
 
 def test_a_gap_is_interpolated_only_when_asked(tmp_path):
     save_all(slices([0, 2, 4, 8, 10]), tmp_path)
-    assert find_scans(tmp_path, on_gap="warn").scans[0].shape == (4, 3, 6)
-    scan = read_scan(tmp_path, on_gap="warn")
+    assert find_scans(tmp_path, leniency=Leniency(on_gap="warn")).scans[0].shape == (4, 3, 6)
+    scan = read_scan(tmp_path, leniency=Leniency(on_gap="warn"))
     assert scan.array[0, 1, 1].tolist() == [0, 20, 40, 60, 80, 100]
     assert scan.spacing[2] == pytest.approx(2.0)
     assert any("missing" in note for note in scan.notes)

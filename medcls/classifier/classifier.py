@@ -19,7 +19,8 @@ from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.scans import OnGap, Scan, read_scan
+from medcls.scans import Scan, read_scan
+from medcls.scans.leniency import STRICT, Leniency
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ class Classifier:
         multilabel: Whether a scan may have any number of labels.
         temperature: Calibration, fitted on tune.
         operating_point: Threshold or thresholds, chosen on tune.
-        on_gap: What is done with a series that misses slices: as in training.
+        leniency: What is done with an irregular series: as in training.
         provenance: How it came about: versions, hashes, counts.
     """
 
@@ -52,7 +53,7 @@ class Classifier:
     multilabel: bool
     temperature: Temperature
     operating_point: OperatingPoint
-    on_gap: OnGap = "error"
+    leniency: Leniency = STRICT
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def logits(self, prepared: Iterable[Prepared], *, batch_size: int = 16) -> Iterator[NDArray[np.float32]]:
@@ -100,7 +101,7 @@ class Classifier:
         """
         from medcls.explanation import explain_scan
 
-        loaded = scan if isinstance(scan, Scan) else read_scan(scan, on_gap=self.on_gap)
+        loaded = scan if isinstance(scan, Scan) else read_scan(scan, leniency=self.leniency)
         prepared = self.recipe.prepare(loaded)
         chosen = self._label_to_explain(prepared, label)
         return explain_scan(

@@ -99,7 +99,7 @@ def patient_pseudonym(source: ScanSource, pseudonyms: Pseudonyms) -> str:
 def _prepare(classifier: Classifier, source: ScanSource, pseudonyms: Pseudonyms) -> _Ready:
     row = Row(source.name, patient_pseudonym(source, pseudonyms))
     try:
-        scan = source.read(on_gap=classifier.on_gap)
+        scan = source.read(leniency=classifier.leniency)
         prepared = classifier.recipe.prepare(scan)
         return _Ready(replace(row, notes=(*scan.notes, *prepared.notes)), prepared)
     except ScanRefused as refusal:
@@ -115,8 +115,8 @@ def _find(path: str | os.PathLike[str], classifier: Classifier, progress: Progre
     given = Path(path)
     try:
         if not given.is_dir():
-            return Found(scans=(replace(find_one(given, on_gap=classifier.on_gap), name=_shown(given, many)),))
-        found = find_scans(given, on_gap=classifier.on_gap, progress=progress)
+            return Found(scans=(replace(find_one(given, leniency=classifier.leniency), name=_shown(given, many)),))
+        found = find_scans(given, leniency=classifier.leniency, progress=progress)
     except ScanRefused as refusal:
         return Found(refused=(Refusal.of(refusal, _shown(given, many), (given,)),))
     if not many:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from medcls.evaluation import OperatingPoint, Temperature
 from medcls.files import read_json, write_bytes, write_json
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe
+from medcls.scans.leniency import Leniency
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
@@ -48,7 +50,7 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> N
                 "classes": network.classes,
             },
             "recipe": classifier.recipe.to_json(),
-            "on_gap": classifier.on_gap,
+            "leniency": asdict(classifier.leniency),
             "calibration": classifier.temperature.to_json(),
             "operating_point": classifier.operating_point.to_json(),
             "weights_sha256": hashlib.sha256(data).hexdigest(),
@@ -83,7 +85,7 @@ def load_classifier(path: str | os.PathLike[str], *, device: Literal["auto", "cp
             multilabel=description["multilabel"],
             temperature=Temperature.from_json(description["calibration"]),
             operating_point=OperatingPoint.from_json(description["operating_point"]),
-            on_gap=description["on_gap"],
+            leniency=Leniency(**description["leniency"]),
             provenance=description["provenance"],
         )
     except MedclsError:

@@ -10,14 +10,15 @@ from medcls.cohort.table import named_partition
 from medcls.config.settings import DataSettings, Partition, SplitSettings
 from medcls.errors import CohortError
 from medcls.progress import SILENT, Progress
-from medcls.scans import OnGap, find_scans
+from medcls.scans import find_scans
+from medcls.scans.leniency import STRICT, Leniency
 
 
 def read_folder(
     settings: DataSettings,
     split: SplitSettings,
     positive: str | None,
-    on_gap: OnGap = "error",
+    leniency: Leniency = STRICT,
     progress: Progress = SILENT,
 ) -> Cohort:
     """Find the scans below each class's folder: ``root/CLASS/…`` or ``root/PARTITION/CLASS/…``.
@@ -38,7 +39,7 @@ def read_folder(
     for partition, part in parts:
         for folder in _sub_folders(part):
             index = labels.index(settings.label_values.get(folder.name, folder.name))
-            found = find_scans(folder, on_gap=on_gap, progress=progress)
+            found = find_scans(folder, leniency=leniency, progress=progress)
             prefix = folder.relative_to(root)
             cases += [
                 Case((prefix / source.name).as_posix(), "", folder, (index,), partition, source)

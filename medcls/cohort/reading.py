@@ -11,7 +11,8 @@ from medcls.cohort.table import read_table
 from medcls.config.settings import Config
 from medcls.errors import ConfigError, ScanRefused
 from medcls.progress import SILENT, Progress
-from medcls.scans import CAUSES, OnGap, RefusalCode, ScanSource, find_one
+from medcls.scans import CAUSES, RefusalCode, ScanSource, find_one
+from medcls.scans.leniency import STRICT, Leniency
 
 
 def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
@@ -26,19 +27,21 @@ def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
     if config.data.cases is not None:
         cohort = read_table(config.data, config.split, config.positive)
     elif config.data.folder is not None:
-        cohort = read_folder(config.data, config.split, config.positive, config.preprocessing.on_gap, progress)
+        cohort = read_folder(
+            config.data, config.split, config.positive, Leniency.chosen(config.preprocessing), progress
+        )
     else:
         raise ConfigError("no cases are named", remedy="Set data.cases to a CSV file, or data.folder to a folder")
-    return locate_scans(cohort, config.preprocessing.on_gap, progress)
+    return locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
 
 
-def locate_scans(cohort: Cohort, on_gap: OnGap = "error", progress: Progress = SILENT) -> Cohort:
+def locate_scans(cohort: Cohort, leniency: Leniency = STRICT, progress: Progress = SILENT) -> Cohort:
     """Find the scan of each case; see :func:`read_cohort`."""
     cases: list[Case] = []
     excluded: list[Exclusion] = []
     for case in progress.track(cohort.cases, "Finding scans"):
         try:
-            source = case.source or find_one(case.scan, on_gap=on_gap)
+            source = case.source or find_one(case.scan, leniency=leniency)
         except ScanRefused as refusal:
             excluded.append(Exclusion(case.name, case.patient, refusal.code, reason_without_names(refusal)))
             continue

@@ -27,6 +27,7 @@ NetworkName = Literal[
     "resnet200",
 ]
 Partition = Literal["train", "tune", "test"]
+OnIrregular = Literal["error", "warn", "resample"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -125,8 +126,17 @@ class PreprocessingSettings(Section):
     steps: dict[str, bool | dict[str, Any]] = Field(
         {}, description="Change single steps: name: false to leave out, true to switch on, or a mapping of parameters."
     )
-    on_gap: Literal["error", "warn"] = Field(
-        "error", description="A series with a missing slice: refuse it, or read on and say so."
+    on_gap: OnIrregular = Field(
+        "error", description="Missing slices: refuse the series, repeat the nearest slice (warn), or interpolate."
+    )
+    on_tilt: OnIrregular = Field(
+        "error", description="A tilted gantry: refuse the series, keep it sheared (warn), or straighten it."
+    )
+    on_uneven: OnIrregular = Field(
+        "error", description="Uneven distances: refuse the series, take their mean (warn), or interpolate an even grid."
+    )
+    on_duplicates: Literal["error", "warn"] = Field(
+        "error", description="The same slice several times: refuse the series, or read it once."
     )
 
     @model_validator(mode="after")

@@ -12,9 +12,10 @@ from loky.backend.context import get_context
 
 from medcls.errors import ScanRefused
 from medcls.preprocessing.recipe import Recipe
-from medcls.preprocessing.store import OnGap, PreparedStore, ReadableScan
+from medcls.preprocessing.store import PreparedStore, ReadableScan
 from medcls.preprocessing.stored import StoredPrepared
 from medcls.progress import SILENT, Progress
+from medcls.scans.leniency import STRICT, Leniency
 
 Outcome = StoredPrepared | ScanRefused
 _WORTH_PROCESSES = 32  # starting a process and importing torch takes as long as preparing a few dozen scans
@@ -27,7 +28,7 @@ def prepare_many(
     *,
     progress: Progress = SILENT,
     processes: int | None = None,
-    on_gap: OnGap = "error",
+    leniency: Leniency = STRICT,
 ) -> tuple[Outcome, ...]:
     """Prepare scans, or find them in the store.
 
@@ -38,7 +39,7 @@ def prepare_many(
         progress: Where to show how far it is.
         processes: How many processes compute; 1: this one alone; ``None``: all processors when more than 32 scans are
             missing from the store, else this process alone.
-        on_gap: What to do with a series that misses slices.
+        leniency: What to do with an irregular series.
 
     Returns:
         For each source, in order: its stored result, or why it is refused.
@@ -46,27 +47,27 @@ def prepare_many(
     Raises:
         StorageError: The store cannot be written.
     """
-    outcomes: list[Outcome | None] = list(_found(sources, recipe, store, on_gap, progress))
+    outcomes: list[Outcome | None] = list(_found(sources, recipe, store, leniency, progress))
     missing = [index for index, outcome in enumerate(outcomes) if outcome is None]
     if processes is None:
         processes = cpu_count() if len(missing) > _WORTH_PROCESSES else 1
     processes = min(processes, len(missing))
-    jobs = {index: (sources[index], recipe, store, on_gap) for index in missing}
+    jobs = {index: (sources[index], recipe, store, leniency) for index in missing}
     results = _alone(jobs) if processes <= 1 else _together(jobs, processes)
     for index, outcome in progress.track(results, "Preparing scans", total=len(missing)):
         outcomes[index] = outcome
     return tuple(outcome for outcome in outcomes if outcome is not None)
 
 
-_Job = tuple[ReadableScan, Recipe, PreparedStore, OnGap]
+_Job = tuple[ReadableScan, Recipe, PreparedStore, Leniency]
 
 
 def _found(
-    sources: Sequence[ReadableScan], recipe: Recipe, store: PreparedStore, on_gap: OnGap, progress: Progress
+    sources: Sequence[ReadableScan], recipe: Recipe, store: PreparedStore, leniency: Leniency, progress: Progress
 ) -> Iterator[Outcome | None]:
     def look(source: ReadableScan) -> Outcome | None:
         try:
-            return store.find(source, recipe, on_gap=on_gap)
+            return store.find(source, recipe, leniency=leniency)
         except ScanRefused as refused:
             return refused
 
@@ -76,9 +77,9 @@ def _found(
 
 
 def _one(job: _Job) -> Outcome:
-    source, recipe, store, on_gap = job
+    source, recipe, store, leniency = job
     try:
-        return store.get_or_prepare(source, recipe, on_gap=on_gap)
+        return store.get_or_prepare(source, recipe, leniency=leniency)
     except ScanRefused as refused:
         return refused.with_traceback(None)
     except MemoryError:

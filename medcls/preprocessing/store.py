@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from medcls.errors import ScanRefused
 from medcls.files import storage_error
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.stored import StoredPrepared, read_entry, write_entry
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 
 CACHE_VARIABLE = "MEDCLS_CACHE"
-OnGap = Literal["error", "warn"]
 _CHUNK = 1 << 20
 _SUFFIX = ".safetensors"
 
@@ -40,7 +40,7 @@ class ReadableScan(Protocol):
     def paths(self) -> tuple[Path, ...]:
         """The files, in the order that they are read."""
 
-    def read(self, *, on_gap: OnGap = "error") -> Scan:
+    def read(self, *, leniency: Leniency = STRICT) -> Scan:
         """Read the scan."""
 
 
@@ -74,7 +74,7 @@ class PreparedStore:
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         object.__setattr__(self, "folder", Path(folder) if folder is not None else default_store_folder())
 
-    def get_or_prepare(self, source: ReadableScan, recipe: Recipe, *, on_gap: OnGap = "error") -> StoredPrepared:
+    def get_or_prepare(self, source: ReadableScan, recipe: Recipe, *, leniency: Leniency = STRICT) -> StoredPrepared:
         """The stored result for a scan, computed now if it is not there.
 
         Raises:
@@ -83,11 +83,11 @@ class PreparedStore:
         """
         before = _stamps(source)
         content = content_digest(source)
-        path = self._path(content, source, recipe, on_gap)
+        path = self._path(content, source, recipe, leniency)
         stored = read_entry(path)
         if stored is not None:
             return stored
-        scan = source.read(on_gap=on_gap)
+        scan = source.read(leniency=leniency)
         try:
             prepared = recipe.prepare(scan)
         except ScanRefused as error:
@@ -99,13 +99,13 @@ class PreparedStore:
         self._make_folder(path.parent)
         return write_entry(path, prepared, scan, content)
 
-    def find(self, source: ReadableScan, recipe: Recipe, *, on_gap: OnGap = "error") -> StoredPrepared | None:
+    def find(self, source: ReadableScan, recipe: Recipe, *, leniency: Leniency = STRICT) -> StoredPrepared | None:
         """The stored result for a scan, or ``None``; nothing is computed but a hash of the files.
 
         Raises:
             ScanRefused: A file cannot be read.
         """
-        return read_entry(self._path(content_digest(source), source, recipe, on_gap))
+        return read_entry(self._path(content_digest(source), source, recipe, leniency))
 
     def size(self) -> StoreSize:
         """How many entries there are, and how many bytes they take."""
@@ -136,10 +136,10 @@ class PreparedStore:
     def _entries(self) -> list[Path]:
         return sorted(self.folder.glob(f"??/*{_SUFFIX}")) if self.folder.is_dir() else []
 
-    def _path(self, content: str, source: ReadableScan, recipe: Recipe, on_gap: OnGap) -> Path:
+    def _path(self, content: str, source: ReadableScan, recipe: Recipe, leniency: Leniency) -> Path:
         # One file can hold several scans, and a gap is read in one way or another.
         part = (getattr(source, "part", ""), getattr(source, "frames", ()), getattr(source, "shape", ()))
-        text = "\n".join((content, repr(part), on_gap, recipe.digest, _reader_version()))
+        text = "\n".join((content, repr(part), repr(leniency), recipe.digest, _reader_version()))
         key = hashlib.sha256(text.encode("utf-8")).hexdigest()
         return self.folder / key[:2] / f"{key}{_SUFFIX}"
 

@@ -77,7 +77,7 @@ def evaluate_run(
     )
     folder = out or run.path / f"evaluation-{name if cases is None else cases.stem}"
     store = PreparedStore(config.store.folder)
-    material = prepare_cases(cohort, classifier.recipe, store, classifier.on_gap, progress)
+    material = prepare_cases(cohort, classifier.recipe, store, classifier.leniency, progress)
     answers = _answers(classifier, material, progress)
     return _write(name, folder, config, classifier, material, answers, pseudonyms, progress)
 

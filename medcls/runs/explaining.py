@@ -79,7 +79,7 @@ def explain(
     if label is not None and label not in classifier.labels:
         raise UsageError(f"the classifier has no label '{label}'", remedy=f"Labels: {', '.join(classifier.labels)}")
     if scans is not None:
-        found = find_targets(scans, classifier.on_gap, progress)
+        found = find_targets(scans, classifier.leniency, progress)
         return explain_found(classifier, found, out or Path("explanations"), label=label, progress=progress)
     if run is None:
         raise RunError("no scans are given, and this is no run", where=str(model), remedy="Name scans to explain")
@@ -121,7 +121,7 @@ def explain_sources(
     taken: set[str] = set()
     for name, source in progress.track(sources, "Explaining"):
         try:
-            explanation = classifier.explain(source.read(on_gap=classifier.on_gap), label)
+            explanation = classifier.explain(source.read(leniency=classifier.leniency), label)
         except ScanRefused as refusal:
             failed.append(Refusal.of(refusal, name, source.paths))
             continue

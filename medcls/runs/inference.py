@@ -77,7 +77,7 @@ def infer(
     Raises:
         NothingToDo: There is no scan and no file to refuse.
     """
-    found = find_targets(scans, classifier.on_gap, progress)
+    found = find_targets(scans, classifier.leniency, progress)
     rows = tuple(predict_found(classifier, found, pseudonyms, progress=progress))
     result = Inference(rows, classifier.labels, classifier.operating_point, out)
     labels = classifier.labels

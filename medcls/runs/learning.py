@@ -24,6 +24,7 @@ from medcls.progress import SILENT, Progress
 from medcls.runs.environment import describe_environment
 from medcls.runs.preparing import Material
 from medcls.runs.tables import pseudonym_of
+from medcls.scans.leniency import Leniency
 from medcls.training.device import Compute, lay_out
 from medcls.training.fitting import Fitted, fit
 from medcls.training.losses import build_loss, class_weights, positive_weights
@@ -207,7 +208,7 @@ def _calibrated(
         multilabel=cohort.multilabel,
         temperature=temperature,
         operating_point=choose_operating_point(predictions, config.evaluation.operating_point, chosen_on="tune"),
-        on_gap=config.preprocessing.on_gap,
+        leniency=Leniency.chosen(config.preprocessing),
         provenance=_provenance(config, material, fitted),
     )
 

@@ -13,7 +13,8 @@ from medcls.errors import NothingToDo, ScanRefused
 from medcls.loading import Item, PreparedDataset
 from medcls.preprocessing import PreparedStore, Recipe, StoredPrepared, build_recipe, prepare_many
 from medcls.progress import SILENT, Progress
-from medcls.scans import OnGap, RefusalCode
+from medcls.scans import RefusalCode
+from medcls.scans.leniency import Leniency
 
 _FEW_POSITIVES = 10
 
@@ -53,16 +54,18 @@ def prepare_material(config: Config, progress: Progress = SILENT) -> Material:
     """
     recipe = build_recipe(config.region, config.preprocessing)
     cohort = read_cohort(config, progress)
-    material = prepare_cases(cohort, recipe, PreparedStore(config.store.folder), config.preprocessing.on_gap, progress)
+    material = prepare_cases(
+        cohort, recipe, PreparedStore(config.store.folder), Leniency.chosen(config.preprocessing), progress
+    )
     return part_material(material, config)
 
 
 def prepare_cases(
-    cohort: Cohort, recipe: Recipe, store: PreparedStore, on_gap: OnGap, progress: Progress = SILENT
+    cohort: Cohort, recipe: Recipe, store: PreparedStore, leniency: Leniency, progress: Progress = SILENT
 ) -> Material:
     """Prepare the scan of every case; a refused one becomes an exclusion."""
     located = [(case, case.source) for case in cohort.cases if case.source is not None]
-    outcomes = prepare_many([source for _, source in located], recipe, store, progress=progress, on_gap=on_gap)
+    outcomes = prepare_many([source for _, source in located], recipe, store, progress=progress, leniency=leniency)
     cases: list[Case] = []
     excluded: list[Exclusion] = []
     entries: dict[str, StoredPrepared] = {}

@@ -146,7 +146,7 @@ def _explain(classifier: Classifier, material: Material, case: Case, answer: Ans
     label = answer.predicted[0] if answer.predicted else classifier.labels[0]
     return explain_scan(
         classifier.network,
-        case.source.read(on_gap=classifier.on_gap),
+        case.source.read(leniency=classifier.leniency),
         material.entries[case.name].read(),
         target=classifier.labels.index(label),
         label=label,

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from medcls.errors import CohortError, NothingToDo, ScanRefused
 from medcls.progress import SILENT, Progress
-from medcls.scans import Found, OnGap, Refusal, ScanSource, find_one, find_scans
+from medcls.scans import Found, Refusal, ScanSource, find_one, find_scans
+from medcls.scans.leniency import Leniency
 
 
-def find_targets(scans: str | os.PathLike[str], on_gap: OnGap, progress: Progress = SILENT) -> Found:
+def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Progress = SILENT) -> Found:
     """Find the scans that an argument stands for.
 
     Args:
         scans: A file, a folder of any depth, or a CSV table with a column ``scan``: each row one scan, named by its text
             there; relative paths start from the table's folder.
-        on_gap: What to do with a series that misses slices.
+        leniency: What to do with an irregular series.
         progress: Where to say how far it is.
 
     Raises:
@@ -29,23 +30,23 @@ def find_targets(scans: str | os.PathLike[str], on_gap: OnGap, progress: Progres
     if not path.exists() and "#" not in path.name:
         raise NothingToDo("there is nothing at this path", where=str(path), remedy="Check the path")
     if path.suffix.lower() == ".csv":
-        found = _find_listed(path, on_gap, progress)
+        found = _find_listed(path, leniency, progress)
     elif path.exists():
-        found = find_scans(path, on_gap=on_gap, progress=progress)
+        found = find_scans(path, leniency=leniency, progress=progress)
     else:
-        found = Found(scans=(find_one(path, on_gap=on_gap),))
+        found = Found(scans=(find_one(path, leniency=leniency),))
     if not found.scans and not found.refused:
         raise NothingToDo("no scan was found", where=str(path), remedy="Give a scan, or a folder that holds some")
     return found
 
 
-def _find_listed(table: Path, on_gap: OnGap, progress: Progress) -> Found:
+def _find_listed(table: Path, leniency: Leniency, progress: Progress) -> Found:
     sources: list[ScanSource] = []
     refused: list[Refusal] = []
     for name in progress.track(_listed(table), "Finding scans"):
         path = table.parent / name
         try:
-            sources.append(replace(find_one(path, on_gap=on_gap), name=name))
+            sources.append(replace(find_one(path, leniency=leniency), name=name))
         except ScanRefused as refusal:
             refused.append(Refusal.of(refusal, name, (path,)))
     return Found(scans=tuple(sources), refused=tuple(refused))

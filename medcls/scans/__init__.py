@@ -7,16 +7,18 @@
 from medcls.scans.codes import CAUSES, RefusalCode
 from medcls.scans.find import find_scans
 from medcls.scans.inspection import Inspection, InspectionRow, inspect_scans
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.reading import find_one, read_scan
 from medcls.scans.scan import Scan
-from medcls.scans.source import Found, OnGap, Refusal, ScanSource
+from medcls.scans.source import Found, Refusal, ScanSource
 
 __all__ = [
     "CAUSES",
+    "STRICT",
     "Found",
     "Inspection",
     "InspectionRow",
-    "OnGap",
+    "Leniency",
     "Refusal",
     "RefusalCode",
     "Scan",

@@ -11,12 +11,13 @@ from medcls.errors import ScanRefused
 from medcls.progress import SILENT, Progress
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.guard import refusing
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.naming import named_stacks, relative_name
 from medcls.scans.sniff import sniff
-from medcls.scans.source import Found, OnGap, Refusal, ScanSource
+from medcls.scans.source import Found, Refusal, ScanSource
 
 
-def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, on_gap: OnGap = "error") -> Found:
+def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, leniency: Leniency = STRICT) -> Found:
     """Find every scan under a folder, or in a file, reading headers only.
 
     Files are told by content, whatever their names. DICOM files are grouped into series and checked; every file that is
@@ -26,7 +27,7 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, on_
     Args:
         path: A file, or a folder to walk at any depth; links to folders are followed, each folder once.
         progress: Where progress is shown.
-        on_gap: ``warn`` also finds series with missing slices; read them with the same value.
+        leniency: ``warn`` also finds series with missing slices; read them with the same value.
 
     Raises:
         ScanRefused: ``no-scan`` when the path itself does not exist, ``unreadable`` when it may not be read.
@@ -36,7 +37,7 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, on_
         if not root.exists():
             raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=path)
         files = [root] if root.is_file() else list(_walk(root))
-    search = _Search(root, on_gap)
+    search = _Search(root, leniency)
     for file in progress.track(files, "looking for scans"):
         search.look_at(file)
     return search.found()
@@ -60,7 +61,7 @@ def _walk(root: Path) -> Iterator[Path]:
 @dataclass
 class _Search:
     root: Path
-    on_gap: OnGap
+    leniency: Leniency
     scans: list[ScanSource] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
@@ -121,7 +122,7 @@ class _Search:
         from medcls.scans.dicom.volume import source_of
 
         with refusing(self.root):
-            stacks = stacks_of(self.frames, fill_gaps=self.on_gap == "warn")  # type: ignore[arg-type]
+            stacks = stacks_of(self.frames, fill_gaps=self.leniency.on_gap != "error")  # type: ignore[arg-type]
             names = named_stacks(stacks, self.root)
         for stack, name in zip(stacks, names, strict=True):
             try:

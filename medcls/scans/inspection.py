@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from medcls.errors import ScanRefused
 from medcls.progress import SILENT, Progress
 from medcls.scans.find import find_scans
-from medcls.scans.source import Found, OnGap, ScanSource
+from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.source import Found, ScanSource
 
 READABLE = "ok"
 
@@ -77,7 +78,7 @@ def inspect_scans(
     path: str | os.PathLike[str],
     *,
     read_pixels: bool = False,
-    on_gap: OnGap = "error",
+    leniency: Leniency = STRICT,
     progress: Progress = SILENT,
 ) -> Inspection:
     """Look at everything under a path.
@@ -85,15 +86,15 @@ def inspect_scans(
     Args:
         path: A file, or a folder of any depth.
         read_pixels: Also read every scan, so that refusals which only pixels show are found.
-        on_gap: As :func:`medcls.scans.read_scan`.
+        leniency: As :func:`medcls.scans.read_scan`.
         progress: Where progress is shown.
 
     Raises:
         ScanRefused: The path itself cannot be read.
     """
-    found = find_scans(path, progress=progress, on_gap=on_gap)
+    found = find_scans(path, progress=progress, leniency=leniency)
     sources = progress.track(found.scans, "reading scans") if read_pixels else found.scans
-    rows = tuple(_row(source, read_pixels, on_gap) for source in sources)
+    rows = tuple(_row(source, read_pixels, leniency) for source in sources)
     codes = Counter(item.code for item in found.refused) + Counter(r.verdict for r in rows if r.verdict != READABLE)
     return Inspection(
         rows=rows,
@@ -106,11 +107,11 @@ def inspect_scans(
     )
 
 
-def _row(source: ScanSource, read_pixels: bool, on_gap: OnGap) -> InspectionRow:
+def _row(source: ScanSource, read_pixels: bool, leniency: Leniency) -> InspectionRow:
     verdict, reason, notes = READABLE, "", ()  # type: str, str, tuple[str, ...]
     if read_pixels:
         try:
-            notes = source.read(on_gap=on_gap).notes
+            notes = source.read(leniency=leniency).notes
         except ScanRefused as error:
             verdict, reason = error.code, error.what
     return InspectionRow(

@@ -18,9 +18,10 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import MAX_DEFLATE_RATIO, check_size
 from medcls.scans.scan import Scan
-from medcls.scans.source import OnGap, ScanSource
+from medcls.scans.source import ScanSource
 
 _TO_MM = {1: 1000.0, 2: 1.0, 3: 1e-3}  # xyzt_units: metre, millimetre, micrometre
 _FORMS_DIFFER_MM = 0.1
@@ -83,7 +84,7 @@ def find_nifti(path: Path, name: str) -> ScanSource:
     )
 
 
-def read_nifti(source: ScanSource, on_gap: OnGap = "error") -> Scan:
+def read_nifti(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
     """Read a NIfTI file.
 
     Voxels without a finite value become the lowest finite one (positive infinity the highest), and are noted.

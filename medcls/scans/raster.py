@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_image_size
 from medcls.scans.scan import Scan
-from medcls.scans.source import OnGap, ScanSource
+from medcls.scans.source import ScanSource
 from medcls.scans.tiff import read_tiff, tiff_layout
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
@@ -50,7 +51,7 @@ def find_raster(path: Path, name: str) -> ScanSource:
     )
 
 
-def read_raster(source: ScanSource, on_gap: OnGap = "error") -> Scan:
+def read_raster(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
     """Read an image file.
 
     Transparent pixels are laid on black, opaque alpha channels dropped, palettes and CMYK turned into RGB, one-bit images

@@ -8,18 +8,19 @@ from pathlib import Path
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.find import by_name, find_scans
 from medcls.scans.guard import refusing
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
-from medcls.scans.source import Found, OnGap, ScanSource
+from medcls.scans.source import Found, ScanSource
 
 
-def read_scan(path: str | os.PathLike[str], *, on_gap: OnGap = "error") -> Scan:
+def read_scan(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> Scan:
     """Read the one scan that a path holds.
 
     Args:
         path: A DICOM, NIfTI or image file; a folder that holds exactly one scan; or a folder and the suffix that
             :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series is read as
             the single slice it is.
-        on_gap: ``error`` refuses a series with missing slices; ``warn`` interpolates them and notes it.
+        leniency: ``error`` refuses a series with missing slices; ``warn`` interpolates them and notes it.
 
     Returns:
         The scan: ``(C, x, y)`` or ``(C, x, y, z)``, its affine to RAS+ millimetres, header facts and notes.
@@ -27,19 +28,19 @@ def read_scan(path: str | os.PathLike[str], *, on_gap: OnGap = "error") -> Scan:
     Raises:
         ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which.
     """
-    return find_one(path, on_gap=on_gap).read(on_gap=on_gap)
+    return find_one(path, leniency=leniency).read(leniency=leniency)
 
 
-def find_one(path: str | os.PathLike[str], *, on_gap: OnGap = "error") -> ScanSource:
+def find_one(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> ScanSource:
     """The source of the one scan that a path holds; see :func:`read_scan`."""
     given = Path(path)
     with refusing(path):
         exists = given.exists()
     if not exists and "#" in given.name:
-        return _named(given, on_gap)
+        return _named(given, leniency)
     if not exists:
         raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=path)
-    return _single(find_scans(given, on_gap=on_gap), path)
+    return _single(find_scans(given, leniency=leniency), path)
 
 
 def _single(found: Found, path: str | os.PathLike[str]) -> ScanSource:
@@ -55,12 +56,12 @@ def _single(found: Found, path: str | os.PathLike[str]) -> ScanSource:
     raise refusal(RefusalCode(first.code), first.reason + others, where=path, remedy=first.remedy)
 
 
-def _named(given: Path, on_gap: OnGap) -> ScanSource:
+def _named(given: Path, leniency: Leniency) -> ScanSource:
     base, _, suffix = given.name.rpartition("#")
     folder = given.parent / base
     if not folder.exists():
         raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=given)
-    found = find_scans(folder, on_gap=on_gap)
+    found = find_scans(folder, leniency=leniency)
     for name, item in by_name(found).items():
         if name == f"{folder.name}#{suffix}":
             if isinstance(item, ScanSource):

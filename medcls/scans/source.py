@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from medcls.errors import ScanRefused
 from medcls.scans.guard import refusing
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
-
-OnGap = Literal["error", "warn"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class ScanSource:
     modality: str
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
-    reader: Callable[[ScanSource, OnGap], Scan] = field(repr=False)
+    reader: Callable[[ScanSource, Leniency], Scan] = field(repr=False)
     axes: str = ""
     channels: int = 1
     part: str = ""
@@ -66,17 +64,17 @@ class ScanSource:
         """PatientID, or empty."""
         return self.identity.get("patient_id", "")
 
-    def read(self, *, on_gap: OnGap = "error") -> Scan:
+    def read(self, *, leniency: Leniency = STRICT) -> Scan:
         """Read the whole scan, checking again everything that the search had checked.
 
         Args:
-            on_gap: ``error`` refuses a series with missing slices; ``warn`` interpolates them and notes it.
+            leniency: ``error`` refuses a series with missing slices; ``warn`` interpolates them and notes it.
 
         Raises:
             ScanRefused: The scan cannot be read rightly. No other error is raised for a bad file.
         """
         with refusing(self.name):
-            return self.reader(self, on_gap)
+            return self.reader(self, leniency)
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from medcls.scans.dicom.objects import is_xray_projection
 from medcls.scans.dicom.parsing import frames_of
 from medcls.scans.dicom.pixels import rescale, stored_frames, value_dtype
 from medcls.scans.dicom.series import Stack, layout_of, stacks_of
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_size
 from medcls.scans.scan import Scan
-from medcls.scans.source import OnGap, ScanSource
+from medcls.scans.source import ScanSource
 
 CT_AIR = -1024
 """What padded CT voxels become: the lowest value of the usual CT scale, PS3.3 C.7.5.1.1.2 leaves it to the reader."""
@@ -62,7 +63,7 @@ def source_of(stack: Stack, name: str) -> ScanSource:
     )
 
 
-def read_dicom(source: ScanSource, on_gap: OnGap = "error") -> Scan:
+def read_dicom(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
     """Read a DICOM scan that :func:`medcls.scans.find_scans` found.
 
     Raises:
@@ -77,9 +78,9 @@ def read_dicom(source: ScanSource, on_gap: OnGap = "error") -> Scan:
             decoded[(path, frame.index)] = pixels
         if number == 0:
             _check_memory(frames[0], sum(map(len, source.frames)) or len(source.paths), source.name)
-    stacks = stacks_of(frames, fill_gaps=on_gap == "warn")
+    stacks = stacks_of(frames, fill_gaps=leniency.on_gap != "error")
     stack = _only(stacks, len(frames), source)
-    return _assemble(stack, decoded, source, on_gap)
+    return _assemble(stack, decoded, source, leniency)
 
 
 def _decode(path: Path, wanted: Sequence[int]) -> Iterator[tuple[Frame, Pixels]]:
@@ -110,11 +111,11 @@ def _only(stacks: list[Stack], count: int, source: ScanSource) -> Stack:
     return stacks[0]
 
 
-def _assemble(stack: Stack, decoded: dict[tuple[Path, int], Pixels], source: ScanSource, on_gap: OnGap) -> Scan:
+def _assemble(stack: Stack, decoded: dict[tuple[Path, int], Pixels], source: ScanSource, leniency: Leniency) -> Scan:
     frames = stack.frames
     notes: list[str] = []
     header = frames[0].header
-    affine, placed, tilt = _geometry(frames, fill_gaps=on_gap == "warn")
+    affine, placed, tilt = _geometry(frames, fill_gaps=leniency.on_gap != "error")
     if tilt:
         notes.append(f"the gantry was tilted by {tilt:.2f} degrees: the affine is sheared")
     colour = _is_colour(header.samples, header.photometric)
@@ -125,7 +126,7 @@ def _assemble(stack: Stack, decoded: dict[tuple[Path, int], Pixels], source: Sca
         _invert(array, padding)
         notes.append("MONOCHROME1 was inverted: max + min - value")
     if len(frames) > 1:
-        layout = layout_of(frames, fill_gaps=on_gap == "warn")
+        layout = layout_of(frames, fill_gaps=leniency.on_gap != "error")
         if layout.missing:
             array = _interpolate(array, layout.places, layout.slices)
             notes.append(f"{len(layout.missing)} missing slices were interpolated: {_listed(layout.missing)}")
