@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,12 @@ from medcls.files import write_bytes
 
 KEY_VARIABLE = "MEDCLS_PSEUDONYM_KEY"
 _KEY_BYTES = 32
+_SHORT = 4  # letters and digits from which an identifier is looked for inside words; a shorter one stands in too many
+_UID = re.compile(r"[0-2](?:\.\d+){4,}")  # PS3.5 section 9; versions and dates have fewer parts
+_ENDING = re.compile(
+    r"\.(?:dcm|dicom|ima|img|hdr|nii|nii\.gz|nrrd|mh[ad]|png|jpe?g|tiff?|bmp|gif|zip|tar|tgz|gz)$", re.IGNORECASE
+)
+_SUFFIX = re.compile(r"#[a-z0-9.-]+$")  # which of several scans of one folder, as the search names them
 _SHOWN = 12  # hexadecimal digits: 48 bits, so two of 10,000 patients share a pseudonym once in five million cohorts
 
 
@@ -41,6 +49,10 @@ class Pseudonyms:
     def case(self, identifier: str) -> str:
         """The pseudonym of a case, which a user's table may have named after a patient."""
         return identifier if self.keep else "C" + self._hash("case", identifier)
+
+    def study(self, uid: str) -> str:
+        """The pseudonym of a study, from its StudyInstanceUID."""
+        return uid if self.keep else "S" + self._hash("study", uid)
 
     def _hash(self, *parts: str) -> str:
         message = "\x1f".join(parts).encode("utf-8")
@@ -78,3 +90,66 @@ def load_pseudonyms(*, keep: bool = False, key_file: str | os.PathLike[str] | No
     if len(key) < _KEY_BYTES:
         raise ConfigError("the pseudonym key is too short", where=str(path), remedy=f"It needs {_KEY_BYTES} bytes")
     return Pseudonyms(key)
+
+
+def masked_name(name: str, identity: Mapping[str, str], pseudonyms: Pseudonyms) -> str:
+    """A scan's name without identifiers: folders are often named after patients, and files after their UIDs.
+
+    A part of the path is replaced as a whole, so that nothing that stands beside an identifier is left of it, when it
+    contains
+
+    - the scan's PatientID, whatever separators and case it is written with;
+    - its StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, or anything built like a UID;
+    - ``^``, as a DICOM name has between family and given name (PS3.5 section 6.2.1).
+
+    What replaces it is the patient's pseudonym, followed by four digits of a keyed hash where the part is more than the
+    PatientID, so that names which were different mostly stay so. Known file endings and the ``#`` of a scan's part stay.
+
+    Args:
+        name: Relative path with forward slashes, as :attr:`medcls.scans.ScanSource.name`.
+        identity: As :attr:`medcls.scans.Scan.identity`; empty where none is known.
+        pseudonyms: Where the pseudonyms come from; the name is given back as it is when they keep identifiers.
+    """
+    if pseudonyms.keep:
+        return name
+    suffix = _SUFFIX.search(name)
+    tail = suffix.group() if suffix and not _identifies(suffix.group(), identity) else ""
+    parts = name.removesuffix(tail).split("/")
+    return "/".join(_masked_part(part, identity, pseudonyms) for part in parts) + tail
+
+
+def _masked_part(part: str, identity: Mapping[str, str], pseudonyms: Pseudonyms) -> str:
+    if not _identifies(part, identity):
+        return part
+    ending = _ENDING.search(part)
+    stem = part[: ending.start()] if ending else part
+    patient = identity.get("patient_id", "")
+    masked = pseudonyms.case(stem)
+    if patient:
+        more = "" if _plain(stem) == _plain(patient) else f"-{masked[1:5]}"
+        masked = pseudonyms.patient(patient, identity.get("issuer", "")) + more
+    return masked + (ending.group() if ending else "")
+
+
+def _identifies(part: str, identity: Mapping[str, str]) -> bool:
+    if "^" in part or _UID.search(part) or _holds(part, identity.get("patient_id", "")):
+        return True
+    uids = (uid for key in ("study_uid", "series_uid", "sop_uids") for uid in identity.get(key, "").split())
+    return any("." in uid and uid in part for uid in uids)
+
+
+def _holds(part: str, patient: str) -> bool:
+    """Whether a part of a path contains a PatientID; a short one only where a word or a number begins and ends."""
+    wanted = _plain(patient)
+    if not wanted:
+        return bool(patient.strip()) and patient.strip() in part
+    if len(wanted) >= _SHORT:
+        return wanted in _plain(part)
+    before = r"(?<!\d)" if wanted[0].isdigit() else r"(?<![^\W\d_])"
+    after = r"(?!\d)" if wanted[-1].isdigit() else r"(?![^\W\d_])"
+    return re.search(before + re.escape(patient.strip()) + after, part, re.IGNORECASE) is not None
+
+
+def _plain(text: str) -> str:
+    """Letters and digits alone, without case."""
+    return "".join(sign for sign in text.casefold() if sign.isalnum())

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medcls.errors import ConfigError
-from medcls.privacy import load_pseudonyms
+from medcls.privacy import load_pseudonyms, masked_name
 
 
 def test_the_key_is_made_once_private_and_used_again(tmp_path: Path) -> None:
@@ -34,3 +36,66 @@ def test_a_damaged_key_is_an_error_and_not_a_new_key(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("not hexadecimal")
     with pytest.raises(ConfigError, match="not hexadecimal"):
         load_pseudonyms(key_file=tmp_path / "key")
+
+
+PATIENT = {"patient_id": "HX-778-21", "issuer": "H", "study_uid": "1.2.9.77", "sop_uids": "1.2.9.1 1.2.9.2"}
+
+
+@given(
+    before=st.text(alphabet="abQ_- .é", max_size=6),
+    after=st.text(alphabet="abQ_- .é", max_size=6),
+    written=st.sampled_from(["HX-778-21", "hx-778-21", "HX77821", "hx_778_21", "HX 778.21"]),
+    folders=st.lists(st.sampled_from(["export", "ct", "day 2"]), max_size=2),
+)
+def test_a_patient_id_in_a_path_is_masked_however_it_is_written(
+    before: str, after: str, written: str, folders: list[str]
+) -> None:
+    names = load_pseudonyms()
+    masked = masked_name("/".join([*folders, before + written + after, "IM1.dcm"]), PATIENT, names)
+    assert "77821" not in "".join(sign for sign in masked if sign.isalnum())
+    assert masked.split("/")[: len(folders)] == folders
+    assert masked.split("/")[-1] == "IM1.dcm"
+    assert names.patient("HX-778-21", "H") in masked
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DOE^JANE/ct", "ct/DOE^JANE.dcm", "1.2.9.77/3", "a/1.2.9.2.dcm", "x/1.2.840.113619.2.5/IM", "DOE^J#s3-echo-2"],
+)
+def test_names_and_uids_in_a_path_are_masked_whole(name: str) -> None:
+    masked = masked_name(name, PATIENT, load_pseudonyms())
+    assert not {"DOE", "JANE", "1.2.9", "113619"} & {
+        word for word in ("DOE", "JANE", "1.2.9", "113619") if word in masked
+    }
+    kept = [part for part in name.split("/") if part in ("ct", "3", "a", "x", "IM")]
+    assert [part for part in masked.split("/") if part in kept] == kept
+    for ending in (".dcm", "#s3-echo-2"):
+        assert masked.endswith(ending) == name.endswith(ending)
+
+
+def test_what_identifies_nobody_stays_as_it_is() -> None:
+    name = "study 7/T1_2024-01-05/v1.2.3/IM_0001.dcm#s3-plane-1"
+    assert masked_name(name, PATIENT, load_pseudonyms()) == name
+    assert masked_name(name, {}, load_pseudonyms()) == name
+
+
+@pytest.mark.parametrize(
+    ("patient", "part", "masked"),
+    [
+        ("1", "scan 1", True),
+        ("1", "IM0011", False),
+        ("01", "PAT01", True),
+        ("ab", "cable", False),
+        ("--", "a--b", True),
+    ],
+)
+def test_a_short_patient_id_is_masked_only_where_it_stands_alone(patient: str, part: str, masked: bool) -> None:
+    assert (masked_name(part, {"patient_id": patient}, load_pseudonyms()) != part) is masked
+
+
+def test_different_files_of_a_patient_keep_different_names_and_keeping_identifiers_keeps_all() -> None:
+    names = load_pseudonyms()
+    files = ["HX-778-21.dcm", "HX-778-21_a.dcm", "HX-778-21_b.dcm"]
+    assert len({masked_name(name, PATIENT, names) for name in files}) == 3
+    assert masked_name("HX-778-21.dcm", PATIENT, names) == names.patient("HX-778-21", "H") + ".dcm"
+    assert [masked_name(name, PATIENT, load_pseudonyms(keep=True)) for name in files] == files

@@ -47,7 +47,7 @@ def test_every_scan_has_one_row_and_every_other_file_a_reason(mixed):
     assert {item.name: item.code for item in found.refused} == {
         "broken.png": "damaged",
         "empty.dcm": "damaged",
-        "export.zip": "not-an-image",
+        "export.zip": "damaged",
         "model.bin": "not-an-image",
         "study/holes": "gap",
     }
@@ -79,7 +79,7 @@ def test_inspection_names_nobody_and_counts_all(mixed):
     assert "patient-1" not in text
     assert "1.2.3" not in text
     assert (seen.patients, seen.studies, len(seen.rows)) == (1, 1, 3)
-    assert seen.codes == {"damaged": 2, "gap": 1, "not-an-image": 2}
+    assert seen.codes == {"damaged": 3, "gap": 1, "not-an-image": 1}
     row = {row.name: row for row in seen.rows}["study/ct"]
     assert (row.modality, row.slices, row.axes, row.syntax) == ("CT", 3, "LPS", "Explicit VR Little Endian")
     assert {row.verdict for row in seen.rows} == {"ok"}

@@ -16,6 +16,7 @@ from pydicom.pixels import pixel_array
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
+from medcls.scans.dicom.headers import read_whole
 from tests.dicom_factory import DX, SC, instance, save, slices
 
 JPEG = "1.2.840.10008.1.2.4."
@@ -219,21 +220,22 @@ def deflated(path, *more):
 def test_a_deflate_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr("medcls.scans.dicom.headers.MAX_HEADER_BYTES", 2**20)
     with pytest.raises(ScanRefused) as caught:
-        read_scan(deflated(tmp_path / "x", bytes(30_000_000)))
+        read_whole(deflated(tmp_path / "x", bytes(30_000_000)))
     assert caught.value.code == "damaged"
     assert np.array_equal(values(read_scan(deflated(tmp_path / "y", bytes(1000)))), RAMP)  # padding is no bomb
 
 
 def test_noise_of_a_million_elements_does_not_keep_the_parser_busy(tmp_path):
-    path = save(instance(RAMP), tmp_path / "x", "1.2.840.10008.1.2")
-    whole = path.read_bytes()
+    whole = save(instance(RAMP), tmp_path / "x", "1.2.840.10008.1.2").read_bytes()
     noise = np.zeros((1_000_000, 2), "<u4")
     noise[:, 0] = np.arange(1_000_000) * 65536 + 0x00100009
-    path.write_bytes(whole + noise.tobytes())
-    found = find_scans(path)  # behind the pixels it is never seen
-    assert len(found.scans) == 1
+    behind, before = tmp_path / "behind", tmp_path / "before"
+    behind.write_bytes(whole + noise.tobytes())
+    assert np.array_equal(values(read_scan(behind)), RAMP)  # behind the pixels it is never seen
+    start = whole.index(b"\x08\x00\x05\x00") if b"\x08\x00\x05\x00" in whole else whole.index(b"\x08\x00\x08\x00")
+    before.write_bytes(whole[:start] + noise.tobytes() + whole[start:])
     with pytest.raises(ScanRefused) as caught:
-        found.scans[0].read()
+        read_whole(before)
     assert caught.value.code == "damaged"
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from medcls.errors import NothingToDo
 from medcls.progress import Progress
 
 
@@ -125,19 +124,27 @@ def explain(
 def inspect(
     scans: Annotated[Path, typer.Argument(help="A scan, or a folder of any depth.")],
     headers: Annotated[bool, typer.Option("--headers", help="Look at headers alone: faster, misses damage.")] = False,
+    montage: Annotated[
+        Path | None,
+        typer.Option("--montage", help="Contact sheet of the middle slices, a PNG; 60 scans, then NAME-2.png …"),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Table with a row for each scan and each refusal.")] = None,
+    identifiers: Annotated[
+        Identifiers, typer.Option("--identifiers", help="Keyed hashes of patients, or their ids as they are.")
+    ] = Identifiers.HASH,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
     """Show what is there: scans, geometry, modality, patients, and what would be refused and why."""
-    from medcls.cli import show
-    from medcls.scans.inspection import READABLE, inspect_scans
+    from medcls.cli import show_inspection
+    from medcls.cli.inspecting import inspect_into
+    from medcls.privacy import load_pseudonyms
 
-    if not scans.exists():
-        raise NothingToDo("there is nothing at this path", where=str(scans), remedy="Check the path")
-    result = inspect_scans(scans, read_pixels=not headers, progress=Progress(quiet=quiet))
-    show.inspection(result, as_json=json, quiet=quiet)
-    readable = sum(row.verdict == READABLE for row in result.rows)
-    return _code(readable, sum(result.codes.values()))
+    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
+    progress = Progress(quiet=quiet)
+    result, sheets = inspect_into(scans, names, headers=headers, montage=montage, csv=csv, progress=progress)
+    show_inspection.inspection(result, csv=csv, sheets=sheets, as_json=json, quiet=quiet)
+    return _code(result.readable, sum(result.codes.values()))
 
 
 def doctor(json: Json = False) -> int:

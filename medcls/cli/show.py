@@ -9,19 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medcls.scans.inspection import READABLE
-
 if TYPE_CHECKING:
     from medcls.runs.doctor import Check
     from medcls.runs.evaluating import Evaluated
     from medcls.runs.explaining import Explanations
     from medcls.runs.folder import Run
     from medcls.runs.inference import Inference
-    from medcls.scans import Inspection
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
-_WIDEST = 32  # characters of a transfer syntax's name, some of which are sentences
 
 
 def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
@@ -89,35 +85,6 @@ def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
         for one in result.refused:
             typer.echo(f"refused: {one.name}: {one.code}: {one.reason}")
         typer.echo(f"{len(result.explained)} explained, {len(result.refused)} refused: {result.folder}")
-
-
-def inspection(result: Inspection, *, as_json: bool, quiet: bool) -> None:
-    """A table of scans, totals, and refusals by code."""
-    if as_json:
-        _json(asdict(result))
-        return
-    if quiet:
-        return
-    rows = [
-        [
-            row.name,
-            row.modality,
-            " x ".join(map(str, row.shape)),
-            " x ".join(f"{length:.3g}" for length in row.spacing) + ("" if row.axes else " px"),
-            row.axes or "-",
-            (row.syntax or row.kind)[:_WIDEST],
-            row.verdict,
-        ]
-        for row in result.rows
-    ]
-    _table(["scan", "modality", "size", "spacing", "axes", "format", "verdict"], rows)
-    unread = [(row.name, row.verdict, row.reason, "") for row in result.rows if row.verdict != READABLE]
-    for name, code, reason, _remedy in (*unread, *result.refused):
-        typer.echo(f"refused: {name}: {code}: {reason}")
-    counted = ", ".join(f"{code} {count}" for code, count in result.codes.items()) or "none"
-    typer.echo(
-        f"{len(result.rows)} scans of {result.patients} patients in {result.studies} studies; refused: {counted}"
-    )
 
 
 def checks(found: Sequence[Check], *, as_json: bool) -> None:

@@ -22,7 +22,7 @@ class RefusalCode(StrEnum):
     UNSUPPORTED = "unsupported"
     TOO_LARGE = "too-large"
     LOCALIZER = "localizer"
-    MOSAIC = "mosaic"
+    TILTED = "tilted"
     NO_GEOMETRY = "no-geometry"
     BAD_GEOMETRY = "bad-geometry"
     GAP = "gap"
@@ -75,9 +75,9 @@ CAUSES: dict[RefusalCode, Cause] = {
         "Check the file; crop or downsample the scan if it is honest",
     ),
     RefusalCode.LOCALIZER: Cause("A localizer (scout, topogram) is no diagnostic scan.", "Leave it out"),
-    RefusalCode.MOSAIC: Cause(
-        "A Siemens mosaic holds the slices of a volume as tiles of one picture.",
-        "Convert it with dcm2niix, and give the volume you want",
+    RefusalCode.TILTED: Cause(
+        "The slices are stacked at an angle to their normal: the gantry was tilted.",
+        "Set on_tilt to 'resample' to straighten the volume, or to 'warn' to keep it sheared",
     ),
     RefusalCode.NO_GEOMETRY: Cause(
         "Several slices or frames, and nothing says where they lie.",
@@ -89,15 +89,15 @@ CAUSES: dict[RefusalCode, Cause] = {
     ),
     RefusalCode.GAP: Cause(
         "Slices are missing inside the series.",
-        "Export the whole series, or set on_gap to 'warn' to interpolate the missing slices",
+        "Export the whole series, or set on_gap to 'resample' to interpolate the missing slices",
     ),
     RefusalCode.UNEVEN_SPACING: Cause(
         "The slices do not lie at even distances along a straight line.",
-        "Resample the series to even spacing, or give its even part",
+        "Give the even part of the series, or set on_uneven to 'resample' to interpolate an even grid",
     ),
     RefusalCode.DUPLICATE_SLICES: Cause(
         "Several slices lie at the same position, and nothing tells which volume each belongs to.",
-        "Remove copies, or put each volume in its own folder",
+        "Remove copies (or set on_duplicates to 'warn'), or put each volume in its own folder",
     ),
     RefusalCode.INCONSISTENT: Cause(
         "Parts of one series contradict each other (patient, pixel format, units).", "Export the series again"

@@ -3,138 +3,138 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medcls.errors import ScanRefused
 from medcls.progress import SILENT, Progress
+from medcls.scans import index
+from medcls.scans.archive import archive_of, members
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.frames import Frame
 from medcls.scans.guard import refusing
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.look import Look
+from medcls.scans.looking import looks
 from medcls.scans.naming import named_stacks, relative_name
-from medcls.scans.sniff import sniff
 from medcls.scans.source import Found, Refusal, ScanSource
+from medcls.scans.walk import Entry, walk
 
 
 def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, leniency: Leniency = STRICT) -> Found:
-    """Find every scan under a folder, or in a file, reading headers only.
+    """Find every scan under a folder, in an archive, or in a file, reading headers only.
 
     Files are told by content, whatever their names. DICOM files are grouped into series and checked; every file that is
     neither part of a scan nor a known companion (DICOMDIR, tables, sidecars, hidden files) is refused with a reason.
-    The answer does not depend on the order of the files.
+    The answer does not depend on the order of the files. Of large folders an index is kept in the user's cache folder, with
+    no name, identifier or path in it; where no file has changed since, the answer comes from there.
 
     Args:
-        path: A file, or a folder to walk at any depth; links to folders are followed, each folder once.
+        path: A file, a zip or tar archive, or a folder to walk at any depth; links to folders are followed, each folder
+            once, and archives in it are looked into.
         progress: Where progress is shown.
-        leniency: ``warn`` also finds series with missing slices; read them with the same value.
+        leniency: What is accepted of irregular series; read them with the same.
 
     Raises:
         ScanRefused: ``no-scan`` when the path itself does not exist, ``unreadable`` when it may not be read.
     """
     root = Path(path)
     with refusing(path):
-        if not root.exists():
-            raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=path)
-        files = [root] if root.is_file() else list(_walk(root))
+        entries = list(walk(str(root))) if root.exists() else _in_archive(root)
+    notebook = index.open_index(root, entries, leniency)
+    known = notebook.found() if notebook else None
+    if known is not None:
+        return known
     search = _Search(root, leniency)
-    for file in progress.track(files, "looking for scans"):
-        search.look_at(file)
-    return search.found()
+    for files in (search.opened(entries), search.members):
+        for file, look in progress.track(looks(files), "looking for scans", total=len(files)):
+            search.take(file, look)
+    found = search.found()
+    if notebook:
+        notebook.keep(found)
+    return found
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    root.stat()
-    seen: set[tuple[int, int]] = set()
-    for folder, folders, names in os.walk(root, onerror=None, followlinks=True):
-        # A folder that a link leads to again is passed over, so that a circle of links ends.
-        here = os.stat(folder)
-        if (here.st_dev, here.st_ino) in seen:
-            folders[:] = []
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        for name in sorted(names):
-            yield Path(folder, name)
+def _in_archive(root: Path) -> list[Entry]:
+    """The members of an archive at or below a path that goes into it."""
+    archive = archive_of(root)
+    inside = members(archive) if archive is not None else ()
+    entries = [
+        Entry(str(one.path), one.size, (0, 0), 0, True) for one in inside if root in (one.path, *one.path.parents)
+    ]
+    if not entries:
+        raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=root)
+    return entries
 
 
 @dataclass
 class _Search:
     root: Path
     leniency: Leniency
+    members: list[str] = field(default_factory=list)
     scans: list[ScanSource] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
-    frames: list[object] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
 
-    def look_at(self, file: Path) -> None:
-        name = relative_name(file, self.root)
-        try:
-            with refusing(name):
-                self._take(file, name)
-        except ScanRefused as error:
-            self.refused.append(Refusal.of(error, name, (file,)))
+    def opened(self, entries: Iterable[Entry]) -> list[str]:
+        """The files that can be looked at; others are refused."""
+        files = []
+        for entry in entries:
+            if entry.regular:
+                files.append(entry.path)
+            else:
+                self._refuse(entry.path, refusal(RefusalCode.UNREADABLE, "this is no regular file"))
+        return files
 
-    def _take(self, file: Path, name: str) -> None:
-        if not file.is_file():
-            # A broken link, a socket, a pipe: nothing that could be opened without waiting.
-            raise refusal(RefusalCode.UNREADABLE, "this is no regular file")
-        kind = sniff(file)
-        if kind in ("ignored", "nifti-pixels") and file != self.root:
-            self.ignored.append(file)
-        elif kind == "dicom":
-            self._take_dicom(file)
-        elif kind == "nifti":
-            from medcls.scans.nifti import find_nifti
-
-            self.scans.append(find_nifti(file, name))
-        elif kind == "raster":
-            from medcls.scans.raster import find_raster
-
-            self.scans.append(find_raster(file, name))
-        elif kind == "empty":
-            raise refusal(RefusalCode.DAMAGED, "the file is empty")
-        elif kind == "archive":
-            raise refusal(RefusalCode.NOT_AN_IMAGE, "this is an archive", remedy="Unpack it first")
+    def take(self, file: str, look: Look) -> None:
+        """Note what a file is."""
+        if look.refused is not None:
+            self._refuse(file, look.refused, look.identity)
+        elif look.ignored and file == str(self.root):
+            self._refuse(file, refusal(RefusalCode.NOT_AN_IMAGE, "this is no known image format"))
+        elif look.ignored:
+            self.ignored.append(Path(file))
+        elif look.scan is not None:
+            self.scans.append(replace(look.scan, name=self._name(file)))
         else:
-            raise refusal(RefusalCode.NOT_AN_IMAGE, "this is no known image format")
+            self.frames.extend(look.frames)
+            self.members.extend(look.members)
 
-    def _take_dicom(self, file: Path) -> None:
-        from medcls.scans.dicom.headers import is_directory_of_files, read_header
-        from medcls.scans.dicom.parsing import frames_of
+    def _refuse(self, file: str, error: ScanRefused, identity: Mapping[str, str] | None = None) -> None:
+        self.refused.append(Refusal.of(error, self._name(file), (Path(file),), identity))
 
-        dataset = read_header(file)
-        if is_directory_of_files(dataset):
-            self.ignored.append(file)
-            return
-        self.frames.extend(frames_of(dataset, file))
+    def _name(self, file: str) -> str:
+        return relative_name(Path(file), self.root)
 
     def found(self) -> Found:
+        """Everything, the frames grouped into scans."""
         if self.frames:
-            self._group_dicom()
+            self._group()
         scans = sorted(self.scans, key=lambda scan: scan.name)
         refused = sorted(self.refused, key=lambda item: item.name)
-        return Found(tuple(scans), tuple(refused), tuple(self.ignored))
+        return Found(tuple(scans), tuple(refused), tuple(sorted(self.ignored)))
 
-    def _group_dicom(self) -> None:
-        from medcls.scans.dicom.decoders import can_decode, syntax_name
+    def _group(self) -> None:
         from medcls.scans.dicom.series import stacks_of
+        from medcls.scans.dicom.syntaxes import can_decode, syntax_name
         from medcls.scans.dicom.volume import source_of
 
         with refusing(self.root):
-            stacks = stacks_of(self.frames, fill_gaps=self.leniency.on_gap != "error")  # type: ignore[arg-type]
+            stacks = stacks_of(self.frames, self.leniency)
             names = named_stacks(stacks, self.root)
         for stack, name in zip(stacks, names, strict=True):
             try:
                 with refusing(name):
                     if stack.error is not None:
                         raise stack.error
-                    source = source_of(stack, name)
+                    source = source_of(stack, name, self.leniency)
                     if not can_decode(source.syntax):
                         raise refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(source.syntax)}")
                     self.scans.append(source)
             except ScanRefused as error:
-                self.refused.append(Refusal.of(error, name, stack.paths))
+                self.refused.append(Refusal.of(error, name, stack.paths, stack.identity))
 
 
 def by_name(found: Found) -> dict[str, ScanSource | Refusal]:

@@ -49,3 +49,23 @@ def check_image_size(columns: int, rows: int, where: object) -> None:
 
 def _times(sizes: list[int]) -> str:
     return "x".join(str(size) for size in sizes)
+
+
+LOOK_SECONDS = 20.0
+"""Processor time for the header of one file."""
+
+LOOK_BYTES = 2**29
+"""Memory for the header of one file."""
+
+_BYTES_A_VOXEL = 8
+_BYTES_ASIDE = 2**28
+
+
+def read_seconds(shape: Iterable[int], channels: int) -> float:
+    """Processor time for reading a scan: JPEG 2000, the slowest, takes some 0.06 s a million voxels."""
+    return LOOK_SECONDS + math.prod(shape) * channels / 1e6
+
+
+def read_bytes(shape: Iterable[int], channels: int) -> int:
+    """Memory for reading a scan of 16-bit voxels: four times their own, and what the decoders need aside."""
+    return math.prod(shape) * channels * _BYTES_A_VOXEL + _BYTES_ASIDE

@@ -24,7 +24,7 @@ def named_stacks(stacks: Sequence[Stack], root: Path) -> list[str]:
     Suffixes are the series number and the part (``#s3-echo-2``), and a number where that is not enough. No identifier goes
     into a name.
     """
-    bases = [_base(stack, root) for stack in stacks]
+    bases = [base_name(stack.paths, root) for stack in stacks]
     suffixes = [_suffix(stack) for stack in stacks]
     sharing: dict[str, list[int]] = defaultdict(list)
     for index, base in enumerate(bases):
@@ -41,12 +41,11 @@ def named_stacks(stacks: Sequence[Stack], root: Path) -> list[str]:
     return names
 
 
-def _base(stack: Stack, root: Path) -> str:
-    paths = stack.paths
+def base_name(paths: Sequence[Path], root: Path) -> str:
+    """The name of a scan without its suffix: its file when it has one, else the folder that all its files are in."""
     if len(paths) == 1:
         return relative_name(paths[0], root)
-    folder = Path(os.path.commonpath([path.parent for path in paths]))
-    return relative_name(folder, root)
+    return relative_name(Path(os.path.commonpath([os.path.dirname(path) for path in paths])), root)
 
 
 def _suffix(stack: Stack) -> str:
@@ -58,4 +57,4 @@ def _suffix(stack: Stack) -> str:
 def _settled(stack: Stack) -> tuple[object, ...]:
     first = stack.frames[0]
     identity = first.header.identity
-    return (identity.get("series_uid", ""), identity.get("sop_uids", ""), str(first.header.path), first.index)
+    return (identity.get("series_uid", ""), first.sop_uid, first.path, first.index)

@@ -18,7 +18,6 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import MAX_DEFLATE_RATIO, check_size
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
@@ -78,13 +77,12 @@ def find_nifti(path: Path, name: str) -> ScanSource:
         modality="OT",
         shape=volume.shape,
         spacing=tuple(float(length) for length in spacing),
-        reader=read_nifti,
         axes=axes if volume.has_geometry else "",
         channels=3 if volume.colour else 1,
     )
 
 
-def read_nifti(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
+def read_nifti(source: ScanSource) -> Scan:
     """Read a NIfTI file.
 
     Voxels without a finite value become the lowest finite one (positive infinity the highest), and are noted.

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_image_size
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
@@ -46,12 +45,11 @@ def find_raster(path: Path, name: str) -> ScanSource:
         modality="OT",
         shape=(columns, rows),
         spacing=(1.0, 1.0),
-        reader=read_raster,
         channels=3 if colour else 1,
     )
 
 
-def read_raster(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
+def read_raster(source: ScanSource) -> Scan:
     """Read an image file.
 
     Transparent pixels are laid on black, opaque alpha channels dropped, palettes and CMYK turned into RGB, one-bit images

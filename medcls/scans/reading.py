@@ -20,7 +20,7 @@ def read_scan(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> S
         path: A DICOM, NIfTI or image file; a folder that holds exactly one scan; or a folder and the suffix that
             :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series is read as
             the single slice it is.
-        leniency: ``error`` refuses a series with missing slices; ``warn`` interpolates them and notes it.
+        leniency: What is done with an irregular series; by default it is refused.
 
     Returns:
         The scan: ``(C, x, y)`` or ``(C, x, y, z)``, its affine to RAS+ millimetres, header facts and notes.
@@ -29,6 +29,39 @@ def read_scan(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> S
         ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which.
     """
     return find_one(path, leniency=leniency).read(leniency=leniency)
+
+
+def read_source(source: ScanSource, leniency: Leniency) -> Scan:
+    """Read a source: what is plain in this process, everything that needs a decoder in the sandbox.
+
+    Raises:
+        ScanRefused: It cannot be read rightly.
+    """
+    from medcls.scans.dicom.volume import read_plain
+    from medcls.scans.sandbox import read_apart
+
+    with refusing(source.name):
+        plain = read_plain(source, leniency)
+    return read_apart(source, leniency) if plain is None else plain
+
+
+def read_here(source: ScanSource, leniency: Leniency) -> Scan:
+    """Read a source with decoders and all, in this process: for the sandbox.
+
+    Raises:
+        ScanRefused: It cannot be read rightly.
+    """
+    if source.kind == "dicom":
+        from medcls.scans.dicom.volume import read_dicom
+
+        return read_dicom(source, leniency)
+    if source.kind == "nifti":
+        from medcls.scans.nifti import read_nifti
+
+        return read_nifti(source)
+    from medcls.scans.raster import read_raster
+
+    return read_raster(source)
 
 
 def find_one(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> ScanSource:

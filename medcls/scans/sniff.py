@@ -21,7 +21,16 @@ _RASTER = (
     b"GIF87a",
     b"GIF89a",
 )
-_ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_ARCHIVES = (
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"PK\x07\x08",
+    b"7z\xbc\xaf",
+    b"Rar!",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",
+)
 _SIDECARS = frozenset(
     {
         *(
@@ -47,28 +56,28 @@ _SYSTEM = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
 HEAD = 1024
 
 
-def sniff(path: Path) -> FileType:
-    """Tell what a file is. Reads at most :data:`HEAD` bytes.
+def sniff(head: bytes, path: Path) -> FileType:
+    """Tell what a file is.
 
-    Raises:
-        OSError: The file cannot be read.
+    Args:
+        head: Its first bytes, :data:`HEAD` or more, or all of them.
+        path: Its name, which only tells companions of scans from unknown files.
     """
-    with path.open("rb") as handle:
-        head = handle.read(HEAD)
+    name = path.name.lower()
     if head[128:132] == b"DICM":
-        return "ignored" if path.name.lower() == "dicomdir" else "dicom"
+        return "ignored" if name == "dicomdir" else "dicom"
     if head.startswith(_RASTER) or _is_bitmap(head):
         return "raster"
-    plain = _unpacked(head) if head[:2] == b"\x1f\x8b" else head
+    plain = _unpacked(head[:HEAD]) if head[:2] == b"\x1f\x8b" else head
     if is_nifti(plain):
         return "nifti"
-    if path.name.startswith(".") or path.name.lower() in _SYSTEM or path.suffix.lower() in _SIDECARS:
+    if name.startswith(".") or name in _SYSTEM or path.suffix.lower() in _SIDECARS:
         return "ignored"
     if path.suffix.lower() == ".img" and path.with_suffix(".hdr").exists():
         return "nifti-pixels"
     if not head:
         return "empty"
-    if head[:2] == b"\x1f\x8b" or head.startswith(_ARCHIVES):
+    if head[:2] == b"\x1f\x8b" or head.startswith(_ARCHIVES) or head[257:262] == b"ustar":
         return "archive"
     return "dicom" if looks_like_dicom(head) else "unknown"
 

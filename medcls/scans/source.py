@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medcls.errors import ScanRefused
-from medcls.scans.guard import refusing
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 
 
 @dataclass(frozen=True)
 class ScanSource:
-    """One scan that was found and can be read: light, and safe to send to another process.
+    """One scan that was found and can be read: light, plain data, safe to send to another process.
 
     Attributes:
         name: Path relative to the folder that was searched; a series is named after its folder, with ``#`` and a short
@@ -31,7 +30,6 @@ class ScanSource:
         facts: Header facts that name nobody, as :attr:`medcls.scans.Scan.facts`.
         identity: Identifiers, as :attr:`medcls.scans.Scan.identity`.
         frames: For multi-frame files: which frames of each path belong to this scan; empty for single frames.
-        reader: The function that reads it.
     """
 
     name: str
@@ -40,7 +38,6 @@ class ScanSource:
     modality: str
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
-    reader: Callable[[ScanSource, Leniency], Scan] = field(repr=False)
     axes: str = ""
     channels: int = 1
     part: str = ""
@@ -68,13 +65,14 @@ class ScanSource:
         """Read the whole scan, checking again everything that the search had checked.
 
         Args:
-            leniency: ``error`` refuses a series with missing slices; ``warn`` interpolates them and notes it.
+            leniency: What is done with an irregular series.
 
         Raises:
             ScanRefused: The scan cannot be read rightly. No other error is raised for a bad file.
         """
-        with refusing(self.name):
-            return self.reader(self, leniency)
+        from medcls.scans.reading import read_source
+
+        return read_source(self, leniency)
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,7 @@ class Refusal:
         reason: Why, in words, with no name or identifier of a patient.
         remedy: What the user can do.
         paths: The files.
+        identity: Identifiers, as far as the header gave them away.
     """
 
     name: str
@@ -94,11 +93,14 @@ class Refusal:
     reason: str
     remedy: str
     paths: tuple[Path, ...] = field(default=(), repr=False)
+    identity: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, error: ScanRefused, name: str, paths: tuple[Path, ...]) -> Refusal:
+    def of(
+        cls, error: ScanRefused, name: str, paths: tuple[Path, ...], identity: Mapping[str, str] | None = None
+    ) -> Refusal:
         """The refusal that an error stands for."""
-        return cls(name, error.code, error.what, error.remedy, paths)
+        return cls(name, error.code, error.what, error.remedy, paths, identity or {})
 
     def error(self) -> ScanRefused:
         """The error that this refusal stands for."""

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.dicom import text as t
 from medcls.scans.dicom.frames import Header
+from medcls.scans.dicom.palette import from_palette
 
 Pixels = NDArray[np.generic]
 
@@ -30,7 +30,7 @@ def to_rgb(frame: Pixels, dataset: Dataset, header: Header) -> Pixels:
         ``(rows, columns, 3)`` uint8 or uint16.
     """
     if header.photometric == "PALETTE COLOR":
-        return _from_palette(frame, dataset, header)
+        return from_palette(frame, dataset, header)
     if header.samples != 3:
         raise refusal(RefusalCode.UNSUPPORTED, f"{header.samples} samples of {header.photometric}")
     if header.photometric in ("YBR_FULL", "YBR_FULL_422") and header.syntax not in _TURNED_BY_DECODER:
@@ -46,28 +46,3 @@ def ybr_to_rgb(frame: Pixels, bits: int) -> Pixels:
     centred = frame.astype(np.float64) - np.array([0, half, half])
     rounded: Pixels = np.clip(np.rint(centred @ _TO_RGB.T), 0, top).astype(frame.dtype)
     return rounded
-
-
-def _from_palette(frame: Pixels, dataset: Dataset, header: Header) -> Pixels:
-    if t.value(dataset, "SegmentedRedPaletteColorLookupTableData") is not None:
-        raise refusal(RefusalCode.UNSUPPORTED, "a segmented colour palette")
-    planes = [_palette_plane(frame, dataset, colour) for colour in ("Red", "Green", "Blue")]
-    return np.stack(planes, axis=-1)
-
-
-def _palette_plane(frame: Pixels, dataset: Dataset, colour: str) -> Pixels:
-    """One colour of a palette: descriptor (entries, first mapped value, bits) and data, PS3.3 C.7.9.1."""
-    descriptor = t.numbers(dataset, f"{colour}PaletteColorLookupTableDescriptor", 3)
-    data = t.value(dataset, f"{colour}PaletteColorLookupTableData")
-    if descriptor is None or not isinstance(data, bytes):
-        raise refusal(RefusalCode.DAMAGED, "the colour palette is missing")
-    entries, first, bits = (int(number) for number in descriptor)
-    entries = entries % 65536 or 65536
-    wide = len(data) >= entries * 2
-    table = np.frombuffer(data, dtype="<u2" if wide else "u1")[:entries]
-    if len(table) < entries:
-        raise refusal(RefusalCode.DAMAGED, "the colour palette is cut short")
-    if wide and bits == 16:
-        table = table >> 8  # tables of 16 bits hold no more than screens show
-    index = np.clip(frame.astype(np.int64) - first, 0, entries - 1)
-    return table.astype(np.uint8)[index]

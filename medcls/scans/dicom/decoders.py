@@ -13,30 +13,13 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.uid import UID
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.codestream import Codestream, inspect_codestream
 from medcls.scans.dicom.frames import Header
+from medcls.scans.dicom.syntaxes import HTJ2K, JPEG, JPEG_2000, JPEG_LS, LOSSLESS_JPEG, RLE, syntax_name
 
 Pixels = NDArray[np.generic]
-
-NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"})
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
-RLE = "1.2.840.10008.1.2.5"
-_JPEG = "1.2.840.10008.1.2.4."
-LOSSY = frozenset(_JPEG + end for end in ("50", "51", "81", "91", "203"))
-"""Syntaxes that may have changed values."""
-
-
-def syntax_name(uid: str) -> str:
-    """The name of a transfer syntax, for messages."""
-    return str(UID(uid).name) if uid else "unknown"
-
-
-def can_decode(uid: str) -> bool:
-    """Whether frames of this transfer syntax can be decoded."""
-    return uid in NATIVE or uid in _DECODERS
 
 
 def decode_frame(data: bytes, header: Header) -> Pixels:
@@ -123,15 +106,9 @@ def _htj2k(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
 
 _DECODERS: dict[str, Callable[..., Any]] = {
     RLE: _rle,
-    _JPEG + "50": _jpeg,  # baseline, process 1
-    _JPEG + "51": _jpeg,  # extended, processes 2 and 4
-    _JPEG + "57": _lossless_jpeg,  # process 14
-    _JPEG + "70": _lossless_jpeg,  # process 14, selection value 1
-    _JPEG + "80": _jpeg_ls,
-    _JPEG + "81": _jpeg_ls,
-    _JPEG + "90": _jpeg_2000,
-    _JPEG + "91": _jpeg_2000,
-    _JPEG + "201": _htj2k,
-    _JPEG + "202": _htj2k,
-    _JPEG + "203": _htj2k,
+    **dict.fromkeys(JPEG, _jpeg),
+    **dict.fromkeys(LOSSLESS_JPEG, _lossless_jpeg),
+    **dict.fromkeys(JPEG_LS, _jpeg_ls),
+    **dict.fromkeys(JPEG_2000, _jpeg_2000),
+    **dict.fromkeys(HTJ2K, _htj2k),
 }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from pydicom.dataset import Dataset
-
 from medcls.scans.dicom import text as t
 
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
@@ -21,7 +19,7 @@ _PLAIN = {
 _NUMERIC = {"field_strength": "MagneticFieldStrength", "slice_thickness": "SliceThickness"}
 
 
-def facts_of(dataset: Dataset) -> dict[str, str]:
+def facts_of(dataset: t.Attributes) -> dict[str, str]:
     """Sex, age in years, scanner, kernel, year and the like; only what the header has."""
     facts = {name: t.text(dataset, keyword) for name, keyword in _PLAIN.items()}
     facts["sex"] = _sex(t.text(dataset, "PatientSex"))
@@ -39,14 +37,13 @@ def facts_of(dataset: Dataset) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-def identity_of(dataset: Dataset) -> dict[str, str]:
-    """Identifiers of patient, study, series and instance; never names."""
+def identity_of(dataset: t.Attributes) -> dict[str, str]:
+    """Identifiers of patient, study and series; never names."""
     identity = {
         "patient_id": t.text(dataset, "PatientID"),
         "issuer": t.text(dataset, "IssuerOfPatientID"),
         "study_uid": t.text(dataset, "StudyInstanceUID"),
         "series_uid": t.text(dataset, "SeriesInstanceUID"),
-        "sop_uids": t.text(dataset, "SOPInstanceUID"),
     }
     return {name: value for name, value in identity.items() if value}
 
@@ -61,7 +58,7 @@ def _sex(sex: str) -> str:
     return sex.upper() if sex.upper() in ("M", "F", "O") else ""
 
 
-def _year(dataset: Dataset) -> str:
+def _year(dataset: t.Attributes) -> str:
     for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate"):
         match = re.match(r"(19|20)\d\d", t.text(dataset, keyword))
         if match:

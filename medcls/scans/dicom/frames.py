@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from medcls.scans.dicom.objects import is_projection
 
 
 @dataclass(frozen=True)
 class Header:
-    """What all frames of one file share.
+    """What frames share: all of one file, and mostly all of one series.
 
     Attributes:
-        path: The file.
         sop_class: SOPClassUID.
         syntax: TransferSyntaxUID; the default, implicit little endian, when the file has no meta information.
         modality: Modality (0008,0060).
@@ -27,11 +25,10 @@ class Header:
         photometric: PhotometricInterpretation.
         padding: PixelPaddingValue and PixelPaddingRangeLimit as stored values, lower first (PS3.3 C.7.5.1.1.2).
         pixel_spacing: Distance between rows, between columns where only the plane is known (projections).
-        facts, identity: As :class:`medcls.scans.Scan`.
+        facts, identity: As :class:`medcls.scans.Scan`, without the instance.
         count: Number of frames in the file.
     """
 
-    path: Path
     sop_class: str
     syntax: str
     modality: str
@@ -56,11 +53,13 @@ class Header:
         return is_projection(self.sop_class, self.modality)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One 2-D image of a file.
 
     Attributes:
+        path: The file.
+        sop_uid: SOPInstanceUID.
         header: What the whole file shares.
         index: Which frame of the file, from 0.
         position: ImagePositionPatient, LPS millimetres.
@@ -71,6 +70,8 @@ class Frame:
         splits: What tells volumes at the same place apart, in the order it is tried: ``echo``, ``b-value``, ….
     """
 
+    path: str
+    sop_uid: str
     header: Header
     index: int
     position: tuple[float, ...] | None

@@ -14,12 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.leniency import STRICT, Leniency
 
 SAME_POSITION_MM = 1e-3
 """Slices closer than this along the normal lie at one position."""
 
 SAME_ORIENTATION = 1e-3
 """Largest difference between direction cosines of slices of one volume."""
+
+TILT_DEGREES = 0.1
+"""Below this angle a stack counts as upright: half a millimetre over 30 cm, and the affine keeps even that."""
 
 MAX_MISSING_RUN = 32
 """A hole of more slices than this is two scans far apart, not a gap to be filled."""
@@ -35,13 +39,15 @@ class Layout:
         order: ``(n,)`` indices of the slices along the normal.
         places: ``(n,)`` grid index of each slice of ``order``; consecutive unless slices are missing.
         affine: ``(4, 4)`` voxel ``(column, row, slice)`` to RAS+ millimetres; sheared when the gantry was tilted.
-        tilt: Angle between the stacking direction and the slice normal, degrees.
+        tilt: Angle between the stacking direction and the slice normal, degrees; 0 below :data:`TILT_DEGREES`.
+        heights: ``(n,)`` millimetres along the normal, ascending, where the distances are uneven; else empty.
     """
 
     order: tuple[int, ...]
     places: tuple[int, ...]
     affine: NDArray[np.float64]
     tilt: float
+    heights: tuple[float, ...] = ()
 
     @property
     def slices(self) -> int:
@@ -78,7 +84,7 @@ def heights(positions: ArrayLike, orientation: ArrayLike) -> NDArray[np.float64]
 
 
 def lay_out(
-    positions: ArrayLike, orientation: ArrayLike, pixel_spacing: ArrayLike, *, fill_gaps: bool = False
+    positions: ArrayLike, orientation: ArrayLike, pixel_spacing: ArrayLike, leniency: Leniency = STRICT
 ) -> Layout:
     """Order slices and measure their affine.
 
@@ -90,10 +96,11 @@ def lay_out(
         positions: ``(n, 3)`` ImagePositionPatient, LPS millimetres, n >= 2.
         orientation: ``(6,)`` ImageOrientationPatient.
         pixel_spacing: ``(2,)`` distance between rows, between columns, millimetres.
-        fill_gaps: Accept missing slices, leaving holes in :attr:`Layout.places`.
+        leniency: What is accepted: gaps leave holes in :attr:`Layout.places`, uneven distances are given in
+            :attr:`Layout.heights`, a tilt in :attr:`Layout.tilt`.
 
     Raises:
-        ScanRefused: ``duplicate-slices``, ``gap``, ``uneven-spacing`` or ``bad-geometry``.
+        ScanRefused: ``duplicate-slices``, ``gap``, ``uneven-spacing``, ``tilted`` or ``bad-geometry``.
     """
     points = np.asarray(positions, dtype=np.float64)
     if not np.isfinite(points).all():
@@ -101,19 +108,31 @@ def lay_out(
     normal = directions(orientation)[2]
     along = points @ normal
     order = np.argsort(along, kind="stable")
-    steps = np.diff(along[order])
+    points, along = points[order], along[order]
+    steps = np.diff(along)
     if (steps < SAME_POSITION_MM).any():
         raise refusal(RefusalCode.DUPLICATE_SLICES, f"{int((steps < SAME_POSITION_MM).sum())} slices repeat a position")
-    places = _places(steps, fill_gaps)
-    first, last = points[order[0]], points[order[-1]]
-    step = (last - first) / places[-1]
-    _check_straight(points[order], places, step, normal, pixel_spacing)
+    places, even = _places(steps, leniency)
+    step = (points[-1] - points[0]) / places[-1]
+    _check_straight(points, places if even else (along - along[0]) / (step @ normal), step, normal, pixel_spacing)
+    tilt = _tilt(step, normal, leniency)
+    return Layout(
+        order=tuple(order.tolist()),
+        places=tuple(places.tolist()),
+        affine=slice_affine(points[0], orientation, pixel_spacing, step),
+        tilt=tilt,
+        heights=() if even else tuple((along - along[0]).tolist()),
+    )
+
+
+def _tilt(step: NDArray[np.float64], normal: NDArray[np.float64], leniency: Leniency) -> float:
     cosine = float(step @ normal) / float(np.linalg.norm(step))
     tilt = float(np.degrees(np.arccos(min(1.0, cosine))))
-    if tilt < 1e-2:
-        tilt = 0.0
-    affine = slice_affine(first, orientation, pixel_spacing, step)
-    return Layout(tuple(int(i) for i in order), tuple(int(p) for p in places), affine, tilt)
+    if tilt < TILT_DEGREES:
+        return 0.0
+    if leniency.on_tilt == "error":
+        raise refusal(RefusalCode.TILTED, f"the slices are stacked {tilt:.1f} degrees away from their normal")
+    return tilt
 
 
 def slice_affine(
@@ -140,8 +159,25 @@ def slice_affine(
     return np.asarray(_LPS_TO_RAS @ affine)
 
 
-def _places(steps: NDArray[np.float64], fill_gaps: bool) -> NDArray[np.intp]:
-    """Grid index of each slice, from the distances between neighbours."""
+def axis_codes(affine: NDArray[np.float64]) -> str:
+    """Where the voxel axes point, each by its nearest anatomical direction: ``LPS`` and the like.
+
+    The rotation nearest to the affine (its polar decomposition) gives each axis, in turn, the world axis that it follows most
+    closely of those not yet taken.
+    """
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    left, _, right = np.linalg.svd(affine[:3, :3] / lengths)
+    rotation = left @ right
+    codes = ""
+    for axis in range(3):
+        world = int(np.argmax(np.abs(rotation[:, axis])))
+        codes += ("LR", "PA", "IS")[world][int(rotation[world, axis] > 0)]
+        rotation[world] = 0.0
+    return codes
+
+
+def _places(steps: NDArray[np.float64], leniency: Leniency) -> tuple[NDArray[np.intp], bool]:
+    """Grid index of each slice, from the distances between neighbours; and whether they are even."""
     spacing = float(np.median(steps))
     if len(steps) == 2:  # of two distances the smaller is one step, whatever their median
         spacing = float(steps.min()) if steps.max() > 1.5 * steps.min() else spacing
@@ -150,25 +186,27 @@ def _places(steps: NDArray[np.float64], fill_gaps: bool) -> NDArray[np.intp]:
     off = np.abs(steps - counts * spacing)
     # A distance of several steps may carry the tolerance of each.
     if (counts < 1).any() or (off > tolerance * np.maximum(counts, 1)).any():
+        if leniency.on_uneven != "error" and counts.max() - 1 <= MAX_MISSING_RUN:
+            return np.arange(len(steps) + 1), False
         smallest, largest = float(steps.min()), float(steps.max())
         raise refusal(
             RefusalCode.UNEVEN_SPACING, f"distances between slices run from {smallest:.3f} to {largest:.3f} mm"
         )
     holes = int((counts - 1).sum())
-    if holes and (not fill_gaps or counts.max() - 1 > MAX_MISSING_RUN):
+    if holes and (leniency.on_gap == "error" or counts.max() - 1 > MAX_MISSING_RUN):
         raise refusal(RefusalCode.GAP, f"{holes} of {len(steps) + 1 + holes} slices are missing")
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp), True
 
 
 def _check_straight(
     points: NDArray[np.float64],
-    places: NDArray[np.intp],
+    places: NDArray[np.generic],
     step: NDArray[np.float64],
     normal: NDArray[np.float64],
     pixel_spacing: ArrayLike,
 ) -> None:
-    """Refuse slices that do not lie on one straight line of even steps (a bent or jumping stack)."""
-    away = points - (points[0] + places[:, None] * step)
+    """Refuse slices that do not lie on one straight line (a bent or jumping stack)."""
+    away = points - (points[0] + np.asarray(places, dtype=np.float64)[:, None] * step)
     along = away @ normal
     across = np.linalg.norm(away - along[:, None] * normal, axis=1)
     height = abs(float(step @ normal))

@@ -15,42 +15,19 @@ from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_CREATORS, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, MAX_VOXELS
 
-HEADER_KEYWORDS = (
-    # what it is (PS3.3 C.12.1, C.7.6.1, C.7.6.3)
-    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "Modality",
-    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
-    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-    "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType",
-    # whose and which
-    "PatientID", "IssuerOfPatientID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber",
-    # where
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "ImagerPixelSpacing",
-    "NominalScannedPixelSpacing", "SliceThickness", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    # which volume of several
-    "EchoNumbers", "EchoTime", "TemporalPositionIdentifier", "TriggerTime", "InversionTime", "DiffusionBValue",
-    "DiffusionGradientOrientation", "NominalPercentageOfCardiacPhase", "FlipAngle", "KVP", "AcquisitionTime",
-    "ContentTime",
-    # facts
-    "PatientSex", "PatientAge", "Manufacturer", "ManufacturerModelName", "MagneticFieldStrength", "ConvolutionKernel",
-    "StudyDate", "SeriesDate", "AcquisitionDate", "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality",
-    "PatientPosition", "ScanningSequence", "BurnedInAnnotation",
-)  # fmt: skip
-
-PRIVATE_B_VALUES = ((0x0019, 0x100C), (0x0043, 0x1039), (0x2001, 0x1003))
-"""Where Siemens, GE and Philips write the b-value of a classic MR image."""
-
-PRIVATE_DIRECTIONS = ((0x0019, 0x100E), (0x0019, 0x10BB), (0x0019, 0x10BC), (0x0019, 0x10BD))
-"""Where Siemens and GE write the diffusion gradient."""
+_SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence")
 
 MAX_ELEMENTS = 20_000
 """Top-level elements of a data set; clinical files have a few hundred."""
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
-_TAGS: list[Any] = [*HEADER_KEYWORDS, *PRIVATE_B_VALUES, *PRIVATE_DIRECTIONS, (0x0019, 0x0010), (0x0043, 0x0010)]
+_TAGS: list[Any] = [*TAGS, *_SEQUENCES, *PRIVATE_B_VALUES, *PRIVATE_DIRECTIONS, *PRIVATE_CREATORS]
 
 
 def read_header(path: str | os.PathLike[str]) -> FileDataset:
@@ -70,7 +47,7 @@ def is_directory_of_files(dataset: Dataset) -> bool:
 
 
 def _read(path: Path, *, header_only: bool) -> FileDataset:
-    with path.open("rb") as handle:
+    with open_file(path) as handle:
         head = handle.read(144)
         handle.seek(0)
         bare = head[128:132] != b"DICM"
@@ -98,7 +75,7 @@ def _is_deflated(handle: Any) -> bool:
 def _read_deflated(path: Path, *, header_only: bool) -> FileDataset:
     """Read a data set that is deflated as a whole (PS3.5 A.5), unpacking no more than it declares."""
     meta = read_file_meta_info(path)
-    with path.open("rb") as handle:
+    with open_file(path) as handle:
         handle.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
         packed = handle.read()
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydicom.dataset import Dataset
 
 from medcls.scans.dicom import text as t
 from medcls.scans.dicom.frames import Frame, Header
 
 
-def enhanced_frame(dataset: Dataset, shared: Dataset, per_frame: Dataset, header: Header, index: int) -> Frame:
-    """One frame, its attributes taken from its own functional groups, then from the shared ones.
+def enhanced_frames(dataset: Dataset, header: Header, path: str | Path) -> list[Frame]:
+    """The frames of a file that has a functional group for each."""
+    shared = (t.items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    per_frame = t.items(dataset, "PerFrameFunctionalGroupsSequence")
+    uid = t.text(dataset, "SOPInstanceUID")
+    return [
+        _frame(dataset, _Groups(shared, groups), header, path, uid, index) for index, groups in enumerate(per_frame)
+    ]
 
-    Args:
-        dataset: The file's header.
-        shared: The only item of SharedFunctionalGroupsSequence.
-        per_frame: This frame's item of PerFrameFunctionalGroupsSequence.
-        header: What the whole file shares.
-        index: Which frame, from 0.
-    """
-    groups = _Groups(shared, per_frame)
+
+def _frame(dataset: Dataset, groups: _Groups, header: Header, path: str | Path, uid: str, index: int) -> Frame:
+    """One frame, its attributes taken from its own functional groups, then from the shared ones."""
     position = groups.numbers("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = groups.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
     slope = groups.numbers("PixelValueTransformationSequence", "RescaleSlope", 1)
     intercept = groups.numbers("PixelValueTransformationSequence", "RescaleIntercept", 1)
     thickness = groups.numbers("PixelMeasuresSequence", "SliceThickness", 1)
     return Frame(
+        path=str(path),
+        sop_uid=uid,
         header=header,
         index=index,
         position=position,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-from pydicom.uid import UID
-
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
@@ -92,11 +89,11 @@ _XRAY_PROJECTIONS = frozenset({"CR", "DX", "MG", "XA", "RF", "IO", "PX", "RG", "
 _WHOLE_SLIDE = _STORAGE + "77.1.6"
 
 
-def check_is_image(dataset: Dataset, path: Path) -> None:
+def check_is_image(dataset: t.Attributes, path: str | Path) -> None:
     """Refuse objects that hold no scan.
 
     Raises:
-        ScanRefused: ``not-an-image``, ``localizer``, ``mosaic`` or ``unsupported``.
+        ScanRefused: ``not-an-image``, ``localizer`` or ``unsupported``.
     """
     sop_class, modality = t.text(dataset, "SOPClassUID"), t.text(dataset, "Modality").upper()
     if sop_class.startswith(_NOT_IMAGES) or modality in _NOT_IMAGE_MODALITIES:
@@ -110,13 +107,11 @@ def check_is_image(dataset: Dataset, path: Path) -> None:
     image_type = t.words(dataset, "ImageType")
     if "LOCALIZER" in image_type and modality not in _PROJECTION_MODALITIES:
         raise refusal(RefusalCode.LOCALIZER, "the image type is LOCALIZER", where=path)
-    if "MOSAIC" in image_type:
-        raise refusal(RefusalCode.MOSAIC, "the slices are tiles of one Siemens mosaic", where=path)
     if _SHEETS.intersection(image_type) or any(part.endswith(" PROT") for part in image_type):
         raise refusal(RefusalCode.NOT_AN_IMAGE, "this is a dose sheet, protocol or screen shot", where=path)
 
 
-def _without_pixels(sop_class: str, modality: str, path: Path) -> ScanRefused:
+def _without_pixels(sop_class: str, modality: str, path: str | Path) -> ScanRefused:
     known = sop_class.startswith(_STORAGE)
     if known and modality:
         return refusal(RefusalCode.DAMAGED, "the header says image, but gives no rows and columns", where=path)
@@ -134,5 +129,7 @@ def is_xray_projection(modality: str) -> bool:
 
 
 def _class_name(sop_class: str, modality: str) -> str:
+    from pydicom.uid import UID
+
     name = UID(sop_class).name if sop_class else ""
     return name.removesuffix(" Storage") if name and name != sop_class else f"{modality or 'non-image'} object"

@@ -4,29 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
+from medcls.scans.dicom.elements import Elements
 from medcls.scans.dicom.facts import facts_of, identity_of
 from medcls.scans.dicom.frames import Frame, Header
-from medcls.scans.dicom.headers import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS
-from medcls.scans.dicom.multiframe import enhanced_frame
 from medcls.scans.dicom.objects import check_is_image
+from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import check_image_size, check_size
 
+_SPLITS = {
+    "echo time": "EchoTime",
+    "b-value": "DiffusionBValue",
+    "direction": "DiffusionGradientOrientation",
+    "time": "TemporalPositionIdentifier",
+    "phase": "NominalPercentageOfCardiacPhase",
+    "trigger": "TriggerTime",
+    "inversion": "InversionTime",
+    "flip angle": "FlipAngle",
+    "energy": "KVP",
+    "acquisition": "AcquisitionNumber",
+    "acquisition time": "AcquisitionTime",
+}
+"""What tells volumes at one place apart, in the order it is tried, after echo and type."""
 
-def frames_of(dataset: Dataset, path: Path) -> list[Frame]:
+_OWN = frozenset(
+    {*_SPLITS.values(), "SOPInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "EchoNumbers"}
+)
+_SHARED = tuple(tag for keyword, (tag, _) in TAGS.items() if keyword not in _OWN)
+_MOST_HEADERS = 1024
+_known: dict[tuple[object, ...], Header] = {}
+
+
+def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
     """The frames of a file, from its header.
 
     Raises:
-        ScanRefused: The object is no image, a localizer, a mosaic, damaged, or a multi-frame image without positions.
+        ScanRefused: The object is no image, a localizer, damaged, or a multi-frame image without positions.
     """
-    check_is_image(dataset, path)
-    header = _header(dataset, path)
-    per_frame = t.value(dataset, "PerFrameFunctionalGroupsSequence") or []
-    shared = (t.value(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    if not len(per_frame):
+    if isinstance(attributes, Elements):
+        return [_frame(attributes, _shared_header(attributes, path), path)]
+    check_is_image(attributes, path)
+    header = _header(attributes, path)
+    per_frame = t.items(attributes, "PerFrameFunctionalGroupsSequence")
+    if not per_frame:
         if header.count > 1:
             raise refusal(
                 RefusalCode.NO_GEOMETRY,
@@ -34,15 +55,31 @@ def frames_of(dataset: Dataset, path: Path) -> list[Frame]:
                 where=path,
                 remedy="Export the frames you want as single images",
             )
-        return [_frame(dataset, header)]
+        return [_frame(attributes, header, path)]
     if len(per_frame) != header.count:
         raise refusal(
             RefusalCode.DAMAGED, f"{header.count} frames are declared, and {len(per_frame)} described", where=path
         )
-    return [enhanced_frame(dataset, shared, groups, header, index) for index, groups in enumerate(per_frame)]
+    from medcls.scans.dicom.multiframe import enhanced_frames
+
+    return enhanced_frames(attributes, header, path)
 
 
-def _header(dataset: Dataset, path: Path) -> Header:
+def _shared_header(elements: Elements, path: str | Path) -> Header:
+    """The header of a plain file: made once for all files that say the same, bit for bit."""
+    values = elements.values
+    key = (elements.syntax, *[values.get(tag) for tag in _SHARED])
+    header = _known.get(key)
+    if header is None:
+        check_is_image(elements, path)
+        header = _header(elements, path)
+        if len(_known) >= _MOST_HEADERS:
+            _known.clear()
+        _known[key] = header
+    return header
+
+
+def _header(dataset: t.Attributes, path: str | Path) -> Header:
     rows, columns = t.whole(dataset, "Rows"), t.whole(dataset, "Columns")
     samples, count = t.whole(dataset, "SamplesPerPixel", 1) or 1, t.whole(dataset, "NumberOfFrames", 1) or 1
     check_image_size(columns, rows, path)
@@ -54,7 +91,6 @@ def _header(dataset: Dataset, path: Path) -> Header:
     high = t.whole(dataset, "HighBit", stored - 1)
     if not 0 < stored <= bits or not stored - 1 <= high < bits:
         raise refusal(RefusalCode.DAMAGED, f"{stored} bits stored below bit {high} of {bits}", where=path)
-    meta = getattr(dataset, "file_meta", None) or {}
     spacing = None
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         found = t.numbers(dataset, keyword, 2)
@@ -63,9 +99,8 @@ def _header(dataset: Dataset, path: Path) -> Header:
             break
     signed = t.whole(dataset, "PixelRepresentation") == 1
     return Header(
-        path=path,
         sop_class=t.text(dataset, "SOPClassUID"),
-        syntax=str(meta.get("TransferSyntaxUID", "") or _assumed_syntax(dataset)),
+        syntax=_syntax(dataset),
         modality=t.text(dataset, "Modality").upper() or "OT",
         rows=rows,
         columns=columns,
@@ -84,15 +119,21 @@ def _header(dataset: Dataset, path: Path) -> Header:
     )
 
 
-def _assumed_syntax(dataset: Dataset) -> str:
-    """The syntax of a data set without meta information, as the parser found it."""
-    implicit, little = getattr(dataset, "original_encoding", (True, True))
+def _syntax(attributes: t.Attributes) -> str:
+    """The transfer syntax; for a data set without meta information, as the parser found it."""
+    if isinstance(attributes, Elements):
+        return attributes.syntax
+    meta = getattr(attributes, "file_meta", None) or {}
+    named = str(meta.get("TransferSyntaxUID", ""))
+    if named:
+        return named
+    implicit, little = getattr(attributes, "original_encoding", (True, True))
     if not little:
         return "1.2.840.10008.1.2.2"
     return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
 
 
-def _padding(dataset: Dataset, bits: int, signed: bool) -> tuple[int, int] | None:
+def _padding(dataset: t.Attributes, bits: int, signed: bool) -> tuple[int, int] | None:
     value = t.number(dataset, "PixelPaddingValue")
     if value is None:
         return None
@@ -104,45 +145,45 @@ def _padding(dataset: Dataset, bits: int, signed: bool) -> tuple[int, int] | Non
     return min(ends), max(ends)
 
 
-def _frame(dataset: Dataset, header: Header) -> Frame:
-    image_type = t.words(dataset, "ImageType")
-    b_value = t.text(dataset, "DiffusionBValue")
-    direction = t.text(dataset, "DiffusionGradientOrientation")
-    splits = {
-        "echo": t.text(dataset, "EchoNumbers") or t.text(dataset, "EchoTime"),
-        "echo time": t.text(dataset, "EchoTime"),
-        "type": " ".join(image_type[2:]),
-        "b-value": b_value or _private(dataset, "b"),
-        "direction": direction or _private(dataset, "direction"),
-        "time": t.text(dataset, "TemporalPositionIdentifier"),
-        "phase": t.text(dataset, "NominalPercentageOfCardiacPhase"),
-        "trigger": t.text(dataset, "TriggerTime"),
-        "inversion": t.text(dataset, "InversionTime"),
-        "flip angle": t.text(dataset, "FlipAngle"),
-        "energy": t.text(dataset, "KVP"),
-        "acquisition": t.text(dataset, "AcquisitionNumber"),
-        "acquisition time": t.text(dataset, "AcquisitionTime"),
-    }
-    slope, intercept = t.number(dataset, "RescaleSlope"), t.number(dataset, "RescaleIntercept")
+def _frame(attributes: t.Attributes, header: Header, path: str | Path) -> Frame:
+    slope, intercept = t.number(attributes, "RescaleSlope"), t.number(attributes, "RescaleIntercept")
     return Frame(
+        path=str(path),
+        sop_uid=t.text(attributes, "SOPInstanceUID"),
         header=header,
         index=0,
-        position=t.numbers(dataset, "ImagePositionPatient", 3),
-        orientation=t.numbers(dataset, "ImageOrientationPatient", 6),
-        spacing=t.numbers(dataset, "PixelSpacing", 2),
+        position=t.numbers(attributes, "ImagePositionPatient", 3),
+        orientation=t.numbers(attributes, "ImageOrientationPatient", 6),
+        spacing=t.numbers(attributes, "PixelSpacing", 2),
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
-        thickness=t.number(dataset, "SliceThickness"),
-        splits={name: value for name, value in splits.items() if value},
+        thickness=t.number(attributes, "SliceThickness"),
+        splits=_splits(attributes),
     )
 
 
-def _private(dataset: Dataset, what: str) -> str:
-    """The b-value or direction from the private tags of Siemens, GE and Philips; empty without them."""
-    if what == "direction":
-        return "\\".join(filter(None, (t.text(dataset, tag) for tag in PRIVATE_DIRECTIONS)))[:200]
+def _splits(attributes: t.Attributes) -> dict[str, str]:
+    found = {name: t.text(attributes, keyword) for name, keyword in _SPLITS.items()}
+    splits = {
+        "echo": t.text(attributes, "EchoNumbers") or found["echo time"],
+        "echo time": found.pop("echo time"),
+        "type": " ".join(t.words(attributes, "ImageType")[2:]),
+        **found,
+    }
+    splits["b-value"] = splits["b-value"] or _private_b_value(attributes)
+    splits["direction"] = splits["direction"] or _private_direction(attributes)
+    return {name: value for name, value in splits.items() if value}
+
+
+def _private_direction(attributes: t.Attributes) -> str:
+    """The diffusion gradient from the private tags of Siemens and GE; empty without them."""
+    return "\\".join(filter(None, (t.text(attributes, tag) for tag in PRIVATE_DIRECTIONS)))[:200]
+
+
+def _private_b_value(attributes: t.Attributes) -> str:
+    """The b-value from the private tags of Siemens, GE and Philips; empty without them."""
     for tag in PRIVATE_B_VALUES:
-        first = t.text(dataset, tag).split("\\")[0]
+        first = t.text(attributes, tag).split("\\")[0]
         if first:
             # GE adds 10^9 to b-values of some sequences.
             return str(int(first) % 100_000) if first.isdigit() else first[:32]

@@ -10,60 +10,62 @@ from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.colour import to_rgb
-from medcls.scans.dicom.decoders import BIG_ENDIAN, NATIVE, can_decode, decode_frame, syntax_name
 from medcls.scans.dicom.frames import Header
+from medcls.scans.dicom.instance import PixelBytes
+from medcls.scans.dicom.syntaxes import BIG_ENDIAN, NATIVE, can_decode, syntax_name
 
 Pixels = NDArray[np.generic]
 
 
-def stored_frames(dataset: Dataset, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
+def stored_frames(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
     """Decode frames of a file.
 
     Args:
-        dataset: The whole file.
+        pixels: What the file holds.
         header: What its header says.
         wanted: Frame numbers from 0, ascending.
 
     Yields:
-        ``(rows, columns)`` stored values, sign-extended from BitsStored, or ``(rows, columns, 3)`` RGB.
+        ``(rows, columns)`` stored values, sign-extended from BitsStored, or ``(rows, columns, 3)`` RGB. They may share the
+        memory of ``pixels``.
 
     Raises:
         ScanRefused: ``not-an-image``, ``damaged`` or ``unsupported``.
     """
-    if "PixelData" not in dataset:
+    if pixels.data is None:
         raise refusal(RefusalCode.NOT_AN_IMAGE, "the file has no pixel data")
     if not can_decode(header.syntax):
         raise refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(header.syntax)}")
-    raw = _native(dataset, header, wanted) if header.syntax in NATIVE else _encapsulated(dataset, header, wanted)
-    for frame in raw:
+    read = _native if header.syntax in NATIVE else _encapsulated
+    for frame in read(pixels.data, pixels, header, wanted):
         if header.samples == 1 and header.photometric != "PALETTE COLOR":
             yield to_stored(frame, header)
         else:
-            yield to_rgb(frame, dataset, header)
+            yield to_rgb(frame, pixels.dataset, header)
 
 
-def _encapsulated(dataset: Dataset, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
-    extended = None
-    if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
-        extended = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
-    frames = generate_frames(dataset.PixelData, number_of_frames=header.count, extended_offsets=extended)
+def _encapsulated(
+    data: bytes | memoryview, pixels: PixelBytes, header: Header, wanted: Sequence[int]
+) -> Iterator[Pixels]:
+    from pydicom.encaps import generate_frames
+
+    from medcls.scans.dicom.decoders import decode_frame
+
+    frames = generate_frames(bytes(data), number_of_frames=header.count, extended_offsets=pixels.offsets)
     given = 0
     chosen = set(wanted)
-    for index, data in enumerate(islice(frames, max(wanted) + 1)):
+    for index, frame in enumerate(islice(frames, max(wanted) + 1)):
         if index in chosen:
             given += 1
-            yield decode_frame(data, header)
+            yield decode_frame(frame, header)
     if given != len(chosen):
         raise refusal(RefusalCode.DAMAGED, f"{given} of {len(chosen)} frames are there")
 
 
-def _native(dataset: Dataset, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
-    data = dataset.PixelData
+def _native(data: bytes | memoryview, pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
     values = header.rows * header.columns * header.samples
     if header.samples == 3 and header.photometric == "YBR_FULL_422":
         values = header.rows * header.columns * 2  # two pixels share their colour (PS3.5 8.2.1 note)
@@ -74,13 +76,12 @@ def _native(dataset: Dataset, header: Header, wanted: Sequence[int]) -> Iterator
     if len(data) < size * header.count:
         raise refusal(RefusalCode.DAMAGED, f"{len(data)} of {size * header.count} bytes of pixels are there")
     big = header.syntax == BIG_ENDIAN
-    if big and header.bits_allocated == 8 and dataset["PixelData"].VR == "OW":
+    if big and header.bits_allocated == 8 and pixels.words:
         data = np.frombuffer(data[: len(data) // 2 * 2], dtype="u1").reshape(-1, 2)[:, ::-1].tobytes()
     word = np.dtype(f"{'>' if big else '<'}u{header.bits_allocated // 8}")
-    planar = int(dataset.get("PlanarConfiguration") or 0)
     for index in wanted:
         flat = np.frombuffer(data, dtype=word, count=values, offset=index * size)
-        yield _shaped(flat, header, planar)
+        yield _shaped(flat, header, pixels.planar)
 
 
 def _shaped(flat: Pixels, header: Header, planar: int) -> Pixels:
@@ -98,7 +99,7 @@ def _shaped(flat: Pixels, header: Header, planar: int) -> Pixels:
     return flat.reshape(header.rows, header.columns, header.samples)
 
 
-def _native_bits(data: bytes, header: Header, wanted: Sequence[int], values: int) -> Iterator[Pixels]:
+def _native_bits(data: bytes | memoryview, header: Header, wanted: Sequence[int], values: int) -> Iterator[Pixels]:
     """One bit a pixel, least significant first, frames not padded (PS3.5 8.1.1)."""
     if len(data) * 8 < values * header.count:
         raise refusal(RefusalCode.DAMAGED, f"{len(data) * 8} of {values * header.count} bits of pixels are there")
@@ -127,9 +128,11 @@ def to_stored(words: Pixels, header: Header) -> Pixels:
     plain = words.astype(unsigned, copy=False)  # two's complement of negative values, by C cast
     shift = header.high_bit + 1 - header.bits_stored if header.syntax in NATIVE else 0
     if not header.signed:
-        mask = unsigned.type((1 << header.bits_stored) - 1)
-        whole = header.bits_stored == bits
-        return plain if whole and not shift else (plain >> unsigned.type(shift)) & mask
+        if shift:
+            plain = plain >> unsigned.type(shift)
+        mask = (1 << header.bits_stored) - 1
+        # Mostly nothing lies above the stored bits, and looking costs less than cutting.
+        return plain if header.bits_stored == bits or int(plain.max()) <= mask else plain & unsigned.type(mask)
     signed = np.dtype(f"i{bits // 8}")
     left = signed.type(bits - header.bits_stored - shift)
     right = signed.type(bits - header.bits_stored)
@@ -143,7 +146,8 @@ def rescale(stored: Pixels, slope: float, intercept: float, out: Pixels) -> None
         out[...] = stored
     elif np.issubdtype(out.dtype, np.integer):
         # The sums fit the type; where stored values do not, wrapping forth and back cancels.
-        np.add(stored, int(intercept), out=out, dtype=out.dtype, casting="unsafe")
+        same = stored.view(out.dtype) if stored.dtype.itemsize == out.dtype.itemsize else stored.astype(out.dtype)
+        np.add(same, np.array(int(intercept)).astype(out.dtype), out=out)
     else:
         out[...] = stored.astype(np.float64) * slope + intercept
 

@@ -7,9 +7,10 @@ split by the first attributes that tell them apart completely, and each volume s
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout, heights, lay_out
+from medcls.scans.leniency import STRICT, Leniency
 
 _VOLUMETRIC = frozenset({"CT", "MR", "PT"})
 
@@ -29,6 +31,7 @@ class Stack:
 
     Attributes:
         frames: In slice order.
+        copies: Frames that repeat others, to be compared with them when they are read.
         part: Which of several volumes of its series this is; empty for the only one.
         error: Why it cannot be read; ``None`` when it can.
     """
@@ -36,33 +39,42 @@ class Stack:
     frames: tuple[Frame, ...]
     part: str = ""
     error: ScanRefused | None = None
+    copies: tuple[Frame, ...] = ()
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The identifiers that all frames agree on, and all instances."""
+        headers = {id(frame.header): frame.header for frame in self.frames}.values()
+        common = dict(set.intersection(*(set(header.identity.items()) for header in headers)))
+        uids = " ".join(dict.fromkeys(frame.sop_uid for frame in self.frames if frame.sop_uid))
+        return {**dict(sorted(common.items())), **({"sop_uids": uids} if uids else {})}
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files, each once, in slice order."""
-        return tuple(dict.fromkeys(frame.header.path for frame in self.frames))
+        return tuple(map(Path, dict.fromkeys(frame.path for frame in (*self.frames, *self.copies))))
 
 
-def stacks_of(frames: Iterable[Frame], *, fill_gaps: bool = False) -> list[Stack]:
+def stacks_of(frames: Iterable[Frame], leniency: Leniency = STRICT) -> list[Stack]:
     """Group frames into scans.
 
     Args:
         frames: Of any number of files and series, in any order.
-        fill_gaps: Accept series with missing slices.
+        leniency: What is accepted.
     """
     stacks: list[Stack] = []
     for bucket in _buckets(frames):
-        stacks.extend(_stacks_of_series(bucket, fill_gaps))
+        stacks.extend(_stacks_of_series(bucket, leniency))
     return stacks
 
 
 def _buckets(frames: Iterable[Frame]) -> list[list[Frame]]:
     """Frames by series; a series spread over folders is one, unless the folders hold the same positions again."""
-    series: dict[tuple[str, ...], dict[Path, list[Frame]]] = defaultdict(lambda: defaultdict(list))
+    series: dict[tuple[str, ...], dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
     for frame in frames:
-        identity, folder = frame.header.identity, frame.header.path.parent
+        identity, folder = frame.header.identity, os.path.dirname(frame.path)
         uid = identity.get("series_uid", "")
-        key = (identity.get("study_uid", ""), uid) if uid else ("", "", str(folder))
+        key = (identity.get("study_uid", ""), uid) if uid else ("", "", folder)
         series[key][folder].append(frame)
     buckets: list[list[Frame]] = []
     for folders in series.values():
@@ -75,13 +87,13 @@ def _buckets(frames: Iterable[Frame]) -> list[list[Frame]]:
 
 
 def _fits_together(frames: Sequence[Frame]) -> bool:
-    instances = Counter((frame.header.identity.get("sop_uids", ""), frame.index) for frame in frames)
+    instances = Counter((frame.sop_uid, frame.index) for frame in frames)
     if any(frame.header.projection or not frame.placed for frame in frames) or max(instances.values()) > 1:
         return False
     return not any(_repeats(group) for group in _planes(frames))
 
 
-def _stacks_of_series(frames: list[Frame], fill_gaps: bool) -> list[Stack]:
+def _stacks_of_series(frames: list[Frame], leniency: Leniency) -> list[Stack]:
     patients = {frame.header.identity.get("patient_id", "") for frame in frames}
     if len(patients) > 1:
         error = refusal(RefusalCode.INCONSISTENT, f"{len(patients)} patients share one SeriesInstanceUID")
@@ -93,7 +105,7 @@ def _stacks_of_series(frames: list[Frame], fill_gaps: bool) -> list[Stack]:
     several = len(groups) > 1
     for number, group in enumerate(groups, start=1):
         label = f"plane {number}" if several else ""
-        stacks.extend(_volumes(group, label, fill_gaps))
+        stacks.extend(_volumes(group, label, leniency))
     return stacks
 
 
@@ -101,16 +113,16 @@ def _unplaced(frames: Sequence[Frame]) -> list[Stack]:
     """Images that stand alone, and slices of which nothing says where they lie."""
     lost = [f for f in frames if not f.header.projection and f.header.modality in _VOLUMETRIC]
     lost = [f for f in lost if "Secondary" not in _class(f) or f.header.count > 1]
-    files = {frame.header.path for frame in lost}
+    files = {frame.path for frame in lost}
     stacks = []
     if len(lost) > 1:
         what = f"{len(lost)} slices, and position, orientation or pixel spacing is missing"
-        order = sorted(lost, key=lambda frame: (frame.header.path, frame.index))
+        order = sorted(lost, key=lambda frame: (frame.path, frame.index))
         stacks.append(Stack(tuple(order), error=refusal(RefusalCode.NO_GEOMETRY, what)))
     else:
         files = set()
     for frame in frames:
-        if frame.header.path in files:
+        if frame.path in files:
             continue
         several = frame.header.count > 1
         error = refusal(RefusalCode.NO_GEOMETRY, f"{frame.header.count} frames without positions") if several else None
@@ -125,40 +137,57 @@ def _class(frame: Frame) -> str:
 
 def _planes(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Frames by size, colour, pixel spacing and orientation (to :data:`SAME_ORIENTATION`), in a settled order."""
-    groups: dict[tuple[object, ...], list[list[Frame]]] = defaultdict(list)
+    exact: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in sorted(frames, key=_settled):
         header = frame.header
-        spacing = tuple(round(value, 4) for value in frame.spacing or ())
-        alike = groups[(header.rows, header.columns, header.samples, header.modality, spacing)]
-        for group in alike:
-            if np.abs(_vector(group[0].orientation) - _vector(frame.orientation)).max() <= SAME_ORIENTATION:
-                group.append(frame)
+        exact[(header.rows, header.columns, header.samples, header.modality, frame.spacing, frame.orientation)].append(
+            frame
+        )
+    groups: dict[tuple[object, ...], list[list[Frame]]] = defaultdict(list)
+    for (*form, spacing, orientation), alike in exact.items():
+        rounded = tuple(round(value, 4) for value in spacing or ())  # type: ignore[attr-defined]
+        near = groups[(*form, rounded)]
+        for group in near:
+            if np.abs(_vector(group[0].orientation) - np.array(orientation)).max() <= SAME_ORIENTATION:
+                group.extend(alike)
                 break
         else:
-            alike.append([frame])
+            near.append(alike)
     return [group for alike in groups.values() for group in alike]
 
 
 def _settled(frame: Frame) -> tuple[object, ...]:
     """An order that depends on content alone, not on file names or on the order of the walk."""
-    return (frame.orientation, frame.position, frame.header.identity.get("sop_uids", ""), frame.index)
+    return (frame.orientation, frame.position, frame.sop_uid, frame.index)
 
 
-def _volumes(frames: list[Frame], label: str, fill_gaps: bool) -> list[Stack]:
+def _volumes(frames: list[Frame], label: str, leniency: Leniency) -> list[Stack]:
     if not _repeats(frames):
-        return [_volume(frames, label, fill_gaps)]
+        return [_volume(frames, label, leniency)]
     parts = _split(frames)
     if parts is None and _positions(frames) == 1:
         # No volume can be mistaken here: pictures of one place, each read alone.
-        pictures = sorted(frames, key=lambda frame: (frame.header.path, frame.index))
+        pictures = sorted(frames, key=lambda frame: (frame.path, frame.index))
         return [Stack((frame,), f"picture {number}") for number, frame in enumerate(pictures, start=1)]
+    if parts is None and leniency.on_duplicates == "warn":
+        return [_without_copies(frames, label, leniency)]
     if parts is None:
         error = refusal(RefusalCode.DUPLICATE_SLICES, f"{len(frames)} slices lie at {_positions(frames)} positions")
         return [Stack(tuple(frames), label, error)]
-    return [_volume(part, ", ".join(filter(None, (label, name))), fill_gaps) for name, part in parts]
+    return [_volume(part, ", ".join(filter(None, (label, name))), leniency) for name, part in parts]
 
 
-def _volume(frames: Sequence[Frame], part: str, fill_gaps: bool) -> Stack:
+def _without_copies(frames: Sequence[Frame], label: str, leniency: Leniency) -> Stack:
+    """The first frame of each position, and the others apart."""
+    along = _along(frames)
+    order = np.argsort(along, kind="stable")
+    first = np.concatenate([[True], np.diff(along[order]) >= SAME_POSITION_MM])
+    kept = [frames[index] for index in order[first]]
+    copies = tuple(frames[index] for index in order[~first])
+    return replace(_volume(kept, label, leniency), copies=copies)
+
+
+def _volume(frames: Sequence[Frame], part: str, leniency: Leniency) -> Stack:
     """Order the slices of one volume, or say why they make none."""
     formats = {(f.header.bits_allocated, f.header.signed, f.header.photometric) for f in frames}
     if len(formats) > 1 and frames[0].header.samples == 1:
@@ -169,15 +198,15 @@ def _volume(frames: Sequence[Frame], part: str, fill_gaps: bool) -> Stack:
     if len(frames) == 1:
         return Stack(tuple(frames), part)
     try:
-        layout = layout_of(frames, fill_gaps=fill_gaps)
+        layout = layout_of(frames, leniency)
     except ScanRefused as error:
         return Stack(tuple(frames), part, error)
     return Stack(tuple(frames[index] for index in layout.order), part)
 
 
-def layout_of(frames: Sequence[Frame], *, fill_gaps: bool = False) -> Layout:
+def layout_of(frames: Sequence[Frame], leniency: Leniency = STRICT) -> Layout:
     """Lay out frames by the mean of their orientations; see :func:`medcls.scans.dicom.geometry.lay_out`."""
-    return lay_out(_points(frames), mean_orientation(frames), _vector(frames[0].spacing), fill_gaps=fill_gaps)
+    return lay_out(_points(frames), mean_orientation(frames), _vector(frames[0].spacing), leniency)
 
 
 def mean_orientation(frames: Sequence[Frame]) -> NDArray[np.float64]:
@@ -194,7 +223,7 @@ def _vector(values: tuple[float, ...] | None) -> NDArray[np.float64]:
 
 
 def _points(frames: Sequence[Frame]) -> NDArray[np.float64]:
-    return np.stack([_vector(frame.position) for frame in frames])
+    return np.array([frame.position for frame in frames], dtype=np.float64)
 
 
 def _along(frames: Sequence[Frame]) -> NDArray[np.float64]:

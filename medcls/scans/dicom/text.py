@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from collections.abc import MutableSequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag, Tag
+from medcls.scans.dicom.elements import Elements
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
+
+Attributes: TypeAlias = "Elements | Dataset"
+"""What a file says about itself: as the fast parser found it, or as pydicom did."""
 
 
 def value(dataset: Dataset, tag: Any) -> Any:
@@ -25,50 +31,62 @@ def value(dataset: Dataset, tag: Any) -> Any:
 
 
 @functools.cache
-def _tag(tag: str | tuple[int, int]) -> BaseTag:
+def _tag(tag: str | int | tuple[int, int]) -> BaseTag:
+    from pydicom.tag import Tag
+
     return Tag(tag)
 
 
-def text(dataset: Dataset, tag: Any) -> str:
+def text(attributes: Attributes, tag: Any) -> str:
     """The value as one line of text; several values are joined by a backslash, as they are stored."""
-    found = value(dataset, tag)
+    if isinstance(attributes, Elements):
+        return attributes.text(tag)
+    found = value(attributes, tag)
     if found is None:
         return ""
-    parts = found if isinstance(found, (MultiValue, list, tuple)) else [found]
+    parts = found if isinstance(found, (MutableSequence, tuple)) else [found]
     try:
-        joined = "\\".join(part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in parts)
+        plain = [part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in parts]
     except Exception:
         return ""
-    return " ".join(joined.replace("\0", " ").split())
+    return "\\".join(" ".join(part.replace("\0", " ").split()) for part in plain)
 
 
-def words(dataset: Dataset, tag: Any) -> tuple[str, ...]:
+def words(attributes: Attributes, tag: Any) -> tuple[str, ...]:
     """The values of a multi-valued text, upper case."""
-    joined = text(dataset, tag)
+    joined = text(attributes, tag)
     return tuple(part.strip().upper() for part in joined.split("\\")) if joined else ()
 
 
-def numbers(dataset: Dataset, tag: Any, count: int | None = None) -> tuple[float, ...] | None:
+def numbers(attributes: Attributes, tag: Any, count: int | None = None) -> tuple[float, ...] | None:
     """The values as finite numbers; ``None`` when there are none, not ``count``, or one is no number."""
-    found = value(dataset, tag)
+    if isinstance(attributes, Elements):
+        return attributes.numbers(tag, count)
+    found = value(attributes, tag)
     if found is None or isinstance(found, bytes):
         return None
     try:
-        parts = [float(part) for part in (found if isinstance(found, (MultiValue, list, tuple)) else [found])]
+        parts = [float(part) for part in (found if isinstance(found, (MutableSequence, tuple)) else [found])]
     except (TypeError, ValueError):
         return None
-    if not all(math.isfinite(part) for part in parts) or (count is not None and len(parts) != count):
+    if not parts or not all(math.isfinite(part) for part in parts) or (count is not None and len(parts) != count):
         return None
     return tuple(parts)
 
 
-def number(dataset: Dataset, tag: Any) -> float | None:
+def number(attributes: Attributes, tag: Any) -> float | None:
     """The first value as a finite number."""
-    found = numbers(dataset, tag)
+    found = numbers(attributes, tag)
     return found[0] if found else None
 
 
-def whole(dataset: Dataset, tag: Any, default: int = 0) -> int:
+def whole(attributes: Attributes, tag: Any, default: int = 0) -> int:
     """The first value as an integer."""
-    found = number(dataset, tag)
+    found = number(attributes, tag)
     return default if found is None else int(found)
+
+
+def items(attributes: Attributes, tag: Any) -> list[Dataset]:
+    """The items of a sequence; a plain file has none that matter."""
+    found = None if isinstance(attributes, Elements) else value(attributes, tag)
+    return list(found) if isinstance(found, MutableSequence) else []

@@ -1,0 +1,113 @@
+"""``inspect``: look at a folder, and write the table and the contact sheets that were asked for."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from medcls.errors import NothingToDo, ScanRefused, UsageError
+from medcls.files import storage_error
+from medcls.privacy import Pseudonyms
+from medcls.progress import Progress
+from medcls.scans.codes import RefusalCode
+from medcls.scans.inspection import Inspection, InspectionRow, inspect_scans, write_inspection
+from medcls.scans.scan import Scan
+
+
+def inspect_into(
+    scans: Path,
+    pseudonyms: Pseudonyms,
+    *,
+    headers: bool = False,
+    montage: Path | None = None,
+    csv: Path | None = None,
+    progress: Progress,
+) -> tuple[Inspection, tuple[Path, ...]]:
+    """Inspect a path, and write what was asked for.
+
+    Args:
+        scans: A file, or a folder of any depth.
+        pseudonyms: What stands for identifiers.
+        headers: Look at headers alone.
+        montage: The first contact sheet.
+        csv: The table.
+        progress: Where to say how far it is.
+
+    Returns:
+        What is there, and the contact sheets.
+
+    Raises:
+        UsageError: The outputs are named wrongly.
+        StorageError: The outputs cannot be written; found out before anything is read.
+        NothingToDo: There is nothing at the path.
+    """
+    _check_outputs(montage, csv, headers=headers)
+    sheets = _Sheets(montage)
+    try:
+        seen = inspect_scans(
+            scans,
+            read_pixels=not headers,
+            pseudonyms=pseudonyms,
+            leave_out=sheets.earlier(),
+            on_scan=sheets.add if montage else None,
+            progress=progress,
+        )
+    except ScanRefused as error:
+        if error.code != RefusalCode.NO_SCAN:
+            raise
+        raise NothingToDo("there is nothing at this path", where=str(scans), remedy="Check the path") from error
+    if csv is not None:
+        write_inspection(csv, seen)
+    return seen, sheets.finish()
+
+
+class _Sheets:
+    """The contact sheets, or none; Pillow is loaded only for them."""
+
+    def __init__(self, path: Path | None) -> None:
+        from medcls.scans.montage import Montage
+
+        self._path = path
+        self._montage = Montage(path) if path else None
+
+    def earlier(self) -> list[Path]:
+        """Sheets that an earlier inspection left under these names, which are no scans."""
+        from medcls.scans.montage import sheet_path
+
+        found: list[Path] = []
+        while self._path is not None and sheet_path(self._path, len(found) + 1).exists():
+            found.append(sheet_path(self._path, len(found) + 1))
+        return found
+
+    def add(self, row: InspectionRow, scan: Scan) -> None:
+        if self._montage is not None:
+            self._montage.add(scan, row.name, row.number)
+
+    def finish(self) -> tuple[Path, ...]:
+        return self._montage.finish() if self._montage else ()
+
+
+def _check_outputs(montage: Path | None, csv: Path | None, *, headers: bool) -> None:
+    if montage is not None and headers:
+        raise UsageError("a montage needs the pixels", where="--montage", remedy="Leave --headers out")
+    if montage is not None and montage.suffix.lower() != ".png":
+        raise UsageError("a montage is a PNG", where=str(montage), remedy="Give it a name that ends in .png")
+    if montage is not None and csv is not None and montage.absolute() == csv.absolute():
+        raise UsageError("the montage and the table are the same file", where=str(csv), remedy="Give them two names")
+    for path in (montage, csv):
+        if path is not None:
+            _check_writable(path)
+
+
+def _check_writable(path: Path) -> None:
+    """Try a nameless file in the folder, or in the nearest one above it that is there."""
+    if path.is_dir():
+        raise UsageError("this is a folder", where=str(path), remedy="Name a file in it")
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if not folder.is_dir():
+        raise UsageError(f"{folder.name} is a file, not a folder", where=str(path), remedy="Choose another folder")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise storage_error(error, path) from error

@@ -1,0 +1,68 @@
+"""Modality LUT Sequence: stored values to values of the modality by a table (PS3.3 C.11.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom import text as t
+from medcls.scans.dicom.frames import Header
+from medcls.scans.dicom.lookup import Pixels, descriptor_of, is_wide, look_up, words_of
+
+
+@dataclass(frozen=True, eq=False)
+class ModalityLut:
+    """The table of one file.
+
+    Attributes:
+        table: ``(entries,)`` uint8 where its entries have 8 bits, else uint16.
+        first: The stored value that the first entry is for.
+        unit: ModalityLUTType: ``HU``, ``OD``, ``US`` (unspecified), …; empty when not said.
+    """
+
+    table: Pixels
+    first: int
+    unit: str = ""
+
+    def apply(self, stored: Pixels) -> Pixels:
+        """Stored values ``(rows, columns)``, sign-extended, to values of the modality."""
+        return look_up(stored, self.table, self.first)
+
+
+def modality_lut(dataset: Dataset, header: Header) -> ModalityLut | None:
+    """The modality table of a file; ``None`` without one.
+
+    Raises:
+        ScanRefused: ``damaged`` when descriptor or data are missing, impossible, or cut short.
+    """
+    items = t.items(dataset, "ModalityLUTSequence")
+    if not items:
+        return None
+    descriptor = descriptor_of(items[0], "LUTDescriptor", header)
+    data = t.value(items[0], "LUTData")
+    wide = descriptor.bits > 8 or is_wide(data, descriptor)
+    table = None if data is None else words_of(data, header, wide=wide)
+    if table is None or len(table) < descriptor.entries:
+        raise refusal(RefusalCode.DAMAGED, "the modality look-up table is missing or cut short")
+    kind = np.uint8 if descriptor.bits == 8 else np.uint16
+    return ModalityLut(
+        table[: descriptor.entries].astype(kind), descriptor.first, t.text(items[0], "ModalityLUTType").upper()
+    )
+
+
+def apply_modality_lut(stored: Pixels, dataset: Dataset, header: Header) -> Pixels:
+    """Stored values through the modality table of their file; unchanged where it has none.
+
+    Args:
+        stored: ``(rows, columns)`` stored values, sign-extended.
+        dataset: The file.
+        header: Its PixelRepresentation and transfer syntax.
+
+    Returns:
+        ``(rows, columns)`` uint8 or uint16, by the bits of the table alone.
+    """
+    lut = modality_lut(dataset, header)
+    return stored if lut is None else lut.apply(stored)

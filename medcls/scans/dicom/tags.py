@@ -1,0 +1,98 @@
+"""The attributes that medcls reads: keyword, tag and value representation (PS3.6 table 6-1).
+
+Kept as a table of our own so that the fast path starts without loading a whole dictionary; a test holds it against
+pydicom's.
+"""
+
+from __future__ import annotations
+
+TAGS: dict[str, tuple[int, str]] = {
+    # what it is (PS3.3 C.12.1, C.7.6.1, C.7.6.3)
+    "SpecificCharacterSet": (0x00080005, "CS"),
+    "ImageType": (0x00080008, "CS"),
+    "SOPClassUID": (0x00080016, "UI"),
+    "SOPInstanceUID": (0x00080018, "UI"),
+    "Modality": (0x00080060, "CS"),
+    "SamplesPerPixel": (0x00280002, "US"),
+    "PhotometricInterpretation": (0x00280004, "CS"),
+    "PlanarConfiguration": (0x00280006, "US"),
+    "NumberOfFrames": (0x00280008, "IS"),
+    "Rows": (0x00280010, "US"),
+    "Columns": (0x00280011, "US"),
+    "BitsAllocated": (0x00280100, "US"),
+    "BitsStored": (0x00280101, "US"),
+    "HighBit": (0x00280102, "US"),
+    "PixelRepresentation": (0x00280103, "US"),
+    "PixelPaddingValue": (0x00280120, "US or SS"),
+    "PixelPaddingRangeLimit": (0x00280121, "US or SS"),
+    "RescaleIntercept": (0x00281052, "DS"),
+    "RescaleSlope": (0x00281053, "DS"),
+    "RescaleType": (0x00281054, "LO"),
+    # whose and which
+    "PatientID": (0x00100020, "LO"),
+    "IssuerOfPatientID": (0x00100021, "LO"),
+    "StudyInstanceUID": (0x0020000D, "UI"),
+    "SeriesInstanceUID": (0x0020000E, "UI"),
+    "SeriesNumber": (0x00200011, "IS"),
+    "AcquisitionNumber": (0x00200012, "IS"),
+    # where
+    "ImagePositionPatient": (0x00200032, "DS"),
+    "ImageOrientationPatient": (0x00200037, "DS"),
+    "PixelSpacing": (0x00280030, "DS"),
+    "ImagerPixelSpacing": (0x00181164, "DS"),
+    "NominalScannedPixelSpacing": (0x00182010, "DS"),
+    "SliceThickness": (0x00180050, "DS"),
+    "SpacingBetweenSlices": (0x00180088, "DS"),
+    # which volume of several
+    "EchoNumbers": (0x00180086, "IS"),
+    "EchoTime": (0x00180081, "DS"),
+    "TemporalPositionIdentifier": (0x00200100, "IS"),
+    "TriggerTime": (0x00181060, "DS"),
+    "InversionTime": (0x00180082, "DS"),
+    "DiffusionBValue": (0x00189087, "FD"),
+    "DiffusionGradientOrientation": (0x00189089, "FD"),
+    "NominalPercentageOfCardiacPhase": (0x00209241, "FL"),
+    "FlipAngle": (0x00181314, "DS"),
+    "KVP": (0x00180060, "DS"),
+    "AcquisitionTime": (0x00080032, "TM"),
+    # facts
+    "PatientSex": (0x00100040, "CS"),
+    "PatientAge": (0x00101010, "AS"),
+    "Manufacturer": (0x00080070, "LO"),
+    "ManufacturerModelName": (0x00081090, "LO"),
+    "MagneticFieldStrength": (0x00180087, "DS"),
+    "ConvolutionKernel": (0x00181210, "SH"),
+    "StudyDate": (0x00080020, "DA"),
+    "SeriesDate": (0x00080021, "DA"),
+    "AcquisitionDate": (0x00080022, "DA"),
+    "BodyPartExamined": (0x00180015, "CS"),
+    "ViewPosition": (0x00185101, "CS"),
+    "Laterality": (0x00200060, "CS"),
+    "ImageLaterality": (0x00200062, "CS"),
+    "PatientPosition": (0x00185100, "CS"),
+    "BurnedInAnnotation": (0x00280301, "CS"),
+}
+
+PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003)
+"""Where Siemens, GE and Philips write the b-value of a classic MR image."""
+
+PRIVATE_DIRECTIONS = (0x0019100E, 0x001910BB, 0x001910BC, 0x001910BD)
+"""Where Siemens and GE write the diffusion gradient."""
+
+PRIVATE_CREATORS = (0x00190010, 0x00430010)
+
+TANGLED = frozenset(
+    {
+        0x00283000,  # ModalityLUTSequence
+        0x52009229,  # SharedFunctionalGroupsSequence
+        0x52009230,  # PerFrameFunctionalGroupsSequence
+        0x00281221,  # segmented palettes
+        0x00281201,  # RedPaletteColorLookupTableData
+        0x7FE00001,  # ExtendedOffsetTable
+        0x7FE00008,  # FloatPixelData
+        0x7FE00009,  # DoubleFloatPixelData
+    }
+)
+"""Attributes whose presence leaves a file to pydicom."""
+
+PIXEL_DATA = 0x7FE00010

@@ -1,0 +1,212 @@
+"""The index of a large folder: what a search found, so that a second look at an unchanged folder need not read again.
+
+It lies in the user's cache folder, and holds header facts that name nobody, the numbers of files in the order of the walk,
+and a digest of the folder's listing. No file name, path, or identifier is in it: names come from the walk, and identifiers
+from the files when they are asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medcls.files import write_bytes
+from medcls.scans.leniency import Leniency
+from medcls.scans.look import Look
+from medcls.scans.looking import looks
+from medcls.scans.naming import base_name
+from medcls.scans.source import Found, Refusal, ScanSource
+from medcls.scans.walk import Entry
+
+CACHE_VARIABLE = "MEDCLS_CACHE"
+_FORMAT = 1
+_WORTH_KEEPING = 256
+_MOST_INDICES = 200
+_FINE_CLOCK, _COARSE_CLOCK = 50_000_000, 2_100_000_000
+"""Nanoseconds within which a file may change unseen: a tick of the kernel's clock, or two seconds of FAT."""
+
+
+def open_index(root: Path, entries: Sequence[Entry], leniency: Leniency) -> Index | None:
+    """The index of a folder; ``None`` for a small one, which is as quickly looked at."""
+    if len(entries) < _WORTH_KEEPING or not root.is_dir():
+        return None
+    try:
+        state = os.stat(root)
+    except OSError:
+        return None
+    file = _folder() / f"{state.st_dev:x}-{state.st_ino:x}.json"
+    return Index(file, root, tuple(entries), _digest(root, entries, leniency), time.time_ns())
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is known of one folder.
+
+    Attributes:
+        file: Where it is kept.
+        root: The folder.
+        entries: Its files, as walked.
+        digest: Of their names, sizes and times, and of how the search was asked.
+        opened: When, nanoseconds.
+    """
+
+    file: Path
+    root: Path
+    entries: tuple[Entry, ...] = field(repr=False)
+    digest: str
+    opened: int
+
+    def found(self) -> Found | None:
+        """What the last search found; ``None`` if it has changed since, or was never kept."""
+        try:
+            data = json.loads(self.file.read_bytes())
+            if data["format"] != _FORMAT or data["digest"] != self.digest:
+                return None
+            return self._found(data)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return None
+
+    def keep(self, found: Found) -> None:
+        """Keep what a search found. A folder that changed just now is not kept: its next change might go unseen."""
+        newest = max((max(entry.changed) for entry in self.entries), default=0)
+        margin = _FINE_CLOCK if newest % 1_000_000_000 else _COARSE_CLOCK
+        if newest > self.opened - margin:
+            return
+        numbers = {entry.path: number for number, entry in enumerate(self.entries)}
+        try:
+            data = self._data(found, numbers)
+        except KeyError:
+            return  # members of archives have no number
+        with contextlib.suppress(OSError):
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_room(self.file.parent)
+            write_bytes(self.file, json.dumps(data, separators=(",", ":")).encode("utf-8"), private=True)
+
+    def _data(self, found: Found, numbers: Mapping[str, int]) -> dict[str, Any]:
+        def numbered(paths: Sequence[Path]) -> list[int]:
+            return [numbers[str(path)] for path in paths]
+
+        return {
+            "format": _FORMAT,
+            "digest": self.digest,
+            "scans": [
+                {
+                    **{name: getattr(scan, name) for name in _PLAIN},
+                    "facts": dict(scan.facts),
+                    "files": numbered(scan.paths),
+                    "suffix": self._suffix(scan),
+                }
+                for scan in found.scans
+            ],
+            "refused": [
+                [item.code, item.reason, item.remedy, numbered(item.paths), self._suffix(item)]
+                for item in found.refused
+            ],
+            "ignored": numbered(found.ignored),
+        }
+
+    def _suffix(self, item: ScanSource | Refusal) -> str:
+        return item.name.removeprefix(base_name(item.paths, self.root))
+
+    def _found(self, data: dict[str, Any]) -> Found:
+        paths = [Path(entry.path) for entry in self.entries]
+        scans = tuple(self._scan(one, tuple(paths[number] for number in one["files"])) for one in data["scans"])
+        refused = []
+        for code, reason, remedy, files, suffix in data["refused"]:
+            named = tuple(paths[number] for number in files)
+            name = base_name(named, self.root) + suffix
+            refused.append(Refusal(name, code, reason, remedy, named, HeaderIdentity(named)))
+        return Found(scans, tuple(refused), tuple(paths[number] for number in data["ignored"]))
+
+    def _scan(self, one: dict[str, Any], paths: tuple[Path, ...]) -> ScanSource:
+        values = {name: one[name] for name in _PLAIN}
+        for name in ("shape", "spacing"):
+            values[name] = tuple(values[name])
+        values["frames"] = tuple(tuple(frames) for frames in values["frames"])
+        name = base_name(paths, self.root) + one["suffix"]
+        identity = HeaderIdentity(paths) if values["kind"] == "dicom" else {}
+        return ScanSource(name=name, paths=paths, facts=one["facts"], identity=identity, **values)
+
+
+_PLAIN = ("kind", "modality", "shape", "spacing", "axes", "channels", "part", "syntax", "frames")
+
+
+class HeaderIdentity(Mapping[str, str]):
+    """Identifiers of a scan, read from its files when they are asked for.
+
+    Args:
+        paths: The scan's files.
+    """
+
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self._paths = paths
+        self._series: dict[str, str] | None = None
+        self._whole: dict[str, str] | None = None
+
+    def __getitem__(self, key: str) -> str:
+        return self._all()[key] if key == "sop_uids" else self._of_series()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _of_series(self) -> dict[str, str]:
+        if self._series is None:
+            first = _look(self._paths[:1])[0]
+            self._series = dict(first.frames[0].header.identity if first.frames else first.identity)
+        return self._series
+
+    def _all(self) -> dict[str, str]:
+        if self._whole is None:
+            frames = [frame for look in _look(self._paths) for frame in look.frames]
+            uids = dict.fromkeys(frame.sop_uid for frame in frames if frame.sop_uid)
+            self._whole = {**self._of_series(), **({"sop_uids": " ".join(uids)} if uids else {})}
+        return self._whole
+
+
+def _look(paths: Sequence[Path]) -> list[Look]:
+    found = dict(looks([str(path) for path in paths]))
+    return [found[str(path)] for path in paths]
+
+
+def _digest(root: Path, entries: Sequence[Entry], leniency: Leniency) -> str:
+    digest = hashlib.blake2b(f"{_FORMAT} {_code()} {asdict(leniency)}\n".encode(), digest_size=32)
+    start = len(str(root))
+    for entry in entries:
+        path = entry.path[start:].encode("utf-8", "surrogateescape")
+        digest.update(b"%b\0%d %d %d %d %d\n" % (path, entry.size, *entry.changed, entry.inode, entry.regular))
+    return digest.hexdigest()
+
+
+@functools.cache
+def _code() -> str:
+    """Which reader this is: another one may find more, or other things."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.blake2b(
+        repr([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]).encode()
+    ).hexdigest()
+
+
+def _folder() -> Path:
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named) / "index"
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "medcls" / "index"
+
+
+def _make_room(folder: Path) -> None:
+    """Drop the oldest indices when there are many."""
+    files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+    for file in files[: max(0, len(files) - _MOST_INDICES + 1)]:
+        file.unlink(missing_ok=True)

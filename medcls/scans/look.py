@@ -1,0 +1,149 @@
+"""What one file is: frames of a series, a scan of its own, a companion, or nothing that can be read."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medcls.errors import ScanRefused
+from medcls.scans.archive import archive_of, is_archive, members, open_file
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.facts import identity_of
+from medcls.scans.dicom.frames import Frame
+from medcls.scans.dicom.instance import HEAD, plain_elements
+from medcls.scans.dicom.parsing import frames_of
+from medcls.scans.dicom.text import Attributes
+from medcls.scans.guard import refusing
+from medcls.scans.sniff import FileType, sniff
+from medcls.scans.source import ScanSource
+
+_MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR, PS3.10 section 8.6
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a file found; one of these is set.
+
+    Attributes:
+        frames: Of a DICOM file, to be grouped with those of others.
+        scan: A file that is a scan of its own; its name is still to be given.
+        refused: Why it cannot be read.
+        identity: Whose it is, when a DICOM file is refused.
+        members: Paths of the members of an archive, to be looked at in turn.
+        ignored: Whether it is a companion of scans.
+    """
+
+    frames: tuple[Frame, ...] = ()
+    scan: ScanSource | None = None
+    refused: ScanRefused | None = None
+    identity: Mapping[str, str] = field(default_factory=dict, repr=False)
+    members: tuple[str, ...] = ()
+    ignored: bool = False
+
+
+IGNORED = Look(ignored=True)
+
+
+def look_plain(path: str) -> Look | None:
+    """Look at a file with nothing but the fast parser; ``None`` when a decoder or pydicom would have to look.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with io.FileIO(path) as handle:
+        head = handle.read(HEAD)
+        if head[128:132] != b"DICM":
+            return _look_at_head(path, head)
+        size = handle.seek(0, io.SEEK_END) if len(head) == HEAD else len(head)
+        elements = plain_elements(handle, size, head)
+    if elements is None:
+        return None
+    if elements.media == _MEDIA_DIRECTORY:
+        return IGNORED
+    return _frames(elements, path)
+
+
+def look(path: str) -> Look:
+    """Look at any file or member of an archive. Not for the process of the user: decoders see the file."""
+    try:
+        with refusing(""):
+            return _look(path)
+    except ScanRefused as error:
+        return Look(refused=error)
+
+
+def _look(path: str) -> Look:
+    plain = look_plain(path) if os.path.exists(path) else None
+    if plain is not None:
+        return plain
+    with open_file(Path(path)) as handle:
+        head = handle.read(HEAD)
+    found = _look_at_head(path, head)
+    if found is not None:
+        return found
+    kind = sniff(head, Path(path))
+    if kind == "archive":
+        return _archive(path)
+    if kind == "dicom":
+        return _judged(path)
+    if kind == "nifti":
+        from medcls.scans.nifti import find_nifti
+
+        return Look(scan=find_nifti(Path(path), ""))
+    from medcls.scans.raster import find_raster
+
+    return Look(scan=find_raster(Path(path), ""))
+
+
+def _archive(path: str) -> Look:
+    file = Path(path)
+    if archive_of(file) is not None:
+        raise refusal(
+            RefusalCode.NOT_AN_IMAGE, "this is an archive inside an archive", remedy="Unpack the outer one first"
+        )
+    if not is_archive(file):
+        raise refusal(
+            RefusalCode.NOT_AN_IMAGE, "this is an archive", remedy="Unpack it first, or make it a zip or tar file"
+        )
+    return Look(members=tuple(str(one.path) for one in members(file) if not _is_hidden(one.name)))
+
+
+def _is_hidden(name: str) -> bool:
+    folders = name.split("/")[:-1]
+    return any(folder.startswith(".") or folder == "__MACOSX" for folder in folders)
+
+
+def _judged(path: str) -> Look:
+    from medcls.scans.dicom.headers import is_directory_of_files, read_header
+
+    dataset = read_header(path)
+    if is_directory_of_files(dataset):
+        return IGNORED
+    return _frames(dataset, path)
+
+
+def _frames(attributes: Attributes, path: str) -> Look:
+    try:
+        return Look(frames=tuple(frames_of(attributes, path)))
+    except ScanRefused as error:
+        return Look(refused=error, identity=identity_of(attributes))
+
+
+_REFUSED: dict[FileType, tuple[RefusalCode, str, str]] = {
+    "empty": (RefusalCode.DAMAGED, "the file is empty", ""),
+    "unknown": (RefusalCode.NOT_AN_IMAGE, "this is no known image format", ""),
+}
+
+
+def _look_at_head(path: str, head: bytes) -> Look | None:
+    """What the first bytes alone settle."""
+    kind = sniff(head, Path(path))
+    if kind in ("ignored", "nifti-pixels"):
+        return IGNORED
+    if kind not in _REFUSED:
+        return None
+    code, what, remedy = _REFUSED[kind]
+    return Look(refused=refusal(code, what, remedy=remedy))

@@ -1,0 +1,149 @@
+"""Looks, sources and scans as JSON and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.errors import ScanRefused
+from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.look import IGNORED, Look
+from medcls.scans.scan import Scan
+from medcls.scans.source import ScanSource
+
+Json = dict[str, Any]
+
+_FRAME = tuple(one.name for one in fields(Frame))
+_HEADER_TUPLES = ("padding", "pixel_spacing")
+_FRAME_TUPLES = ("position", "orientation", "spacing")
+
+
+def looks_to_json(looks: Sequence[Look]) -> Json:
+    """Looks, each header once."""
+    headers: dict[int, int] = {}
+    written: list[Json] = []
+    rows: list[Any] = []
+    for look in looks:
+        if look.ignored:
+            rows.append(None)
+        elif look.refused is not None:
+            rows.append({"refused": refused_to_json(look.refused), "identity": dict(look.identity)})
+        elif look.scan is not None:
+            rows.append({"scan": source_to_json(look.scan)})
+        elif look.members:
+            rows.append({"members": list(look.members)})
+        else:
+            for frame in look.frames:
+                if id(frame.header) not in headers:
+                    headers[id(frame.header)] = len(written)
+                    written.append(asdict(frame.header))
+            rows.append([_frame_to_json(frame, headers[id(frame.header)]) for frame in look.frames])
+    return {"headers": written, "looks": rows}
+
+
+def looks_from_json(data: Json) -> list[Look]:
+    """The looks of :func:`looks_to_json`."""
+    headers = [Header(**_with_tuples(one, _HEADER_TUPLES)) for one in data["headers"]]
+    return [_look_from_json(row, headers) for row in data["looks"]]
+
+
+def _look_from_json(row: Any, headers: Sequence[Header]) -> Look:
+    if row is None:
+        return IGNORED
+    if isinstance(row, list):
+        return Look(frames=tuple(_frame_from_json(one, headers) for one in row))
+    if "refused" in row:
+        return Look(refused=refused_from_json(row["refused"]), identity=row["identity"])
+    if "members" in row:
+        return Look(members=tuple(row["members"]))
+    return Look(scan=source_from_json(row["scan"]))
+
+
+def _frame_to_json(frame: Frame, header: int) -> list[Any]:
+    return [header if name == "header" else getattr(frame, name) for name in _FRAME]
+
+
+def _frame_from_json(row: list[Any], headers: Sequence[Header]) -> Frame:
+    values = dict(zip(_FRAME, row, strict=True))
+    values["header"] = headers[values["header"]]
+    return Frame(**_with_tuples(values, _FRAME_TUPLES))
+
+
+def _with_tuples(values: Json, names: Sequence[str]) -> Json:
+    for name in names:
+        if values[name] is not None:
+            values[name] = tuple(values[name])
+    return values
+
+
+def refused_to_json(error: ScanRefused) -> Json:
+    """A refusal."""
+    return {"code": error.code, "what": error.what, "where": error.where, "remedy": error.remedy}
+
+
+def refused_from_json(data: Json) -> ScanRefused:
+    """The refusal of :func:`refused_to_json`."""
+    return ScanRefused(data["code"], data["what"], where=data["where"], remedy=data["remedy"])
+
+
+def source_to_json(source: ScanSource) -> Json:
+    """A source, without its identifiers: whoever reads it finds them in the files."""
+    values = {one.name: getattr(source, one.name) for one in fields(source)}
+    return {
+        **values,
+        "paths": [str(path) for path in source.paths],
+        "facts": dict(source.facts),
+        "identity": {},
+    }
+
+
+def source_from_json(data: Json) -> ScanSource:
+    """The source of :func:`source_to_json`."""
+    return ScanSource(
+        **{
+            **data,
+            "paths": tuple(Path(path) for path in data["paths"]),
+            "shape": tuple(data["shape"]),
+            "spacing": tuple(data["spacing"]),
+            "frames": tuple(tuple(one) for one in data["frames"]),
+        }
+    )
+
+
+def scan_to_json(scan: Scan) -> Json:
+    """A scan without its voxels; they go their own way, see :func:`memory_order`."""
+    return {
+        "affine": scan.affine.tolist(),
+        "modality": scan.modality,
+        "kind": scan.kind,
+        "has_geometry": scan.has_geometry,
+        "photometric": scan.photometric,
+        "facts": dict(scan.facts),
+        "identity": dict(scan.identity),
+        "notes": list(scan.notes),
+        "paths": [str(path) for path in scan.paths],
+        "dtype": scan.array.dtype.str,
+        "shape": list(scan.array.shape),
+        "order": list(memory_order(scan.array)),
+    }
+
+
+def scan_from_json(data: Json, memory: Any) -> Scan:
+    """The scan of :func:`scan_to_json`, its voxels in ``memory``."""
+    values = dict(data)
+    dtype, shape, order = np.dtype(values.pop("dtype")), values.pop("shape"), values.pop("order")
+    plain = np.frombuffer(memory, dtype=dtype, count=int(np.prod(shape)))
+    array = plain.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
+    affine = np.array(values.pop("affine"), dtype=np.float64)
+    paths, notes = tuple(Path(path) for path in values.pop("paths")), tuple(values.pop("notes"))
+    return Scan(array=array, affine=affine, notes=notes, paths=paths, **values)
+
+
+def memory_order(array: NDArray[np.generic]) -> tuple[int, ...]:
+    """The order of axes in which an array lies in memory, slowest first: transposed by it, a dense array is contiguous."""
+    return tuple(int(axis) for axis in np.argsort([-abs(step) for step in array.strides], kind="stable"))

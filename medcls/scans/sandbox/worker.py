@@ -1,0 +1,143 @@
+"""A worker: takes jobs from its standard input, answers on its standard output, until the input ends.
+
+Before each file it limits its own processor time and memory, so that the system ends it when a decoder runs wild.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.errors import ScanRefused
+from medcls.scans.guard import refusing
+from medcls.scans.leniency import Leniency
+from medcls.scans.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
+from medcls.scans.memory import providing
+from medcls.scans.sandbox import codec
+from medcls.scans.sandbox.wire import receive, send
+
+Voxels = NDArray[np.generic]
+
+
+def main() -> None:
+    """Serve until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the user's Ctrl-C is for the process that asked
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):  # what decoders print would garble the answers
+        os.dup2(nowhere, descriptor)
+    channel = socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
+    jobs = sys.stdin.buffer
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            job = receive(jobs)
+            if job["job"] == "look":
+                send(answers, _look(job["paths"]))
+            else:
+                _read(job, answers, channel)
+
+
+def _look(paths: list[str]) -> dict[str, Any]:
+    from medcls.scans.look import look
+
+    looks = []
+    for path in paths:
+        with _limited(LOOK_SECONDS, LOOK_BYTES):
+            looks.append(look(path))
+    return codec.looks_to_json(looks)
+
+
+def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None) -> None:
+    from medcls.scans.reading import read_here
+
+    source = codec.source_from_json(job["source"])
+    shared = _Shared()
+    try:
+        limits = _limited(read_seconds(source.shape, source.channels), read_bytes(source.shape, source.channels))
+        with limits, refusing(source.name), providing(shared.empty):
+            scan = read_here(source, Leniency(**job["leniency"]))
+    except ScanRefused as error:
+        send(answers, {"refused": codec.refused_to_json(error)})
+        return
+    dense = scan.array.transpose(codec.memory_order(scan.array))
+    send(answers, {"scan": codec.scan_to_json(scan), "bytes": dense.nbytes})
+    if channel is None:
+        answers.write(np.ascontiguousarray(dense).tobytes())
+        answers.flush()
+        return
+    with shared.holding(dense) as descriptor:
+        socket.send_fds(channel, [b"v"], [descriptor])
+
+
+class _Shared:
+    """Memory that another process can be given: anonymous files."""
+
+    def __init__(self) -> None:
+        self._files: list[tuple[int, Voxels]] = []
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Voxels:
+        """As :func:`medcls.scans.memory.empty`."""
+        if not hasattr(os, "memfd_create"):
+            return np.empty(shape, dtype=dtype)
+        size = max(1, int(np.prod(shape, dtype=object)) * dtype.itemsize)
+        descriptor = os.memfd_create("scan", os.MFD_CLOEXEC)
+        os.ftruncate(descriptor, size)
+        array = np.frombuffer(mmap.mmap(descriptor, size), dtype=dtype, count=size // dtype.itemsize).reshape(shape)
+        self._files.append((descriptor, array))
+        return array
+
+    @contextlib.contextmanager
+    def holding(self, dense: Voxels) -> Iterator[int]:
+        """The file that begins with the voxels of ``dense``, made if there is none."""
+        try:
+            found = [file for file, array in self._files if array.ctypes.data == dense.ctypes.data]
+            if not found or not dense.flags.c_contiguous:
+                self.empty(dense.shape, dense.dtype)[...] = dense
+                found = [self._files[-1][0]]
+            yield found[0]
+        finally:
+            for descriptor, _ in self._files:
+                os.close(descriptor)
+            self._files.clear()
+
+
+@contextlib.contextmanager
+def _limited(seconds: float, more_bytes: int) -> Iterator[None]:
+    """Let the system end this process when the block takes more processor time, and refuse it more memory.
+
+    Where the system knows no such limits (Windows), only the patience of the process that asked remains.
+    """
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    held = _address_space()
+    if held and (before[1] == resource.RLIM_INFINITY or held + more_bytes <= before[1]):
+        resource.setrlimit(resource.RLIMIT_AS, (held + more_bytes, before[1]))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _address_space() -> int:
+    """Bytes of virtual memory that this process has; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as handle:
+            return int(handle.read().split()[0]) * mmap.PAGESIZE
+    except OSError:
+        return 0

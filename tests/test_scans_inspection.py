@@ -1,0 +1,264 @@
+"""``medcls inspect``: a row for everything, counted and explained, with nobody's name in it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from medcls.cli import show_inspection
+from medcls.cli.app import app
+from medcls.files import read_csv
+from medcls.privacy import load_pseudonyms
+from medcls.scans import CAUSES, RefusalCode, inspect_scans
+from tests.dicom_factory import instance, save, save_all, slices
+
+ID, FAMILY, GIVEN, UID = "CANARY-ID-77", "Canarius", "Volatilis", "1.2.826.0.1.99.1234.5"
+CANARIES = ("CANARY", "canary", "Canarius", "Volatilis", UID, f"{UID}.9")
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """What a hospital exports: folders named after the patient, files after their UIDs, and damage among them."""
+    folder = tmp_path / "export"
+    person: dict[str, Any] = {
+        "PatientID": ID, "PatientName": f"{FAMILY}^{GIVEN}", "StudyInstanceUID": UID, "SeriesInstanceUID": f"{UID}.9",
+    }  # fmt: skip
+    save_all(slices([0.0, 2.0, 4.0], **person), folder / f"{FAMILY}^{GIVEN}" / "ct")
+    save(
+        instance(SOPInstanceUID=f"{UID}.1", **person | {"SeriesInstanceUID": f"{UID}.8"}), folder / "x" / f"{UID}.1.dcm"
+    )
+    holes = slices([0.0, 2.0, 6.0, 8.0], **person | {"SeriesInstanceUID": f"{UID}.7"})
+    save_all(holes, folder / "canary id 77" / "holes")
+    whole = instance(np.ones((64, 64), np.int16), **person | {"SeriesInstanceUID": f"{UID}.6"})
+    damaged = save(whole, folder / "canary id 77" / "cut.dcm")
+    damaged.write_bytes(damaged.read_bytes()[:-500])
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 3, 2), np.uint8), np.eye(4)), folder / "t1.nii.gz")
+    Image.fromarray(np.zeros((5, 7), np.uint8)).save(folder / "=frame.png")
+    (folder / "labels.csv").write_text("scan,label\n")
+    (folder / "notes.docx").write_bytes(bytes(range(1, 250)))
+    return folder
+
+
+def inspect(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["inspect", *map(str, arguments)])
+
+
+def test_nobody_can_be_recognised_unless_asked(export: Path, tmp_path: Path) -> None:
+    outputs = ("--montage", tmp_path / "out.png", "--csv", tmp_path / "out.csv")
+    said = inspect(export, *outputs).output + inspect(export, "--json").output
+    said += (tmp_path / "out.csv").read_text(encoding="utf-8")
+    said += (tmp_path / "out.png").read_bytes().decode("latin-1")
+    assert [word for word in CANARIES if word in said] == []
+    assert load_pseudonyms().patient(ID) in said
+    asked = inspect(export, "--identifiers", "keep").output
+    assert f"{FAMILY}^{GIVEN}/ct" in asked
+    assert f"x/{UID}.1.dcm" in asked
+
+
+def test_the_picture_has_the_names_that_the_table_has(
+    export: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(
+        "medcls.scans.montage.Montage.add", lambda self, scan, name, number: titles.append(f"{number} {name}")
+    )
+    seen = json.loads(inspect(export, "--json", "--montage", tmp_path / "out.png").stdout)
+    assert titles == [f"{row['number']} {row['name']}" for row in seen["rows"] if row["verdict"] == "ok"]
+
+
+def test_the_same_folder_has_the_same_name_where_a_file_does_not_say_whose_it_is(tmp_path: Path) -> None:
+    save_all(slices([0.0, 2.0], PatientID=ID), tmp_path / ID / "ct")
+    (tmp_path / ID / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    seen = inspect_scans(tmp_path)
+    assert seen.rows[0].name == f"{load_pseudonyms().patient(ID)}/ct"
+    assert seen.refused[0].name == f"{load_pseudonyms().patient(ID)}/broken.png"
+
+
+def test_names_that_would_become_one_are_numbered(tmp_path: Path) -> None:
+    save(instance(PatientID=ID, SeriesInstanceUID="1.5"), tmp_path / ID)
+    save(instance(PatientID=ID, SeriesInstanceUID="1.6"), tmp_path / ID.lower())
+    patient = load_pseudonyms().patient(ID)
+    assert [row.name for row in inspect_scans(tmp_path).rows] == [patient, f"{patient}~2"]
+
+
+def test_the_facts_of_each_scan(export: Path) -> None:
+    seen = json.loads(inspect(export, "--json").stdout)
+    assert (seen["patients"], seen["studies"], seen["ignored"], seen["files"]) == (1, 1, 1, 7)
+    assert seen["modalities"] == {"CT": 3, "OT": 2}
+    assert seen["codes"] == {"damaged": 1, "gap": 1, "not-an-image": 1}
+    row = next(row for row in seen["rows"] if row["name"].endswith("/ct"))
+    names = load_pseudonyms()
+    assert (row["modality"], row["shape"], row["spacing"], row["slices"]) == ("CT", [4, 3, 3], [0.5, 0.5, 2.0], 3)
+    assert (row["plane"], row["axes"], row["compression"], row["files"]) == ("axial", "LPS", "uncompressed", 3)
+    assert (row["patient"], row["study"]) == (names.patient(ID), names.study(UID))
+    cut = next(row for row in seen["rows"] if row["verdict"] == "damaged")
+    assert cut["reason"]
+    assert cut["remedy"] == CAUSES[RefusalCode.DAMAGED].remedy
+    assert {item["code"] for item in seen["refused"]} == {"gap", "not-an-image"}
+
+
+@pytest.mark.parametrize(
+    ("orientation", "axes", "plane"),
+    [
+        ((1, 0, 0, 0, 1, 0), "LP", "axial"),
+        ((0, 1, 0, 0, 0, -1), "PI", "sagittal"),
+        ((1, 0, 0, 0, 0, -1), "LI", "coronal"),
+    ],
+)
+def test_the_plane_of_a_single_slice(orientation: tuple[int, ...], axes: str, plane: str, tmp_path: Path) -> None:
+    save(instance(ImageOrientationPatient=list(orientation)), tmp_path / "slice")
+    (row,) = inspect_scans(tmp_path).rows
+    assert (row.axes, row.plane) == (axes, plane)
+
+
+def test_the_table_has_a_row_for_each_scan_and_each_refusal(export: Path, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "out.csv"
+    seen = json.loads(inspect(export, "--json", "--csv", path).stdout)
+    assert seen["csv"] == str(path)
+    rows = read_csv(path)
+    assert [row["scan"] for row in rows] == [row["name"] for row in seen["rows"] + seen["refused"]]
+    assert [row["verdict"] for row in rows].count("ok") == 4
+    ct = next(row for row in rows if row["scan"].endswith("/ct"))
+    assert (ct["size_x"], ct["size_y"], ct["slices"], ct["spacing_z"], ct["plane"]) == ("4", "3", "3", "2", "axial")
+    with path.open(newline="", encoding="utf-8") as handle:
+        assert "'=frame.png" in [row["scan"] for row in csv.DictReader(handle)]
+
+
+def test_each_code_is_explained_once_above_what_it_is_said_of(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"empty{number}.dcm").touch()
+    result = inspect(tmp_path)
+    assert result.exit_code == 4
+    assert result.stdout.count(CAUSES[RefusalCode.DAMAGED].cause) == 1
+    assert "refused as damaged: 3" in result.stdout
+    assert all(f"empty{number}.dcm: the file is empty" in result.stdout for number in range(3))
+
+
+def test_notes_that_differ_in_numbers_are_counted_together(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        pixels = np.zeros((3, 4), np.int16)
+        pixels[0, :number] = -2000
+        made = instance(pixels, PixelPaddingValue=-2000, SeriesInstanceUID=f"1.{number}")
+        save(made, tmp_path / str(number))
+    said = inspect(tmp_path).stdout
+    assert "noted: … padded voxels were set to -…: 3 scans" in said
+    assert "    2: 2 padded voxels were set to -1024" in said
+    assert "ok, 1 note" in said
+
+
+def test_exit_codes(export: Path, tmp_path: Path) -> None:
+    assert inspect(export).exit_code == 3
+    assert inspect(export / "t1.nii.gz").exit_code == 0
+    assert inspect(export / "notes.docx").exit_code == 4
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "gone"):
+        assert inspect(path).exit_code == 4
+    assert "nothing at this path" in inspect(tmp_path / "gone").stderr
+
+
+def test_headers_alone_do_not_find_damage(export: Path) -> None:
+    assert "damaged" not in inspect(export, "--headers").stdout
+    assert inspect(export, "--headers").exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--montage", "FILE/out.png"], 2, "is a file"),
+        (["--csv", "FILE/a/out.csv"], 2, "is a file"),
+        (["--csv", "FOLDER"], 2, "this is a folder"),
+        (["--montage", "out.jpg"], 2, "ends in .png"),
+        (["--montage", "out.png", "--headers"], 2, "--headers"),
+        (["--montage", "out.png", "--csv", "out.png"], 2, "two names"),
+        (["--csv", "LOCKED/out.csv"], 1, "cannot write out.csv"),
+    ],
+)
+def test_outputs_that_cannot_be_written_are_found_before_anything_is_read(
+    options: list[str], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "FILE").touch()
+    (tmp_path / "FOLDER").mkdir()
+    (tmp_path / "LOCKED").mkdir()
+    if "LOCKED" in options[1]:  # permissions do not bind root, under whom tests may run
+        monkeypatch.setattr(
+            "tempfile.TemporaryFile", lambda **_: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        )
+    monkeypatch.setattr("medcls.cli.inspecting.inspect_scans", lambda *_, **__: pytest.fail("it was read"))
+    result = inspect(tmp_path, *[str(tmp_path / word) if not word.startswith("--") else word for word in options])
+    assert result.exit_code == code
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("medcls: ")
+    assert words in line
+    assert result.stdout == ""
+
+
+def test_sheets_of_an_earlier_inspection_are_no_scans(export: Path) -> None:
+    outputs = ("--montage", export / "sheet.png", "--csv", export / "sheet.csv")
+    first, second = inspect(export, *outputs).stdout, inspect(export, *outputs).stdout
+    assert "sheet.png" in first.splitlines()[-1]
+    assert first.replace("1 companion file ", "") == second.replace("2 companion files ", "")
+
+
+def test_a_folder_without_a_readable_scan_gets_a_table_and_no_sheet(tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "empty.dcm").touch()
+    result = inspect(folder, "--montage", tmp_path / "out.png", "--csv", tmp_path / "out.csv")
+    assert result.exit_code == 4
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.csv"]
+    assert "Montage" not in result.stdout
+
+
+def test_long_tables_and_lists_are_cut_on_a_terminal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(50):
+        Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / f"{number:02}-{'long' * 20}.png")
+    for number in range(20):
+        (tmp_path / f"empty{number}.dcm").touch()
+    seen = inspect_scans(tmp_path)
+    show_inspection.inspection(seen, as_json=False, quiet=False)
+    piped = capsys.readouterr().out
+    assert all(f"{number:02}-{'long' * 20}.png" in piped for number in range(50))
+    assert "more" not in piped
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    show_inspection.inspection(seen, as_json=False, quiet=False)
+    shown = capsys.readouterr().out
+    assert "… and 10 more; --csv FILE writes them all" in shown
+    assert "… and 12 more" in shown
+    table = shown.split("\n… and 10 more")[0].splitlines()
+    assert len(table) == 41
+    assert max(map(len, table)) <= 100
+    assert all(f"{number:02}-" in shown for number in range(40))
+
+
+def test_names_from_hostile_disks_are_shown_harmlessly(tmp_path: Path) -> None:
+    pixels = Image.fromarray(np.zeros((5, 7), np.uint8))
+    pixels.save(tmp_path / "bell\x07\r\x9b31m.png")
+    raw = bytes(tmp_path) + b"/caf\xe9.png"
+    with open(raw, "wb") as handle:
+        pixels.save(handle, format="PNG")
+    result = inspect(tmp_path, "--csv", tmp_path / "out.csv", "--montage", tmp_path / "out.png")
+    assert result.exit_code == 0, result.output
+    assert not {"\x07", "\r", "\x9b"} & set(result.stdout)
+    names = [r"bell\x07\r\x9b31m.png", r"caf\udce9.png"]
+    assert [row["name"] for row in json.loads(inspect(tmp_path, "--json", "--headers").stdout)["rows"]][:2] == names
+    assert [row["scan"] for row in read_csv(tmp_path / "out.csv")] == names
+
+
+def test_real_scans_are_shown_with_a_montage_and_a_table(shared_data: Path, tmp_path: Path) -> None:
+    result = inspect(shared_data / "nifti", "--montage", tmp_path / "out.png", "--csv", tmp_path / "out.csv", "--json")
+    seen = json.loads(result.stdout)
+    assert seen["montage"] == [str(tmp_path / "out.png")]
+    assert all(row["verdict"] == "ok" for row in seen["rows"])
+    assert len(read_csv(tmp_path / "out.csv")) == len(seen["rows"]) + len(seen["refused"])
