@@ -294,3 +294,27 @@ def test_mutated_files_are_refused_or_read_never_more(tmp_path_factory, cut, see
     path.write_bytes(bytes(data[: len(data) - cut]) if seed % 3 == 0 else bytes(data))
     with contextlib.suppress(ScanRefused):  # any other error fails the test
         read_scan(path)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "encode"),
+    [
+        (JPEG + "50", lambda a: imagecodecs.jpeg8_encode(a.astype("u1"), level=95)),
+        (JPEG + "51", lambda a: imagecodecs.jpeg8_encode(a, level=95, bitspersample=12)),
+        (JPEG + "70", lambda a: imagecodecs.ljpeg_encode(a, bitspersample=12)),
+        (JPEG + "80", imagecodecs.jpegls_encode),
+        (JPEG + "90", lambda a: imagecodecs.jpeg2k_encode(a, reversible=True, level=0)),
+        (JPEG + "201", lambda a: imagecodecs.htj2k_encode(a, reversible=True)),
+    ],
+)
+@pytest.mark.parametrize("part", [0.3, 0.9, 0.99])
+def test_a_codestream_cut_short_is_refused_not_filled_up(tmp_path, syntax, encode, part):
+    noise = np.random.default_rng(0).integers(100, 250, (64, 64), dtype=np.uint16)
+    pixels = noise.astype(np.uint8) if syntax == JPEG + "50" else noise
+    stream = encode(noise)
+    given = {"BitsStored": 12, "HighBit": 11} if pixels.itemsize == 2 else {}
+    assert read_scan(save(instance(pixels, **given), tmp_path / "whole", syntax, [stream])).shape == (64, 64)
+    save(instance(pixels, **given), tmp_path / "cut", syntax, [stream[: int(len(stream) * part)]])
+    with pytest.raises(ScanRefused) as caught:
+        read_scan(tmp_path / "cut")
+    assert caught.value.code == "damaged"

@@ -23,7 +23,6 @@ def case(name: str, patient: str, label: int, partition: Partition | None = None
         modality="CT",
         shape=(2, 2),
         spacing=(1.0, 1.0),
-        reader=lambda *_: None,  # type: ignore[arg-type, return-value]
         identity={"study_uid": study},
     )
     return Case(name, patient, Path(name), (label,), partition, source)

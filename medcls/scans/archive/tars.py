@@ -18,6 +18,7 @@ ReadAt = Callable[[int, int], bytes]
 
 BLOCK = 512
 _ZEROS = bytes(BLOCK)
+_MAX_STORED = 2**40  # places beyond this cannot be sought in every file system
 _MAX_EXTENSION = 2**20
 _MAX_EXTENSIONS = 16
 _PADDING = 2**20  # the longest record that tar writes
@@ -47,7 +48,7 @@ def tar_entries(read_at: ReadAt, where: object) -> Iterator[Entry]:
     """The members, in order; folders are left out.
 
     Raises:
-        ScanRefused: ``damaged`` for a header that is none, data that are not there, or an archive without its end mark:
+        ScanRefused: ``damaged`` for a header that is none, or an archive without its end mark:
             it has been cut short, and nobody could tell how many members are missing.
     """
     at = 0
@@ -74,8 +75,6 @@ def tar_entries(read_at: ReadAt, where: object) -> Iterator[Entry]:
             at = _after_sparse_maps(read_at, at, block, where)
         name = _name(block, extensions)
         stored = 0 if kind in _WITHOUT_DATA else size
-        if stored and len(read_at(at + stored - 1, 1)) < 1:
-            raise _damaged("the archive is cut short", where)
         if kind not in _FOLDERS + _LABEL and not (kind in _REGULAR and name.endswith("/") and not size):
             yield Entry(name, stored, at, _problem(kind, stored, extensions))
         at += _padded(stored)
@@ -89,7 +88,7 @@ def _size(block: bytes, where: object) -> int:
     if (off := total - (_number(block[148:156]) or 0)) and off != 256 * sum(byte > 127 for byte in block):
         raise _damaged("the archive is damaged", where)
     size = _number(block[124:136])
-    if size is None or size < 0:
+    if size is None or not 0 <= size <= _MAX_STORED:
         raise _damaged("the archive is damaged", where)
     return size
 
@@ -123,7 +122,7 @@ def _extend(extensions: _Extensions, kind: bytes, data: bytes, where: object) ->
             if key in (b"path", b"GNU.sparse.name"):
                 extensions.name = value
             elif key == b"size":
-                if not (value.isdigit() and len(value) < 20):
+                if not (value.isdigit() and len(value) < 20 and int(value) <= _MAX_STORED):
                     raise _damaged("the archive is damaged", where)
                 extensions.size = int(value)
             extensions.sparse |= key.startswith(b"GNU.sparse.")
@@ -181,14 +180,14 @@ def _after_sparse_maps(read_at: ReadAt, at: int, block: bytes, where: object) ->
 def _after_end(read_at: ReadAt, at: int, where: object) -> int | None:
     """Where the next member begins after blocks of zeros; ``None`` when nothing follows.
 
-    Archives joined end to end go on after their padding. Anything else may be what a damaged header has hidden.
+    Archives joined end to end go on after their padding. What is no header there is refused as any damaged header: it may
+    be what zeros over a header have hidden.
     """
     padding = read_at(at, _PADDING + BLOCK)
     skipped = (len(padding) - len(padding.lstrip(b"\0"))) // BLOCK * BLOCK
-    following = padding[skipped : skipped + BLOCK].rstrip(b"\0")
-    if skipped > _PADDING or (following and not looks_like_tar(following)):
-        raise _damaged("the archive is damaged: data follow its end", where)
-    return at + skipped if following else None
+    if skipped > _PADDING:
+        raise _damaged("the archive is damaged: its end is padded beyond measure", where)
+    return at + skipped if padding[skipped:].strip(b"\0") else None
 
 
 def _padded(size: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 _SIZE_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 _LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, 0xF7})
+_PADDING = 16
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -52,6 +53,11 @@ def inspect_codestream(data: bytes) -> Codestream | None:
         return _jpeg_2000(data, start) if start >= 0 else None
     except (struct.error, IndexError):
         return None
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a codestream ends with its end marker, ``FFD9`` in all of JPEG, JPEG-LS and JPEG 2000, but for padding."""
+    return data.rfind(b"\xff\xd9", max(0, len(data) - _PADDING)) >= 0
 
 
 def _jpeg(data: bytes) -> Codestream | None:

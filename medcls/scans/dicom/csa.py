@@ -36,6 +36,7 @@ _MOST = 1000
 _TAG, _ITEM = struct.Struct("<64si4siii"), struct.Struct("<4i")
 
 _SLICE = re.compile(rb"sSliceArray\.asSlice\[(\d{1,4})\]\.sPosition\.d(Sag|Cor|Tra)\s*=\s*([-+.\deE]{1,32})")
+_MENTIONED = re.compile(rb"sSliceArray\.asSlice\[(\d{1,4})\]\.")
 _COUNT = re.compile(rb"sSliceArray\.lSize\s*=\s*(\d{1,4})\b")
 
 
@@ -66,8 +67,7 @@ def protocol_slices(dataset: Dataset) -> NDArray[np.float64] | None:
     count = _COUNT.search(data) if isinstance(data, bytes) else None
     if count is None:
         return None
-    slices = np.zeros((int(count[1]), 3))  # the protocol leaves coordinates of zero out
-    placed = set()
+    slices = np.zeros((int(count[1]), 3))  # the protocol leaves out coordinates of zero
     for number, axis, value in _SLICE.findall(data):
         if int(number) >= len(slices):
             return None
@@ -75,8 +75,9 @@ def protocol_slices(dataset: Dataset) -> NDArray[np.float64] | None:
             slices[int(number), (b"Sag", b"Cor", b"Tra").index(axis)] = float(value)
         except ValueError:
             return None
-        placed.add(int(number))
-    return slices if len(placed) == len(slices) > 0 and bool(np.isfinite(slices).all()) else None
+    mentioned = {int(number) for number in _MENTIONED.findall(data)}
+    complete = mentioned == set(range(len(slices))) != set() and bool(np.isfinite(slices).all())
+    return slices if complete else None
 
 
 def read_csa(data: bytes) -> dict[str, tuple[str, ...]]:
@@ -96,8 +97,6 @@ def _tags(data: bytes, at: int, count: int, *, second: bool) -> dict[str, tuple[
     for _ in range(count):
         name, _, _, _, items, _ = _TAG.unpack_from(data, at)
         at += _TAG.size
-        if not 0 <= items <= _MOST:
-            raise ValueError("more items than any tag has")
         surplus = items if surplus < 0 else surplus
         texts, at = _items(data, at, items, -1 if second else surplus)
         tags[_text(name)] = tuple(text for text in texts if text)

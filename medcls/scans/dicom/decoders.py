@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.dicom.codestream import Codestream, inspect_codestream
+from medcls.scans.dicom.codestream import Codestream, inspect_codestream, is_whole
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.syntaxes import HTJ2K, JPEG, JPEG_2000, JPEG_LS, LOSSLESS_JPEG, RLE, syntax_name
 
@@ -42,6 +42,9 @@ def decode_frame(data: bytes, header: Header) -> Pixels:
     if header.syntax != RLE:
         stream = inspect_codestream(data)
         _check_stream(stream, header)
+        if not is_whole(data):
+            # Some decoders make up what is missing, and say nothing.
+            raise refusal(RefusalCode.DAMAGED, "a compressed frame is cut short")
         pixels: Pixels = decoder(data, header, stream)
     else:
         pixels = _rle(data, header)
@@ -85,10 +88,10 @@ def _jpeg(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
 
 
 def _lossless_jpeg(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
-    """JPEG lossless, process 14: the first decoder knows one component and common predictors, the second all."""
+    """JPEG lossless, process 14: the first decoder is the faster one, and not built everywhere."""
     if header.samples == 1:
-        with contextlib.suppress(imagecodecs.LjpegError):
-            return np.asarray(imagecodecs.ljpeg_decode(data))
+        with contextlib.suppress(imagecodecs.Jpeg8Error):
+            return np.asarray(imagecodecs.jpeg8_decode(data))
     return np.asarray(imagecodecs.jpegsof3_decode(data))
 
 

@@ -51,8 +51,7 @@ class Elements:
             return ""
         if vr in _BINARY:
             return "\\".join(str(value) for value in _unpacked(raw, *_BINARY[vr]) or ())
-        plain = _plain_text(raw)
-        return plain if vr not in ("DS", "IS") or _are_numbers(plain, vr) else ""
+        return _plain_text(raw)
 
     def numbers(self, tag: str | int, count: int | None = None) -> tuple[float, ...] | None:
         """As :func:`medcls.scans.dicom.text.numbers`."""
@@ -60,7 +59,7 @@ class Elements:
         raw = self.values.get(number, b"")
         if not raw:
             return None
-        found = _finite(_unpacked(raw, *_BINARY[vr])) if vr in _BINARY else _floats(raw, vr)
+        found = _finite(_unpacked(raw, *_BINARY[vr])) if vr in _BINARY else _floats(raw)
         return None if found is None or (count is not None and len(found) != count) else found
 
     def _known(self, tag: str | int) -> tuple[int, str]:
@@ -74,12 +73,9 @@ class Elements:
 
 
 @functools.lru_cache(maxsize=8192)
-def _floats(raw: bytes, vr: str) -> tuple[float, ...] | None:
-    plain = _plain_text(raw)
-    if vr == "IS" and not _are_numbers(plain, vr):
-        return None
+def _floats(raw: bytes) -> tuple[float, ...] | None:
     try:
-        return _finite(tuple(map(float, plain.split("\\"))))
+        return _finite(tuple(map(float, _plain_text(raw).split("\\"))))
     except ValueError:
         return None
 
@@ -99,11 +95,3 @@ def _plain_text(raw: bytes) -> str:
     if "\\" not in text:
         return " ".join(text.split())
     return "\\".join(" ".join(part.split()) for part in text.split("\\"))
-
-
-def _are_numbers(plain: str, vr: str) -> bool:
-    turn = int if vr == "IS" else float
-    try:
-        return all(turn(part) is not None for part in plain.split("\\") if part)
-    except ValueError:
-        return False

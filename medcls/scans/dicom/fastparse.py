@@ -7,10 +7,11 @@ nobody, and its nesting is bounded, so it is safe on any bytes.
 
 from __future__ import annotations
 
+import re
 import struct
 
 from medcls.scans.dicom.elements import Elements
-from medcls.scans.dicom.tags import PIXEL_DATA, PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, TAGS, TANGLED
+from medcls.scans.dicom.tags import PIXEL_DATA, PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, SEQUENCES, TAGS, TANGLED
 
 _IMPLICIT = "1.2.840.10008.1.2"
 _OTHERS = frozenset({"1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})  # big endian, deflated
@@ -32,6 +33,8 @@ _DEEPEST = 16
 _MEDIA, _SYNTAX = 0x00020002, 0x00020010
 _IMAGE_TYPE, _PHOTOMETRIC = TAGS["ImageType"][0], TAGS["PhotometricInterpretation"][0]
 _CHARACTER_SET, _FRAMES = TAGS["SpecificCharacterSet"][0], TAGS["NumberOfFrames"][0]
+
+_whole_numbers = re.compile(rb"[0-9 +\-\\\0]{0,64}").fullmatch
 
 _explicit_start = struct.Struct("<HH2sH").unpack_from
 _implicit_start = struct.Struct("<HHI").unpack_from
@@ -157,7 +160,12 @@ def _walk_implicit(
             if tag in _PRIVATE:
                 raise _Unclear
             _keep(data, tag, b"", value, length, values, vrs)
-        at = _after_items(data, value, True, 0) if length == _UNDEFINED else value + length
+        if length == _UNDEFINED:
+            if tag not in SEQUENCES:
+                raise _Unclear
+            at = _after_items(data, value, True, 0)
+        else:
+            at = value + length
         if group == 0xFFFE or group <= 0x0002 or group > 0x7FE0:
             raise _Unclear
         if at > end and at <= size:
@@ -191,7 +199,9 @@ def _keep(
     else:
         expected = _WANTED[tag]
         if expected in _TEXT:
-            if (vr and vr.decode("ascii") != expected) or not raw.isascii():
+            if (vr and vr.decode("ascii") != expected) or not raw.isascii() or raw.find(0, 0, -1) >= 0:
+                raise _Unclear
+            if expected == "IS" and not _whole_numbers(raw):
                 raise _Unclear
         elif expected == "US or SS":
             if vr:
@@ -205,7 +215,7 @@ def _keep(
 
 def _keep_private(raw: bytes, tag: int, vr: bytes, vrs: dict[int, str]) -> None:
     if vr in _PRIVATE_TEXT:
-        if not raw.isascii():
+        if not raw.isascii() or raw.find(0, 0, -1) >= 0 or (vr == b"IS" and not _whole_numbers(raw)):
             raise _Unclear
     elif vr not in _PRIVATE_BINARY:
         raise _Unclear
@@ -248,8 +258,9 @@ def _after_set(data: bytes, at: int, implicit: bool, depth: int) -> int:
                 return at + 8
             raise _Unclear
         value = at + 8
-        vr = b"SQ"
-        if not implicit:
+        if implicit:
+            vr = b"SQ" if group << 16 | element in SEQUENCES else b""
+        else:
             vr, length = _explicit_start(data, at)[2:]
             if vr not in _SHORT:
                 if vr not in _LONG:

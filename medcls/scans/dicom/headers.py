@@ -17,6 +17,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.csa import CSA_TAGS
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_CREATORS, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, MAX_VOXELS
 
@@ -27,7 +28,7 @@ MAX_ELEMENTS = 20_000
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
-_TAGS: list[Any] = [*TAGS, *_SEQUENCES, *PRIVATE_B_VALUES, *PRIVATE_DIRECTIONS, *PRIVATE_CREATORS]
+_TAGS: list[Any] = [*TAGS, *_SEQUENCES, *PRIVATE_B_VALUES, *PRIVATE_DIRECTIONS, *PRIVATE_CREATORS, *CSA_TAGS]
 
 
 def read_header(path: str | os.PathLike[str]) -> FileDataset:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
-from medcls.scans.dicom.frames import Header
+from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.lookup import Pixels, descriptor_of, is_wide, look_up, words_of
 
 
@@ -30,6 +30,12 @@ class ModalityLut:
     def apply(self, stored: Pixels) -> Pixels:
         """Stored values ``(rows, columns)``, sign-extended, to values of the modality."""
         return look_up(stored, self.table, self.first)
+
+    def valued(self, frame: Frame) -> Frame:
+        """What the header says of the values behind the table: unsigned, of its bits, and not to be rescaled."""
+        bits = self.table.dtype.itemsize * 8
+        header = replace(frame.header, bits_allocated=bits, bits_stored=bits, high_bit=bits - 1, signed=False)
+        return replace(frame, header=header, slope=1.0, intercept=0.0)
 
 
 def modality_lut(dataset: Dataset, header: Header) -> ModalityLut | None:

@@ -55,7 +55,10 @@ def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
                 where=path,
                 remedy="Export the frames you want as single images",
             )
-        return [_frame(attributes, header, path)]
+        whole = _frame(attributes, header, path)
+        from medcls.scans.dicom.mosaic import is_mosaic, mosaic_frames
+
+        return mosaic_frames(attributes, whole) if is_mosaic(attributes) else [whole]
     if len(per_frame) != header.count:
         raise refusal(
             RefusalCode.DAMAGED, f"{header.count} frames are declared, and {len(per_frame)} described", where=path

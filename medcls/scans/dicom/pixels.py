@@ -6,7 +6,9 @@ Image Pixel Module PS3.3 C.7.6.3, encoding PS3.5 section 8, Modality LUT C.11.1,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from medcls.scans.dicom.colour import to_rgb
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.instance import PixelBytes
 from medcls.scans.dicom.syntaxes import BIG_ENDIAN, NATIVE, can_decode, syntax_name
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 Pixels = NDArray[np.generic]
 
@@ -39,12 +44,31 @@ def stored_frames(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> 
         raise refusal(RefusalCode.NOT_AN_IMAGE, "the file has no pixel data")
     if not can_decode(header.syntax):
         raise refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(header.syntax)}")
+    if pixels.dataset is not None and _is_mosaic(pixels.dataset):
+        yield from _tiles(pixels, header, wanted)
+        return
     read = _native if header.syntax in NATIVE else _encapsulated
     for frame in read(pixels.data, pixels, header, wanted):
         if header.samples == 1 and header.photometric != "PALETTE COLOR":
             yield to_stored(frame, header)
         else:
             yield to_rgb(frame, pixels.dataset, header)
+
+
+def _is_mosaic(dataset: Dataset) -> bool:
+    from medcls.scans.dicom.mosaic import is_mosaic
+
+    return is_mosaic(dataset)
+
+
+def _tiles(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
+    """Tiles of a mosaic, which is decoded as the one picture that it is."""
+    from medcls.scans.dicom.mosaic import cut_mosaic, whole_header
+
+    plain = replace(pixels, dataset=None)
+    (picture,) = stored_frames(plain, whole_header(pixels.dataset, header), (0,))
+    tiles = cut_mosaic(picture, header.count, header.rows, header.columns)
+    yield from (tiles[index] for index in wanted)
 
 
 def _encapsulated(

@@ -96,3 +96,26 @@ TANGLED = frozenset(
 """Attributes whose presence leaves a file to pydicom."""
 
 PIXEL_DATA = 0x7FE00010
+
+SEQUENCES = frozenset(
+    {
+        0x00080051,  # IssuerOfAccessionNumberSequence
+        0x00081032,  # ProcedureCodeSequence
+        0x00081110,  # ReferencedStudySequence
+        0x00081111,  # ReferencedPerformedProcedureStepSequence
+        0x00081115,  # ReferencedSeriesSequence
+        0x00081120,  # ReferencedPatientSequence
+        0x00081140,  # ReferencedImageSequence
+        0x00081199,  # ReferencedSOPSequence
+        0x00082112,  # SourceImageSequence
+        0x00089215,  # DerivationCodeSequence
+        0x00101002,  # OtherPatientIDsSequence
+        0x00120064,  # DeidentificationMethodCodeSequence
+        0x00321064,  # RequestedProcedureCodeSequence
+        0x00400008,  # ScheduledProtocolCodeSequence
+        0x00400260,  # PerformedProtocolCodeSequence
+        0x00400275,  # RequestAttributesSequence
+        0x0040A170,  # PurposeOfReferenceCodeSequence
+    }
+)
+"""Sequences that plain files have. Where the value representation is implicit only these are known to be sequences."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,9 +100,25 @@ def _take(assembly: Assembly, instance: Instance, wanted: Sequence[int], path: P
     try:
         decoded = stored_frames(instance.pixels, frames[0].header, wanted)
         for index, pixels in zip(wanted, decoded, strict=True):
-            assembly.take(frames[index], pixels)
+            assembly.take(*_looked_up(frames[index], pixels, instance))
     except ScanRefused as error:
         raise ScanRefused(error.code, error.what, where=error.where or str(path), remedy=error.remedy) from error
+
+
+def _looked_up(frame: Frame, stored: Pixels, instance: Instance) -> tuple[Frame, Pixels]:
+    """The frame and its values behind a modality look-up table, where the file has one (PS3.3 C.11.1)."""
+    dataset, header = instance.pixels.dataset, frame.header
+    if dataset is None or "ModalityLUTSequence" not in dataset or is_colour(header):
+        return frame, stored
+    from medcls.scans.dicom.modality_lut import modality_lut
+
+    lut = modality_lut(dataset, header)
+    if lut is None:
+        return frame, stored
+    values = lut.apply(stored)
+    facts = {**header.facts, **({"units": lut.unit} if lut.unit else {})}
+    looked = replace(header, bits_stored=values.dtype.itemsize * 8, signed=False, padding=None, facts=facts)
+    return replace(frame, header=looked, slope=1.0, intercept=0.0), values
 
 
 def _finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
@@ -115,7 +132,7 @@ def _finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
     notes: list[str] = []
     if stack.copies:
         assembly.check_copies(stack)
-        notes.append(f"{len(stack.copies)} copies of slices were left out")
+        notes.append(f"slices that were exported more than once were read once: {len(stack.copies)} left out")
     array = assembly.arranged(stack.frames)
     header = stack.frames[0].header
     affine, placed = _affine(stack.frames, leniency)

@@ -1,0 +1,1 @@
+"""What `scripts/bench-scans` is made of: data, clocks, readers to compare with, and the table."""

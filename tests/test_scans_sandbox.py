@@ -1,0 +1,192 @@
+"""Workers: what a file does to them costs its own row, and nothing that comes back is run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from medcls.errors import ScanRefused
+from medcls.scans import STRICT, Scan, find_scans, read_scan
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.look import Look
+from medcls.scans.sandbox import client, codec, look_apart, read_apart
+from tests.dicom_factory import instance, save, save_all, slices
+
+JPEG_LS = "1.2.840.10008.1.2.4.80"
+
+SABOTAGED = """
+import os, resource, signal, sys
+from medcls.scans import look, limits, reading
+from medcls.scans.sandbox import worker
+
+def crash(*_): os.kill(os.getpid(), signal.SIGSEGV)
+def hang(*_):
+    while True: pass
+def devour(*_): return bytearray(2**34)
+def chatter(*_):
+    os.write(1, b"noise"); print("noise"); os.write(2, b"noise"); raise ValueError("Doe^Jane")
+
+deeds = {"crash": crash, "hang": hang, "devour": devour, "chatter": chatter}
+right = look._look
+def sabotaged(path):
+    for name, deed in deeds.items():
+        if name in os.path.basename(path):
+            return deed(path)
+    return right(path)
+look._look = sabotaged
+worker.LOOK_SECONDS = 1.0
+worker.main()
+"""
+
+
+@pytest.fixture
+def sabotage(tmp_path, monkeypatch):
+    """Workers that come to grief over files with telling names."""
+    script = tmp_path / "worker.py"
+    script.write_text(SABOTAGED)
+    popen = subprocess.Popen
+
+    def start(command, **options):
+        assert command[:4] == [sys.executable, "-P", "-m", "medcls.scans.sandbox"]
+        return popen([sys.executable, "-P", str(script), *command[4:]], **options)
+
+    monkeypatch.setattr(client.subprocess, "Popen", start)
+    client._workers.end()
+    yield tmp_path / "scans"
+    client._workers.end()
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "what"),
+    [
+        ("crash", "damaged", "makes the decoder crash"),
+        ("hang", "damaged", "takes longer"),
+        ("devour", "too-large", "not enough memory"),
+        ("chatter", "damaged", "ValueError"),
+    ],
+)
+def test_a_file_that_wrecks_its_reader_costs_its_own_row(sabotage, name, code, what):
+    for number in range(4):
+        good = save(instance(SOPInstanceUID=f"1.{number}", SeriesInstanceUID=f"2.{number}"), sabotage / f"good{number}")
+        good.write_bytes(good.read_bytes()[132:])  # nothing but a worker looks at a file without preamble
+    for bad in (f"a_{name}", f"good2_{name}"):
+        (sabotage / bad).write_bytes(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100" + bytes(64))
+    found = find_scans(sabotage)
+    assert [scan.name for scan in found.scans] == ["good0", "good1", "good2", "good3"]
+    assert {item.name: item.code for item in found.refused} == {f"a_{name}": code, f"good2_{name}": code}
+    assert all(what in item.reason and "Doe" not in item.reason for item in found.refused)
+
+
+def test_a_worker_that_is_killed_while_it_reads_costs_its_scan(tmp_path, monkeypatch):
+    save_all(slices([0, 2, 4], PhotometricInterpretation="MONOCHROME2"), tmp_path)
+    source = find_scans(tmp_path).scans[0]
+    assert read_apart(source, STRICT).shape == source.shape
+    with client._workers.one() as worker:
+        pid = worker._process.pid
+    ask = client.Worker.ask
+
+    def killed(self, job, seconds):
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        return ask(self, job, seconds)
+
+    monkeypatch.setattr(client.Worker, "ask", killed)
+    with pytest.raises(ScanRefused) as caught:
+        read_apart(source, STRICT)
+    assert caught.value.code == "too-large"
+    monkeypatch.undo()
+    assert read_apart(source, STRICT).shape == source.shape
+    with client._workers.one() as worker:
+        assert worker._process.pid != pid
+
+
+def test_modules_beside_the_scans_are_never_imported(tmp_path):
+    (tmp_path / "json.py").write_text("raise SystemExit('planted')")
+    (tmp_path / "medcls").mkdir()
+    (tmp_path / "medcls" / "__init__.py").write_text("raise SystemExit('planted')")
+    rng = np.random.default_rng(0)
+    import imagecodecs
+
+    pixels = rng.integers(0, 99, (5, 6), dtype=np.uint16)
+    save(instance(pixels), tmp_path / "x", JPEG_LS, [imagecodecs.jpegls_encode(pixels)])
+    root = str(Path(client.__file__).parents[3])
+    code = f"import sys; sys.path.insert(0, {root!r}); import medcls; print(medcls.read_scan('x').shape)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(6, 5)"
+
+
+def test_both_ways_back_give_the_same_voxels(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 4000, (40, 30), dtype=np.uint16)
+    import imagecodecs
+
+    save(instance(pixels), tmp_path / "x", JPEG_LS, [imagecodecs.jpegls_encode(pixels)])
+    shared = read_scan(tmp_path / "x")
+    client._workers.end()
+    monkeypatch.delattr(client.os, "memfd_create")  # as on systems that cannot share memory so
+    piped = read_scan(tmp_path / "x")
+    client._workers.end()
+    assert np.array_equal(shared.array, piped.array)
+    assert np.array_equal(shared.array[0].T, pixels)
+
+
+def test_voxels_are_the_callers_own(tmp_path):
+    pixels = np.full((5, 6), 7, dtype=np.uint16)
+    import imagecodecs
+
+    save(instance(pixels), tmp_path / "x", JPEG_LS, [imagecodecs.jpegls_encode(pixels)])
+    first, second = read_scan(tmp_path / "x"), read_scan(tmp_path / "x")
+    first.array[...] = 0
+    assert (second.array == 7).all()
+
+
+def test_a_forked_process_has_workers_of_its_own(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100" + bytes(64))
+    with client._workers.one() as worker:
+        mine = worker._process.pid
+    child = os.fork()
+    if not child:
+        answer = look_apart([str(path)])[0].refused
+        with client._workers.one() as worker:
+            other = worker._process.pid != mine
+        os._exit(0 if answer is not None and other else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert look_apart([str(path)])[0].refused is not None
+
+
+codes = st.sampled_from(list(RefusalCode))
+
+
+@given(codes, st.text(), st.text())
+@settings(deadline=None)
+def test_refusals_come_back_as_they_were(code, what, where):
+    error = refusal(code, what, where=where)
+    back = codec.looks_from_json(codec.looks_to_json([Look(refused=error)]))[0].refused
+    assert back is not None
+    assert (back.code, back.what, back.where, back.remedy) == (error.code, what, where, error.remedy)
+
+
+@given(
+    arrays(st.sampled_from(["u1", "i2", "f4"]), array_shapes(min_dims=3, max_dims=4, max_side=4)),
+    st.permutations(range(4)),
+)
+@settings(deadline=None)
+def test_scans_come_back_with_the_same_axes_whatever_their_order_in_memory(array, order):
+    array = array.transpose([axis for axis in order if axis < array.ndim])
+    scan = Scan(array=array, affine=np.diag([1.5, 2, 3, 1]), notes=("a",), paths=(Path("x"),), facts={"sex": "F"})
+    data = codec.scan_to_json(scan)
+    dense = np.ascontiguousarray(array.transpose(codec.memory_order(array)))
+    back = codec.scan_from_json(data, dense.tobytes())
+    assert np.array_equal(back.array, array, equal_nan=True)
+    assert back.array.dtype == array.dtype
+    assert (back.notes, back.paths, back.facts) == (scan.notes, scan.paths, scan.facts)
+    assert np.array_equal(back.affine, scan.affine)
