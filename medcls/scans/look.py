@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medcls.errors import ScanRefused
-from medcls.scans.archive import archive_of, is_archive, members, open_file
+from medcls.scans.archive import archive_of, is_archive, members, read_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.facts import identity_of
 from medcls.scans.dicom.frames import Frame
@@ -79,8 +79,7 @@ def _look(path: str) -> Look:
     plain = look_plain(path) if os.path.exists(path) else None
     if plain is not None:
         return plain
-    with open_file(Path(path)) as handle:
-        head = handle.read(HEAD)
+    head = read_file(Path(path), HEAD)
     found = _look_at_head(path, head)
     if found is not None:
         return found

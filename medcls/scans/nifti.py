@@ -7,16 +7,20 @@ so that nothing is guessed in silence.
 from __future__ import annotations
 
 import gzip
+import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import imagecodecs
 import nibabel
 import numpy as np
 from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from medcls.scans.archive import exists, file_stat, open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO, check_size
 from medcls.scans.scan import Scan
@@ -24,6 +28,8 @@ from medcls.scans.source import ScanSource
 
 _TO_MM = {1: 1000.0, 2: 1.0, 3: 1e-3}  # xyzt_units: metre, millimetre, micrometre
 _FORMS_DIFFER_MM = 0.1
+_MOST_BEHIND = 1 << 28
+_ROOM_BEHIND = 1 << 20  # bytes that may follow the voxels
 
 
 @dataclass(frozen=True)
@@ -204,6 +210,8 @@ def _check_affine(affine: NDArray[np.float64], path: Path) -> None:
 
 
 def _scaling(header: Any, path: Path) -> tuple[float, float]:
+    if math.isinf(float(header["scl_slope"])) or math.isinf(float(header["scl_inter"])):
+        raise refusal(RefusalCode.NOT_FINITE, "scl_slope or scl_inter is not finite", where=path)
     try:
         slope, intercept = header.get_slope_inter()
     except HeaderDataError as error:
@@ -214,7 +222,7 @@ def _scaling(header: Any, path: Path) -> tuple[float, float]:
 def _pixels_of_pair(path: Path) -> Path:
     for suffix in (".img", ".img.gz"):
         beside = path.with_name(path.name.removesuffix(".gz").removesuffix(".hdr") + suffix)
-        if beside.exists():
+        if exists(beside):
             return beside
     raise refusal(RefusalCode.DAMAGED, "the .img file of this header is missing", where=path)
 
@@ -222,7 +230,7 @@ def _pixels_of_pair(path: Path) -> Path:
 def _check_room(volume: Volume) -> None:
     """Refuse a header that declares more than its file can hold, before any memory is taken."""
     declared = volume.offset + _size_of(volume)
-    size = volume.pixels.stat().st_size
+    size = file_stat(volume.pixels)[0]
     if _is_gzip(volume.pixels):
         size *= MAX_DEFLATE_RATIO
     if declared > size:
@@ -231,15 +239,49 @@ def _check_room(volume: Volume) -> None:
 
 def _voxels(volume: Volume) -> NDArray[Any]:
     wanted = _size_of(volume)
+    quick = _unpacked(volume.pixels, volume.offset + wanted)
+    if quick is not None:
+        return np.frombuffer(
+            quick, dtype=volume.dtype, count=wanted // volume.dtype.itemsize, offset=volume.offset
+        ).reshape(volume.shape, order="F")
     try:
         with _open(volume.pixels) as stream:
             stream.seek(volume.offset)
             data = stream.read(wanted)
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise refusal(RefusalCode.DAMAGED, "the compressed data are cut short", where=volume.path) from error
+            _read_out(stream, volume)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise refusal(RefusalCode.DAMAGED, "the compressed data are cut short or damaged", where=volume.path) from error
     if len(data) < wanted:
         raise refusal(RefusalCode.DAMAGED, f"{len(data)} of {wanted} bytes of voxels are there", where=volume.path)
     return np.frombuffer(data, dtype=volume.dtype).reshape(volume.shape, order="F")
+
+
+def _read_out(stream: IO[bytes] | gzip.GzipFile, volume: Volume) -> None:
+    """Read a gzip file to its end, where its checksum is."""
+    left = _MOST_BEHIND
+    while isinstance(stream, gzip.GzipFile) and (part := stream.read(_ROOM_BEHIND)):
+        left -= len(part)
+        if left < 0:
+            raise refusal(RefusalCode.DAMAGED, "the file holds far more than its header declares", where=volume.path)
+
+
+def _unpacked(path: Path, needed: int) -> Any:
+    """All bytes of a gzip file of one member, through libdeflate; ``None`` where Python's own gzip is to judge.
+
+    The length at the end of the file (ISIZE, RFC 1952) bounds what is unpacked.
+    """
+    if not _is_gzip(path):
+        return None
+    with open_file(path) as handle:
+        packed = handle.read()
+    length = int.from_bytes(packed[-4:], "little")
+    if not needed <= length <= needed + _ROOM_BEHIND:
+        return None
+    try:
+        unpacked = imagecodecs.gzip_decode(packed, out=length)
+    except (imagecodecs.GzipError, ValueError):
+        return None
+    return unpacked if len(unpacked) == length else None
 
 
 def _size_of(volume: Volume) -> int:
@@ -273,9 +315,9 @@ def _finite(data: NDArray[Any], volume: Volume, notes: list[str]) -> NDArray[np.
 
 
 def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as handle:
+    with open_file(path) as handle:
         return handle.read(2) == b"\x1f\x8b"
 
 
 def _open(path: Path) -> gzip.GzipFile | IO[bytes]:
-    return gzip.open(path, "rb") if _is_gzip(path) else path.open("rb")
+    return gzip.open(open_file(path), "rb") if _is_gzip(path) else open_file(path)

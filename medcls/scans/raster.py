@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from medcls.scans.archive import open_file, read_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import check_image_size
 from medcls.scans.scan import Scan
@@ -63,6 +64,8 @@ def read_raster(source: ScanSource) -> Scan:
     pixels = read_tiff(path, notes) if _is_tiff(path) else _read_image(path, notes)
     if pixels is None:  # a TIFF of a kind that Pillow reads better
         pixels = _read_image(path, notes)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise refusal(RefusalCode.NOT_FINITE, "some pixels have no finite value", where=path)
     if pixels.ndim == 2:
         pixels = pixels[..., np.newaxis]
     return Scan(
@@ -80,7 +83,7 @@ def read_raster(source: ScanSource) -> Scan:
 
 
 def _is_tiff(path: Path) -> bool:
-    with path.open("rb") as handle:
+    with open_file(path) as handle:
         return handle.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -88,7 +91,7 @@ def _is_tiff(path: Path) -> bool:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image without decoding it, and refuse what is not one image of a bearable size."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_file(path) as handle, Image.open(handle, formats=FORMATS) as image:
             check_image_size(*image.size, path)
             frames = getattr(image, "n_frames", 1)
             # A multi-picture JPEG (MPO) is a photograph with previews: its first picture is the photograph.
@@ -121,13 +124,13 @@ def _read_image(path: Path, notes: list[str]) -> Pixels:
 
 def _deep_png(path: Path) -> Pixels | None:
     """Decode a PNG of 16 bits with colour or alpha, which Pillow would cut down to 8 bits."""
-    with path.open("rb") as handle:
+    with open_file(path) as handle:
         head = handle.read(33)
     if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 33 or head[24] != 16 or head[25] == 0:
         return None
     columns, rows = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     check_image_size(columns, rows, path)
-    return np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    return np.asarray(imagecodecs.png_decode(read_file(path)))
 
 
 def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:

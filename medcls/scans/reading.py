@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from medcls.scans.archive import archive_of
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.find import by_name, find_scans
 from medcls.scans.guard import refusing
@@ -42,7 +43,10 @@ def read_source(source: ScanSource, leniency: Leniency) -> Scan:
 
     with refusing(source.name):
         plain = read_plain(source, leniency)
-    return read_apart(source, leniency) if plain is None else plain
+    scan = read_apart(source, leniency) if plain is None else plain
+    if (scan.shape, scan.channels) != (source.shape, source.channels):
+        raise refusal(RefusalCode.DAMAGED, "the pixels are not of the size that the header gives", where=source.name)
+    return scan
 
 
 def read_here(source: ScanSource, leniency: Leniency) -> Scan:
@@ -71,8 +75,6 @@ def find_one(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> Sc
         exists = given.exists()
     if not exists and "#" in given.name:
         return _named(given, leniency)
-    if not exists:
-        raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=path)
     return _single(find_scans(given, leniency=leniency), path)
 
 
@@ -92,7 +94,7 @@ def _single(found: Found, path: str | os.PathLike[str]) -> ScanSource:
 def _named(given: Path, leniency: Leniency) -> ScanSource:
     base, _, suffix = given.name.rpartition("#")
     folder = given.parent / base
-    if not folder.exists():
+    if not folder.exists() and archive_of(folder) is None:
         raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=given)
     found = find_scans(folder, leniency=leniency)
     for name, item in by_name(found).items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import check_image_size, check_size
 
@@ -22,7 +24,7 @@ def tiff_layout(path: Path) -> tuple[int, int, bool]:
     Raises:
         ScanRefused: ``several-images``, ``too-large`` or ``damaged``.
     """
-    with tifffile.TiffFile(path) as file:
+    with open_file(path) as handle, tifffile.TiffFile(handle) as file:
         page = _only_page(file, path)
         columns, rows = page.imagewidth, page.imagelength
         colour = page.photometric.name not in ("MINISBLACK", "MINISWHITE")
@@ -36,7 +38,7 @@ def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
         ``(rows, columns)`` or ``(rows, columns, 3)``; ``None`` for colour spaces that Pillow converts (palette, CMYK,
         YCbCr, Lab).
     """
-    with tifffile.TiffFile(path) as file:
+    with open_file(path) as handle, tifffile.TiffFile(handle) as file:
         page = _only_page(file, path)
         if page.photometric.name not in _PLAIN:
             return None
@@ -65,11 +67,22 @@ def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
     if len(file.pages) != 1:
         raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {len(file.pages)} pages", where=path)
     page = file.pages[0]
+    if _next_page(file, page):
+        raise refusal(RefusalCode.SEVERAL_IMAGES, "the file holds several pages", where=path)
     check_image_size(page.imagewidth, page.imagelength, path)
     check_size((page.imagewidth, page.imagelength, page.samplesperpixel, page.imagedepth), path)
     if page.imagedepth != 1:
         raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {page.imagedepth} slices", where=path)
     return page
+
+
+def _next_page(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
+    """Where the next page is said to be (TIFF 6.0, section 2); 0 for the last. Pages in a circle are counted as one else."""
+    form, handle = file.tiff, file.filehandle
+    handle.seek(page.offset)
+    entries = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
+    handle.seek(page.offset + form.tagnosize + entries * form.tagsize)
+    return int(struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0])
 
 
 def _without_extra_samples(pixels: Pixels, keep: int, notes: list[str]) -> Pixels:

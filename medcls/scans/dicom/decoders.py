@@ -7,7 +7,8 @@ decoded, so that a small file cannot unpack to a huge picture.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import imagecodecs
@@ -45,13 +46,27 @@ def decode_frame(data: bytes, header: Header) -> Pixels:
         if not is_whole(data):
             # Some decoders make up what is missing, and say nothing.
             raise refusal(RefusalCode.DAMAGED, "a compressed frame is cut short")
-        pixels: Pixels = decoder(data, header, stream)
+        with _heard():
+            pixels: Pixels = decoder(data, header, stream)
     else:
         pixels = _rle(data, header)
     expected = (header.rows, header.columns) + ((header.samples,) if header.samples > 1 else ())
     if pixels.shape != expected:
         raise refusal(RefusalCode.DAMAGED, f"a frame decodes to {pixels.shape}, and the header says {expected}")
     return pixels
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Refuse what a decoder gave up on in silence: an error that it could not raise is an error all the same."""
+    lost: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, lost.append
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if lost:
+        raise refusal(RefusalCode.DAMAGED, "the decoder gives up on a compressed frame")
 
 
 def _check_stream(stream: Codestream | None, header: Header) -> None:

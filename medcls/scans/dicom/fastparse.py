@@ -75,7 +75,7 @@ def parse(data: bytes, size: int) -> Elements | None:
 
 
 def _parse(data: bytes, size: int) -> Elements | None:
-    start, syntax, media = _meta(data)
+    start, syntax, media = meta_of(data)
     if not syntax.startswith(_PREFIX) or syntax in _OTHERS:
         return None
     values: dict[int, bytes] = {}
@@ -87,7 +87,7 @@ def _parse(data: bytes, size: int) -> Elements | None:
     return Elements(values, vrs, syntax, media, pixels, words)
 
 
-def _meta(data: bytes) -> tuple[int, str, str]:
+def meta_of(data: bytes) -> tuple[int, str, str]:
     """Where the data set begins, its syntax, and the class of the file (PS3.10 section 7.1, always explicit)."""
     at, syntax, media = 132, "", ""
     while True:

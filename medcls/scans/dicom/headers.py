@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
+from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.csa import CSA_TAGS
+from medcls.scans.dicom.fastparse import meta_of
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_CREATORS, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, MAX_VOXELS
 
@@ -25,6 +26,13 @@ _SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequenc
 
 MAX_ELEMENTS = 20_000
 """Top-level elements of a data set; clinical files have a few hundred."""
+
+MAX_ITEMS = 500_000
+"""Items of all sequences: an enhanced object of 10,000 frames has some 150,000."""
+
+_ITEM = b"\xfe\xff\x00\xe0"
+_UNDEFINED = 0xFFFFFFFF
+_CHARACTER_SET, _LONGEST_CHARACTER_SET = 0x00080005, 1024
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
@@ -51,16 +59,27 @@ def _read(path: Path, *, header_only: bool) -> FileDataset:
     with open_file(path) as handle:
         head = handle.read(144)
         handle.seek(0)
+        size = handle.seek(0, os.SEEK_END)
+        handle.seek(0)
+        _check_items(handle)
         bare = head[128:132] != b"DICM"
         if not bare and _is_deflated(handle):
             return _read_deflated(path, header_only=header_only)
         handle.seek(0)
         return read_partial(
             handle,
-            stop_when=_Stop(at_pixels=header_only),
+            stop_when=_Stop(at_pixels=header_only, size=size),
             force=bare,
             specific_tags=_numbers() if header_only else None,
         )
+
+
+def _check_items(handle: Any) -> None:
+    """Refuse a header of so many items that parsing them would take minutes."""
+    handle.seek(0)
+    if handle.read(MAX_HEADER_BYTES).count(_ITEM) > MAX_ITEMS:
+        raise refusal(RefusalCode.DAMAGED, f"the data set has more than {MAX_ITEMS} sequence items")
+    handle.seek(0)
 
 
 def _is_deflated(handle: Any) -> bool:
@@ -75,10 +94,12 @@ def _is_deflated(handle: Any) -> bool:
 
 def _read_deflated(path: Path, *, header_only: bool) -> FileDataset:
     """Read a data set that is deflated as a whole (PS3.5 A.5), unpacking no more than it declares."""
-    meta = read_file_meta_info(path)
     with open_file(path) as handle:
-        handle.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
-        packed = handle.read()
+        whole = handle.read()
+    start, syntax, media = meta_of(whole)
+    packed = whole[start:]
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = UID(syntax), UID(media)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     plain = inflater.decompress(packed, MAX_HEADER_BYTES)
     header = _parse(plain, path, meta, header_only=True)
@@ -98,7 +119,7 @@ def _parse(plain: bytes, path: Path, meta: FileMetaDataset, *, header_only: bool
         io.BytesIO(plain),
         is_implicit_VR=False,
         is_little_endian=True,
-        stop_when=_Stop(at_pixels=header_only),
+        stop_when=_Stop(at_pixels=header_only, size=len(plain)),
         specific_tags=_numbers() if header_only else None,
     )
     whole = FileDataset(str(path), dataset, b"\0" * 128, meta, is_implicit_VR=False, is_little_endian=True)
@@ -113,14 +134,19 @@ class _Stop:
     :data:`MAX_ELEMENTS` is noise, which would keep the parser busy for minutes.
     """
 
-    def __init__(self, *, at_pixels: bool) -> None:
+    def __init__(self, *, at_pixels: bool, size: int) -> None:
         self._at_pixels = at_pixels
+        self._size = size
         self._elements = 0
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         self._elements += 1
         if self._elements > MAX_ELEMENTS:
             raise refusal(RefusalCode.DAMAGED, f"the data set has more than {MAX_ELEMENTS} elements")
+        if self._size < length < _UNDEFINED:
+            raise refusal(RefusalCode.DAMAGED, "an element is longer than the file")
+        if tag == _CHARACTER_SET and length > _LONGEST_CHARACTER_SET:
+            raise refusal(RefusalCode.DAMAGED, "the list of character sets is endless")
         return tag == 0 or (self._at_pixels and tag in _PIXELS)
 
 

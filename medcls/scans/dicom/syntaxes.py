@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _JPEG = "1.2.840.10008.1.2.4."
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -35,4 +37,4 @@ def syntax_name(uid: str) -> str:
     """The name of a transfer syntax, for messages."""
     from pydicom.uid import UID
 
-    return str(UID(uid).name) if uid else "unknown"
+    return str(UID(uid).name) if re.fullmatch(r"[0-9.]{1,64}", uid) else "unknown"

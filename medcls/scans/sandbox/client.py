@@ -75,6 +75,7 @@ class Worker:
     """One process of the sandbox."""
 
     def __init__(self) -> None:
+        self._spent = False
         theirs: socket.socket | None = None
         self._channel: socket.socket | None = None
         if hasattr(os, "memfd_create"):
@@ -97,7 +98,7 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether it can be asked."""
-        return self._process.poll() is None
+        return not self._spent and self._process.poll() is None
 
     def ask(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Send a job, and wait for its answer.
@@ -109,7 +110,9 @@ class Worker:
             send(self._process.stdin, job)  # type: ignore[arg-type]
             if os.name == "posix" and not _ready(self._process.stdout, seconds * _PATIENCE):
                 raise EOFError
-            return receive(self._process.stdout)  # type: ignore[arg-type]
+            answer = receive(self._process.stdout)  # type: ignore[arg-type]
+            self._spent = bool(answer.get("spent"))
+            return answer
         except (EOFError, OSError) as error:
             raise self._obituary() from error
 
@@ -179,9 +182,11 @@ class _Workers:
         except BaseException:
             worker.end()
             raise
-        with self._lock:
-            if worker.alive:
+        if worker.alive:
+            with self._lock:
                 self._idle.append(worker)
+        else:
+            worker.end()
 
     def end(self) -> None:
         """Stop those that wait, unless they belong to a parent process."""

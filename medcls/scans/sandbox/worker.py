@@ -26,6 +26,7 @@ from medcls.scans.sandbox import codec
 from medcls.scans.sandbox.wire import receive, send
 
 Voxels = NDArray[np.generic]
+_SPENT_KIB = 768 * 1024
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def _look(paths: list[str]) -> dict[str, Any]:
     for path in paths:
         with _limited(LOOK_SECONDS, LOOK_BYTES):
             looks.append(look(path))
-    return codec.looks_to_json(looks)
+    return {**codec.looks_to_json(looks), "spent": _is_spent()}
 
 
 def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None) -> None:
@@ -69,7 +70,7 @@ def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None)
         send(answers, {"refused": codec.refused_to_json(error)})
         return
     dense = scan.array.transpose(codec.memory_order(scan.array))
-    send(answers, {"scan": codec.scan_to_json(scan), "bytes": dense.nbytes})
+    send(answers, {"scan": codec.scan_to_json(scan), "bytes": dense.nbytes, "spent": _is_spent()})
     if channel is None:
         answers.write(np.ascontiguousarray(dense).tobytes())
         answers.flush()
@@ -132,6 +133,15 @@ def _limited(seconds: float, more_bytes: int) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def _is_spent() -> bool:
+    """Whether this process has once taken so much memory that a new one should take its place."""
+    try:
+        import resource
+    except ImportError:
+        return False
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _SPENT_KIB
 
 
 def _address_space() -> int:
