@@ -444,6 +444,9 @@ def assert_same_tags(data):
 def test_our_csa_reader_reads_what_was_written_and_what_nibabel_reads(version):
     tags = image_tags(36, [0.1, -0.2, 0.97])
     assert read_csa(csa(tags, version)) == {name: tuple(items) for name, items in tags.items()}
+    if version == 1:
+        ended = csa(tags, 1).replace(struct.pack("<4i", 6, 0, 77, 0), struct.pack("<4i", 5, 0, 77, 0), 1)
+        assert read_csa(ended)["EchoLinePosition"] == ()  # a length below nothing ends a tag
     if version == 2:
         assert_same_tags(csa(tags, version))
         assert read_csa(csa({"A": ["1"], "B": ["12345678"] * 6})[:-8]) == {}  # the last item is cut short

@@ -21,6 +21,7 @@ from medcls.errors import ScanRefused
 from medcls.files import storage_error
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.stored import StoredPrepared, read_entry, write_entry
+from medcls.scans.archive import file_stat, open_file
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 
@@ -162,7 +163,7 @@ def content_digest(source: ReadableScan) -> str:
     try:
         for path in source.paths:
             single = hashlib.sha256()
-            with open(path, "rb") as handle:
+            with open_file(path) as handle:
                 while chunk := handle.read(_CHUNK):
                     single.update(chunk)
             whole.update(single.digest())
@@ -173,7 +174,7 @@ def content_digest(source: ReadableScan) -> str:
 
 def _stamps(source: ReadableScan) -> tuple[tuple[int, int], ...]:
     try:
-        return tuple((stat.st_size, stat.st_mtime_ns) for stat in map(os.stat, source.paths))
+        return tuple(map(file_stat, source.paths))
     except OSError as error:
         raise _unreadable(source) from error
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from medcls.errors import CohortError, NothingToDo, ScanRefused
 from medcls.progress import SILENT, Progress
 from medcls.scans import Found, Refusal, ScanSource, find_one, find_scans
+from medcls.scans.archive import archive_of
 from medcls.scans.leniency import Leniency
 
 
@@ -27,7 +28,7 @@ def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Pr
         NothingToDo: There is nothing at the path, or no scan and no file to refuse.
     """
     path = Path(scans)
-    if not path.exists() and "#" not in path.name:
+    if not path.exists() and "#" not in path.name and archive_of(path) is None:
         raise NothingToDo("there is nothing at this path", where=str(path), remedy="Check the path")
     if path.suffix.lower() == ".csv":
         found = _find_listed(path, leniency, progress)

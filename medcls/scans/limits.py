@@ -16,7 +16,7 @@ MAX_IMAGE_PIXELS = 2**28
 MAX_VOXELS = 2**31
 """Samples of one scan, all channels: 8,192 slices of 512 by 512."""
 
-MAX_HEADER_BYTES = 2**24
+MAX_HEADER_BYTES = 2**23
 """Bytes that a compressed header may unpack to."""
 
 MAX_DEFLATE_RATIO = 1_100

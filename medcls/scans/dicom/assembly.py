@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.frames import Frame, Header
-from medcls.scans.dicom.padding import Padding, is_padding
+from medcls.scans.dicom.padding import Padding
 from medcls.scans.dicom.pixels import rescale, value_dtype
 from medcls.scans.dicom.series import Stack
 from medcls.scans.limits import check_size
@@ -38,12 +38,13 @@ class Assembly:
         self._array: Pixels = np.empty((0, 0, 0, 0))
         self._scaling: dict[tuple[int, bool, float, float], Header] = {}
 
-    def take(self, frame: Frame, stored: Pixels) -> None:
+    def take(self, frame: Frame, stored: Pixels, padding: NDArray[np.bool_] | None) -> None:
         """Add a frame.
 
         Args:
             frame: What its header says.
             stored: ``(rows, columns)`` stored values or ``(rows, columns, 3)`` RGB; not kept.
+            padding: ``(rows, columns)`` which of them are padding; ``None`` when none is.
 
         Raises:
             ScanRefused: ``changed`` when it does not fit the others, ``too-large``, ``not-finite``.
@@ -58,9 +59,8 @@ class Assembly:
             self._array[number] = np.moveaxis(stored, -1, 0)
             return
         self._widen(frame)
-        mask = is_padding(stored, frame)
-        if mask is not None:
-            self.padding.add(number, mask)
+        if padding is not None:
+            self.padding.add(number, padding)
         values = self._array[number, 0]
         rescale(stored, frame.slope, frame.intercept, values)
         if values.dtype.kind == "f" and not np.isfinite(values).all():

@@ -34,6 +34,8 @@ _MEDIA, _SYNTAX = 0x00020002, 0x00020010
 _IMAGE_TYPE, _PHOTOMETRIC = TAGS["ImageType"][0], TAGS["PhotometricInterpretation"][0]
 _CHARACTER_SET, _FRAMES = TAGS["SpecificCharacterSet"][0], TAGS["NumberOfFrames"][0]
 
+_plain_text = re.compile(rb"[ -~]*\0?").fullmatch
+_identifier = re.compile(r"[0-9.]{1,64}").fullmatch
 _whole_numbers = re.compile(rb"[0-9 +\-\\\0]{0,64}").fullmatch
 
 _explicit_start = struct.Struct("<HH2sH").unpack_from
@@ -76,7 +78,7 @@ def parse(data: bytes, size: int) -> Elements | None:
 
 def _parse(data: bytes, size: int) -> Elements | None:
     start, syntax, media = meta_of(data)
-    if not syntax.startswith(_PREFIX) or syntax in _OTHERS:
+    if not _identifier(syntax) or not syntax.startswith(_PREFIX) or syntax in _OTHERS:
         return None
     values: dict[int, bytes] = {}
     vrs: dict[int, str] = {}
@@ -199,7 +201,7 @@ def _keep(
     else:
         expected = _WANTED[tag]
         if expected in _TEXT:
-            if (vr and vr.decode("ascii") != expected) or not raw.isascii() or raw.find(0, 0, -1) >= 0:
+            if (vr and vr.decode("ascii") != expected) or not _plain_text(raw):
                 raise _Unclear
             if expected == "IS" and not _whole_numbers(raw):
                 raise _Unclear
@@ -215,7 +217,7 @@ def _keep(
 
 def _keep_private(raw: bytes, tag: int, vr: bytes, vrs: dict[int, str]) -> None:
     if vr in _PRIVATE_TEXT:
-        if not raw.isascii() or raw.find(0, 0, -1) >= 0 or (vr == b"IS" and not _whole_numbers(raw)):
+        if not _plain_text(raw) or (vr == b"IS" and not _whole_numbers(raw)):
             raise _Unclear
     elif vr not in _PRIVATE_BINARY:
         raise _Unclear

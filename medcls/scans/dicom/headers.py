@@ -143,11 +143,13 @@ class _Stop:
         self._elements += 1
         if self._elements > MAX_ELEMENTS:
             raise refusal(RefusalCode.DAMAGED, f"the data set has more than {MAX_ELEMENTS} elements")
+        if tag == 0 or (self._at_pixels and tag in _PIXELS):
+            return True
         if self._size < length < _UNDEFINED:
             raise refusal(RefusalCode.DAMAGED, "an element is longer than the file")
         if tag == _CHARACTER_SET and length > _LONGEST_CHARACTER_SET:
             raise refusal(RefusalCode.DAMAGED, "the list of character sets is endless")
-        return tag == 0 or (self._at_pixels and tag in _PIXELS)
+        return False
 
 
 @functools.cache

@@ -20,7 +20,7 @@ def is_padding(stored: Pixels, frame: Frame) -> NDArray[np.bool_] | None:
     Lossy compression blurs the padding value. In CT, where it lies below air, everything nearer to it than to air is
     padding then.
     """
-    if frame.header.padding is None:
+    if frame.header.padding is None or stored.ndim > 2:
         return None
     low, high = frame.header.padding
     if frame.header.modality == "CT" and frame.header.syntax in LOSSY and frame.slope > 0:

@@ -17,7 +17,7 @@ from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import Layout, axis_codes, slice_affine
 from medcls.scans.dicom.instance import Instance, Scratch, open_instance, open_plain
 from medcls.scans.dicom.objects import is_xray_projection
-from medcls.scans.dicom.padding import CT_AIR
+from medcls.scans.dicom.padding import CT_AIR, is_padding
 from medcls.scans.dicom.pixels import stored_frames
 from medcls.scans.dicom.resampling import fill_holes, regrid, straighten
 from medcls.scans.dicom.series import Stack, layout_of, stacks_of
@@ -100,7 +100,8 @@ def _take(assembly: Assembly, instance: Instance, wanted: Sequence[int], path: P
     try:
         decoded = stored_frames(instance.pixels, frames[0].header, wanted)
         for index, pixels in zip(wanted, decoded, strict=True):
-            assembly.take(*_looked_up(frames[index], pixels, instance))
+            frame, values = _looked_up(frames[index], pixels, instance)
+            assembly.take(frame, values, is_padding(pixels, frames[index]))
     except ScanRefused as error:
         raise ScanRefused(error.code, error.what, where=error.where or str(path), remedy=error.remedy) from error
 
@@ -117,7 +118,7 @@ def _looked_up(frame: Frame, stored: Pixels, instance: Instance) -> tuple[Frame,
         return frame, stored
     values = lut.apply(stored)
     facts = {**header.facts, **({"units": lut.unit} if lut.unit else {})}
-    looked = replace(header, bits_stored=values.dtype.itemsize * 8, signed=False, padding=None, facts=facts)
+    looked = replace(header, bits_stored=values.dtype.itemsize * 8, signed=False, facts=facts)
     return replace(frame, header=looked, slope=1.0, intercept=0.0), values
 
 
@@ -132,7 +133,7 @@ def _finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
     notes: list[str] = []
     if stack.copies:
         assembly.check_copies(stack)
-        notes.append(f"slices that were exported more than once were read once: {len(stack.copies)} left out")
+        notes.append(f"copies of slices were left out: {len(stack.copies)}")
     array = assembly.arranged(stack.frames)
     header = stack.frames[0].header
     affine, placed = _affine(stack.frames, leniency)
