@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import math
 import struct
 import subprocess
 import warnings
@@ -23,99 +20,25 @@ from pydicom.uid import generate_uid
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans
-from medcls.scans.dicom.csa import CSA_TAGS, image_csa, protocol_slices, read_csa
+from medcls.scans.dicom.csa import protocol_slices
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.mosaic import cut_mosaic, is_mosaic, mosaic_frames, whole_header
 from medcls.scans.dicom.series import layout_of, stacks_of
-from tests.dicom_factory import MR, instance, save
-
-PLANES = {
-    "axial": (1, 0, 0, 0, 1, 0),
-    "sagittal": (0, 1, 0, 0, 0, -1),
-    "coronal": (1, 0, 0, 0, 0, -1),
-    "oblique": (0.98, 0.17, 0.1, -0.1873, 0.9675, 0.1703),
-}
-
-
-def csa(tags, version=2):
-    """A CSA header: ``tags`` gives the text items of each name."""
-    packed = [struct.pack("<II", len(tags), 77)]
-    for name, items in tags.items():
-        count = 6 if items or version == 1 else 0
-        packed.append(struct.pack("<64si4siii", name.encode(), len(items), b"UN\0\0", 0, count, 77))
-        for item in [*items, *[""] * (count - len(items))]:
-            data = item.encode() + b"\0" if item else b""
-            first = len(data) + 6 if version == 1 else len(data)
-            packed.append(struct.pack("<4i", first, len(data), 77, len(data)))
-            packed.append(data + b"\0" * (-len(data) % 4))
-    return (b"SV10\4\3\2\1" if version == 2 else b"") + b"".join(packed)
-
-
-def unit(orientation):
-    along, down = np.array(orientation[:3], float), np.array(orientation[3:], float)
-    along /= np.linalg.norm(along)
-    down -= along * (along @ down)
-    down /= np.linalg.norm(down)
-    return along, down, np.cross(along, down)
-
-
-def geometry(plane="oblique", way=1.0):
-    """LPS affine of the volume that the tiles of :func:`mosaic` are: index (column, row, tile)."""
-    along, down, normal = unit(PLANES[plane])
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = along * 2.0, down * 2.5, normal * way * 3.3
-    affine[:3, 3] = [-12.5, -20.0, 31.0]
-    return affine
-
-
-def volume(tiles, rows=12, columns=16, seed=0):
-    """``(tiles, rows, columns)``, no two tiles alike, none empty."""
-    return np.random.default_rng(seed).integers(1, 4000, (tiles, rows, columns), dtype=np.uint16)
-
-
-def mosaic(tiles=7, plane="oblique", way=1.0, version=2, seed=0, **changes):
-    """A mosaic as the scanner writes it."""
-    slices, affine = volume(tiles, seed=seed), geometry(plane, way)
-    count, rows, columns = slices.shape
-    grid = math.ceil(math.sqrt(count))
-    picture = np.zeros((grid * rows, grid * columns), np.uint16)
-    for number, tile in enumerate(slices):
-        row, column = divmod(number, grid)
-        picture[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns] = tile
-    corner = affine[:3, 3] - affine[:3, 0] * (grid - 1) * columns / 2 - affine[:3, 1] * (grid - 1) * rows / 2
-    along, down, normal = unit(PLANES[plane])
-    given_changes = {
-        "SOPClassUID": MR,
-        "Modality": "MR",
-        "Manufacturer": "SIEMENS",
-        "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"],
-        "ImagePositionPatient": [float(f"{value:.10f}") for value in corner],
-        "ImageOrientationPatient": [float(f"{value:.12f}") for value in [*along, *down]],
-        "PixelSpacing": [2.5, 2.0],
-        "SpacingBetweenSlices": 3.3,
-        "SliceThickness": 3,
-        "AcquisitionNumber": 1,
-        "PatientPosition": "HFS",
-        **changes,
-    }
-    dataset = instance(picture, **{name: value for name, value in given_changes.items() if value is not None})
-    block = dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
-    block.add_new(0x10, "OB", csa(image_tags(count, normal * way), version))
-    block.add_new(0x08, "CS", "IMAGE NUM 4")
-    block.add_new(0x09, "LO", "20100202")
-    tiles_block = dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True)
-    tiles_block.add_new(0x0A, "US", count)
-    return dataset
-
-
-def image_tags(count, normal):
-    return {
-        "EchoLinePosition": [],
-        "EchoColumnPosition": ["64"],
-        "NumberOfImagesInMosaic": [str(count)],
-        "SliceNormalVector": [f"{value:.10f}" for value in normal],
-        "AcquisitionMatrixText": ["12p*16"],
-    }
+from tests.dicom_factory import save
+from tests.mosaic_factory import (
+    COUNT,
+    IMAGE,
+    PLANES,
+    SERIES,
+    csa,
+    fmri,
+    geometry,
+    image_tags,
+    mosaic,
+    sample,
+    unit,
+    volume,
+)
 
 
 def whole(dataset, path=Path("x")):
@@ -284,9 +207,6 @@ def drop(dataset, *tags):
     return dataset
 
 
-COUNT, IMAGE, SERIES = (0x0019, 0x100A), (0x0029, 0x1010), (0x0029, 0x1020)
-
-
 def refused(dataset):
     with pytest.raises(ScanRefused) as caught:
         mosaic_frames(dataset, whole(dataset))
@@ -394,14 +314,6 @@ def test_only_one_picture_that_calls_itself_a_mosaic_is_one():
     assert not is_mosaic(enhanced)
 
 
-SAMPLES = Path(nibabel.__file__).parent / "nicom" / "tests" / "data"
-"""Real mosaics, a diffusion series with and without weighting, which nibabel is delivered with."""
-
-
-def sample(name):
-    return pydicom.dcmread(io.BytesIO(gzip.decompress((SAMPLES / name).read_bytes())))
-
-
 @pytest.mark.parametrize("name", ["siemens_dwi_0.dcm.gz", "siemens_dwi_1000.dcm.gz"])
 def test_real_mosaics_come_apart_as_dcm2niix_and_nibabel_take_them(tmp_path, name):
     dataset = sample(name)
@@ -421,63 +333,6 @@ def nibabel_of(dataset):
         warnings.simplefilter("ignore")
         from nibabel.nicom.dicomwrappers import wrapper_from_data
     return wrapper_from_data(dataset)
-
-
-def nibabel_csa(data):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from nibabel.nicom import csareader
-    tags = csareader.read(data)["tags"]
-    return {name: [item for item in tag["items"] if item != ""] for name, tag in tags.items()}
-
-
-def assert_same_tags(data):
-    ours, theirs = read_csa(data), nibabel_csa(data)
-    assert list(ours) == list(theirs)
-    for name, items in theirs.items():
-        assert len(ours[name]) >= len(items)  # nibabel stops at the value multiplicity
-        for one, other in zip(ours[name], items, strict=False):
-            assert one == other.strip() if isinstance(other, str) else float(one) == other
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_our_csa_reader_reads_what_was_written_and_what_nibabel_reads(version):
-    tags = image_tags(36, [0.1, -0.2, 0.97])
-    assert read_csa(csa(tags, version)) == {name: tuple(items) for name, items in tags.items()}
-    if version == 1:
-        ended = csa(tags, 1).replace(struct.pack("<4i", 6, 0, 77, 0), struct.pack("<4i", 5, 0, 77, 0), 1)
-        assert read_csa(ended)["EchoLinePosition"] == ()  # a length below nothing ends a tag
-    if version == 2:
-        assert_same_tags(csa(tags, version))
-        assert read_csa(csa({"A": ["1"], "B": ["12345678"] * 6})[:-8]) == {}  # the last item is cut short
-
-
-def test_our_csa_reader_agrees_with_nibabel_on_real_headers(shared_data):
-    assert_same_tags(pydicom.dcmread(fmri(shared_data)[0], stop_before_pixels=True)[SERIES].value)
-    for tag in (IMAGE, SERIES):
-        assert_same_tags(sample("siemens_dwi_1000.dcm.gz")[tag].value)
-
-
-@given(st.binary(max_size=600), st.integers(0, 500), st.booleans())
-def test_no_bytes_break_the_csa_reader(junk, cut, prefix):
-    good = csa(image_tags(7, [0, 0, 1]))
-    for data in (junk, b"SV10" + junk, good[:cut] + junk, good[:cut] + junk + good[cut:]):
-        assert isinstance(read_csa(data), dict)
-
-
-def test_private_blocks_are_found_by_their_creator_wherever_they_are():
-    dataset = Dataset()
-    dataset.add_new((0x0029, 0x0010), "LO", "SOMEONE ELSE")
-    dataset.add_new(IMAGE, "OB", csa({"Wrong": ["1"]}))
-    assert image_csa(dataset) == {}
-    dataset.add_new((0x0029, 0x0012), "LO", "SIEMENS CSA HEADER")
-    dataset.add_new((0x0029, 0x1210), "OB", csa({"Right": ["1"]}))
-    assert image_csa(dataset) == {"Right": ("1",)}
-    assert {0x00290012, 0x00291210, 0x00291220, 0x0019100A} <= set(CSA_TAGS)
-
-
-def fmri(shared_data):
-    return sorted((shared_data / "dicom" / "dicom2nifti" / "siemens" / "fmri" / "001").iterdir())
 
 
 def test_a_real_fmri_without_image_header_is_placed_by_its_protocol(shared_data, tmp_path):

@@ -36,7 +36,15 @@ _CHARACTER_SET, _LONGEST_CHARACTER_SET = 0x00080005, 1024
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
-_TAGS: list[Any] = [*TAGS, *_SEQUENCES, *PRIVATE_B_VALUES, *PRIVATE_DIRECTIONS, *PRIVATE_CREATORS, *CSA_TAGS]
+_TAGS: list[Any] = [
+    *TAGS,
+    "InstanceNumber",
+    *_SEQUENCES,
+    *PRIVATE_B_VALUES,
+    *PRIVATE_DIRECTIONS,
+    *PRIVATE_CREATORS,
+    *CSA_TAGS,
+]
 
 
 def read_header(path: str | os.PathLike[str]) -> FileDataset:

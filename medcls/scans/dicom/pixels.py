@@ -52,7 +52,8 @@ def stored_frames(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> 
         if header.samples == 1 and header.photometric != "PALETTE COLOR":
             yield to_stored(frame, header)
         else:
-            yield to_rgb(frame, pixels.dataset, header)
+            indices = to_stored(frame, header) if header.samples == 1 else frame
+            yield to_rgb(indices, pixels.dataset, header)
 
 
 def _is_mosaic(dataset: Dataset) -> bool:
