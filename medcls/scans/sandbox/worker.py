@@ -26,7 +26,7 @@ from medcls.scans.sandbox import codec
 from medcls.scans.sandbox.wire import receive, send
 
 Voxels = NDArray[np.generic]
-_SPENT_KIB = 768 * 1024
+_SPENT_BYTES = 400 * 2**20
 
 
 def main() -> None:
@@ -136,18 +136,21 @@ def _limited(seconds: float, more_bytes: int) -> Iterator[None]:
 
 
 def _is_spent() -> bool:
-    """Whether this process has once taken so much memory that a new one should take its place."""
-    try:
-        import resource
-    except ImportError:
-        return False
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > _SPENT_KIB
+    """Whether this process holds so much memory that a new one should take its place."""
+    return _pages(1) > _SPENT_BYTES
 
 
 def _address_space() -> int:
-    """Bytes of virtual memory that this process has; 0 where the system does not say."""
+    return _pages(0)
+
+
+def _pages(field: int) -> int:
+    """Bytes of virtual (0) or resident (1) memory of this process; 0 where the system does not say.
+
+    The peak that the system keeps would not do: a process starts with that of the one it was forked from.
+    """
     try:
         with open("/proc/self/statm", "rb") as handle:
-            return int(handle.read().split()[0]) * mmap.PAGESIZE
+            return int(handle.read().split()[field]) * mmap.PAGESIZE
     except OSError:
         return 0
