@@ -12,15 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from medcls.errors import ScanRefused
-from medcls.scans.dicom.fastparse import Short, parse
+from medcls.scans.dicom import templates
+from medcls.scans.dicom.fastparse import parse
 from medcls.scans.dicom.headers import read_header
 from medcls.scans.dicom.instance import HEAD, plain_elements
 from medcls.scans.dicom.parsing import frames_of
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, SEQUENCES, TAGS
+from medcls.scans.dicom.templates import Templates
+from medcls.scans.dicom.walking import Short, Unclear, take_element
 from medcls.scans.guard import quiet
 from tests.dicom_factory import instance, save
 
@@ -193,3 +198,54 @@ def test_a_long_header_is_read_on_until_the_pixels(tmp_path):
 def test_what_needs_more_than_attributes_is_left_to_pydicom(tmp_path, keyword):
     data = save(instance(**{keyword: Sequence([Dataset()])}), tmp_path / "x").read_bytes()
     assert parse(data, len(data)) is None
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_what_was_learned_from_other_files_changes_no_answer(data):
+    """Files that are alike but for some values, and now and then for an element more: each as if it came first."""
+    implicit = data.draw(st.booleans())
+    texts_of = {"PatientID": ["a", "bb", "a\x1b"], "SeriesNumber": ["1", "12", "x"], "EchoTime": ["1", "2.50", ""]}
+    known = Templates()
+    for _ in range(data.draw(st.integers(2, 6))):
+        dataset = instance(ImagePositionPatient=[0, 0, data.draw(st.integers(-99, 99)) / 8])
+        for keyword, choices in texts_of.items():
+            value = data.draw(st.sampled_from([None, *choices]))
+            if value is None:
+                dataset.pop(keyword, None)
+            else:
+                dataset.add_new(Tag(keyword), "LO", value)
+                dataset[keyword].VR = dictionary_VR(Tag(keyword)) if data.draw(st.booleans()) else "LO"
+        raw = without_meta(dataset, implicit)
+        raw = raw[: data.draw(st.sampled_from([len(raw), len(raw), len(raw) - 3, len(raw) // 2]))]
+        syntax = SYNTAXES[0] if implicit else SYNTAXES[1]
+        assert walked(known, raw, syntax) == walked(Templates(), raw, syntax)
+
+
+def test_a_second_file_of_a_series_is_walked_only_where_it_differs(monkeypatch):
+    taken = []
+    monkeypatch.setattr(templates, "take_element", lambda *given: taken.append(1) or take_element(*given))
+    known = Templates()
+    counts = []
+    for number in range(3):
+        raw = without_meta(instance(ImagePositionPatient=[0, 0, number]), False)
+        known.walk(raw, 0, len(raw), SYNTAXES[1])
+        counts.append(len(taken))
+        taken.clear()
+    assert counts[0] > 20
+    assert counts[2] < 6  # the third profits from what the first two taught
+
+
+def without_meta(dataset, implicit: bool) -> bytes:
+    stream = DicomBytesIO()
+    stream.is_implicit_VR, stream.is_little_endian = implicit, True
+    write_dataset(stream, dataset)
+    return stream.getvalue()
+
+
+def walked(known: Templates, raw: bytes, syntax: str):
+    try:
+        walk = known.walk(raw, 0, len(raw), syntax)
+    except (Unclear, Short, struct.error) as error:
+        return type(error)
+    return walk.values, walk.vrs, walk.pixels, walk.words

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.elements import Elements
-from medcls.scans.dicom.fastparse import Short, parse
+from medcls.scans.dicom.fastparse import parse
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.parsing import frames_of
 from medcls.scans.dicom.syntaxes import NATIVE
 from medcls.scans.dicom.text import whole
+from medcls.scans.dicom.walking import Short
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

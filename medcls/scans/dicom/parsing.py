@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
@@ -12,6 +14,8 @@ from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.objects import check_is_image
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import check_image_size, check_size
+
+_Made = TypeVar("_Made")
 
 _SPLITS = {
     "echo time": "EchoTime",
@@ -32,8 +36,16 @@ _OWN = frozenset(
     {*_SPLITS.values(), "SOPInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "EchoNumbers"}
 )
 _SHARED = tuple(tag for keyword, (tag, _) in TAGS.items() if keyword not in _OWN)
-_MOST_HEADERS = 1024
+_MOST_KNOWN = 1024
 _known: dict[tuple[object, ...], Header] = {}
+_SPLITTING = (
+    TAGS["EchoNumbers"][0],
+    TAGS["ImageType"][0],
+    *[TAGS[keyword][0] for keyword in _SPLITS.values()],
+    *PRIVATE_B_VALUES,
+    *PRIVATE_DIRECTIONS,
+)
+_known_splits: dict[tuple[object, ...], Mapping[str, str]] = {}
 
 
 def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
@@ -70,16 +82,29 @@ def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
 
 def _shared_header(elements: Elements, path: str | Path) -> Header:
     """The header of a plain file: made once for all files that say the same, bit for bit."""
-    values = elements.values
-    key = (elements.syntax, *[values.get(tag) for tag in _SHARED])
+    key = (elements.syntax, *elements.vrs.items(), *map(elements.values.get, _SHARED))
     header = _known.get(key)
     if header is None:
         check_is_image(elements, path)
         header = _header(elements, path)
-        if len(_known) >= _MOST_HEADERS:
-            _known.clear()
-        _known[key] = header
+        _remember(_known, key, header)
     return header
+
+
+def _shared_splits(elements: Elements) -> Mapping[str, str]:
+    """What tells the volume of a plain file apart: made once for all files that say the same, bit for bit."""
+    key = (*elements.vrs.items(), *map(elements.values.get, _SPLITTING))
+    splits = _known_splits.get(key)
+    if splits is None:
+        splits = _splits(elements)
+        _remember(_known_splits, key, splits)
+    return splits
+
+
+def _remember(known: dict[tuple[object, ...], _Made], key: tuple[object, ...], made: _Made) -> None:
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[key] = made
 
 
 def _header(dataset: t.Attributes, path: str | Path) -> Header:
@@ -161,7 +186,7 @@ def _frame(attributes: t.Attributes, header: Header, path: str | Path) -> Frame:
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
         thickness=t.number(attributes, "SliceThickness"),
-        splits=_splits(attributes),
+        splits=_shared_splits(attributes) if isinstance(attributes, Elements) else _splits(attributes),
     )
 
 
