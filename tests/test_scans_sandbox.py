@@ -60,9 +60,9 @@ def sabotage(tmp_path, monkeypatch):
         return popen([sys.executable, "-P", str(script), *command[4:]], **options)
 
     monkeypatch.setattr(client.subprocess, "Popen", start)
-    client._workers.end()
+    client.workers.end()
     yield tmp_path / "scans"
-    client._workers.end()
+    client.workers.end()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_worker_that_is_killed_while_it_reads_costs_its_scan(tmp_path, monkeyp
     save_all(slices([0, 2, 4], PhotometricInterpretation="MONOCHROME2"), tmp_path)
     source = find_scans(tmp_path).scans[0]
     assert read_apart(source, STRICT).shape == source.shape
-    with client._workers.one() as worker:
+    with client.workers.one() as worker:
         pid = worker._process.pid
     ask = client.Worker.ask
 
@@ -105,7 +105,7 @@ def test_a_worker_that_is_killed_while_it_reads_costs_its_scan(tmp_path, monkeyp
     assert caught.value.code == "too-large"
     monkeypatch.undo()
     assert read_apart(source, STRICT).shape == source.shape
-    with client._workers.one() as worker:
+    with client.workers.one() as worker:
         assert worker._process.pid != pid
 
 
@@ -130,10 +130,10 @@ def test_both_ways_back_give_the_same_voxels(tmp_path, monkeypatch):
 
     save(instance(pixels), tmp_path / "x", JPEG_LS, [imagecodecs.jpegls_encode(pixels)])
     shared = read_scan(tmp_path / "x")
-    client._workers.end()
+    client.workers.end()
     monkeypatch.delattr(client.os, "memfd_create")  # as on systems that cannot share memory so
     piped = read_scan(tmp_path / "x")
-    client._workers.end()
+    client.workers.end()
     assert np.array_equal(shared.array, piped.array)
     assert np.array_equal(shared.array[0].T, pixels)
 
@@ -151,12 +151,12 @@ def test_voxels_are_the_callers_own(tmp_path):
 def test_a_forked_process_has_workers_of_its_own(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100" + bytes(64))
-    with client._workers.one() as worker:
+    with client.workers.one() as worker:
         mine = worker._process.pid
     child = os.fork()
     if not child:
         answer = look_apart([str(path)])[0].refused
-        with client._workers.one() as worker:
+        with client.workers.one() as worker:
             other = worker._process.pid != mine
         os._exit(0 if answer is not None and other else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -18,9 +18,9 @@ def read_scan(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> S
     """Read the one scan that a path holds.
 
     Args:
-        path: A DICOM, NIfTI or image file; a folder that holds exactly one scan; or a folder and the suffix that
-            :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series is read as
-            the single slice it is.
+        path: A DICOM, NIfTI, NRRD, MetaImage or image file; a folder that holds exactly one scan; or a folder and the
+            suffix that :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series
+            is read as the single slice it is.
         leniency: What is done with an irregular series; by default it is refused.
 
     Returns:
@@ -38,7 +38,7 @@ def read_source(source: ScanSource, leniency: Leniency) -> Scan:
     Raises:
         ScanRefused: It cannot be read rightly.
     """
-    from medcls.scans.dicom.volume import read_plain
+    from medcls.scans.dicom.plain import read_plain
     from medcls.scans.sandbox import read_apart
 
     with refusing(source.name):
@@ -63,6 +63,10 @@ def read_here(source: ScanSource, leniency: Leniency) -> Scan:
         from medcls.scans.nifti import read_nifti
 
         return read_nifti(source)
+    if source.kind in ("nrrd", "metaimage"):
+        from medcls.scans.itk_formats import read_itk
+
+        return read_itk(source)
     from medcls.scans.raster import read_raster
 
     return read_raster(source)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from medcls.scans.dicom.encapsulation import Bytes
+
 _SIZE_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 _LOSSLESS_MARKERS = frozenset({0xC3, 0xC7, 0xCB, 0xCF, 0xF7})
 _PADDING = 16
@@ -44,23 +46,24 @@ class Codestream:
         return photometric.startswith("YBR")
 
 
-def inspect_codestream(data: bytes) -> Codestream | None:
+def inspect_codestream(data: Bytes) -> Codestream | None:
     """Read the size and colour markers of a codestream; ``None`` when it does not start as one."""
     try:
         if data[:2] == b"\xff\xd8":
             return _jpeg(data)
-        start = data.find(b"\xff\x4f\xff\x51", 0, 4096)  # raw, or in the boxes of a JP2 file
-        return _jpeg_2000(data, start) if start >= 0 else None
+        head = bytes(data[:16384])
+        start = head.find(b"\xff\x4f\xff\x51", 0, 4096)  # raw, or in the boxes of a JP2 file
+        return _jpeg_2000(head, start) if start >= 0 else None
     except (struct.error, IndexError):
         return None
 
 
-def is_whole(data: bytes) -> bool:
+def is_whole(data: Bytes) -> bool:
     """Whether a codestream ends with its end marker, ``FFD9`` in all of JPEG, JPEG-LS and JPEG 2000, but for padding."""
-    return data.rfind(b"\xff\xd9", max(0, len(data) - _PADDING)) >= 0
+    return b"\xff\xd9" in bytes(data[-_PADDING:])
 
 
-def _jpeg(data: bytes) -> Codestream | None:
+def _jpeg(data: Bytes) -> Codestream | None:
     """Walk the marker segments up to the frame header (ISO/IEC 10918-1, B.1 and B.2.2)."""
     at, jfif, adobe = 2, False, None
     while at < len(data) - 4:
@@ -71,7 +74,7 @@ def _jpeg(data: bytes) -> Codestream | None:
             at += 1 if marker == 0xFF else 2
             continue
         length = struct.unpack(">H", data[at + 2 : at + 4])[0]
-        body = data[at + 4 : at + 2 + length]
+        body = bytes(data[at + 4 : at + 2 + length])
         if marker in _SIZE_MARKERS:
             precision, rows, columns, samples = struct.unpack(">BHHB", body[:6])
             lossless = marker in _LOSSLESS_MARKERS

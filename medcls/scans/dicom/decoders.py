@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.codestream import Codestream, inspect_codestream, is_whole
+from medcls.scans.dicom.encapsulation import Bytes
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.syntaxes import HTJ2K, JPEG, JPEG_2000, JPEG_LS, LOSSLESS_JPEG, RLE, syntax_name
 
 Pixels = NDArray[np.generic]
 
 
-def decode_frame(data: bytes, header: Header) -> Pixels:
+def decode_frame(data: Bytes, header: Header) -> Pixels:
     """Decode one compressed frame.
 
     Args:
@@ -80,7 +81,7 @@ def _check_stream(stream: Codestream | None, header: Header) -> None:
         )
 
 
-def _rle(data: bytes, header: Header) -> Pixels:
+def _rle(data: Any, header: Header) -> Pixels:
     """RLE Lossless, PS3.5 annex G: byte planes, most significant first, sample by sample."""
     word = np.dtype(f"<u{header.bits_allocated // 8}")
     size = header.rows * header.columns * header.samples
@@ -92,7 +93,7 @@ def _rle(data: bytes, header: Header) -> Pixels:
     return np.moveaxis(plain.reshape(header.samples, header.rows, header.columns), 0, -1)
 
 
-def _jpeg(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
+def _jpeg(data: Any, header: Header, stream: Codestream | None) -> Pixels:
     """JPEG baseline, extended (8 and 12 bits) and lossless (ISO/IEC 10918-1)."""
     if header.samples == 1:
         return np.asarray(imagecodecs.jpeg8_decode(data))
@@ -102,7 +103,7 @@ def _jpeg(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
     return np.asarray(imagecodecs.jpeg8_decode(data, colorspace=colour, outcolorspace="RGB"))
 
 
-def _lossless_jpeg(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
+def _lossless_jpeg(data: Any, header: Header, stream: Codestream | None) -> Pixels:
     """JPEG lossless, process 14: the first decoder is the faster one, and not built everywhere."""
     if header.samples == 1:
         with contextlib.suppress(imagecodecs.Jpeg8Error):
@@ -110,15 +111,15 @@ def _lossless_jpeg(data: bytes, header: Header, stream: Codestream | None) -> Pi
     return np.asarray(imagecodecs.jpegsof3_decode(data))
 
 
-def _jpeg_ls(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
+def _jpeg_ls(data: Any, header: Header, stream: Codestream | None) -> Pixels:
     return np.asarray(imagecodecs.jpegls_decode(data))
 
 
-def _jpeg_2000(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
+def _jpeg_2000(data: Any, header: Header, stream: Codestream | None) -> Pixels:
     return np.asarray(imagecodecs.jpeg2k_decode(data, planar=False))
 
 
-def _htj2k(data: bytes, header: Header, stream: Codestream | None) -> Pixels:
+def _htj2k(data: Any, header: Header, stream: Codestream | None) -> Pixels:
     return np.asarray(imagecodecs.htj2k_decode(data, planar=False))
 
 

@@ -162,18 +162,18 @@ def slice_affine(
 def axis_codes(affine: NDArray[np.float64]) -> str:
     """Where the voxel axes point, each by its nearest anatomical direction: ``LPS`` and the like.
 
-    The rotation nearest to the affine (its polar decomposition) gives each axis, in turn, the world axis that it follows most
-    closely of those not yet taken.
+    The rotation nearest to the affine (its polar decomposition) gives each axis the world axis that it follows most closely of
+    those not yet taken; the axis that follows one most closely of all comes first, as in nibabel.
     """
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     left, _, right = np.linalg.svd(affine[:3, :3] / lengths)
     rotation = left @ right
-    codes = ""
-    for axis in range(3):
+    codes = [""] * 3
+    for axis in np.argsort(-np.abs(rotation).max(axis=0), kind="stable"):
         world = int(np.argmax(np.abs(rotation[:, axis])))
-        codes += ("LR", "PA", "IS")[world][int(rotation[world, axis] > 0)]
+        codes[axis] = ("LR", "PA", "IS")[world][int(rotation[world, axis] > 0)]
         rotation[world] = 0.0
-    return codes
+    return "".join(codes)
 
 
 def _places(steps: NDArray[np.float64], leniency: Leniency) -> tuple[NDArray[np.intp], bool]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,19 +66,58 @@ class Scratch:
     def __init__(self) -> None:
         self._memory = bytearray()
 
-    def read(self, handle: Any, offset: int, length: int, path: Path) -> memoryview:
-        """``length`` bytes from ``offset`` on; valid until the next call."""
+    def room(self, length: int) -> memoryview:
+        """``length`` bytes; valid until the next call."""
         if len(self._memory) < length:
             self._memory = bytearray(length)
-        view = memoryview(self._memory)[:length]
-        handle.seek(offset)
+        return memoryview(self._memory)[:length]
+
+
+@dataclass(frozen=True)
+class PlainFile:
+    """A plain file, open, its header read.
+
+    Attributes:
+        frame: The one frame that it holds.
+        handle: Where its bytes are read from.
+        path: The file.
+        offset, length: Where its pixel data lie; encapsulated ones up to the end of the file.
+        words, planar: As :class:`PixelBytes`.
+    """
+
+    frame: Frame
+    handle: Any
+    path: Path
+    offset: int
+    length: int
+    words: bool
+    planar: int
+
+    @property
+    def compressed(self) -> bool:
+        """Whether its pixels need a codec."""
+        return self.frame.header.syntax not in NATIVE
+
+    def pixels(self, scratch: Scratch) -> PixelBytes:
+        """Its pixel data, in memory that is used again."""
+        memory = scratch.room(self.length)
+        self.read_into(memory)
+        return PixelBytes(memory, self.words, self.planar)
+
+    def read_into(self, memory: memoryview) -> None:
+        """Put its pixel data into memory of their length.
+
+        Raises:
+            ScanRefused: ``damaged`` when there are fewer.
+        """
+        self.handle.seek(self.offset)
         done = 0
-        while done < length:
-            count = handle.readinto(view[done:])
+        while done < len(memory):
+            count = self.handle.readinto(memory[done:])
             if not count:
-                raise refusal(RefusalCode.DAMAGED, f"{done} of {length} bytes of pixels are there", where=path)
+                what = f"{done} of {len(memory)} bytes of pixels are there"
+                raise refusal(RefusalCode.DAMAGED, what, where=self.path)
             done += count
-        return view
 
 
 def open_instance(path: Path, scratch: Scratch) -> Instance:
@@ -85,39 +126,34 @@ def open_instance(path: Path, scratch: Scratch) -> Instance:
     Raises:
         ScanRefused: It holds no image, or is damaged, or its kind is not supported.
     """
-    plain = open_plain(path, scratch, compressed=True)
-    if plain is not None:
-        return plain
+    with open_plain(path) as plain:
+        if plain is not None:
+            return Instance([plain.frame], plain.pixels(scratch))
     from medcls.scans.dicom.headers import read_whole
 
     dataset = read_whole(path)
     return Instance(frames_of(dataset, path), _judged_pixels(dataset))
 
 
-def open_plain(path: Path, scratch: Scratch, *, compressed: bool) -> Instance | None:
+@contextlib.contextmanager
+def open_plain(path: Path) -> Iterator[PlainFile | None]:
     """Open a plain file; ``None`` when pydicom is to judge.
 
-    Args:
-        path: The file.
-        scratch: Where its pixels are put.
-        compressed: Whether pixels that need a codec will do.
-
     Raises:
-        ScanRefused: As :func:`open_instance`.
+        ScanRefused: It holds no image, or its kind is not supported.
         OSError: The file cannot be read.
     """
     with _unbuffered(path) as handle:
         head = handle.read(HEAD)
         size = handle.seek(0, io.SEEK_END) if len(head) == HEAD else len(head)
         elements = plain_elements(handle, size, head)
-        if elements is None or elements.pixels is None or not (compressed or elements.syntax in NATIVE):
-            return None
+        if elements is None or elements.pixels is None or (elements.pixels[1] < 0) == (elements.syntax in NATIVE):
+            yield None
+            return
         offset, length = elements.pixels
-        if (length < 0) == (elements.syntax in NATIVE):
-            return None
-        frames = frames_of(elements, path)
-        data = scratch.read(handle, offset, size - offset if length < 0 else length, path)
-    return Instance(frames, PixelBytes(data, elements.words, whole(elements, "PlanarConfiguration")))
+        (frame,) = frames_of(elements, path)
+        length = size - offset if length < 0 else length
+        yield PlainFile(frame, handle, path, offset, length, elements.words, whole(elements, "PlanarConfiguration"))
 
 
 def plain_elements(handle: Any, size: int, head: bytes) -> Elements | None:

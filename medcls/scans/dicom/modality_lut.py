@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
-from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.lookup import Pixels, descriptor_of, is_wide, look_up, words_of
 
 
@@ -31,12 +31,6 @@ class ModalityLut:
         """Stored values ``(rows, columns)``, sign-extended, to values of the modality."""
         return look_up(stored, self.table, self.first)
 
-    def valued(self, frame: Frame) -> Frame:
-        """What the header says of the values behind the table: unsigned, of its bits, and not to be rescaled."""
-        bits = self.table.dtype.itemsize * 8
-        header = replace(frame.header, bits_allocated=bits, bits_stored=bits, high_bit=bits - 1, signed=False)
-        return replace(frame, header=header, slope=1.0, intercept=0.0)
-
 
 def modality_lut(dataset: Dataset, header: Header) -> ModalityLut | None:
     """The modality table of a file; ``None`` without one.
@@ -57,18 +51,3 @@ def modality_lut(dataset: Dataset, header: Header) -> ModalityLut | None:
     return ModalityLut(
         table[: descriptor.entries].astype(kind), descriptor.first, t.text(items[0], "ModalityLUTType").upper()
     )
-
-
-def apply_modality_lut(stored: Pixels, dataset: Dataset, header: Header) -> Pixels:
-    """Stored values through the modality table of their file; unchanged where it has none.
-
-    Args:
-        stored: ``(rows, columns)`` stored values, sign-extended.
-        dataset: The file.
-        header: Its PixelRepresentation and transfer syntax.
-
-    Returns:
-        ``(rows, columns)`` uint8 or uint16, by the bits of the table alone.
-    """
-    lut = modality_lut(dataset, header)
-    return stored if lut is None else lut.apply(stored)

@@ -75,14 +75,12 @@ def _tiles(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterato
 def _encapsulated(
     data: bytes | memoryview, pixels: PixelBytes, header: Header, wanted: Sequence[int]
 ) -> Iterator[Pixels]:
-    from pydicom.encaps import generate_frames
-
     from medcls.scans.dicom.decoders import decode_frame
+    from medcls.scans.dicom.encapsulation import codestreams
 
-    frames = generate_frames(bytes(data), number_of_frames=header.count, extended_offsets=pixels.offsets)
     given = 0
     chosen = set(wanted)
-    for index, frame in enumerate(islice(frames, max(wanted) + 1)):
+    for index, frame in enumerate(islice(codestreams(data, header.count, pixels.offsets), max(wanted) + 1)):
         if index in chosen:
             given += 1
             yield decode_frame(frame, header)
@@ -144,7 +142,7 @@ def to_stored(words: Pixels, header: Header) -> Pixels:
         header: BitsAllocated, BitsStored, HighBit and PixelRepresentation.
 
     Returns:
-        ``(rows, columns)`` int8/16/32 or uint8/16/32 in native byte order.
+        ``(rows, columns)`` of :func:`stored_dtype`.
     """
     bits = max(8, header.bits_allocated)
     if words.dtype.itemsize * 8 > bits:
@@ -158,11 +156,16 @@ def to_stored(words: Pixels, header: Header) -> Pixels:
         mask = (1 << header.bits_stored) - 1
         # Mostly nothing lies above the stored bits, and looking costs less than cutting.
         return plain if header.bits_stored == bits or int(plain.max()) <= mask else plain & unsigned.type(mask)
-    signed = np.dtype(f"i{bits // 8}")
+    signed = stored_dtype(header)
     left = signed.type(bits - header.bits_stored - shift)
     right = signed.type(bits - header.bits_stored)
     values = plain.view(signed)
     return values if not right else (values << left) >> right
+
+
+def stored_dtype(header: Header) -> np.dtype[np.generic]:
+    """The type of stored values: int8/16/32 or uint8/16/32, as wide as BitsAllocated, in native byte order."""
+    return np.dtype(f"{'i' if header.signed else 'u'}{max(8, header.bits_allocated) // 8}")
 
 
 def rescale(stored: Pixels, slope: float, intercept: float, out: Pixels) -> None:
@@ -171,8 +174,8 @@ def rescale(stored: Pixels, slope: float, intercept: float, out: Pixels) -> None
         out[...] = stored
     elif np.issubdtype(out.dtype, np.integer):
         # The sums fit the type; where stored values do not, wrapping forth and back cancels.
-        same = stored.view(out.dtype) if stored.dtype.itemsize == out.dtype.itemsize else stored.astype(out.dtype)
-        np.add(same, np.array(int(intercept)).astype(out.dtype), out=out)
+        same = stored.view(out.dtype) if stored.dtype.itemsize == out.dtype.itemsize else stored
+        np.add(same, np.array(int(intercept)).astype(out.dtype), out=out, dtype=out.dtype, casting="unsafe")
     else:
         out[...] = stored.astype(np.float64) * slope + intercept
 

@@ -15,14 +15,14 @@ from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.assembly import Assembly, is_colour
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import Layout, axis_codes, slice_affine
-from medcls.scans.dicom.instance import Instance, Scratch, open_instance, open_plain
+from medcls.scans.dicom.instance import Instance, Scratch, open_instance
 from medcls.scans.dicom.objects import is_xray_projection
 from medcls.scans.dicom.padding import CT_AIR, is_padding
 from medcls.scans.dicom.pixels import stored_frames
-from medcls.scans.dicom.resampling import fill_holes, regrid, straighten
+from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
 from medcls.scans.dicom.series import Stack, layout_of, stacks_of
-from medcls.scans.dicom.syntaxes import NATIVE
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.limits import check_size
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 
@@ -37,6 +37,7 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
     shape: tuple[int, ...] = (header.columns, header.rows)
     if len(stack.frames) > 1:
         shape, affine = _planned(layout_of(stack.frames, leniency), shape, leniency)
+        check_size((*shape, 3 if is_colour(header) else 1), name)
     spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
     paths = stack.paths
     frames: dict[Path, list[int]] = {path: [] for path in paths}
@@ -60,25 +61,6 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
     )
 
 
-def read_plain(source: ScanSource, leniency: Leniency = STRICT) -> Scan | None:
-    """Read a scan whose files are all plain and not compressed; ``None`` when one is not, so that more is needed.
-
-    Nothing but the fast parser and numpy looks at the files.
-
-    Raises:
-        ScanRefused: Anything about it is not right.
-    """
-    if source.kind != "dicom" or source.syntax not in NATIVE or source.frames or source.channels != 1:
-        return None
-    assembly, scratch = Assembly(len(source.paths)), Scratch()
-    for path in source.paths:
-        instance = open_plain(path, scratch, compressed=False)
-        if instance is None:
-            return None
-        _take(assembly, instance, (0,), path)
-    return _finish(assembly, source, leniency)
-
-
 def read_dicom(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
     """Read a DICOM scan that :func:`medcls.scans.find_scans` found.
 
@@ -90,7 +72,7 @@ def read_dicom(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
     for number, path in enumerate(source.paths):
         wanted = source.frames[number] if source.frames else (0,)
         _take(assembly, open_instance(path, scratch), wanted, path)
-    return _finish(assembly, source, leniency)
+    return finish(assembly, source, leniency)
 
 
 def _take(assembly: Assembly, instance: Instance, wanted: Sequence[int], path: Path) -> None:
@@ -122,7 +104,12 @@ def _looked_up(frame: Frame, stored: Pixels, instance: Instance) -> tuple[Frame,
     return replace(frame, header=looked, slope=1.0, intercept=0.0), values
 
 
-def _finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
+def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
+    """The scan of frames that were all taken.
+
+    Raises:
+        ScanRefused: They do not make one scan, or no more.
+    """
     stacks = stacks_of(assembly.frames, leniency)
     # A split volume was one stack when it was found; the same frames alone must be one stack again.
     if len(stacks) != 1 or len(stacks[0].frames) + len(stacks[0].copies) != len(assembly.frames):
@@ -178,7 +165,7 @@ def _affine(frames: Sequence[Frame], leniency: Leniency) -> tuple[NDArray[np.flo
 
 def _placed(array: Pixels, layout: Layout, leniency: Leniency, notes: list[str]) -> tuple[Pixels, NDArray[np.float64]]:
     """Put slices ``(n, C, rows, columns)`` on their grid, and say what had to be done."""
-    affine = layout.affine
+    affine = _evened(layout, leniency)[1]
     if layout.missing:
         how, done = ("nearest", "repeat a neighbour") if leniency.on_gap == "warn" else ("linear", "were interpolated")
         array = fill_holes(array, layout.places, layout.slices, how)  # type: ignore[arg-type]
@@ -188,7 +175,6 @@ def _placed(array: Pixels, layout: Layout, leniency: Leniency, notes: list[str])
         uneven = f"the slices lie {steps.min():.3f} to {steps.max():.3f} mm apart"
         if leniency.on_uneven == "resample":
             array, spacing = regrid(array, layout.heights)
-            affine = _stretched(affine, spacing)
             notes.append(f"{uneven}: they were interpolated to {spacing:.3f} mm")
         else:
             notes.append(f"{uneven}: the affine has their mean")
@@ -204,13 +190,20 @@ def _placed(array: Pixels, layout: Layout, leniency: Leniency, notes: list[str])
 
 
 def _planned(layout: Layout, plane: tuple[int, ...], leniency: Leniency) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Shape ``(x, y, z)`` and affine that reading will give: a stack without pixels goes the same way."""
-    empty = np.broadcast_to(np.zeros((), dtype=np.uint8), (len(layout.places), 1, plane[1], plane[0]))
-    irregular = layout.heights or (layout.tilt and leniency.on_tilt == "resample")
-    if not irregular:
-        return (*plane, layout.slices), layout.affine
-    array, affine = _placed(empty, layout, leniency, [])
-    return (array.shape[3], array.shape[2], array.shape[0]), affine
+    """Shape ``(x, y, z)`` and affine of what :func:`_placed` will give, from the layout alone."""
+    slices, affine = _evened(layout, leniency)
+    if not (layout.tilt and leniency.on_tilt == "resample"):
+        return (*plane, slices), affine
+    grid = straight_grid(affine, slices)
+    return (plane[0] + grid.more[0], plane[1] + grid.more[1], slices), grid.affine
+
+
+def _evened(layout: Layout, leniency: Leniency) -> tuple[int, NDArray[np.float64]]:
+    """Slices and affine once holes are filled and distances are even, before a tilt is made straight."""
+    if not layout.heights or leniency.on_uneven != "resample":
+        return layout.slices, layout.affine
+    slices, spacing = even_grid(layout.heights)
+    return slices, _stretched(layout.affine, spacing)
 
 
 def _stretched(affine: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from medcls.errors import ScanRefused
@@ -43,7 +43,7 @@ class Died(Exception):
 
 def look_apart(paths: Sequence[str]) -> list[Look]:
     """Look at files in a worker; a file that it dies of is refused."""
-    with _workers.one() as worker:
+    with workers.one() as worker:
         try:
             answer = worker.ask({"job": "look", "paths": list(paths)}, LOOK_SECONDS * len(paths))
             return codec.looks_from_json(answer)
@@ -60,7 +60,7 @@ def read_apart(source: ScanSource, leniency: Leniency) -> Scan:
         ScanRefused: As the reader says, or the worker died of it.
     """
     job = {"job": "read", "source": codec.source_to_json(source), "leniency": vars(leniency)}
-    with _workers.one() as worker:
+    with workers.one() as worker:
         try:
             answer = worker.ask(job, read_seconds(source.shape, source.channels))
             if "scan" in answer:
@@ -100,13 +100,20 @@ class Worker:
         """Whether it can be asked."""
         return not self._spent and self._process.poll() is None
 
-    def ask(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def ask(self, job: dict[str, Any], seconds: float, memory: int | None = None) -> dict[str, Any]:
         """Send a job, and wait for its answer.
+
+        Args:
+            job: What to do.
+            seconds: Processor time that it may take.
+            memory: Descriptor of memory that the job is about.
 
         Raises:
             Died: The worker ended, or did not answer in :data:`_PATIENCE` times ``seconds``.
         """
         try:
+            if memory is not None and self._channel is not None:
+                socket.send_fds(self._channel, [b"m"], [memory])
             send(self._process.stdin, job)  # type: ignore[arg-type]
             if os.name == "posix" and not _ready(self._process.stdout, seconds * _PATIENCE):
                 raise EOFError
@@ -169,19 +176,26 @@ class _Workers:
         self._owner = os.getpid()
 
     @contextlib.contextmanager
-    def one(self) -> Any:
+    def one(self) -> Iterator[Worker]:
         """A worker for one job; it goes back to the others unless it died."""
-        if self._owner != os.getpid():
-            self._idle, self._lock, self._owner = [], threading.Lock(), os.getpid()
-        with self._lock:
-            worker = self._idle.pop() if self._idle else None
-        if worker is None or not worker.alive:
-            worker = Worker()
+        worker = self.take()
         try:
             yield worker
         except BaseException:
             worker.end()
             raise
+        self.give_back(worker)
+
+    def take(self) -> Worker:
+        """A worker that waits, or a new one."""
+        if self._owner != os.getpid():
+            self._idle, self._lock, self._owner = [], threading.Lock(), os.getpid()
+        with self._lock:
+            worker = self._idle.pop() if self._idle else None
+        return worker if worker is not None and worker.alive else Worker()
+
+    def give_back(self, worker: Worker) -> None:
+        """Let a worker wait for the next job, unless it died or is spent."""
         if worker.alive:
             with self._lock:
                 self._idle.append(worker)
@@ -195,5 +209,5 @@ class _Workers:
                 self._idle.pop().end()
 
 
-_workers = _Workers()
-atexit.register(_workers.end)
+workers = _Workers()
+atexit.register(workers.end)

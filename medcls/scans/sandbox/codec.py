@@ -41,15 +41,25 @@ def looks_to_json(looks: Sequence[Look]) -> Json:
             for frame in look.frames:
                 if id(frame.header) not in headers:
                     headers[id(frame.header)] = len(written)
-                    written.append(asdict(frame.header))
+                    written.append(header_to_json(frame.header))
             rows.append([_frame_to_json(frame, headers[id(frame.header)]) for frame in look.frames])
     return {"headers": written, "looks": rows}
 
 
 def looks_from_json(data: Json) -> list[Look]:
     """The looks of :func:`looks_to_json`."""
-    headers = [Header(**_with_tuples(one, _HEADER_TUPLES)) for one in data["headers"]]
+    headers = [header_from_json(one) for one in data["headers"]]
     return [_look_from_json(row, headers) for row in data["looks"]]
+
+
+def header_to_json(header: Header) -> Json:
+    """A header."""
+    return asdict(header)
+
+
+def header_from_json(data: Json) -> Header:
+    """The header of :func:`header_to_json`."""
+    return Header(**_with_tuples(data, _HEADER_TUPLES))
 
 
 def _look_from_json(row: Any, headers: Sequence[Header]) -> Look:

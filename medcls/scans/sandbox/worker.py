@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
+from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.guard import refusing
 from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
@@ -38,13 +39,51 @@ def main() -> None:
         os.dup2(nowhere, descriptor)
     channel = socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
     jobs = sys.stdin.buffer
+    memory = None
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             job = receive(jobs)
             if job["job"] == "look":
                 send(answers, _look(job["paths"]))
+            elif job["job"] == "share":
+                memory = _given(channel, job["bytes"]) if channel is not None and job["bytes"] else None
+                send(answers, {"spent": _is_spent()})
+            elif job["job"] == "decode" and memory is not None:
+                send(answers, _decode(job, memory))
             else:
                 _read(job, answers, channel)
+
+
+def _given(channel: socket.socket, size: int) -> mmap.mmap:
+    """The memory that the other side shares."""
+    _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+    if not descriptors:
+        raise EOFError
+    try:
+        return mmap.mmap(descriptors[0], size)
+    finally:
+        os.close(descriptors[0])
+
+
+def _decode(job: dict[str, Any], memory: mmap.mmap) -> dict[str, Any]:
+    """Decode the codestreams of frames with one header from shared memory into shared memory."""
+    from medcls.scans.dicom.instance import PixelBytes
+    from medcls.scans.dicom.pixels import stored_frames
+
+    header, data = codec.header_from_json(job["header"]), memoryview(memory)
+    shape = (header.rows, header.columns)
+    place, done = job["places"], 0
+    try:
+        with _limited(len(job["streams"]) * read_seconds(shape, 1), read_bytes(shape, 1)), refusing(""):
+            for start, length in job["streams"]:
+                (stored,) = stored_frames(PixelBytes(data[start : start + length]), header, (0,))
+                if stored.shape != shape:
+                    raise refusal(RefusalCode.DAMAGED, "a frame has more samples than the others")
+                np.frombuffer(memory, stored.dtype, stored.size, place).reshape(shape)[...] = stored
+                place, done = place + stored.nbytes, done + 1
+    except ScanRefused as error:
+        return {"refused": codec.refused_to_json(error), "number": done}
+    return {"spent": _is_spent()}
 
 
 def _look(paths: list[str]) -> dict[str, Any]:

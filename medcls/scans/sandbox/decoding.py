@@ -1,0 +1,153 @@
+"""Decoding: codestreams go to a worker, and stored values come back, through memory that both processes share."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.errors import ScanRefused
+from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.dicom.instance import PlainFile
+from medcls.scans.dicom.pixels import stored_dtype
+from medcls.scans.limits import LOOK_SECONDS, read_seconds
+from medcls.scans.sandbox import codec
+from medcls.scans.sandbox.client import Died, Worker, workers
+
+Pixels = NDArray[np.generic]
+
+_REGION = 1 << 22
+"""Bytes of codestreams, and of decoded frames, that go at once: small enough to stay in a processor's cache."""
+
+_MOST_FRAMES = 64
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Memory for codestreams, and behind them for frames.
+
+    Attributes:
+        memory: All of it.
+        streams: Bytes for codestreams.
+        place: Bytes of one frame.
+        count: How many frames there is room for.
+    """
+
+    memory: mmap.mmap
+    streams: int
+    place: int
+    count: int
+
+    def stream(self, start: int, length: int) -> memoryview:
+        return memoryview(self.memory)[start : start + length]
+
+    def frame(self, number: int, header: Header) -> Pixels:
+        start, count = self.streams + number * self.place, header.rows * header.columns
+        return np.frombuffer(self.memory, stored_dtype(header), count, start).reshape(header.rows, header.columns)
+
+
+class Decoding:
+    """The compressed grey frames of one scan, on their way through a worker.
+
+    Nothing that the worker writes is trusted: it is pixels of a known number and type, whatever their values.
+    """
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+        self._shared: _Shared | None = None
+        self._frames: list[Frame] = []
+        self._spans: list[tuple[int, int]] = []
+
+    @property
+    def possible(self) -> bool:
+        """Whether this system can share memory in this way."""
+        return hasattr(os, "memfd_create")
+
+    def __enter__(self) -> Decoding:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if self._worker is None:
+            return
+        if kind is None or issubclass(kind, Exception):
+            if self._worker.alive:
+                with contextlib.suppress(Died):
+                    self._worker.ask({"job": "share", "bytes": 0}, LOOK_SECONDS)
+            workers.give_back(self._worker)
+        else:
+            self._worker.end()
+
+    def add(self, file: PlainFile) -> Iterator[tuple[Frame, Pixels]]:
+        """Take the frame of a file.
+
+        Yields:
+            Frames that are decoded by then, each with its stored values ``(rows, columns)``, valid until the next call.
+
+        Raises:
+            ScanRefused: A frame cannot be read or decoded.
+        """
+        start = sum(self._spans[-1]) if self._spans else 0
+        shared = self._shared if self._has_room(file, start) else None
+        if shared is None:
+            yield from self.rest()
+            start, shared = 0, self._room(file)
+        file.read_into(shared.stream(start, file.length))
+        self._frames.append(file.frame)
+        self._spans.append((start, file.length))
+
+    def rest(self) -> Iterator[tuple[Frame, Pixels]]:
+        """The frames that are still to come, as :meth:`add`."""
+        if self._frames and self._shared is not None:
+            self._decode(self._frames, self._spans, self._shared)
+            for number, frame in enumerate(self._frames):
+                yield frame, self._shared.frame(number, frame.header)
+        self._frames, self._spans = [], []
+
+    def _has_room(self, file: PlainFile, start: int) -> bool:
+        """Whether a file can go with those that wait."""
+        if self._shared is None or not self._frames or self._frames[0].header is not file.frame.header:
+            return False
+        return start + file.length <= self._shared.streams and len(self._frames) < self._shared.count
+
+    def _room(self, file: PlainFile) -> _Shared:
+        """Memory for frames like this one, shared with a worker."""
+        header = file.frame.header
+        place = header.rows * header.columns * stored_dtype(header).itemsize
+        if self._shared is None or self._shared.place != place or self._shared.streams < file.length:
+            streams = -(-max(file.length, _REGION) // mmap.PAGESIZE) * mmap.PAGESIZE
+            count = max(1, min(_REGION // place, _MOST_FRAMES))
+            descriptor = os.memfd_create("frames", os.MFD_CLOEXEC)
+            try:
+                size = streams + count * place
+                os.ftruncate(descriptor, size)
+                self._ask({"job": "share", "bytes": size}, LOOK_SECONDS, file.frame, descriptor)
+                self._shared = _Shared(mmap.mmap(descriptor, size), streams, place, count)
+            finally:
+                os.close(descriptor)
+        return self._shared
+
+    def _decode(self, frames: list[Frame], spans: list[tuple[int, int]], shared: _Shared) -> None:
+        header = frames[0].header
+        job = {"job": "decode", "header": codec.header_to_json(header), "streams": spans, "places": shared.streams}
+        seconds = len(frames) * read_seconds((header.rows, header.columns), 1)
+        answer = self._ask(job, seconds, frames[0])
+        if "refused" in answer:
+            error = codec.refused_from_json(answer["refused"])
+            where = frames[min(max(0, int(answer["number"])), len(frames) - 1)].path
+            raise ScanRefused(error.code, error.what, where=where, remedy=error.remedy)
+
+    def _ask(self, job: dict[str, Any], seconds: float, frame: Frame, memory: int | None = None) -> dict[str, Any]:
+        if self._worker is None:
+            self._worker = workers.take()
+        try:
+            return self._worker.ask(job, seconds, memory)
+        except Died as death:
+            error = death.reason
+            raise ScanRefused(error.code, error.what, where=frame.path, remedy=error.remedy) from death
