@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: write beside, flush to disk, rename.
+"""Files that appear whole or not at all: write beside, flush to disk, rename. And where files that may be lost are kept.
 
 A reader, or a crash at any moment, sees either the old file or the new one.
 """
@@ -17,8 +17,20 @@ from typing import IO, Any
 
 from medcls.errors import StorageError
 
+CACHE_VARIABLE = "MEDCLS_CACHE"
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_CSV_LINE_END = "\r\n"
+"""A cell is quoted when it holds a character of the line's end: so that a lone carriage return is, too (Python < 3.13)."""
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
+
+
+def cache_folder(name: str) -> Path:
+    """``$MEDCLS_CACHE/<name>``, else ``medcls/<name>`` in the user's cache folder; it is not made."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named) / name
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "medcls" / name
 
 
 @contextlib.contextmanager
@@ -88,8 +100,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as a whole CSV file; ``None`` becomes an empty cell, and no cell can start a formula (CWE-1236)."""
     with whole_file(path) as raw:
-        text = _TextOver(raw)
-        writer = csv.writer(text, lineterminator="\n")
+        text = _LinesOver(raw)
+        writer = csv.writer(text, lineterminator=_CSV_LINE_END)
         writer.writerow([_cell(name) for name in columns])
         for row in rows:
             writer.writerow([_cell(row.get(name)) for name in columns])
@@ -98,7 +110,7 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
 def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Read the rows that :func:`write_csv` wrote, cells as they were given to it (numbers as text)."""
     with open(path, newline="", encoding="utf-8") as handle:
-        return [{name: _uncell(value) for name, value in row.items()} for row in csv.DictReader(handle)]
+        return [{_uncell(name): _uncell(value) for name, value in row.items()} for row in csv.DictReader(handle)]
 
 
 def write_with(path: str | os.PathLike[str], save: Callable[[IO[bytes]], object], *, private: bool = False) -> None:
@@ -107,14 +119,14 @@ def write_with(path: str | os.PathLike[str], save: Callable[[IO[bytes]], object]
         save(handle)
 
 
-class _TextOver:
-    """The little of a text file that ``csv`` needs, over a binary one."""
+class _LinesOver:
+    """The little of a text file that ``csv`` needs, over a binary one; each row, written in one piece, ends with a newline."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
 
     def write(self, text: str) -> int:
-        return self._raw.write(text.encode("utf-8"))
+        return self._raw.write((text.removesuffix(_CSV_LINE_END) + "\n").encode("utf-8"))
 
 
 def _cell(value: Any) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import IO
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from medcls import files
 from medcls.errors import StorageError
@@ -53,10 +56,21 @@ def test_no_cell_can_start_a_formula(tmp_path: Path) -> None:
         assert list(csv.reader(handle)) == [["a", "b"], ["'=HYPERLINK(1)", ""], ["x", "-1.5"]]
 
 
-def test_what_is_written_as_a_table_is_read_back(tmp_path: Path) -> None:
-    row = {"a": "-12", "b": "'=x", "c": "plain"}
-    files.write_csv(tmp_path / "t.csv", list(row), [row])
-    assert files.read_csv(tmp_path / "t.csv") == [row]
+CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text("\r\n,\"'=-\t a\0", max_size=6)
+
+
+@given(st.lists(CELLS, min_size=1, max_size=4, unique=True), st.data())
+@example(["a", "b"], None)
+@settings(deadline=None)
+def test_what_is_written_as_a_table_is_read_back(columns: list[str], data: st.DataObject | None) -> None:
+    row = st.tuples(*[CELLS] * len(columns)).map(lambda cells: dict(zip(columns, cells, strict=True)))
+    rows = data.draw(st.lists(row, max_size=4)) if data else [{"a": "one\rtwo", "b": "\r"}, {"a": "-12", "b": "'=x"}]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "t.csv")
+        files.write_csv(path, columns, rows)
+        assert files.read_csv(path) == rows
+        assert path.read_bytes().endswith(b"\n")
+        assert not path.read_bytes().endswith(b"\r\n")
 
 
 def test_json_never_holds_nan(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -287,6 +288,25 @@ def test_uneven_and_tilted_at_once(tmp_path):
     saved(tmp_path, made.datasets())
     assert refused(tmp_path) in ("uneven-spacing", "tilted")
     assert follows(read_scan(tmp_path, leniency=Leniency(on_uneven="resample", on_tilt="resample")), made)
+
+
+@pytest.mark.parametrize("fix", ["warn", "resample"])
+@pytest.mark.parametrize("straight", ["warn", "resample"])
+@pytest.mark.parametrize("tilt", [0.0, 20.0, -8.0])
+@pytest.mark.parametrize("stack", ["even", "gap", "uneven"])
+def test_a_search_tells_the_grid_that_reading_gives(tmp_path, stack, tilt, straight, fix):
+    made = truth(UNEVEN, tilt) if stack == "uneven" else truth(tilt=tilt)
+    datasets = made.datasets()
+    saved(tmp_path, datasets[:4] + datasets[5 if stack == "gap" else 4 :])
+    leniency = Leniency(on_gap=fix, on_uneven=fix, on_tilt=straight)
+    source = find_scans(tmp_path, leniency=leniency).scans[0]
+    scan = source.read(leniency=leniency)  # refused when it has another shape
+    assert source.shape == scan.shape
+    assert np.allclose(source.spacing, scan.spacing)
+    assert source.axes == "".join(nibabel.aff2axcodes(scan.affine))
+    assert scan.shape[2] == {"even": 8, "gap": 8, "uneven": 7 if fix == "warn" else scan.shape[2]}[stack]
+    # A tilt of 20 degrees shifts slices by more than a pixel; the plane grows only when they are made straight.
+    assert (scan.shape[:2] != (10, 12)) == (tilt != 0 and straight == "resample")
 
 
 # Values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -65,6 +66,27 @@ def test_the_headers_tell_what_reading_gives(mixed):
 def test_sources_travel_to_other_processes(mixed):
     for source in find_scans(mixed).scans:
         assert np.array_equal(pickle.loads(pickle.dumps(source)).read().array, source.read().array)
+
+
+def test_hidden_folders_are_passed_over_on_disk_and_in_archives_alike(tmp_path):
+    plain = tmp_path / "plain"
+    for name in ("a/one", "a/__MACOSX/._one", "a/.trash/two", ".kept/three"):
+        (plain / name).parent.mkdir(parents=True, exist_ok=True)
+        save(instance(np.zeros((3, 4), np.int16)), plain / name)
+    shutil.make_archive(str(tmp_path / "packed"), "zip", plain)
+    for root in (plain, tmp_path / "packed.zip"):
+        for below, seen in (
+            ("", "one"),
+            ("a", "one"),
+            ("a/__MACOSX", "._one"),
+            (".kept", "three"),
+            (".kept/three", "three"),
+        ):
+            found = find_scans(root / below)
+            assert [source.paths[0].name for source in found.scans] == [seen], (root.name, below)
+            assert not found.refused
+    with pytest.raises(ScanRefused, match="no such file"):
+        find_scans(tmp_path / "packed.zip" / "b")
 
 
 def test_finding_reads_no_pixels(tmp_path):

@@ -13,9 +13,10 @@ import sys
 import pytest
 
 from tests.fuzzing.elements import layout
+from tests.fuzzing.memory import descendants
 from tests.fuzzing.mutations import mutant
 from tests.fuzzing.seeds import REFUSED, Seed, project_seeds, seeds_of
-from tests.fuzzing.trials import REPOSITORY, Answer, ReaderProcess, Tally, trials, unbroken
+from tests.fuzzing.trials import FLOOR, REPOSITORY, Answer, ReaderProcess, Tally, trials, unbroken, write
 
 SEEDS = project_seeds()
 
@@ -101,6 +102,19 @@ def test_the_fuzz_sees_every_broken_promise(tmp_path, monkeypatch, name):
     assert answer.fatal == ("death" if name == "death" else "")
 
 
+def test_a_new_worker_is_not_charged_for_the_libraries_that_it_loads(reader, tmp_path):
+    one, other = (next(seed for seed in SEEDS if seed.name == name) for name in ("bmp", "nrrd"))
+    for seed in (one, other):
+        write(tmp_path / seed.name, [(seed.file, seed.data)])
+    assert not reader.read(tmp_path / one.name).renewed
+    for worker in descendants(reader.pid):
+        os.kill(worker, signal.SIGKILL)
+    assert reader.read(tmp_path / one.name).renewed
+    answer = reader.read(tmp_path / other.name)
+    assert answer.outcomes == ("read",)
+    assert answer.workers < FLOOR / 2
+
+
 def answer_of_a_reader_that(deed: str, folder, monkeypatch) -> Answer:
     """Break ``find_scans`` in the child, by a module that Python loads at its start."""
     (folder / "hook").mkdir()
@@ -128,7 +142,7 @@ def answer_of_a_reader_that(deed: str, folder, monkeypatch) -> Answer:
 def test_a_death_is_counted_and_the_next_file_is_read(reader, tmp_path):
     (tmp_path / "x.png").write_bytes(next(seed.data for seed in SEEDS if seed.name == "png-grey"))
     assert reader.read(tmp_path).outcomes == ("read",)
-    os.kill(reader._process.pid, signal.SIGKILL)
+    os.kill(reader.pid, signal.SIGKILL)
     answer = reader.read(tmp_path, 5)
     assert (answer.number, answer.fatal, answer.broken) == (5, "death", ("the process ended: SIGKILL",))
     assert reader.read(tmp_path).outcomes == ("read",)

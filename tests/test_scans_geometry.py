@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from medcls.errors import ScanRefused
 from medcls.scans import Leniency
-from medcls.scans.dicom.geometry import lay_out, slice_affine
+from medcls.scans.dicom.geometry import axis_codes, lay_out, slice_affine
 
 RAS = np.diag([-1.0, -1.0, 1.0])
 
@@ -128,3 +129,16 @@ def test_left_and_right_keep_their_sides():
     assert np.allclose(affine @ [0, 0, 0, 1], [100, 80, 30, 1])
     assert np.allclose(affine @ [1, 0, 0, 1], [99.75, 80, 30, 1])  # one column further is towards the left
     assert np.allclose(affine @ [0, 1, 0, 1], [100, 79.5, 30, 1])
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    spacing=st.tuples(*[st.floats(0.2, 8)] * 3),
+    sides=st.tuples(*[st.sampled_from([-1, 1])] * 3),
+    shear=st.sampled_from([0.0, 0.3, -0.3]),
+)
+def test_axes_are_named_as_nibabel_names_them(seed, spacing, sides, shear):
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.random(random_state=seed).as_matrix() * spacing * sides
+    affine[:3, 2] += shear * affine[:3, 1]
+    assert axis_codes(affine) == "".join(nibabel.aff2axcodes(affine))

@@ -18,7 +18,7 @@ from medcls.errors import ScanRefused
 from medcls.scans import read_scan
 from medcls.scans.dicom.colour import to_rgb
 from medcls.scans.dicom.frames import Header
-from medcls.scans.dicom.modality_lut import apply_modality_lut, modality_lut
+from medcls.scans.dicom.modality_lut import modality_lut
 from medcls.scans.dicom.palette import expanded
 from tests.dicom_factory import instance, save
 
@@ -59,6 +59,10 @@ def with_lut(table, first, bits=16, *, vr="US", signed=False, data=None, unit="U
     return dataset
 
 
+def looked_up(stored, dataset, header):
+    return modality_lut(dataset, header).apply(stored)
+
+
 @given(
     table=st.lists(st.integers(0, 65535), min_size=2, max_size=40),  # pydicom takes no single US value
     first=st.integers(-32768, 65535),
@@ -75,7 +79,7 @@ def test_stored_values_go_through_the_table_as_pydicom_has_it(table, first, bits
     stored = np.clip(near, low, high).astype(np.int16 if signed else np.uint16)
     stored[0, :2] = low, high
     dataset = with_lut(table, first, bits, vr=vr, signed=signed)
-    values = apply_modality_lut(stored, dataset, header(signed=signed))
+    values = looked_up(stored, dataset, header(signed=signed))
     assert values.dtype == (np.uint8 if bits == 8 else np.uint16)
     # pydicom counts in the type of the pixels, which overflows: it is given wide ones.
     assert np.array_equal(values, judge(stored.astype(np.int64), dataset))
@@ -84,25 +88,25 @@ def test_stored_values_go_through_the_table_as_pydicom_has_it(table, first, bits
 def test_values_outside_the_table_take_its_ends():
     dataset = with_lut([7, 8, 9], 100)
     stored = np.array([[0, 99, 100, 101, 102, 103, 65535]], np.uint16)
-    assert apply_modality_lut(stored, dataset, header()).tolist() == [[7, 7, 7, 8, 9, 9, 9]]
+    assert looked_up(stored, dataset, header()).tolist() == [[7, 7, 7, 8, 9, 9, 9]]
 
 
 def test_no_entries_mean_all_of_them():
     table = np.arange(65536)[::-1]
     dataset = with_lut(table, 0, vr="OW")
     assert dataset.ModalityLUTSequence[0].LUTDescriptor[0] == 0
-    assert apply_modality_lut(np.zeros((1, 1), np.uint16), with_lut([4], 9), header()).tolist() == [[4]]
+    assert looked_up(np.zeros((1, 1), np.uint16), with_lut([4], 9), header()).tolist() == [[4]]
     stored = np.array([[0, 1, 65535]], np.uint16)
-    assert apply_modality_lut(stored, dataset, header()).tolist() == [[65535, 65534, 0]]
+    assert looked_up(stored, dataset, header()).tolist() == [[65535, 65534, 0]]
 
 
 def test_the_first_value_is_signed_as_the_pixels_are_whatever_it_was_written_as():
     dataset = with_lut([1, 2, 3], 65534)  # US; -2 before signed pixels
     stored = np.array([[-3, -2, -1, 0, 5]], np.int16)
-    assert apply_modality_lut(stored, dataset, header(signed=True)).tolist() == [[1, 1, 2, 3, 3]]
+    assert looked_up(stored, dataset, header(signed=True)).tolist() == [[1, 1, 2, 3, 3]]
     raw = with_lut([1, 2, 3], 0)
     raw.ModalityLUTSequence[0].add_new("LUTDescriptor", "UN", struct.pack("<3H", 3, 65534, 16))
-    assert apply_modality_lut(stored, raw, header(signed=True)).tolist() == [[1, 1, 2, 3, 3]]
+    assert looked_up(stored, raw, header(signed=True)).tolist() == [[1, 1, 2, 3, 3]]
 
 
 def test_entries_of_eight_bits_are_read_packed_and_padded():
@@ -110,24 +114,24 @@ def test_entries_of_eight_bits_are_read_packed_and_padded():
     packed, padded = bytes([10, 20, 30, 0]), struct.pack("<3H", 10, 20, 30)
     for data in (packed, padded):
         dataset = with_lut([0, 0, 0], 0, 8, vr="OW", data=data)
-        assert apply_modality_lut(stored, dataset, header()).tolist() == [[10, 20, 30, 30]]
+        assert looked_up(stored, dataset, header()).tolist() == [[10, 20, 30, 30]]
     words = with_lut([0, 0, 0], 0, 8, vr="US", data=list(struct.unpack("<2H", packed)))
-    assert apply_modality_lut(stored, words, header()).tolist() == [[10, 20, 30, 30]]
+    assert looked_up(stored, words, header()).tolist() == [[10, 20, 30, 30]]
 
 
 def test_words_of_big_endian_files_are_turned():
     stored = np.array([[0, 1]], np.uint16)
     dataset = with_lut([0, 0], 0, vr="OW", data=struct.pack(">2H", 258, 3))
-    assert apply_modality_lut(stored, dataset, header(syntax=BIG)).tolist() == [[258, 3]]
+    assert looked_up(stored, dataset, header(syntax=BIG)).tolist() == [[258, 3]]
 
 
 def test_the_unit_is_told_and_a_file_without_table_is_left_alone():
     assert modality_lut(with_lut([1], 0, unit="OD"), header()).unit == "OD"
     stored = np.arange(6, dtype=np.uint16).reshape(2, 3)
-    assert apply_modality_lut(stored, instance(stored), header()) is stored
+    assert modality_lut(instance(stored), header()) is None
     empty = instance(stored)
     empty.ModalityLUTSequence = Sequence([])
-    assert apply_modality_lut(stored, empty, header()) is stored
+    assert modality_lut(empty, header()) is None
 
 
 def test_a_file_is_read_through_its_table_and_not_rescaled_as_well(tmp_path):
@@ -162,7 +166,7 @@ def test_a_table_that_is_missing_or_cut_short_is_refused(bend):
     dataset = with_lut([1, 2, 3], 0)
     bend(dataset.ModalityLUTSequence[0])
     with pytest.raises(ScanRefused) as caught:
-        apply_modality_lut(np.zeros((2, 2), np.uint16), dataset, header())
+        modality_lut(dataset, header())
     assert caught.value.code == "damaged"
 
 

@@ -134,6 +134,44 @@ def test_broken_and_huge_pictures_are_refused(tmp_path):
     assert code_of(path) == "too-large"
 
 
+@pytest.mark.parametrize("compression", ["jpeg2000", "jpeg"])
+@pytest.mark.parametrize("tag", ["ImageLength", "ImageWidth", "TileLength"])
+def test_a_tiff_whose_codestream_is_larger_than_its_page_is_refused(tmp_path, compression, tag):
+    """It would be decoded whole, whatever it claims, and cut to fit."""
+    path, options = tmp_path / "x.tif", {"tile": (48, 48)} if tag == "TileLength" else {}
+    colour = np.stack(np.broadcast_arrays(*np.ogrid[:48, :48], 60), axis=-1).astype(np.uint8)
+    tifffile.imwrite(path, colour, photometric="rgb", compression=compression, **options)
+    assert np.abs(pixels(path).astype(int) - colour).max() < 20
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags[tag].overwrite(32)
+    with pytest.raises(ScanRefused, match="compressed as 48x48x3") as caught:
+        read_scan(path)
+    assert caught.value.code == "damaged"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"SamplesPerPixel": 1, "PhotometricInterpretation": 1}, "48x8x3"), ({"BitsPerSample": (8, 8, 8)}, "as 16")],
+)
+def test_a_tiff_whose_codestream_has_more_samples_or_deeper_ones_is_refused(tmp_path, changes, said):
+    path, deep = tmp_path / "x.tif", np.full((8, 48, 3), 300, np.uint16)
+    tifffile.imwrite(path, deep, photometric="rgb", compression="jpeg2000")
+    assert np.array_equal(pixels(path), deep)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for tag, value in changes.items():
+            file.pages[0].tags[tag].overwrite(value)
+    with pytest.raises(ScanRefused, match=said):
+        read_scan(path)
+
+
+def test_the_last_strip_of_a_tiff_may_be_as_long_as_the_others(tmp_path):
+    path, grey = tmp_path / "x.tif", np.arange(48 * 32, dtype=np.uint8).reshape(48, 32)
+    tifffile.imwrite(path, grey, photometric="minisblack", compression="jpeg2000", rowsperstrip=16)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["ImageLength"].overwrite(40)
+    assert np.array_equal(pixels(path), grey[:40])
+
+
 def test_the_name_does_not_matter(tmp_path):
     Image.fromarray(GREY).save(tmp_path / "x.png")
     (tmp_path / "x.png").rename(tmp_path / "x.dcm")

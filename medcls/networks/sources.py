@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from medcls.errors import WeightsError
-from medcls.files import whole_file
+from medcls.files import cache_folder, whole_file
 from medcls.progress import SILENT, Progress
 
 WEIGHTS_VARIABLE = "MEDCLS_WEIGHTS"
-CACHE_VARIABLE = "MEDCLS_CACHE"
 _TIMEOUT_SECONDS = 30.0
 _PIECE = 1 << 20
 
@@ -109,11 +108,7 @@ def weights_folder() -> Path:
     named = os.environ.get(WEIGHTS_VARIABLE)
     if named:
         return Path(named)
-    cache = os.environ.get(CACHE_VARIABLE)
-    if cache:
-        return Path(cache) / "weights"
-    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "medcls" / "weights"
+    return cache_folder("weights")
 
 
 def fetch(source: Source, *, folder: Path | None = None, progress: Progress = SILENT) -> Path:

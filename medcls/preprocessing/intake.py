@@ -106,12 +106,13 @@ def _finite(array: NDArray[np.float32]) -> NDArray[np.float32]:
 def _in_hounsfield(scan: Scan, array: NDArray[np.float32]) -> bool:
     """Whether grey values are Hounsfield units.
 
-    A DICOM CT image says so. NIfTI has no place to say it; its values are taken for Hounsfield units when some lie well below
-    zero, as air does and as no stored grey value can.
+    A DICOM CT image says so. Research formats have no place to say it; their values are taken for Hounsfield units when some
+    lie well below zero, as air does and as no stored grey value can.
     """
     if scan.kind == "dicom":
         return scan.modality == "CT"
-    return scan.kind == "nifti" and scan.modality in ("CT", "OT") and float(array.min()) < _BELOW_ANY_OFFSET
+    volume = scan.kind in ("nifti", "nrrd", "metaimage") and scan.modality in ("CT", "OT")
+    return volume and float(array.min()) < _BELOW_ANY_OFFSET
 
 
 def _eight_bit_picture(scan: Scan) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -18,14 +19,13 @@ from pathlib import Path
 from typing import Protocol
 
 from medcls.errors import ScanRefused
-from medcls.files import storage_error
+from medcls.files import cache_folder, storage_error
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.stored import StoredPrepared, read_entry, write_entry
 from medcls.scans.archive import file_stat, open_file
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 
-CACHE_VARIABLE = "MEDCLS_CACHE"
 _CHUNK = 1 << 20
 _SUFFIX = ".safetensors"
 
@@ -38,7 +38,7 @@ class ReadableScan(Protocol):
         """For messages."""
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> Sequence[Path]:
         """The files, in the order that they are read."""
 
     def read(self, *, leniency: Leniency = STRICT) -> Scan:
@@ -54,12 +54,8 @@ class StoreSize:
 
 
 def default_store_folder() -> Path:
-    """``$MEDCLS_CACHE/prepared``, else ``medcls/prepared`` in the user's cache folder."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named) / "prepared"
-    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "medcls" / "prepared"
+    """Where prepared scans lie unless a folder is named: ``prepared`` in :func:`~medcls.files.cache_folder`."""
+    return cache_folder("prepared")
 
 
 @dataclass(frozen=True)

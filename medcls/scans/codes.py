@@ -53,7 +53,7 @@ CAUSES: dict[RefusalCode, Cause] = {
     RefusalCode.NOT_AN_IMAGE: Cause(
         "The file holds no scan: not a known image format, or a DICOM object without an image "
         "(report, presentation state, segmentation, dose sheet, encapsulated document).",
-        "Leave it out, or give a DICOM, NIfTI, PNG, JPEG, TIFF or BMP image",
+        "Leave it out, or give a DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF or BMP image",
     ),
     RefusalCode.NO_SCAN: Cause("There is no scan at this path.", "Check the path and what lies in the folder"),
     RefusalCode.SEVERAL_SCANS: Cause(

@@ -57,15 +57,13 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, len
 
 
 def _in_archive(root: Path) -> list[Entry]:
-    """The members of an archive at or below a path that goes into it."""
+    """The members of an archive at or below a path that goes into it; hidden folders below it are passed over."""
     archive = archive_of(root)
-    inside = members(archive) if archive is not None else ()
-    entries = [
-        Entry(str(one.path), one.size, (0, 0), 0, True) for one in inside if root in (one.path, *one.path.parents)
-    ]
-    if not entries:
+    inside = [one for one in members(archive) if root in (one.path, *one.path.parents)] if archive is not None else []
+    if archive is None or not inside:
         raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=root)
-    return entries
+    depth = len(root.parts) - len(archive.parts)
+    return [Entry(str(one.path), one.size, (0, 0), 0, True) for one in inside if not one.in_hidden_folder(depth)]
 
 
 @dataclass

@@ -18,15 +18,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medcls.files import write_bytes
+from medcls.files import cache_folder, write_bytes
 from medcls.scans.leniency import Leniency
 from medcls.scans.look import Look
 from medcls.scans.looking import looks
 from medcls.scans.naming import base_name
+from medcls.scans.paths import Paths
 from medcls.scans.source import Found, Refusal, ScanSource
 from medcls.scans.walk import Entry
 
-CACHE_VARIABLE = "MEDCLS_CACHE"
 _FORMAT = 1
 _WORTH_KEEPING = 256
 _MOST_INDICES = 200
@@ -42,7 +42,7 @@ def open_index(root: Path, entries: Sequence[Entry], leniency: Leniency) -> Inde
         state = os.stat(root)
     except OSError:
         return None
-    file = _folder() / f"{state.st_dev:x}-{state.st_ino:x}.json"
+    file = cache_folder("index") / f"{state.st_dev:x}-{state.st_ino:x}.json"
     return Index(file, root, tuple(entries), _digest(root, entries, leniency), time.time_ns())
 
 
@@ -92,7 +92,7 @@ class Index:
 
     def _data(self, found: Found, numbers: Mapping[str, int]) -> dict[str, Any]:
         def numbered(paths: Sequence[Path]) -> list[int]:
-            return [numbers[str(path)] for path in paths]
+            return [numbers[name] for name in Paths.of(paths).names]
 
         return {
             "format": _FORMAT,
@@ -117,16 +117,18 @@ class Index:
         return item.name.removeprefix(base_name(item.paths, self.root))
 
     def _found(self, data: dict[str, Any]) -> Found:
-        paths = [Path(entry.path) for entry in self.entries]
-        scans = tuple(self._scan(one, tuple(paths[number] for number in one["files"])) for one in data["scans"])
+        def numbered(numbers: Sequence[int]) -> Paths:
+            return Paths(self.entries[number].path for number in numbers)
+
+        scans = tuple(self._scan(one, numbered(one["files"])) for one in data["scans"])
         refused = []
         for code, reason, remedy, files, suffix in data["refused"]:
-            named = tuple(paths[number] for number in files)
+            named = numbered(files)
             name = base_name(named, self.root) + suffix
             refused.append(Refusal(name, code, reason, remedy, named, HeaderIdentity(named)))
-        return Found(scans, tuple(refused), tuple(paths[number] for number in data["ignored"]))
+        return Found(scans, tuple(refused), numbered(data["ignored"]))
 
-    def _scan(self, one: dict[str, Any], paths: tuple[Path, ...]) -> ScanSource:
+    def _scan(self, one: dict[str, Any], paths: Paths) -> ScanSource:
         values = {name: one[name] for name in _PLAIN}
         for name in ("shape", "spacing"):
             values[name] = tuple(values[name])
@@ -146,7 +148,7 @@ class HeaderIdentity(Mapping[str, str]):
         paths: The scan's files.
     """
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
+    def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._series: dict[str, str] | None = None
         self._whole: dict[str, str] | None = None
@@ -174,9 +176,9 @@ class HeaderIdentity(Mapping[str, str]):
         return self._whole
 
 
-def _look(paths: Sequence[Path]) -> list[Look]:
-    found = dict(looks([str(path) for path in paths]))
-    return [found[str(path)] for path in paths]
+def _look(paths: Paths) -> list[Look]:
+    found = dict(looks(paths.names))
+    return [found[name] for name in paths.names]
 
 
 def _digest(root: Path, entries: Sequence[Entry], leniency: Leniency) -> str:
@@ -195,14 +197,6 @@ def _code() -> str:
     return hashlib.blake2b(
         repr([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]).encode()
     ).hexdigest()
-
-
-def _folder() -> Path:
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named) / "index"
-    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "medcls" / "index"
 
 
 def _make_room(folder: Path) -> None:

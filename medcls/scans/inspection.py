@@ -52,7 +52,7 @@ class InspectionRow:
     Attributes:
         number: From 1, in the order of names.
         name: As :attr:`medcls.scans.ScanSource.name`, without identifiers (:func:`medcls.privacy.masked_name`).
-        kind: ``dicom``, ``nifti`` or ``raster``.
+        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage`` or ``raster``.
         modality: DICOM modality code.
         shape: Spatial shape ``(x, y)`` or ``(x, y, z)``.
         spacing: Millimetres along each axis (pixels where ``axes`` is empty).

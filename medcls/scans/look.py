@@ -92,6 +92,10 @@ def _look(path: str) -> Look:
         from medcls.scans.nifti import find_nifti
 
         return Look(scan=find_nifti(Path(path), ""))
+    if kind in ("nrrd", "metaimage"):
+        from medcls.scans.itk_formats import find_itk
+
+        return Look(scan=find_itk(Path(path), "", kind))
     from medcls.scans.raster import find_raster
 
     return Look(scan=find_raster(Path(path), ""))
@@ -107,12 +111,7 @@ def _archive(path: str) -> Look:
         raise refusal(
             RefusalCode.NOT_AN_IMAGE, "this is an archive", remedy="Unpack it first, or make it a zip or tar file"
         )
-    return Look(members=tuple(str(one.path) for one in members(file) if not _is_hidden(one.name)))
-
-
-def _is_hidden(name: str) -> bool:
-    folders = name.split("/")[:-1]
-    return any(folder.startswith(".") or folder == "__MACOSX" for folder in folders)
+    return Look(members=tuple(str(one.path) for one in members(file) if not one.in_hidden_folder()))
 
 
 def _judged(path: str) -> Look:
@@ -140,7 +139,7 @@ _REFUSED: dict[FileType, tuple[RefusalCode, str, str]] = {
 def _look_at_head(path: str, head: bytes) -> Look | None:
     """What the first bytes alone settle."""
     kind = sniff(head, Path(path))
-    if kind in ("ignored", "nifti-pixels"):
+    if kind in ("ignored", "pixels"):
         return IGNORED
     if kind not in _REFUSED:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from collections import defaultdict
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medcls.scans.dicom.series import Stack
+from medcls.scans.paths import Paths
 
 
 def relative_name(path: Path, root: Path) -> str:
@@ -45,7 +47,11 @@ def base_name(paths: Sequence[Path], root: Path) -> str:
     """The name of a scan without its suffix: its file when it has one, else the folder that all its files are in."""
     if len(paths) == 1:
         return relative_name(paths[0], root)
-    return relative_name(Path(os.path.commonpath([os.path.dirname(path) for path in paths])), root)
+    names = Paths.of(paths).names
+    folder = os.path.dirname(names[0])
+    if not all(map(operator.methodcaller("startswith", os.path.join(folder, "")), names)):
+        folder = os.path.commonpath([os.path.dirname(name) for name in names])
+    return relative_name(Path(folder), root)
 
 
 def _suffix(stack: Stack) -> str:

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from medcls.scans.archive import exists, file_stat, open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO, check_size
+from medcls.scans.memory import empty
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
+from medcls.scans.voxels import check_affine, finite_values, plain_values, spatial_shape
 
 _TO_MM = {1: 1000.0, 2: 1.0, 3: 1e-3}  # xyzt_units: metre, millimetre, micrometre
 _FORMS_DIFFER_MM = 0.1
@@ -78,7 +80,7 @@ def find_nifti(path: Path, name: str) -> ScanSource:
     axes = "".join(code or "?" for code in aff2axcodes(volume.affine))[: len(volume.shape)]
     return ScanSource(
         name=name,
-        paths=(path,),
+        paths=(path,) if volume.pixels == path else (path, volume.pixels),
         kind="nifti",
         modality="OT",
         shape=volume.shape,
@@ -127,7 +129,7 @@ def read_volume_header(path: Path) -> Volume:
     stored = tuple(int(size) for size in header.get_data_shape())
     dtype = header.get_data_dtype()
     check_size(stored or (0,), path)
-    shape = _spatial(stored, path)
+    shape = spatial_shape(stored, path)
     if dtype.kind not in "iufV" or (dtype.names is not None and dtype.names[:3] != ("R", "G", "B")):
         raise refusal(RefusalCode.UNSUPPORTED, f"voxels of type {dtype}", where=path)
     affine, has_geometry, notes = _affine(header, path)
@@ -154,19 +156,6 @@ def _parse(block: bytes, path: Path) -> Any:
         raise refusal(RefusalCode.DAMAGED, "the NIfTI header contradicts itself", where=path) from error
 
 
-def _spatial(stored: tuple[int, ...], path: Path) -> tuple[int, ...]:
-    """Drop trailing axes of length one; what is left is an image or a volume."""
-    shape = stored
-    while len(shape) > 2 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) > 3:
-        times = "x".join(str(size) for size in stored)
-        raise refusal(RefusalCode.FOUR_DIMENSIONAL, f"{times} voxels: more than one volume", where=path)
-    if len(shape) < 2:
-        raise refusal(RefusalCode.DAMAGED, "fewer than two axes", where=path)
-    return shape
-
-
 def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], bool, tuple[str, ...]]:
     """The sform if it has a code, else the qform, else pixdim alone (methods 3, 2 and 1 of nifti1.h)."""
     notes: list[str] = []
@@ -185,7 +174,7 @@ def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], bool, tuple[s
     if _TO_MM.get(unit, 1.0) != 1.0:
         affine[:3] *= _TO_MM[unit]
         notes.append("positions were not in millimetres: converted")
-    _check_affine(affine, path)
+    check_affine(affine, path)
     return affine, with_sform or with_qform, tuple(notes)
 
 
@@ -199,14 +188,6 @@ def _far_apart(sform: NDArray[np.float64], header: Any) -> bool:
     except (HeaderDataError, ValueError):
         return True
     return not bool(np.abs(difference).max() <= _FORMS_DIFFER_MM)
-
-
-def _check_affine(affine: NDArray[np.float64], path: Path) -> None:
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or (lengths <= 0).any():
-        raise refusal(RefusalCode.BAD_GEOMETRY, "the affine is not finite, or an axis has no length", where=path)
-    if abs(float(np.linalg.det(affine[:3, :3] / lengths))) < 1e-4:
-        raise refusal(RefusalCode.BAD_GEOMETRY, "the affine is singular", where=path)
 
 
 def _scaling(header: Any, path: Path) -> tuple[float, float]:
@@ -247,13 +228,15 @@ def _voxels(volume: Volume) -> NDArray[Any]:
     try:
         with _open(volume.pixels) as stream:
             stream.seek(volume.offset)
-            data = stream.read(wanted)
+            data, there = empty((wanted,), np.uint8), 0
+            while there < wanted and (count := stream.readinto(data.data[there:])):  # type: ignore[union-attr]
+                there += count
             _read_out(stream, volume)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise refusal(RefusalCode.DAMAGED, "the compressed data are cut short or damaged", where=volume.path) from error
-    if len(data) < wanted:
-        raise refusal(RefusalCode.DAMAGED, f"{len(data)} of {wanted} bytes of voxels are there", where=volume.path)
-    return np.frombuffer(data, dtype=volume.dtype).reshape(volume.shape, order="F")
+    if there < wanted:
+        raise refusal(RefusalCode.DAMAGED, f"{there} of {wanted} bytes of voxels are there", where=volume.path)
+    return data.view(volume.dtype).reshape(volume.shape, order="F")
 
 
 def _read_out(stream: IO[bytes] | gzip.GzipFile, volume: Volume) -> None:
@@ -265,7 +248,7 @@ def _read_out(stream: IO[bytes] | gzip.GzipFile, volume: Volume) -> None:
             raise refusal(RefusalCode.DAMAGED, "the file holds far more than its header declares", where=volume.path)
 
 
-def _unpacked(path: Path, needed: int) -> Any:
+def _unpacked(path: Path, needed: int) -> NDArray[Any] | None:
     """All bytes of a gzip file of one member, through libdeflate; ``None`` where Python's own gzip is to judge.
 
     The length at the end of the file (ISIZE, RFC 1952) bounds what is unpacked.
@@ -277,11 +260,12 @@ def _unpacked(path: Path, needed: int) -> Any:
     length = int.from_bytes(packed[-4:], "little")
     if not needed <= length <= needed + _ROOM_BEHIND:
         return None
+    room = empty((length,), np.uint8)
     try:
-        unpacked = imagecodecs.gzip_decode(packed, out=length)
+        unpacked = imagecodecs.gzip_decode(packed, out=room.data)
     except (imagecodecs.GzipError, ValueError):
         return None
-    return unpacked if len(unpacked) == length else None
+    return room if len(unpacked) == length else None
 
 
 def _size_of(volume: Volume) -> int:
@@ -292,26 +276,8 @@ def _values(data: NDArray[Any], volume: Volume, notes: list[str]) -> NDArray[np.
     """Scale, make native, and deal with voxels that are not finite. ``(x, y, z)`` both ways."""
     if volume.slope != 1.0 or volume.intercept != 0.0:
         scaled = data.astype(np.float64) * volume.slope + volume.intercept
-        return _finite(scaled, volume, notes)
-    if data.dtype.kind == "f":
-        return _finite(data, volume, notes)
-    if data.dtype.itemsize == 8:
-        fits = np.iinfo(np.int32).min <= data.min() and data.max() <= np.iinfo(np.int32).max
-        return data.astype(np.int32 if fits else np.float32)
-    return data.astype(data.dtype.newbyteorder("="))
-
-
-def _finite(data: NDArray[Any], volume: Volume, notes: list[str]) -> NDArray[np.float32]:
-    values = data.astype(np.float32)
-    good = np.isfinite(values)
-    count = int(values.size - good.sum())
-    if count == values.size:
-        raise refusal(RefusalCode.NOT_FINITE, "no voxel has a finite value", where=volume.path)
-    if count:
-        low, high = values[good].min(), values[good].max()
-        values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
-        notes.append(f"{count} voxels without a finite value were set to the nearest end of the range ({low:g})")
-    return values
+        return finite_values(scaled, volume.path, notes)
+    return plain_values(data, volume.path, notes)
 
 
 def _is_gzip(path: Path) -> bool:

@@ -8,7 +8,7 @@ MONAI have it. A picture as shown on a screen is therefore ``array[channel].T``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Scan:
         affine: ``(4, 4)`` float64, voxel index to RAS+ millimetres. Where the source has no geometry
             (``has_geometry`` false) it is the identity, and its unit is the pixel.
         modality: DICOM modality code (``CT``, ``MR``, ``DX``, ``ES``, …); ``OT`` where the source does not say.
-        kind: ``dicom``, ``nifti`` or ``raster``.
+        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage`` or ``raster``.
         has_geometry: Whether the affine is known to be in millimetres.
         photometric: ``grey`` or ``rgb``.
         facts: Header facts that name nobody: ``sex``, ``age`` (years), ``manufacturer``, ``model``,
@@ -46,7 +46,7 @@ class Scan:
     facts: Mapping[str, str] = field(default_factory=dict)
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
-    paths: tuple[Path, ...] = field(default=(), repr=False)
+    paths: Sequence[Path] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.array.ndim not in (3, 4):

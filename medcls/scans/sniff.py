@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal
 
 from medcls.scans.dicom.sniffing import looks_like_dicom
 
-FileType = Literal["dicom", "nifti", "raster", "nifti-pixels", "ignored", "archive", "unknown", "empty"]
+FileType = Literal["dicom", "nifti", "nrrd", "metaimage", "raster", "pixels", "ignored", "archive", "unknown", "empty"]
 
 _RASTER = (
     b"\x89PNG\r\n\x1a\n",
@@ -52,8 +53,18 @@ _SIDECARS = frozenset(
     }
 )
 """Names of tables and texts that lie beside scans; a scan with such a name is still found by its content."""
+_HEADERS_OF = {
+    ".img": (".hdr", ".mhd", ".nhdr"),
+    ".raw": (".mhd", ".nhdr"),
+    ".zraw": (".mhd",),
+    ".raw.gz": (".nhdr",),
+}
+"""Endings of files that hold nothing but voxels, and of the headers beside them that say what they are."""
 _SYSTEM = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
 HEAD = 1024
+_KEY_AND_VALUE = re.compile(rb"\s*[A-Za-z]+[ \t]*[=:]")
+_IMAGE_AXES = re.compile(rb"^[ \t]*NDims[ \t]*[=:]", re.MULTILINE)
+_OTHER_OBJECT = re.compile(rb"^[ \t]*ObjectType[ \t]*[=:][ \t]*(?!Image)\w", re.MULTILINE)
 
 
 def sniff(head: bytes, path: Path) -> FileType:
@@ -71,10 +82,14 @@ def sniff(head: bytes, path: Path) -> FileType:
     plain = _unpacked(head[:HEAD]) if head[:2] == b"\x1f\x8b" else head
     if is_nifti(plain):
         return "nifti"
+    if head.startswith(b"NRRD000"):
+        return "nrrd"
+    if is_metaimage(head):
+        return "metaimage"
     if name.startswith(".") or name in _SYSTEM or path.suffix.lower() in _SIDECARS:
         return "ignored"
-    if path.suffix.lower() == ".img" and path.with_suffix(".hdr").exists():
-        return "nifti-pixels"
+    if _has_header(path):
+        return "pixels"
     if not head:
         return "empty"
     if head[:2] == b"\x1f\x8b" or head.startswith(_ARCHIVES) or head[257:262] == b"ustar":
@@ -92,6 +107,22 @@ def is_nifti(head: bytes) -> bool:
             return True
         if size == 540 and head[4:8] in (b"n+2\0", b"ni2\0"):
             return True
+    return False
+
+
+def is_metaimage(head: bytes) -> bool:
+    """Whether bytes start the text header of a MetaImage: ``Key = value`` lines, and those that every image has."""
+    if not _KEY_AND_VALUE.match(head) or not _IMAGE_AXES.search(head):
+        return False
+    return (b"ElementDataFile" in head or len(head) >= HEAD) and not _OTHER_OBJECT.search(head)
+
+
+def _has_header(path: Path) -> bool:
+    name = path.name.lower()
+    for ending, headers in _HEADERS_OF.items():
+        if name.endswith(ending) and len(name) > len(ending):
+            stem = path.name[: -len(ending)]
+            return any(path.with_name(stem + header).exists() for header in headers)
     return False
 
 

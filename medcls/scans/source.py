@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ class ScanSource:
         name: Path relative to the folder that was searched; a series is named after its folder, with ``#`` and a short
             suffix when the folder holds several scans.
         paths: The files it is read from, in slice order.
-        kind: ``dicom``, ``nifti`` or ``raster``.
+        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage`` or ``raster``.
         modality: DICOM modality code; ``OT`` where the source does not say.
         shape: Spatial shape ``(x, y)`` or ``(x, y, z)``.
         spacing: Millimetres along each spatial axis; 1.0 (pixels) where there is no geometry.
@@ -33,7 +33,7 @@ class ScanSource:
     """
 
     name: str
-    paths: tuple[Path, ...] = field(repr=False)
+    paths: Sequence[Path] = field(repr=False)
     kind: str
     modality: str
     shape: tuple[int, ...]
@@ -92,12 +92,12 @@ class Refusal:
     code: str
     reason: str
     remedy: str
-    paths: tuple[Path, ...] = field(default=(), repr=False)
+    paths: Sequence[Path] = field(default=(), repr=False)
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
-        cls, error: ScanRefused, name: str, paths: tuple[Path, ...], identity: Mapping[str, str] | None = None
+        cls, error: ScanRefused, name: str, paths: Sequence[Path], identity: Mapping[str, str] | None = None
     ) -> Refusal:
         """The refusal that an error stands for."""
         return cls(name, error.code, error.what, error.remedy, paths, identity or {})
@@ -119,4 +119,4 @@ class Found:
 
     scans: tuple[ScanSource, ...] = ()
     refused: tuple[Refusal, ...] = ()
-    ignored: tuple[Path, ...] = field(default=(), repr=False)
+    ignored: Sequence[Path] = field(default=(), repr=False)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.codestream import inspect_codestream
 from medcls.scans.limits import check_image_size, check_size
 
 Pixels = NDArray[np.generic]
@@ -40,6 +41,7 @@ def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
     """
     with open_file(path) as handle, tifffile.TiffFile(handle) as file:
         page = _only_page(file, path)
+        _check_codestreams(file, page, path)
         if page.photometric.name not in _PLAIN:
             return None
         pixels = np.asarray(page.asarray())
@@ -74,6 +76,29 @@ def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
     if page.imagedepth != 1:
         raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {page.imagedepth} slices", where=path)
     return page
+
+
+def _check_codestreams(file: tifffile.TiffFile, page: tifffile.TiffPage, path: Path) -> None:
+    """Refuse a strip or tile whose JPEG or JPEG 2000 is larger than the page says: it would be decoded, and cut to fit.
+
+    Smaller ones do not fill their place, which tifffile sees. The last strip may have as many rows as the others.
+    """
+    if page.compression not in tifffile.TIFF.IMAGE_COMPRESSIONS:
+        return
+    rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+    samples = page.samplesperpixel if int(page.planarconfig) == 1 else 1
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        file.filehandle.seek(start)
+        stream = inspect_codestream(file.filehandle.read(count))
+        if stream is None:
+            continue
+        if stream.rows > rows or stream.columns > columns or stream.samples > samples:
+            found = f"{stream.columns}x{stream.rows}x{stream.samples}"
+            what = f"a strip or tile of {columns}x{rows}x{samples} samples is compressed as {found}"
+            raise refusal(RefusalCode.DAMAGED, what, where=path)
+        if stream.precision > page.bitspersample:
+            what = f"samples of {page.bitspersample} bits are compressed as {stream.precision}"
+            raise refusal(RefusalCode.DAMAGED, what, where=path)
 
 
 def _next_page(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One file.
 
     Attributes:
@@ -43,6 +42,11 @@ def walk(root: str) -> Iterator[Entry]:
     yield from _below(root, {(state.st_dev, state.st_ino)}, os.scandir(root))
 
 
+def is_hidden(folder: str) -> bool:
+    """Whether a search passes over folders of this name: copies, trash and resource forks are kept in them."""
+    return folder.startswith(".") or folder == "__MACOSX"
+
+
 def _below(folder: str, seen: set[tuple[int, int]], listing: Iterator[os.DirEntry[str]]) -> Iterator[Entry]:
     folders: list[str] = []
     for found in sorted(listing, key=lambda one: one.name):
@@ -53,7 +57,7 @@ def _below(folder: str, seen: set[tuple[int, int]], listing: Iterator[os.DirEntr
             continue
         if not stat.S_ISDIR(state.st_mode):
             yield _entry(found.path, state)
-        elif not found.name.startswith(".") and found.name != "__MACOSX":
+        elif not is_hidden(found.name):
             # A folder that a link leads to again is passed over, so that a circle of links ends.
             here = (state.st_dev, state.st_ino)
             if here not in seen:

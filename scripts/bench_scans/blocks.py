@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from .child import FINDERS
 from .children import ChildError, find_in_child, own_cache, peak_in_child
 from .clock import Sample, Timed, interleaved
 from .data import SYNTAXES, Series, write_folders, write_nifti, write_series
-from .nifti import nifti_readers
+from .nifti import NiftiReader, nifti_readers
 from .readers import (
     FLOOR,
     MONAI_ITK,
@@ -26,7 +26,7 @@ from .readers import (
     Reader,
     WrongValuesError,
     decoders,
-    installed,
+    missing,
     series_readers,
     within_load_image,
 )
@@ -34,6 +34,8 @@ from .readers import compare as compare_values
 from .table import Figures, Row, Target, compare
 
 Say = Callable[[str], None]
+AnyReader = TypeVar("AnyReader", Reader, NiftiReader)
+Outcome = TypeVar("Outcome")
 ONE_CORE, ALL_CORES, AGAIN = "medcls, one core", "medcls, all cores", "medcls, second look, one core"
 
 
@@ -106,11 +108,8 @@ def searches(plan: Plan, say: Say) -> Measured:
     write_folders(tiny, files=2, a_series=2, seed=plan.seed)
     core = min(os.sched_getaffinity(0))
     samples: dict[str, list[Sample]] = {}
-    failures = {
-        name: "left out" if set(modules) & plan.skipped else "not installed"
-        for name, (modules, _) in FINDERS.items()
-        if set(modules) & plan.skipped or not all(map(installed, modules))
-    }
+    reasons = {name: missing(modules, plan.skipped) for name, (modules, _) in FINDERS.items()}
+    failures = {name: reason for name, reason in reasons.items() if reason}
 
     def look(key: str, name: str, cache: Path, on: int | None = core) -> None:
         if name not in failures and key not in failures:
@@ -146,20 +145,14 @@ def nifti(plan: Plan, say: Say) -> Measured:
     marks = _with_load_image({MONAI_NIFTI: Target("at least", 3)})
     for path, kind in ((packed, ".nii.gz"), (plain, ".nii")):
         block = f"{kind}, {size} int16"
-        cases, failures = {}, {}
-        for reader in nifti_readers(plan.nifti):
-            if set(reader.modules) & plan.skipped or not all(map(installed, reader.modules)):
-                failures[reader.name] = "left out" if set(reader.modules) & plan.skipped else "not installed"
-                continue
-            try:
-                call = reader.ready(path)
-                compare_values(np.asarray(call()), values, 0, reader.name)
-            except Exception as error:  # as above
-                failures[reader.name] = f"cannot ({type(error).__name__})"
-                say(f"  {reader.name}: {error}")
-            else:
-                cases[reader.name] = _timed(reader.name, _touching(call), plan)
-        say(block)
+
+        def ready(reader: NiftiReader, path: Path = path) -> Timed:
+            call = reader.ready(path)
+            compare_values(np.asarray(call()), values, 0, reader.name)
+            return _timed(reader.name, _touching(call), plan)
+
+        cases, failures = _tried(nifti_readers(plan.nifti), ready, kind, plan, say)
+        say(f"{block}: {plan.repeats} repeats")
         figures = Figures(interleaved(cases, plan.repeats), failures)
         for ours, what in ((SOURCE, "read a found source"), (WHOLE, "find and read")):
             for peer in (*marks, "nibabel dataobj", "nibabel get_fdata", FLOOR):
@@ -183,27 +176,39 @@ def _with_load_image(marks: dict[str, Target]) -> dict[str, Target]:
 
 
 def _time_readers(readers: Iterable[Reader], series: Series, plan: Plan, say: Say) -> Figures:
-    cases: dict[str, Timed] = {}
+    def ready(reader: Reader) -> Timed:
+        call = reader.ready(series)
+        reader.check(call(), series)
+        return _timed(reader.name, call, plan)
+
+    cases, failures = _tried(readers, ready, series.folder.name, plan, say)
+    say(f"{series.folder.name}: {plan.repeats} repeats")
+    return Figures(interleaved(cases, plan.repeats), failures)
+
+
+def _tried(
+    readers: Iterable[AnyReader], attempt: Callable[[AnyReader], Outcome], what: str, plan: Plan, say: Say
+) -> tuple[dict[str, Outcome], dict[str, str]]:
+    """What an attempt gave, by the reader's name; and why there is nothing, for the others."""
+    outcomes: dict[str, Outcome] = {}
     failures: dict[str, str] = {}
     for reader in readers:
-        reason = reader.missing(plan.skipped)
+        reason = missing(reader.modules, plan.skipped)
         if reason:
             failures[reader.name] = reason
             continue
-        say(f"{series.folder.name}: {reader.name}")
+        say(f"{what}: {reader.name}")
         try:
-            call = reader.ready(series)
-            reader.check(call(), series)
+            outcomes[reader.name] = attempt(reader)
         except WrongValuesError as error:
             failures[reader.name] = "wrong values"
             say(f"  {error}")
+        except ChildError as error:
+            failures[reader.name] = f"failed: {error}"
         except Exception as error:  # a peer may fail in any way, and its row says so
             failures[reader.name] = f"cannot ({type(error).__name__})"
             say(f"  {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
-        else:
-            cases[reader.name] = _timed(reader.name, call, plan)
-    say(f"{series.folder.name}: {plan.repeats} repeats")
-    return Figures(interleaved(cases, plan.repeats), failures)
+    return outcomes, failures
 
 
 def _timed(name: str, call: Callable[[], object], plan: Plan) -> Timed:
@@ -225,18 +230,10 @@ def _touching(call: Callable[[], Any]) -> Callable[[], object]:
 def _peaks(readers: Iterable[Reader], series: Series, plan: Plan, say: Say) -> Figures:
     tiny = write_series(plan.folder / "ct-tiny", slices=3, size=16, seed=plan.seed)
     cache = plan.folder / "cache-memory"
-    samples: dict[str, list[Sample]] = {"the volume": [Sample(series.volume_bytes, 0)]}
-    failures: dict[str, str] = {}
-    for reader in readers:
-        reason = reader.missing(plan.skipped)
-        if reason:
-            failures[reader.name] = reason
-            continue
-        say(f"peak memory: {reader.name}")
-        try:
-            found = peak_in_child(reader.name, series.folder, tiny.folder, cache=cache)
-        except ChildError as error:
-            failures[reader.name] = f"failed: {error}"
-        else:
-            samples[reader.name] = [Sample(found["peak"] - found["base"], found["workers"])]
-    return Figures(samples, failures)
+
+    def peak(reader: Reader) -> list[Sample]:
+        found = peak_in_child(reader.name, series.folder, tiny.folder, cache=cache)
+        return [Sample(found["peak"] - found["base"], found["workers"])]
+
+    samples, failures = _tried(readers, peak, "peak memory", plan, say)
+    return Figures({"the volume": [Sample(series.volume_bytes, 0)], **samples}, failures)

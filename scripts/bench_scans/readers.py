@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,6 @@ class Reader:
     values: Callable[[Any, Series], NDArray[Any]]
     competes: bool = False
 
-    def missing(self, skipped: frozenset[str] = frozenset()) -> str:
-        """Why it cannot be measured here; empty where it can."""
-        if any(module in skipped for module in self.modules):
-            return "left out"
-        return "" if all(map(installed, self.modules)) else "not installed"
-
     def check(self, result: Any, series: Series) -> None:
         """Compare with what was written; slices may run either way.
 
@@ -62,8 +56,11 @@ class Reader:
         compare(self.values(result, series), series.truth, series.tolerance, self.name)
 
 
-def installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+def missing(modules: Iterable[str], skipped: frozenset[str]) -> str:
+    """Why what needs these modules cannot be measured here; empty where it can."""
+    if not skipped.isdisjoint(modules):
+        return "left out"
+    return "" if all(importlib.util.find_spec(module) is not None for module in modules) else "not installed"
 
 
 def compare(found: NDArray[Any], truth: NDArray[Any], tolerance: int, name: str) -> None:

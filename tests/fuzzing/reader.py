@@ -123,7 +123,8 @@ def _trial(request: dict[str, Any], printed: Path) -> dict[str, Any]:
     trial.run(Path(request["folder"]), whole=bool(request["whole"]))
     seconds = time.monotonic() - start
     # What a new worker weighs before it reads anything is not the file's fault.
-    workers = [peak(worker) - held.get(worker, WORKER) for worker in descendants()]
+    now = descendants()
+    workers = [peak(worker) - held.get(worker, WORKER) for worker in now]
     if peak_of_the_dead() > dead:
         workers.append(peak_of_the_dead() - WORKER)
     for stream in (sys.stdout, sys.stderr):
@@ -138,6 +139,7 @@ def _trial(request: dict[str, Any], printed: Path) -> dict[str, Any]:
         "seconds": seconds,
         "grown": max(0, peak() - own),
         "workers": max(0, *workers) if workers else 0,
+        "renewed": not set(now) <= set(held),
     }
 
 

@@ -9,6 +9,7 @@ import gzip
 import io
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class Seed:
 def project_seeds() -> tuple[Seed, ...]:
     """Every kind that medcls reads, made here."""
     dicom = [Seed(name, "dicom", data, "IM0001", beside) for name, data, beside in dicom_seeds()]
-    return (*dicom, *_nifti(), *_raster(), *_archives(dicom))
+    return (*dicom, *_nifti(), *_itk(), *_raster(), *_archives(dicom))
 
 
 def seeds_of(folder: Path) -> tuple[Seed, ...]:
@@ -93,6 +94,32 @@ def _nifti() -> Iterator[Seed]:
     header, pixels = files["header"].fileobj.getvalue(), files["image"].fileobj.getvalue()
     yield Seed("nifti-pair-header", "other", header, "scan.hdr", (("scan.img", pixels),))
     yield Seed("nifti-pair-pixels", "other", pixels, "scan.img", (("scan.hdr", header),))
+
+
+def _itk() -> Iterator[Seed]:
+    volume = np.arange(6 * 5 * 4, dtype="<i2").tobytes()
+    header = (
+        "NRRD0004\n# comment\ntype: {}\ndimension: 3\nspace: left-posterior-superior\nsizes: {}\n"
+        "space directions: {}\nkinds: {} domain domain\nendian: little\nencoding: {}\nspace origin: {}\n{}\n"
+    )
+    placed = ("short", "6 5 4", "(0.9,0.1,0) (0,0.8,0.1) (0,0,2.5)", "domain")
+    yield Seed("nrrd", "other", header.format(*placed, "raw", "(5,-3,7)", "").encode() + volume, "scan.nrrd")
+    packed = header.format(*placed, "gzip", "(5,-3,7)", "a:=b\n").encode() + gzip.compress(volume, mtime=0)
+    yield Seed("nrrd-gzip", "other", packed, "scan.nrrd")
+    detached = header.format(*placed, "raw", "(5,-3,7)", "data file: scan.raw\n").encode()
+    yield Seed("nrrd-detached", "other", detached, "scan.nhdr", (("scan.raw", volume),))
+    meta = (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\nCompressedData = {}\n"
+        "TransformMatrix = 1 0 0 0 0 1 0 -1 0\nOffset = 5 -3 7\nCenterOfRotation = 0 0 0\nElementSpacing = 0.9 0.8 2.5\n"
+        "DimSize = {}\nAnatomicalOrientation = RAI\n{}ElementDataFile = {}\n"
+    )
+    plain, colour = "ElementType = MET_SHORT\n", "ElementNumberOfChannels = 3\nElementType = MET_UCHAR\n"
+    yield Seed("metaimage", "other", meta.format("False", "6 5 4", plain, "LOCAL").encode() + volume, "scan.mha")
+    zipped = meta.format("True", "5 4 4", colour, "LOCAL").encode() + zlib.compress(volume)
+    yield Seed("metaimage-zlib-rgb", "other", zipped, "scan.mha")
+    apart = meta.format("False", "6 5 4", plain, "scan.raw").encode()
+    yield Seed("metaimage-detached", "other", apart, "scan.mhd", (("scan.raw", volume),))
+    yield Seed("metaimage-pixels", "other", volume, "scan.raw", (("scan.mhd", apart),))
 
 
 def _saved(image: nibabel.Nifti1Image) -> bytes:

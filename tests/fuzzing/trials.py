@@ -38,6 +38,7 @@ class Answer:
         declared: Bytes of the largest scan by its header, or as read.
         grown: Bytes by which the memory of the user's process grew at most.
         workers: Bytes by which a process that it started grew at most; a new one counts from what one weighs idle.
+        renewed: Whether it started a process, which has not yet loaded what others have.
         seconds: How long it took.
         fatal: ``death`` or ``hang`` when the user's process did not survive it.
     """
@@ -48,6 +49,7 @@ class Answer:
     declared: int = 0
     grown: int = 0
     workers: int = 0
+    renewed: bool = False
     seconds: float = 0.0
     fatal: str = ""
 
@@ -78,6 +80,7 @@ class ReaderProcess:
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _home: Path | None = field(default=None, repr=False)
     _left: bytes = field(default=b"", repr=False)
+    _warm: bool = field(default=False, repr=False)
 
     def __enter__(self) -> ReaderProcess:
         self._home = Path(tempfile.mkdtemp(prefix="medcls-fuzz-home-"))
@@ -88,12 +91,20 @@ class ReaderProcess:
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
 
+    @property
+    def pid(self) -> int | None:
+        """Of the child, while it runs."""
+        return self._process.pid if self._process else None
+
     def read(self, folder: Path, number: int = 0, *, whole: bool = True) -> Answer:
         """Let it find and read everything in a folder; ``whole`` calls ``read_scan`` on it too."""
         if self._process is None:
             self._start()
+        if not self._warm:
             self._warm_up()
-        return self._ask(folder, number, whole=whole)
+        answer = self._ask(folder, number, whole=whole)
+        self._warm = not (answer.renewed or answer.fatal)
+        return answer
 
     def _ask(self, folder: Path, number: int, *, whole: bool) -> Answer:
         request = {"number": number, "folder": str(folder), "whole": whole}

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_VOXELS
+from medcls.scans.walk import is_hidden
 
-MAX_MEMBERS = 2**20
-"""Members of one archive: a hundred times the largest study."""
+MAX_MEMBERS = 2**18
+"""Members of one archive: some twenty-five times the largest study."""
 
 MAX_MEMBER_BYTES = 2 * MAX_VOXELS
 """Bytes of one member."""
@@ -23,8 +24,8 @@ MAX_MEMBER_BYTES = 2 * MAX_VOXELS
 FREE_OF_RATIO = 2**30
 """Unpacked bytes from which they must be plausible: whatever is packed better than deflate can is a trap."""
 
-MAX_NAME_CHARACTERS = 2**28
-"""Characters of all names together: 256 for each of :data:`MAX_MEMBERS`."""
+MAX_NAME_CHARACTERS = 256 * MAX_MEMBERS
+"""Characters of all names together: far more than studies have."""
 
 _LONGEST_PART = 200
 _LONGEST_NAME = 1_000
@@ -103,10 +104,9 @@ class Member:
     size: int
     problem: Problem | None = None
 
-    @property
-    def in_hidden_folder(self) -> bool:
-        """Whether a folder of the archive that a search passes over holds it (``.name``, ``__MACOSX``)."""
-        return any(part.startswith(".") or part == "__MACOSX" for part in self.name.split("/")[:-1])
+    def in_hidden_folder(self, below: int = 0) -> bool:
+        """Whether a folder of the archive that a search passes over holds it, the outermost ``below`` folders aside."""
+        return any(map(is_hidden, self.name.split("/")[below:-1]))
 
 
 def index_of(entries: Iterable[Entry], where: object) -> dict[str, Entry]:

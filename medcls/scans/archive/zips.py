@@ -23,6 +23,7 @@ from medcls.scans.archive.entries import (
     LINK,
     MAX_MEMBER_BYTES,
     MAX_MEMBERS,
+    MAX_NAME_CHARACTERS,
     TOO_LARGE,
     Entry,
     Problem,
@@ -37,7 +38,7 @@ _LOCATOR_64 = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s4B4H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ALL_ONES = 0xFFFFFFFF
-_MAX_DIRECTORY = 2**28 + 2**20 * _CENTRAL.size
+_MAX_DIRECTORY = MAX_NAME_CHARACTERS + MAX_MEMBERS * _CENTRAL.size
 _CHUNK = 2**20
 _METHOD = Problem(RefusalCode.UNSUPPORTED, "packed by a method that is not known here", "Make a plain zip archive")
 _ENCRYPTED_FLAGS = 0x2041  # encrypted, strongly encrypted, directory masked

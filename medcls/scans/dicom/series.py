@@ -11,7 +11,6 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout, heights, lay_out
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.paths import Paths
 
 _VOLUMETRIC = frozenset({"CT", "MR", "PT"})
 
@@ -50,9 +50,9 @@ class Stack:
         return {**dict(sorted(common.items())), **({"sop_uids": uids} if uids else {})}
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> Paths:
         """The files, each once, in slice order."""
-        return tuple(map(Path, dict.fromkeys(frame.path for frame in (*self.frames, *self.copies))))
+        return Paths(dict.fromkeys(frame.path for frame in (*self.frames, *self.copies)))
 
 
 def stacks_of(frames: Iterable[Frame], leniency: Leniency = STRICT) -> list[Stack]:

@@ -64,7 +64,7 @@ def read_apart(source: ScanSource, leniency: Leniency) -> Scan:
         try:
             answer = worker.ask(job, read_seconds(source.shape, source.channels))
             if "scan" in answer:
-                return codec.scan_from_json(answer["scan"], worker.voxels(answer["bytes"]))
+                return codec.scan_from_json(answer["scan"], worker.voxels(answer["offset"], answer["bytes"]))
         except Died as death:
             error = death.reason
             raise ScanRefused(error.code, error.what, where=source.name, remedy=error.remedy) from death
@@ -123,8 +123,8 @@ class Worker:
         except (EOFError, OSError) as error:
             raise self._obituary() from error
 
-    def voxels(self, count: int) -> Any:
-        """Memory with the ``count`` bytes that follow the last answer."""
+    def voxels(self, offset: int, count: int) -> Any:
+        """Memory that begins with the ``count`` bytes that follow the last answer, ``offset`` bytes behind its start."""
         try:
             if self._channel is None:
                 return bytearray(exactly(self._process.stdout, count))  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ class Worker:
             if not descriptors:
                 raise EOFError
             try:
-                return mmap.mmap(descriptors[0], max(1, count))
+                return memoryview(mmap.mmap(descriptors[0], max(1, offset + count)))[offset:]
             finally:
                 os.close(descriptors[0])
         except (EOFError, OSError, ValueError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from medcls.errors import ScanRefused
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.look import IGNORED, Look
+from medcls.scans.paths import Paths
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 
@@ -106,7 +106,7 @@ def source_to_json(source: ScanSource) -> Json:
     values = {one.name: getattr(source, one.name) for one in fields(source)}
     return {
         **values,
-        "paths": [str(path) for path in source.paths],
+        "paths": Paths.of(source.paths).names,
         "facts": dict(source.facts),
         "identity": {},
     }
@@ -117,7 +117,7 @@ def source_from_json(data: Json) -> ScanSource:
     return ScanSource(
         **{
             **data,
-            "paths": tuple(Path(path) for path in data["paths"]),
+            "paths": Paths(data["paths"]),
             "shape": tuple(data["shape"]),
             "spacing": tuple(data["spacing"]),
             "frames": tuple(tuple(one) for one in data["frames"]),
@@ -136,7 +136,7 @@ def scan_to_json(scan: Scan) -> Json:
         "facts": dict(scan.facts),
         "identity": dict(scan.identity),
         "notes": list(scan.notes),
-        "paths": [str(path) for path in scan.paths],
+        "paths": Paths.of(scan.paths).names,
         "dtype": scan.array.dtype.str,
         "shape": list(scan.array.shape),
         "order": list(memory_order(scan.array)),
@@ -150,7 +150,7 @@ def scan_from_json(data: Json, memory: Any) -> Scan:
     plain = np.frombuffer(memory, dtype=dtype, count=int(np.prod(shape)))
     array = plain.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
     affine = np.array(values.pop("affine"), dtype=np.float64)
-    paths, notes = tuple(Path(path) for path in values.pop("paths")), tuple(values.pop("notes"))
+    paths, notes = Paths(values.pop("paths")), tuple(values.pop("notes"))
     return Scan(array=array, affine=affine, notes=notes, paths=paths, **values)
 
 

@@ -109,12 +109,14 @@ def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None)
         send(answers, {"refused": codec.refused_to_json(error)})
         return
     dense = scan.array.transpose(codec.memory_order(scan.array))
-    send(answers, {"scan": codec.scan_to_json(scan), "bytes": dense.nbytes, "spent": _is_spent()})
+    answer = {"scan": codec.scan_to_json(scan), "offset": 0, "bytes": dense.nbytes, "spent": _is_spent()}
     if channel is None:
+        send(answers, answer)
         answers.write(np.ascontiguousarray(dense).tobytes())
         answers.flush()
         return
-    with shared.holding(dense) as descriptor:
+    with shared.holding(dense) as (descriptor, offset):
+        send(answers, {**answer, "offset": offset})
         socket.send_fds(channel, [b"v"], [descriptor])
 
 
@@ -136,14 +138,15 @@ class _Shared:
         return array
 
     @contextlib.contextmanager
-    def holding(self, dense: Voxels) -> Iterator[int]:
-        """The file that begins with the voxels of ``dense``, made if there is none."""
+    def holding(self, dense: Voxels) -> Iterator[tuple[int, int]]:
+        """The file that the voxels of ``dense`` lie in, made if there is none, and from which byte on."""
         try:
-            found = [file for file, array in self._files if array.ctypes.data == dense.ctypes.data]
-            if not found or not dense.flags.c_contiguous:
+            found = [(file, dense.ctypes.data - array.ctypes.data, array.nbytes) for file, array in self._files]
+            within = [(file, start) for file, start, size in found if 0 <= start <= size - dense.nbytes]
+            if not within or not dense.flags.c_contiguous:
                 self.empty(dense.shape, dense.dtype)[...] = dense
-                found = [self._files[-1][0]]
-            yield found[0]
+                within = [(self._files[-1][0], 0)]
+            yield within[0]
         finally:
             for descriptor, _ in self._files:
                 os.close(descriptor)
