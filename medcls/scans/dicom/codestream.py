@@ -24,7 +24,6 @@ class Codestream:
         jfif: Whether a JPEG has a JFIF marker, which means YCbCr.
         adobe: The colour transform of an Adobe marker: 0 none, 1 YCbCr; ``None`` without the marker.
         components: Component identifiers of a JPEG.
-        colour_transform: Whether a JPEG 2000 stream mixes its components (multiple component transform).
     """
 
     rows: int
@@ -35,7 +34,6 @@ class Codestream:
     jfif: bool = False
     adobe: int | None = None
     components: bytes = b""
-    colour_transform: bool = False
 
     def is_ycbcr(self, photometric: str) -> bool:
         """Whether a lossy JPEG in colour holds YCbCr, from its own markers, then from the DICOM header."""
@@ -88,9 +86,7 @@ def _jpeg(data: Bytes) -> Codestream | None:
 
 
 def _jpeg_2000(data: bytes, start: int) -> Codestream:
-    """Read the SIZ and COD segments (ISO/IEC 15444-1, A.5.1 and A.6.1)."""
+    """Read the SIZ segment (ISO/IEC 15444-1, A.5.1)."""
     right, bottom, left, top = struct.unpack(">IIII", data[start + 8 : start + 24])
     samples, depth = struct.unpack(">HB", data[start + 40 : start + 43])
-    coding = data.find(b"\xff\x52", start, start + 4096)
-    mixed = coding >= 0 and data[coding + 8] == 1
-    return Codestream(bottom - top, right - left, samples, (depth & 0x7F) + 1, colour_transform=mixed)
+    return Codestream(bottom - top, right - left, samples, (depth & 0x7F) + 1)

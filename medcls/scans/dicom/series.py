@@ -32,6 +32,7 @@ class Stack:
     Attributes:
         frames: In slice order.
         copies: Frames that repeat others, to be compared with them when they are read.
+        layout: Where the frames of a volume lie, in slice order; ``None`` for a single image.
         part: Which of several volumes of its series this is; empty for the only one.
         error: Why it cannot be read; ``None`` when it can.
     """
@@ -40,6 +41,7 @@ class Stack:
     part: str = ""
     error: ScanRefused | None = None
     copies: tuple[Frame, ...] = ()
+    layout: Layout | None = None
 
     @property
     def identity(self) -> dict[str, str]:
@@ -204,7 +206,9 @@ def _volume(frames: Sequence[Frame], part: str, leniency: Leniency) -> Stack:
         layout = layout_of(frames, leniency)
     except ScanRefused as error:
         return Stack(tuple(frames), part, error)
-    return Stack(tuple(frames[index] for index in layout.order), part)
+    ordered = tuple(frames[index] for index in layout.order)
+    layout = replace(layout, order=tuple(range(len(frames))))
+    return Stack(ordered, part, layout=layout)
 
 
 def layout_of(frames: Sequence[Frame], leniency: Leniency = STRICT) -> Layout:

@@ -20,7 +20,7 @@ from medcls.scans.dicom.objects import is_xray_projection
 from medcls.scans.dicom.padding import CT_AIR, is_padding
 from medcls.scans.dicom.pixels import stored_frames
 from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
-from medcls.scans.dicom.series import Stack, layout_of, stacks_of
+from medcls.scans.dicom.series import Stack, stacks_of
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_size
 from medcls.scans.scan import Scan
@@ -33,17 +33,13 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
     """The source of a stack that can be read."""
     first = stack.frames[0]
     header = first.header
-    affine, placed = _affine(stack.frames, leniency)
+    affine, placed = _affine(stack)
     shape: tuple[int, ...] = (header.columns, header.rows)
-    if len(stack.frames) > 1:
-        shape, affine = _planned(layout_of(stack.frames, leniency), shape, leniency)
+    if stack.layout is not None:
+        shape, affine = _planned(stack.layout, shape, leniency)
         check_size((*shape, 3 if is_colour(header) else 1), name)
     spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
     paths = stack.paths
-    frames: dict[Path, list[int]] = {path: [] for path in paths}
-    for frame in (*stack.frames, *stack.copies):
-        frames[Path(frame.path)].append(frame.index)
-    several = any(frame.header.count > 1 for frame in stack.frames)
     return ScanSource(
         name=name,
         paths=paths,
@@ -57,7 +53,7 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
         syntax=header.syntax,
         facts=_common(stack.frames, "facts"),
         identity=stack.identity,
-        frames=tuple(tuple(sorted(frames[path])) for path in paths) if several else (),
+        frames=_numbers(stack),
     )
 
 
@@ -123,13 +119,13 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
         notes.append(f"copies of slices were left out: {len(stack.copies)}")
     array = assembly.arranged(stack.frames)
     header = stack.frames[0].header
-    affine, placed = _affine(stack.frames, leniency)
+    affine, placed = _affine(stack)
     notes.extend(filter(None, [assembly.padding.fill(array, header.modality)]))
     if header.photometric == "MONOCHROME1" and is_xray_projection(header.modality):
         assembly.invert(array)
         notes.append("MONOCHROME1 was inverted: max + min - value")
-    if len(stack.frames) > 1:
-        array, affine = _placed(array, layout_of(stack.frames, leniency), leniency, notes)
+    if stack.layout is not None:
+        array, affine = _placed(array, stack.layout, leniency, notes)
     if not placed:
         notes.append("the file does not say where the image lies: the unit is the pixel")
     if stack.part or source.part:
@@ -151,11 +147,21 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
     )
 
 
-def _affine(frames: Sequence[Frame], leniency: Leniency) -> tuple[NDArray[np.float64], bool]:
+def _numbers(stack: Stack) -> tuple[tuple[int, ...], ...]:
+    """Which frames of each file belong to the stack; empty where every file has one."""
+    if all(frame.header.count == 1 for frame in stack.frames):
+        return ()
+    numbers: dict[str, list[int]] = {name: [] for name in stack.paths.names}
+    for frame in (*stack.frames, *stack.copies):
+        numbers[frame.path].append(frame.index)
+    return tuple(tuple(sorted(found)) for found in numbers.values())
+
+
+def _affine(stack: Stack) -> tuple[NDArray[np.float64], bool]:
     """Affine as measured, and whether it is in millimetres."""
-    first = frames[0]
-    if len(frames) > 1:
-        return layout_of(frames, leniency).affine, True
+    first = stack.frames[0]
+    if stack.layout is not None:
+        return stack.layout.affine, True
     if not first.placed or first.header.projection:
         return np.eye(4), False
     thickness = first.thickness if first.thickness and first.thickness > 0 else 1.0
