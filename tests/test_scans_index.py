@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 
+import nibabel
+import numpy as np
 import pytest
 
 from medcls.scans import Leniency, find_scans, index
@@ -26,6 +28,8 @@ def folder(tmp_path, monkeypatch):
     for echo in (1, 2):
         many = slices([0, 2], Modality="MR", EchoNumbers=echo, SeriesInstanceUID="1.9.79")
         save_all(many, root / "echoes", [f"{echo}{number}" for number in range(2)])
+    pair = nibabel.Nifti1Pair(np.ones((3, 4, 5), np.int16), np.eye(4))
+    nibabel.save(pair, root / "header.hdr")
     (root / "notes.txt").write_text("x")
     (root / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
     return root
@@ -55,7 +59,8 @@ def told(found):
 
 def test_a_second_look_gives_the_same_answer_and_reads_nothing(folder, reads):
     first = find_scans(folder)
-    assert len(first.scans) == 3
+    assert len(first.scans) == 4
+    assert [path.name for path in first.ignored] == ["notes.txt"]
     assert len(first.refused) == 2
     count = len(reads)
     second = find_scans(folder)

@@ -112,7 +112,9 @@ class _Search:
             self._group()
         scans = sorted(self.scans, key=lambda scan: scan.name)
         refused = sorted(self.refused, key=lambda item: item.name)
-        return Found(tuple(scans), tuple(refused), tuple(sorted(self.ignored)))
+        # The data file of a header is no image of its own, and yet part of a scan.
+        parts = {path for scan in scans if scan.kind != "dicom" for path in scan.paths}
+        return Found(tuple(scans), tuple(refused), tuple(sorted(path for path in self.ignored if path not in parts)))
 
     def _group(self) -> None:
         from medcls.scans.dicom.series import stacks_of

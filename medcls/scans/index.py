@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ class Index:
         }
 
     def _suffix(self, item: ScanSource | Refusal) -> str:
-        return item.name.removeprefix(base_name(item.paths, self.root))
+        return item.name.removeprefix(base_name(_naming(item), self.root))
 
     def _found(self, data: dict[str, Any]) -> Found:
         def numbered(numbers: Sequence[int]) -> Paths:
@@ -133,7 +134,7 @@ class Index:
         for name in ("shape", "spacing"):
             values[name] = tuple(values[name])
         values["frames"] = tuple(tuple(frames) for frames in values["frames"])
-        name = base_name(paths, self.root) + one["suffix"]
+        name = base_name(paths if values["kind"] == "dicom" else paths[:1], self.root) + one["suffix"]
         identity = HeaderIdentity(paths) if values["kind"] == "dicom" else {}
         return ScanSource(name=name, paths=paths, facts=one["facts"], identity=identity, **values)
 
@@ -176,6 +177,11 @@ class HeaderIdentity(Mapping[str, str]):
         return self._whole
 
 
+def _naming(item: ScanSource | Refusal) -> Sequence[Path]:
+    """The files that an item is named after: of a header and its data file, the header."""
+    return item.paths[:1] if isinstance(item, ScanSource) and item.kind != "dicom" else item.paths
+
+
 def _look(paths: Paths) -> list[Look]:
     found = dict(looks(paths.names))
     return [found[name] for name in paths.names]
@@ -192,11 +198,10 @@ def _digest(root: Path, entries: Sequence[Entry], leniency: Leniency) -> str:
 
 @functools.cache
 def _code() -> str:
-    """Which reader this is: another one may find more, or other things."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return hashlib.blake2b(
-        repr([(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]).encode()
-    ).hexdigest()
+    """Which reader this is, with what it could use: another one may find more, or other things."""
+    states = [(file.name, file.stat()) for file in sorted(Path(__file__).parent.rglob("*.py"))]
+    files = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+    return hashlib.blake2b(repr([files, find_spec("SimpleITK") is not None]).encode()).hexdigest()
 
 
 def _make_room(folder: Path) -> None:
