@@ -138,7 +138,7 @@ def test_a_folder_that_changed_just_now_is_not_kept(folder, tmp_path, monkeypatc
 def test_a_cache_that_cannot_be_written_costs_nothing(folder, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MEDCLS_CACHE", str(tmp_path / "file"))
-    assert len(find_scans(folder).scans) == 3
+    assert len(find_scans(folder).scans) == 4
 
 
 def test_old_indices_make_room(folder, tmp_path, monkeypatch):
