@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 
-from medcls.errors import MedclsError
+from medcls.errors import MedclsError, ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
 
 _TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL", "tifffile", "imagecodecs")
@@ -52,7 +52,7 @@ def refusing(where: object) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # raised by a decoder, not by the operating system
             raise _damaged(error, where) from error
-        raise refusal(RefusalCode.UNREADABLE, _reason(error), where=where) from error
+        raise unreadable(error, where) from error
     except Exception as error:
         raise _damaged(error, where) from error
 
@@ -61,5 +61,7 @@ def _damaged(error: Exception, where: object) -> Exception:
     return refusal(RefusalCode.DAMAGED, f"the file cannot be decoded ({type(error).__name__})", where=where)
 
 
-def _reason(error: OSError) -> str:
-    return f"the file cannot be read ({(error.strerror or type(error).__name__).lower()})"
+def unreadable(error: OSError, where: object = "") -> ScanRefused:
+    """The refusal that an error of the operating system stands for."""
+    what = f"the file cannot be read ({(error.strerror or type(error).__name__).lower()})"
+    return refusal(RefusalCode.UNREADABLE, what, where=where)

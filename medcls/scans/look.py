@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.instance import HEAD, plain_elements
 from medcls.scans.dicom.parsing import frames_of
 from medcls.scans.dicom.text import Attributes
-from medcls.scans.guard import refusing
+from medcls.scans.guard import refusing, unreadable
 from medcls.scans.sniff import FileType, sniff
 from medcls.scans.source import ScanSource
 
@@ -48,11 +47,16 @@ IGNORED = Look(ignored=True)
 
 
 def look_plain(path: str) -> Look | None:
-    """Look at a file with nothing but the fast parser; ``None`` when a decoder or pydicom would have to look.
+    """Look at a file with nothing but the fast parser; ``None`` when a decoder or pydicom would have to look."""
+    try:
+        return _look_plain(path)
+    except NotADirectoryError:
+        return None  # a member of an archive
+    except OSError as error:
+        return Look(refused=unreadable(error))
 
-    Raises:
-        OSError: The file cannot be read.
-    """
+
+def _look_plain(path: str) -> Look | None:
     with io.FileIO(path) as handle:
         head = handle.read(HEAD)
         if head[128:132] != b"DICM":
@@ -67,7 +71,7 @@ def look_plain(path: str) -> Look | None:
 
 
 def look(path: str) -> Look:
-    """Look at any file or member of an archive. Not for the process of the user: decoders see the file."""
+    """Look at a file or member of an archive that is not plain. Not for the process of the user: decoders see it."""
     try:
         with refusing(""):
             return _look(path)
@@ -76,9 +80,6 @@ def look(path: str) -> Look:
 
 
 def _look(path: str) -> Look:
-    plain = look_plain(path) if os.path.exists(path) else None
-    if plain is not None:
-        return plain
     head = read_file(Path(path), HEAD)
     found = _look_at_head(path, head)
     if found is not None:

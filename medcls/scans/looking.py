@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 
-from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.look import Look, look_plain
 from medcls.scans.sandbox import look_apart
 
@@ -50,13 +49,7 @@ def looks(paths: Sequence[str]) -> Iterator[tuple[str, Look]]:
 def _here(batch: Batch, rest: Batch) -> Iterator[tuple[str, Look]]:
     """Looks at the plain files of a batch; the others are added to ``rest``."""
     for path in batch:
-        try:
-            look = look_plain(path)
-        except NotADirectoryError:
-            look = None  # a member of an archive
-        except OSError as error:
-            what = f"the file cannot be read ({(error.strerror or type(error).__name__).lower()})"
-            look = Look(refused=refusal(RefusalCode.UNREADABLE, what))
+        look = look_plain(path)
         if look is None:
             rest.append(path)
         else:

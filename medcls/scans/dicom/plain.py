@@ -9,7 +9,7 @@ from medcls.scans.dicom.padding import is_padding
 from medcls.scans.dicom.pixels import Pixels, stored_frames
 from medcls.scans.dicom.volume import finish
 from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.sandbox import Decoding
+from medcls.scans.sandbox.decoding import Decoding
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 

@@ -5,6 +5,5 @@ is run: answers are JSON, and voxels are plain bytes.
 """
 
 from medcls.scans.sandbox.client import look_apart, read_apart
-from medcls.scans.sandbox.decoding import Decoding
 
-__all__ = ["Decoding", "look_apart", "read_apart"]
+__all__ = ["look_apart", "read_apart"]
