@@ -90,7 +90,7 @@ def test_padding_becomes_air_in_ct_and_background_in_radiographs(tmp_path):
     pixels = np.array([[-2000, 0], [30, 110]], dtype=np.int16)
     ct = read_scan(save(instance(pixels, PixelPaddingValue=-2000, RescaleSlope=1, RescaleIntercept=0), tmp_path / "ct"))
     assert values(ct).tolist() == [[-1024, 0], [30, 110]]
-    assert ct.notes == ("1 padded voxels were set to -1024",)
+    assert ct.notes == ("padding: 1 padded voxels were set to -1024",)
     wrong_sign = instance(pixels)
     wrong_sign.add_new(0x00280120, "US", 65536 - 2000)
     assert values(read_scan(save(wrong_sign, tmp_path / "us")))[0, 0] == -1024

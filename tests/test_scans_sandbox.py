@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -190,3 +191,19 @@ def test_scans_come_back_with_the_same_axes_whatever_their_order_in_memory(array
     assert back.array.dtype == array.dtype
     assert (back.notes, back.paths, back.facts) == (scan.notes, scan.paths, scan.facts)
     assert np.array_equal(back.affine, scan.affine)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
+def test_refusals_leave_no_memory_behind_in_a_worker(tmp_path):
+    volume = np.ones((30, 40, 5), np.int16)
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii.gz")
+    source = find_scans(tmp_path / "a.nii.gz").scans[0]
+    whole = (tmp_path / "a.nii.gz").read_bytes()
+    (tmp_path / "a.nii.gz").write_bytes(whole[:-9] + b"x" + whole[-8:])
+    open_files = []
+    for _ in range(4):
+        with pytest.raises(ScanRefused):
+            source.read()
+        with client.workers.one() as worker:
+            open_files.append(len(os.listdir(f"/proc/{worker._process.pid}/fd")))
+    assert open_files[1:] == open_files[:1] * 3

@@ -41,7 +41,7 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, len
     """
     root = Path(path)
     with refusing(path):
-        entries = list(walk(str(root))) if root.exists() else _in_archive(root)
+        entries = walk(str(root)) if root.exists() else _in_archive(root)
     notebook = index.open_index(root, entries, leniency)
     known = notebook.found() if notebook else None
     if known is not None:
@@ -63,7 +63,7 @@ def _in_archive(root: Path) -> list[Entry]:
     if archive is None or not inside:
         raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=root)
     depth = len(root.parts) - len(archive.parts)
-    return [Entry(str(one.path), one.size, (0, 0), 0, True) for one in inside if not one.in_hidden_folder(depth)]
+    return [Entry(str(one.path), one.size, 0, 0, 0, True) for one in inside if not one.in_hidden_folder(depth)]
 
 
 @dataclass

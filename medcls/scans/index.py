@@ -77,7 +77,7 @@ class Index:
 
     def keep(self, found: Found) -> None:
         """Keep what a search found. A folder that changed just now is not kept: its next change might go unseen."""
-        newest = max((max(entry.changed) for entry in self.entries), default=0)
+        newest = max((max(entry.written, entry.changed) for entry in self.entries), default=0)
         margin = _FINE_CLOCK if newest % 1_000_000_000 else _COARSE_CLOCK
         if newest > self.opened - margin:
             return
@@ -190,9 +190,8 @@ def _look(paths: Paths) -> list[Look]:
 def _digest(root: Path, entries: Sequence[Entry], leniency: Leniency) -> str:
     digest = hashlib.blake2b(f"{_FORMAT} {_code()} {asdict(leniency)}\n".encode(), digest_size=32)
     start = len(str(root))
-    for entry in entries:
-        path = entry.path[start:].encode("utf-8", "surrogateescape")
-        digest.update(b"%b\0%d %d %d %d %d\n" % (path, entry.size, *entry.changed, entry.inode, entry.regular))
+    digest.update("\0".join(entry.path[start:] for entry in entries).encode("utf-8", "surrogateescape"))
+    digest.update(repr([entry[1:] for entry in entries]).encode("ascii"))
     return digest.hexdigest()
 
 

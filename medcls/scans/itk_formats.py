@@ -73,7 +73,7 @@ def read_itk(source: ScanSource) -> Scan:
     header = _HEADERS[kind](path)
     if header.compressed:
         check_stream(header)
-    notes = [header.geometry.note] if header.geometry.note else []
+    notes = list(header.geometry.notes)
     image = _decoded(header, kind)  # the voxels lie in it, so it lives until they are copied
     view = _viewed(image, header)
     array = _kept(view if header.channels == 3 else plain_values(view, path, notes), view)

@@ -18,9 +18,10 @@ from medcls.errors import ScanRefused
 from medcls.scans.archive import archive_of, exists, file_stat, open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, check_size
+from medcls.scans.notes import Note
 from medcls.scans.voxels import check_affine, spatial_shape
 
-SIDE_UNKNOWN = "voxel sizes are known, but not which side is left"
+SIDE_UNKNOWN = (Note.SIDE_UNKNOWN.says("voxel sizes are known, but not which side is left"),)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?nan|[-+]?inf", re.IGNORECASE)
 _COUNT = re.compile(r"[-+]?\d{1,18}")
 _CHUNK = 1 << 20
@@ -34,12 +35,12 @@ class Geometry:
     Attributes:
         affine: ``(4, 4)`` voxel to RAS+ millimetres.
         known: Whether the header says which way the axes point; else the affine has the voxel sizes alone.
-        note: What is doubtful; empty when nothing is.
+        notes: What is doubtful.
     """
 
     affine: NDArray[np.float64]
     known: bool
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from medcls.scans.archive import exists, file_stat, open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO, check_size
 from medcls.scans.memory import empty
+from medcls.scans.notes import Note
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 from medcls.scans.voxels import check_affine, finite_values, plain_values, spatial_shape
@@ -103,7 +104,7 @@ def read_nifti(source: ScanSource) -> Scan:
     notes = list(volume.notes)
     if volume.colour:
         if data.dtype.names is not None and len(data.dtype.names) == 4:
-            notes.append("the alpha channel was dropped")
+            notes.append(Note.ALPHA.says("the alpha channel was dropped"))
         array: NDArray[np.generic] = np.stack([data[channel] for channel in ("R", "G", "B")])
     else:
         array = _values(data, volume, notes)[np.newaxis]
@@ -163,17 +164,19 @@ def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], bool, tuple[s
     if with_sform:
         affine = header.get_sform()
         if with_qform and _far_apart(affine, header):
-            notes.append("sform and qform differ: the sform was taken")
+            notes.append(Note.FORMS_DIFFER.says("sform and qform differ: the sform was taken"))
     elif with_qform:
         affine = header.get_qform()
     else:
         affine = np.diag([*(abs(float(size)) or 1.0 for size in header["pixdim"][1:4]), 1.0])
-        notes.append("neither sform nor qform: voxel sizes are known, but not which side is left")
+        notes.append(
+            Note.SIDE_UNKNOWN.says("neither sform nor qform: voxel sizes are known, but not which side is left")
+        )
     unit = int(header["xyzt_units"]) & 7
     affine = np.asarray(affine, dtype=np.float64).copy()
     if _TO_MM.get(unit, 1.0) != 1.0:
         affine[:3] *= _TO_MM[unit]
-        notes.append("positions were not in millimetres: converted")
+        notes.append(Note.CONVERTED_UNIT.says("positions were not in millimetres: converted"))
     check_affine(affine, path)
     return affine, with_sform or with_qform, tuple(notes)
 

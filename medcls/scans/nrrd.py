@@ -28,6 +28,7 @@ from medcls.scans.itk_header import (
     sized,
     spatial,
 )
+from medcls.scans.notes import Note
 
 _TYPES = {
     "i1": ("signed char", "int8", "int8_t"),
@@ -54,6 +55,7 @@ _SPATIAL = frozenset({"domain", "space", "none", "???"})
 _SEVERAL = frozenset({"list", "time", "point"})
 _COLOUR = frozenset({"rgb-color", "3-color", "vector"})
 _MILLIMETRES = {"mm": 1.0, "millimeter": 1.0, "cm": 10.0, "m": 1000.0, "um": 1e-3, "µm": 1e-3}
+_NOTHING_KNOWN = (Note.SIDE_UNKNOWN.says("neither voxel sizes nor which side is left are known"),)
 _FIELD = re.compile(r"([A-Za-z ]+):\s(.*)")
 _VECTOR = re.compile(r"none|\(([^()]*)\)", re.IGNORECASE)
 
@@ -165,9 +167,7 @@ def _geometry(fields: _Fields, axes: int, colour: bool, unit: float) -> Geometry
     if not vectors:
         spacings = numbers(fields.get("spacings"), fields.path, many=axes + colour) if fields.get("spacings") else ()
         known = sized(tuple(size * unit for size in spacings[colour:]))
-        return Geometry(
-            known, False, SIDE_UNKNOWN if spacings else "neither voxel sizes nor which side is left are known"
-        )
+        return Geometry(known, False, SIDE_UNKNOWN if spacings else _NOTHING_KNOWN)
     to_ras = _SPACES.get(fields.get("space").lower())
     if fields.get("space").lower().endswith(("-time", "rast", "last", "lpst")):
         raise refusal(RefusalCode.FOUR_DIMENSIONAL, "a space that has time", where=fields.path)
@@ -180,9 +180,11 @@ def _geometry(fields: _Fields, axes: int, colour: bool, unit: float) -> Geometry
     if origin is None or len(origin) != 3:
         raise contradiction(fields.path)
     affine = placed(np.array(vectors) * unit, np.array(origin) * unit, to_ras, fields.path)
-    notes = ["positions were not in millimetres: converted"] if unit != 1.0 else []
-    notes += [] if fields.get("spaceorigin") else ["no space origin: the first voxel was put there"]
-    return Geometry(affine, True, "; ".join(notes))
+    notes = [Note.CONVERTED_UNIT.says("positions were not in millimetres: converted")] if unit != 1.0 else []
+    notes += (
+        [] if fields.get("spaceorigin") else [Note.NO_ORIGIN.says("no space origin: the first voxel was put there")]
+    )
+    return Geometry(affine, True, tuple(notes))
 
 
 def _vectors(fields: _Fields, axes: int, colour: bool) -> list[tuple[float, ...]]:

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from medcls.scans.archive import open_file, read_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import check_image_size
+from medcls.scans.notes import Note
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 from medcls.scans.tiff import read_tiff, tiff_layout
@@ -116,7 +117,7 @@ def _read_image(path: Path, notes: list[str]) -> Pixels:
         if deep is not None:
             return _without_alpha(deep, notes)
         if orientation in range(2, 9):
-            notes.append("turned upright by its Exif orientation")
+            notes.append(Note.TURNED.says("turned upright by its Exif orientation"))
         image.load()
         upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
         return _plain(upright, notes)
@@ -140,9 +141,9 @@ def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:
     colour, alpha = pixels[..., :-1], pixels[..., -1:]
     top = 255 if pixels.dtype == np.uint8 else 65535
     if (alpha == top).all():
-        notes.append("the alpha channel, opaque everywhere, was dropped")
+        notes.append(Note.ALPHA.says("the alpha channel, opaque everywhere, was dropped"))
         return colour
-    notes.append("transparent pixels were laid on black")
+    notes.append(Note.ALPHA.says("transparent pixels were laid on black"))
     return np.rint(colour.astype(np.float64) * (alpha.astype(np.float64) / top)).astype(pixels.dtype)
 
 
@@ -162,7 +163,7 @@ def _plain(image: Image.Image, notes: list[str]) -> Pixels:
         return _without_alpha(np.asarray(image.convert("RGBA")), notes)
     if image.mode not in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
         raise refusal(RefusalCode.UNSUPPORTED, f"pixels of the kind {image.mode}")
-    notes.append(f"converted from {image.mode} to RGB")
+    notes.append(Note.CONVERTED_COLOUR.says(f"converted from {image.mode} to RGB"))
     return np.asarray(image.convert("RGB"))
 
 

@@ -13,6 +13,7 @@ from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.codestream import inspect_codestream
 from medcls.scans.limits import check_image_size, check_size
+from medcls.scans.notes import Note
 
 Pixels = NDArray[np.generic]
 
@@ -59,9 +60,9 @@ def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
         if pixels.dtype.kind != "u":
             raise refusal(RefusalCode.UNSUPPORTED, f"white is zero in pixels of type {pixels.dtype}", where=path)
         pixels = np.iinfo(pixels.dtype).max - pixels
-        notes.append("white was zero: the grey scale was inverted")
+        notes.append(Note.INVERTED.says("white was zero: the grey scale was inverted"))
     if orientation > 1:
-        notes.append("turned upright by its orientation tag")
+        notes.append(Note.TURNED.says("turned upright by its orientation tag"))
     return _upright(pixels, orientation)
 
 
@@ -113,7 +114,7 @@ def _next_page(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
 def _without_extra_samples(pixels: Pixels, keep: int, notes: list[str]) -> Pixels:
     if pixels.shape[2] == keep:
         return pixels
-    notes.append("the alpha channel or extra samples were dropped")
+    notes.append(Note.ALPHA.says("the alpha channel or extra samples were dropped"))
     return pixels[..., :keep] if keep == 3 else pixels[..., 0]
 
 

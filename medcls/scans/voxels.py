@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.notes import Note
 
 
 def spatial_shape(stored: tuple[int, ...], path: Path) -> tuple[int, ...]:
@@ -69,5 +70,6 @@ def finite_values(data: NDArray[Any], path: Path, notes: list[str]) -> NDArray[n
     if count:
         low, high = values[good].min(), values[good].max()
         values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
-        notes.append(f"{count} voxels without a finite value were set to the nearest end of the range ({low:g})")
+        what = f"{count} voxels without a finite value were set to the nearest end of the range ({low:g})"
+        notes.append(Note.REPLACED_VALUES.says(what))
     return values

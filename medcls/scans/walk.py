@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import NamedTuple
 
 
@@ -14,19 +16,20 @@ class Entry(NamedTuple):
     Attributes:
         path: Where it is, the root in front.
         size: Bytes.
-        changed: Times of the last change of content and of anything, nanoseconds.
+        written, changed: When its content last changed, and when anything of it did, nanoseconds.
         inode: Number of the file in its file system.
         regular: Whether it can be opened without waiting: no pipe, socket or broken link.
     """
 
     path: str
     size: int
-    changed: tuple[int, int]
+    written: int
+    changed: int
     inode: int
     regular: bool
 
 
-def walk(root: str) -> Iterator[Entry]:
+def walk(root: str) -> list[Entry]:
     """Files below a folder, each folder once, whatever links lead to it; hidden folders are passed over.
 
     Args:
@@ -37,9 +40,15 @@ def walk(root: str) -> Iterator[Entry]:
     """
     state = os.stat(root)
     if not stat.S_ISDIR(state.st_mode):
-        yield _entry(root, state)
-        return
-    yield from _below(root, {(state.st_dev, state.st_ino)}, os.scandir(root))
+        return [_entry(root, state)]
+    entries: list[Entry] = []
+    seen, left = {(state.st_dev, state.st_ino)}, [os.scandir(root)]
+    while left:
+        inner = _list(left.pop(), entries, seen)
+        for folder in reversed(inner):
+            with contextlib.suppress(OSError):
+                left.append(os.scandir(folder))
+    return entries
 
 
 def is_hidden(folder: str) -> bool:
@@ -47,30 +56,26 @@ def is_hidden(folder: str) -> bool:
     return folder.startswith(".") or folder == "__MACOSX"
 
 
-def _below(folder: str, seen: set[tuple[int, int]], listing: Iterator[os.DirEntry[str]]) -> Iterator[Entry]:
-    folders: list[str] = []
-    for found in sorted(listing, key=lambda one: one.name):
+def _list(listing: Iterator[os.DirEntry[str]], entries: list[Entry], seen: set[tuple[int, int]]) -> list[str]:
+    """Add the files of a folder to ``entries``; its folders that were not seen yet."""
+    folders = []
+    for found in sorted(listing, key=attrgetter("name")):
         try:
             state = found.stat()
         except OSError:
-            yield Entry(found.path, 0, (0, 0), 0, False)
+            entries.append(Entry(found.path, 0, 0, 0, 0, False))
             continue
         if not stat.S_ISDIR(state.st_mode):
-            yield _entry(found.path, state)
+            entries.append(_entry(found.path, state))
         elif not is_hidden(found.name):
             # A folder that a link leads to again is passed over, so that a circle of links ends.
             here = (state.st_dev, state.st_ino)
             if here not in seen:
                 seen.add(here)
                 folders.append(found.path)
-    for path in folders:
-        try:
-            inner = os.scandir(path)
-        except OSError:
-            continue
-        yield from _below(path, seen, inner)
+    return folders
 
 
 def _entry(path: str, state: os.stat_result) -> Entry:
-    changed = (state.st_mtime_ns, state.st_ctime_ns)
-    return Entry(path, state.st_size, changed, state.st_ino, stat.S_ISREG(state.st_mode))
+    regular = stat.S_ISREG(state.st_mode)
+    return Entry(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, regular)

@@ -90,10 +90,9 @@ def same_layout(found: Layout, root: Path, expected: Layout) -> bool:
     )
 
 
-def find(name: str, root: Path, tiny: Path, core: str) -> dict[str, Any]:
-    """Search once, after a search of a tiny folder has imported everything and started the workers."""
-    if core != "all":
-        os.sched_setaffinity(0, {int(core)})
+def find(name: str, root: Path, tiny: Path, cores: str) -> dict[str, Any]:
+    """Search once, after a search of a tiny folder has imported everything."""
+    os.sched_setaffinity(0, map(int, cores.split(",")))
     prepare = FINDERS[name][1]
     prepare(tiny)()
     sample, found = measure(Timed(prepare(root)))

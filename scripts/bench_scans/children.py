@@ -35,13 +35,13 @@ def _environment(cache: Path) -> dict[str, str]:
     return {**os.environ, **own_cache(cache), "PYTHONPATH": path}
 
 
-def find_in_child(name: str, root: Path, tiny: Path, *, core: int | None, cache: Path) -> Sample:
-    """One search in a new process, on one core or on all.
+def find_in_child(name: str, root: Path, tiny: Path, *, cores: tuple[int, ...], cache: Path) -> Sample:
+    """One search in a new process, on these cores.
 
     Raises:
         ChildError: It failed, or found other series than were written.
     """
-    words = _command("find", name, str(root), str(tiny), "all" if core is None else str(core))
+    words = _command("find", name, str(root), str(tiny), ",".join(map(str, cores)))
     done = subprocess.run(words, env=_environment(cache), capture_output=True, text=True, check=False)
     if done.returncode:
         raise ChildError(_last_line(done.stderr))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.syntaxes import LOSSY
+from medcls.scans.notes import Note
 
 CT_AIR = -1024
 """What padded CT voxels become: the lowest value of the usual CT scale, which the standard leaves to the reader."""
@@ -70,19 +71,19 @@ class Padding:
             modality: DICOM modality code.
 
         Returns:
-            What was done, in words; empty when nothing is padded.
+            What was done, as a note; empty when nothing is padded.
         """
         if not self._count:
             return ""
         if self._count == array.size:
-            return f"all {self._count} voxels hold the padding value"
+            return Note.PADDING.says(f"all {self._count} voxels hold the padding value")
         shape = array.shape[2:]
         if modality != "CT" and not any(array[number, 0][self.mask(number, shape)].any() for number in self._masks):
-            return f"{self._count} voxels are padding, of value 0"
+            return Note.PADDING.says(f"{self._count} voxels are padding, of value 0")
         fill = self._fill_value(array, modality)
         for number in self._masks:
             array[number, 0][self.mask(number, shape)] = fill
-        return f"{self._count} padded voxels were set to {fill:g}"
+        return Note.PADDING.says(f"{self._count} padded voxels were set to {fill:g}")
 
     def _fill_value(self, array: Pixels, modality: str) -> np.generic:
         if modality == "CT" and not np.issubdtype(array.dtype, np.unsignedinteger):

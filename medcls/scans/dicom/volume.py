@@ -23,6 +23,7 @@ from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straigh
 from medcls.scans.dicom.series import Stack, stacks_of
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_size
+from medcls.scans.notes import Note
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 
@@ -116,20 +117,20 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
     notes: list[str] = []
     if stack.copies:
         assembly.check_copies(stack)
-        notes.append(f"copies of slices were left out: {len(stack.copies)}")
+        notes.append(Note.COPIES.says(f"copies of slices were left out: {len(stack.copies)}"))
     array = assembly.arranged(stack.frames)
     header = stack.frames[0].header
     affine, placed = _affine(stack)
     notes.extend(filter(None, [assembly.padding.fill(array, header.modality)]))
     if header.photometric == "MONOCHROME1" and is_xray_projection(header.modality):
         assembly.invert(array)
-        notes.append("MONOCHROME1 was inverted: max + min - value")
+        notes.append(Note.INVERTED.says("MONOCHROME1 was inverted: max + min - value"))
     if stack.layout is not None:
         array, affine = _placed(array, stack.layout, leniency, notes)
     if not placed:
-        notes.append("the file does not say where the image lies: the unit is the pixel")
+        notes.append(Note.PIXEL_UNITS.says("the file does not say where the image lies: the unit is the pixel"))
     if stack.part or source.part:
-        notes.append(f"one of several volumes of its series: {source.part or stack.part}")
+        notes.append(Note.PART.says(f"one of several volumes of its series: {source.part or stack.part}"))
     notes.extend(_doubts(stack.frames))
     # (n, C, rows, columns) to (C, x, y, z): a view, so that nothing is copied.
     shaped = np.transpose(array, (1, 3, 2, 0))
@@ -175,23 +176,23 @@ def _placed(array: Pixels, layout: Layout, leniency: Leniency, notes: list[str])
     if layout.missing:
         how, done = ("nearest", "repeat a neighbour") if leniency.on_gap == "warn" else ("linear", "were interpolated")
         array = fill_holes(array, layout.places, layout.slices, how)  # type: ignore[arg-type]
-        notes.append(f"{len(layout.missing)} missing slices {done}: {_listed(layout.missing)}")
+        notes.append(Note.GAP.says(f"{len(layout.missing)} missing slices {done}: {_listed(layout.missing)}"))
     if layout.heights:
         steps = np.diff(layout.heights)
         uneven = f"the slices lie {steps.min():.3f} to {steps.max():.3f} mm apart"
         if leniency.on_uneven == "resample":
             array, spacing = regrid(array, layout.heights)
-            notes.append(f"{uneven}: they were interpolated to {spacing:.3f} mm")
+            notes.append(Note.UNEVEN.says(f"{uneven}: they were interpolated to {spacing:.3f} mm"))
         else:
-            notes.append(f"{uneven}: the affine has their mean")
+            notes.append(Note.UNEVEN.says(f"{uneven}: the affine has their mean"))
     if layout.tilt:
         tilted = f"the gantry was tilted by {layout.tilt:.2f} degrees"
         if leniency.on_tilt == "resample":
             lowest = array.min() if array.min() > CT_AIR or array.dtype.kind == "u" else CT_AIR
             array, affine = straighten(array, affine, float(lowest))
-            notes.append(f"{tilted}: the slices were shifted onto a right-angled grid")
+            notes.append(Note.TILTED.says(f"{tilted}: the slices were shifted onto a right-angled grid"))
         else:
-            notes.append(f"{tilted}: the affine is sheared")
+            notes.append(Note.TILTED.says(f"{tilted}: the affine is sheared"))
     return array, affine
 
 
@@ -226,12 +227,13 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
     notes = []
     instances = Counter(frame.sop_uid for frame in frames if frame.header.count == 1)
     if instances and max(instances.values()) > 1:
-        notes.append("several slices carry the same SOPInstanceUID")
+        notes.append(Note.SAME_INSTANCE.says("several slices carry the same SOPInstanceUID"))
     units = {frame.header.facts.get("units", "") for frame in frames}
     if frames[0].header.modality == "CT" and units - {"", "HU"}:
-        notes.append(f"CT values are not in HU but in {'/'.join(sorted(units - {'', 'HU'}))}")
+        others = "/".join(sorted(units - {"", "HU"}))
+        notes.append(Note.NOT_HOUNSFIELD.says(f"CT values are not in HU but in {others}"))
     if frames[0].header.facts.get("burned_in") == "yes":
-        notes.append("the header says that annotations are burned into the pixels")
+        notes.append(Note.BURNED_IN.says("the header says that annotations are burned into the pixels"))
     return notes
 
 

@@ -103,31 +103,38 @@ def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None)
     from medcls.scans.reading import read_here
 
     source = codec.source_from_json(job["source"])
-    shared = _Shared()
-    try:
-        limits = _limited(read_seconds(source.shape, source.channels), read_bytes(source.shape, source.channels))
-        with limits, refusing(source.name), providing(shared.empty):
-            scan = read_here(source, Leniency(**job["leniency"]))
-    except ScanRefused as error:
-        send(answers, {"refused": codec.refused_to_json(error)})
-        return
-    dense = scan.array.transpose(codec.memory_order(scan.array))
-    answer = {"scan": codec.scan_to_json(scan), "offset": 0, "bytes": dense.nbytes, "spent": _is_spent()}
-    if channel is None:
-        send(answers, answer)
-        answers.write(np.ascontiguousarray(dense).tobytes())
-        answers.flush()
-        return
-    with shared.holding(dense) as (descriptor, offset):
-        send(answers, {**answer, "offset": offset})
-        socket.send_fds(channel, [b"v"], [descriptor])
+    with _Shared() as shared:
+        try:
+            limits = _limited(read_seconds(source.shape, source.channels), read_bytes(source.shape, source.channels))
+            with limits, refusing(source.name), providing(shared.empty):
+                scan = read_here(source, Leniency(**job["leniency"]))
+        except ScanRefused as error:
+            send(answers, {"refused": codec.refused_to_json(error)})
+            return
+        dense = scan.array.transpose(codec.memory_order(scan.array))
+        answer = {"scan": codec.scan_to_json(scan), "offset": 0, "bytes": dense.nbytes, "spent": _is_spent()}
+        if channel is None:
+            send(answers, answer)
+            answers.write(np.ascontiguousarray(dense).tobytes())
+            answers.flush()
+        else:
+            descriptor, offset = shared.holding(dense)
+            send(answers, {**answer, "offset": offset})
+            socket.send_fds(channel, [b"v"], [descriptor])
 
 
 class _Shared:
-    """Memory that another process can be given: anonymous files."""
+    """Memory that another process can be given: anonymous files, closed here at the end."""
 
     def __init__(self) -> None:
         self._files: list[tuple[int, Voxels]] = []
+
+    def __enter__(self) -> _Shared:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for descriptor, _ in self._files:
+            os.close(descriptor)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Voxels:
         """As :func:`medcls.scans.memory.empty`."""
@@ -140,20 +147,14 @@ class _Shared:
         self._files.append((descriptor, array))
         return array
 
-    @contextlib.contextmanager
-    def holding(self, dense: Voxels) -> Iterator[tuple[int, int]]:
+    def holding(self, dense: Voxels) -> tuple[int, int]:
         """The file that the voxels of ``dense`` lie in, made if there is none, and from which byte on."""
-        try:
-            found = [(file, dense.ctypes.data - array.ctypes.data, array.nbytes) for file, array in self._files]
-            within = [(file, start) for file, start, size in found if 0 <= start <= size - dense.nbytes]
-            if not within or not dense.flags.c_contiguous:
-                self.empty(dense.shape, dense.dtype)[...] = dense
-                within = [(self._files[-1][0], 0)]
-            yield within[0]
-        finally:
-            for descriptor, _ in self._files:
-                os.close(descriptor)
-            self._files.clear()
+        found = [(file, dense.ctypes.data - array.ctypes.data, array.nbytes) for file, array in self._files]
+        within = [(file, start) for file, start, size in found if 0 <= start <= size - dense.nbytes]
+        if within and dense.flags.c_contiguous:
+            return within[0]
+        self.empty(dense.shape, dense.dtype)[...] = dense
+        return self._files[-1][0], 0
 
 
 @contextlib.contextmanager

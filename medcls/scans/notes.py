@@ -1,0 +1,90 @@
+"""What is said of a scan that was read: what was done to it, and what is doubtful, each under a code.
+
+This table is the only place where these codes are made up; the documentation takes them from here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from medcls.scans.codes import Cause
+
+
+class Note(StrEnum):
+    """Short, stable names; a note is ``code: words``."""
+
+    COPIES = "copies"
+    GAP = "gap"
+    UNEVEN = "uneven-spacing"
+    TILTED = "tilted"
+    PADDING = "padding"
+    INVERTED = "inverted"
+    PIXEL_UNITS = "pixel-units"
+    PART = "part"
+    SAME_INSTANCE = "same-instance"
+    NOT_HOUNSFIELD = "not-hounsfield"
+    BURNED_IN = "burned-in"
+    FORMS_DIFFER = "forms-differ"
+    SIDE_UNKNOWN = "side-unknown"
+    CONVERTED_UNIT = "converted-unit"
+    NO_ORIGIN = "no-origin"
+    REPLACED_VALUES = "replaced-values"
+    ALPHA = "alpha"
+    TURNED = "turned"
+    CONVERTED_COLOUR = "converted-colour"
+
+    def says(self, words: str) -> str:
+        """The note in these words."""
+        return f"{self.value}: {words}"
+
+
+MEANINGS: dict[Note, Cause] = {
+    Note.COPIES: Cause(
+        "Slices at one position are the same, voxel for voxel; one of each was kept (`on_duplicates: warn`).",
+        "Nothing, or export the series again",
+    ),
+    Note.GAP: Cause(
+        "Slices are missing; a neighbour was repeated (`on_gap: warn`) or both mixed (`on_gap: resample`).",
+        "Export the whole series if it exists",
+    ),
+    Note.UNEVEN: Cause(
+        "Slices lie at uneven distances; the affine has their mean (`on_uneven: warn`), or an even grid was interpolated "
+        "(`resample`).",
+        "Measure nothing across slices after `warn`",
+    ),
+    Note.TILTED: Cause(
+        "The gantry was tilted; the affine is sheared (`on_tilt: warn`), or the slices were shifted (`resample`).",
+        "Let later steps use the affine after `warn`",
+    ),
+    Note.PADDING: Cause("Voxels hold the padding value; in CT they became air.", "Nothing"),
+    Note.INVERTED: Cause("Low values were bright; the grey scale was turned round.", "Nothing"),
+    Note.PIXEL_UNITS: Cause(
+        "The file does not say where the image lies or how large a pixel is.", "Compare no sizes between such images"
+    ),
+    Note.PART: Cause(
+        "The series holds several volumes (echoes, b-values, times); this is one.", "Choose the volume that you want"
+    ),
+    Note.SAME_INSTANCE: Cause(
+        "Several slices carry the same SOPInstanceUID.", "Mend the export; the slices are all there"
+    ),
+    Note.NOT_HOUNSFIELD: Cause("The header gives CT values another unit than HU.", "Check the export before windowing"),
+    Note.BURNED_IN: Cause(
+        "The header says that annotations are burned into the pixels.", "Look whether they name a patient, or a finding"
+    ),
+    Note.FORMS_DIFFER: Cause(
+        "The sform and the qform of a NIfTI file differ; the sform was taken.", "Check left and right"
+    ),
+    Note.SIDE_UNKNOWN: Cause(
+        "Voxel sizes are known, or not even these, but not which side is left.", "Trust no side; convert the scan again"
+    ),
+    Note.CONVERTED_UNIT: Cause("Positions were not in millimetres and were converted.", "Nothing"),
+    Note.NO_ORIGIN: Cause(
+        "The header gives no origin; the first voxel was put there.", "Compare no positions between scans"
+    ),
+    Note.REPLACED_VALUES: Cause(
+        "Voxels without a finite value were set to the nearest end of the range.", "Check what made them"
+    ),
+    Note.ALPHA: Cause("Transparency or samples beyond colour were dropped, or laid on black.", "Nothing"),
+    Note.TURNED: Cause("The picture was turned upright by its orientation tag.", "Nothing"),
+    Note.CONVERTED_COLOUR: Cause("The picture was converted to RGB from another colour space.", "Nothing"),
+}
