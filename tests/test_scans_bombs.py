@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from medcls.scans import find_scans, read_scan
-from tests.dicom_factory import save
+from tests.dicom_factory import instance, save
 from tests.fuzzing.bombs import BOMBS, MEGABYTE, behind, deflate_bomb, million_items, nifti
 from tests.fuzzing.dicom_seeds import RAMP, marked, packed
 from tests.fuzzing.elements import layout
 from tests.fuzzing.trials import ReaderProcess
+
+JPEG_LS = "1.2.840.10008.1.2.4.80"
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +132,23 @@ def test_names_that_do_not_decode_leave_the_pixels_alone(tmp_path, recwarn, sets
     Path(tmp_path / "x").write_bytes(behind(0x00080005, head + charset, data))
     assert np.array_equal(read_scan(tmp_path).array[0].T, RAMP)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_file_with_gigabytes_of_nothing_behind_its_picture_is_not_held_in_memory(reader, tmp_path, compressed):
+    """Sparse files cost their owner nothing, and a reader that believes them everything."""
+    far = 3_000_000_000
+    folder = tmp_path / "scans"
+    if compressed:
+        file = save(instance(RAMP), folder / "x", JPEG_LS, [imagecodecs.jpegls_encode(RAMP)])
+    else:
+        file = save(instance(RAMP), folder / "x")
+        data = bytearray(file.read_bytes())
+        at = data.rindex(b"\xe0\x7f\x10\x00OW\x00\x00") + 8
+        data[at : at + 4] = struct.pack("<I", far - at - 4)
+        file.write_bytes(data)
+    with file.open("r+b") as handle:
+        handle.truncate(far)
+    answer = reader.read(folder, whole=False)
+    assert answer.failures() == ()
+    assert set(answer.outcomes) <= {"read", "damaged", "too-large"}

@@ -13,7 +13,7 @@ from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.elements import Elements
 from medcls.scans.dicom.fastparse import parse
-from medcls.scans.dicom.frames import Frame
+from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.parsing import frames_of
 from medcls.scans.dicom.syntaxes import NATIVE
 from medcls.scans.dicom.text import whole
@@ -26,6 +26,7 @@ HEAD = 16384
 """Bytes read at once; most headers are shorter."""
 
 _LONGEST_HEADER = 1 << 24
+_ROOM_BEHIND = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,16 @@ def open_plain(path: Path) -> Iterator[PlainFile | None]:
         offset, length = elements.pixels
         (frame,) = frames_of(elements, path)
         length = size - offset if length < 0 else length
+        if length > _longest_pixels(frame.header):
+            yield None
+            return
         yield PlainFile(frame, handle, path, offset, length, elements.words, whole(elements, "PlanarConfiguration"))
+
+
+def _longest_pixels(header: Header) -> int:
+    """Bytes of pixel data that this process puts into its memory; what is longer is no picture of this size."""
+    picture = header.rows * header.columns * header.samples * max(1, header.bits_allocated // 8)
+    return 2 * picture + _ROOM_BEHIND
 
 
 def plain_elements(handle: Any, size: int, head: bytes) -> Elements | None:
