@@ -144,3 +144,20 @@ def test_a_missing_folder_and_a_single_class_are_errors(tmp_path: Path) -> None:
     for folder, words in ((tmp_path / "gone", "no such folder"), (tmp_path / "one", "two classes")):
         with pytest.raises(CohortError, match=words):
             read_cohort(load_config(None, (), {"data": {"folder": folder}, "positive": "ill"}))
+
+
+@pytest.mark.parametrize(("one", "other"), [("well", "Well"), ("well", "WELL"), ("not ill", "Not  ill")])
+def test_labels_that_are_one_class_written_in_two_ways_are_an_error(tmp_path: Path, one: str, other: str) -> None:
+    text = f"scan,label\n0.png,ill\n1.png,{one}\n2.png,{other}\n"
+    with pytest.raises(CohortError, match="differ only in how they are written") as caught:
+        table(tmp_path, text)
+    assert "label_values" in str(caught.value.remedy)
+    assert len(table(tmp_path, text, labels=["ill", one, other]).labels) == 3
+    assert table(tmp_path, text, label_values={other: one}).labels == tuple(sorted(("ill", one)))
+
+
+def test_a_table_in_another_encoding_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_bytes("scan,label\n0.png,gesünd\n".encode("cp1252"))
+    with pytest.raises(CohortError) as caught:
+        read_cohort(load_config(None, (), {"data": {"cases": tmp_path / "cases.csv"}}))
+    assert "CSV UTF-8" in str(caught.value.remedy)

@@ -61,7 +61,11 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     except FileNotFoundError:
         raise CohortError("no such table of cases", where=str(path), remedy="Set data.cases to a CSV file") from None
     except (OSError, UnicodeDecodeError):
-        raise CohortError("the table of cases cannot be read as UTF-8 text", where=str(path)) from None
+        raise CohortError(
+            "the table of cases cannot be read as UTF-8 text",
+            where=str(path),
+            remedy="In a spreadsheet, save it as 'CSV UTF-8'",
+        ) from None
     lines = text.splitlines()
     if not lines:
         raise CohortError("the table of cases is empty", where=str(path))
@@ -126,7 +130,21 @@ def _labels(path: Path, rows: list[tuple[int, dict[str, str]]], settings: DataSe
             where=str(path),
             remedy="Check data.columns.label",
         )
+    _check_spelling(path, present)
     return tuple(sorted(present))
+
+
+def _check_spelling(path: Path, labels: set[str]) -> None:
+    """Refuse labels that differ only in case: they are one class, spelt in two ways."""
+    known: dict[str, str] = {}
+    for label in sorted(labels):
+        other = known.setdefault(" ".join(label.casefold().split()), label)
+        if other != label:
+            raise CohortError(
+                f"the labels '{other}' and '{label}' differ only in how they are written",
+                where=str(path),
+                remedy="Write them alike, give one of them another name in data.label_values, or list both in data.labels",
+            )
 
 
 def _case(
