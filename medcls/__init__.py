@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from medcls.estimator import ScanClassifier
     from medcls.explanation import Explanation
     from medcls.runs.folder import Run
-    from medcls.scans import Scan, ScanSource, find_scans, inspect_scans, read_scan
+    from medcls.scans import Leniency, Scan, ScanSource, find_scans, inspect_scans, read_scan
 
 _HOMES = {
     "Classifier": "medcls.classifier",
     "Cohort": "medcls.cohort",
     "Explanation": "medcls.explanation",
+    "Leniency": "medcls.scans",
     "MedclsError": "medcls.errors",
     "Run": "medcls.runs.folder",
     "Scan": "medcls.scans",
@@ -50,6 +51,7 @@ __all__ = [
     "Classifier",
     "Cohort",
     "Explanation",
+    "Leniency",
     "MedclsError",
     "Run",
     "Scan",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcls.errors import ConfigError
-from medcls.privacy import load_pseudonyms, masked_name
+from medcls.privacy import KnownPatients, _holds, load_pseudonyms, masked_name
 
 
 def test_the_key_is_made_once_private_and_used_again(tmp_path: Path) -> None:
@@ -99,3 +99,33 @@ def test_different_files_of_a_patient_keep_different_names_and_keeping_identifie
     assert len({masked_name(name, PATIENT, names) for name in files}) == 3
     assert masked_name("HX-778-21.dcm", PATIENT, names) == names.patient("HX-778-21", "H") + ".dcm"
     assert [masked_name(name, PATIENT, load_pseudonyms(keep=True)) for name in files] == files
+
+
+def test_another_patients_id_is_masked_with_the_other_patients_pseudonym() -> None:
+    names = load_pseudonyms()
+    patients = KnownPatients([PATIENT, {"patient_id": "QQ-500"}, {"patient_id": "3"}])
+    other = names.patient("HX-778-21", "H")
+    for identity in ({"patient_id": "QQ-500"}, {}):
+        assert masked_name("HX-778-21/misfiled", identity, names, patients) == f"{other}/misfiled"
+        assert masked_name("hx77821.zip/ct", identity, names, patients) == f"{other}.zip/ct"
+        assert masked_name("a/hx77821_cut.zip", identity, names, patients).startswith(f"a/{other}-")
+        assert "77821" not in masked_name("ct#hx-778-21", identity, names, patients)
+        assert masked_name("scan 3/x", identity, names, patients).startswith(names.patient("3"))
+        assert masked_name("IM0003/T1#s3", identity, names, patients) == "IM0003/T1#s3"
+    assert masked_name("HX-778-21/ct", PATIENT, load_pseudonyms(keep=True), patients) == "HX-778-21/ct"
+
+
+def test_a_part_that_holds_both_gets_the_pseudonym_of_its_own_patient() -> None:
+    names = load_pseudonyms()
+    patients = KnownPatients([PATIENT, {"patient_id": "QQ-500"}])
+    masked = masked_name("QQ-500 was HX-778-21", {"patient_id": "QQ-500"}, names, patients)
+    assert masked.startswith(names.patient("QQ-500") + "-")
+
+
+_IDS = st.text(alphabet="aB1-2 é", min_size=1, max_size=6)
+
+
+@given(ids=st.lists(_IDS, max_size=6), part=st.text(alphabet="aB1-2 é.", max_size=12))
+def test_a_patient_is_found_among_many_as_each_alone_would_be(ids: list[str], part: str) -> None:
+    holding = [patient for patient in ids if _holds(part, patient)]
+    assert bool(KnownPatients({"patient_id": patient} for patient in ids).of(part)) is bool(holding)

@@ -6,6 +6,7 @@ beside it where it gives an answer at all.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import nibabel
@@ -18,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from medcls.errors import ScanRefused
 from medcls.scans import Leniency, Scan, find_scans, read_scan
-from tests.dicom_factory import DX, instance, save, save_all
+from tests.dicom_factory import DX, instance, save, save_all, slices
 from tests.series_truth import RAS, ROTATION, STEP, follows, right, truth
 
 
@@ -361,3 +362,54 @@ def test_numbers_longer_than_sixteen_characters_are_read_whole(tmp_path, monkeyp
     save_all(made.datasets(ImageOrientationPatient=text), tmp_path)
     assert text[0].encode() in (tmp_path / "I0000").read_bytes()
     assert right(read_scan(tmp_path), made)
+
+
+SERIES = b"\x20\x00\x0e\x00UI"  # Series Instance UID, explicit little endian
+
+
+@pytest.mark.parametrize("left", ["nothing", "no series", "its series"])
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_broken_first_or_last_slice_does_not_go_unseen(tmp_path, left, which):
+    """No position tells that a slice is missing at an end: the broken file itself must."""
+    save_all(slices([0, 2, 4, 6, 8]), tmp_path / "s", [f"{number}.dcm" for number in range(5)])
+    file = sorted((tmp_path / "s").iterdir())[which]
+    whole = file.read_bytes()
+    lengths = {"nothing": 0, "no series": whole.index(SERIES), "its series": whole.index(SERIES) + 16}
+    file.write_bytes(whole[: lengths[left]])
+    found = find_scans(tmp_path)
+    told = {item.name: item.code for item in found.refused}
+    assert told[f"s/{file.name}"] == "damaged"
+    if left == "its series":
+        assert told["s"] == "damaged"
+        assert not found.scans
+        found = find_scans(tmp_path, leniency=Leniency(on_gap="warn"))
+    (source,) = found.scans
+    assert any(note.startswith("broken-files: ") for note in source.read(leniency=Leniency(on_gap="warn")).notes)
+
+
+def test_broken_files_of_other_series_and_kinds_say_nothing_about_a_series(tmp_path):
+    save_all(slices([0, 2, 4]), tmp_path / "s", ["0.dcm", "1.dcm", "2.dcm"])
+    other = save(instance(SeriesInstanceUID="1.2.3.9"), tmp_path / "s" / "other.dcm")
+    other.write_bytes(other.read_bytes()[: other.read_bytes().index(SERIES) + 16])
+    (tmp_path / "s" / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "elsewhere.dcm").write_bytes(b"")
+    found = find_scans(tmp_path)
+    assert len(found.refused) == 3
+    assert found.scans[0].notes == ()
+
+
+def test_a_closed_folder_is_refused_by_name(tmp_path, monkeypatch):
+    save(instance(), tmp_path / "open" / "x")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def closed(path):
+        if os.path.basename(path) == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    found = find_scans(tmp_path)
+    assert [scan.name for scan in found.scans] == ["open/x"]
+    assert [(item.name, item.code) for item in found.refused] == [("closed", "unreadable")]
+    assert "folder" in found.refused[0].reason

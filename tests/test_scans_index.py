@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
         save_all(many, root / "echoes", [f"{echo}{number}" for number in range(2)])
     pair = nibabel.Nifti1Pair(np.ones((3, 4, 5), np.int16), np.eye(4))
     nibabel.save(pair, root / "header.hdr")
-    (root / "notes.txt").write_text("x")
+    (root / "remarks.txt").write_text("x")
     (root / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
     return root
 
@@ -60,7 +60,7 @@ def told(found):
 def test_a_second_look_gives_the_same_answer_and_reads_nothing(folder, reads):
     first = find_scans(folder)
     assert len(first.scans) == 4
-    assert [path.name for path in first.ignored] == ["notes.txt"]
+    assert [path.name for path in first.ignored] == ["remarks.txt"]
     assert len(first.refused) == 2
     count = len(reads)
     second = find_scans(folder)
@@ -104,7 +104,7 @@ def test_no_name_identifier_or_path_is_kept_and_nobody_else_may_read(folder, tmp
     find_scans(folder)
     (kept,) = (tmp_path / "cache" / "index").iterdir()
     text = kept.read_text()
-    for canary in ("Doe", "Jane", "canary", "1.9.7", str(tmp_path), "echoes", "I0001", "notes"):
+    for canary in ("Doe", "Jane", "canary", "1.9.7", str(tmp_path), "echoes", "I0001", "remarks"):
         assert canary not in text
     assert kept.stat().st_mode & 0o077 == 0
     assert kept.parent.stat().st_mode & 0o077 == 0

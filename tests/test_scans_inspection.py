@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from medcls.cli.app import app
 from medcls.files import read_csv
 from medcls.privacy import load_pseudonyms
 from medcls.scans import CAUSES, RefusalCode, inspect_scans
+from medcls.scans.inspection import Inspection, InspectionRefusal
 from tests.dicom_factory import instance, save, save_all, slices
 
 ID, FAMILY, GIVEN, UID = "CANARY-ID-77", "Canarius", "Volatilis", "1.2.826.0.1.99.1234.5"
@@ -83,6 +85,25 @@ def test_the_same_folder_has_the_same_name_where_a_file_does_not_say_whose_it_is
     assert seen.refused[0].name == f"{load_pseudonyms().patient(ID)}/broken.png"
 
 
+def test_no_name_shows_the_id_of_any_patient_who_is_known(tmp_path: Path) -> None:
+    save_all(slices([0.0, 2.0], PatientID="HN123456", SeriesInstanceUID="1.5"), tmp_path / "HN123456" / "ct")
+    save_all(slices([0.0, 2.0], PatientID="HN777", SeriesInstanceUID="1.6"), tmp_path / "HN123456" / "misfiled")
+    holes = slices([0.0, 2.0, 6.0, 8.0], PatientID="LUNG-A0002", SeriesInstanceUID="1.7")
+    save_all(holes, tmp_path / "HN777")
+    (tmp_path / "Lung-A0002_cut.zip").write_bytes(b"PK\x03\x04" + bytes(50))
+    (tmp_path / "Lung-A0002.dcm").touch()
+    said = inspect(tmp_path).output + inspect(tmp_path, "--json").output
+    assert [word for word in ("HN123456", "HN777", "A0002") if word in said] == []
+    first, second, third = (load_pseudonyms().patient(name) for name in ("HN123456", "HN777", "LUNG-A0002"))
+    seen = inspect_scans(tmp_path)
+    assert [row.name for row in seen.rows] == [f"{first}/ct", f"{first}/misfiled"]
+    holes_name, empty, cut = (item.name for item in seen.refused)
+    assert (holes_name, empty) == (second, f"{third}.dcm")
+    assert cut.startswith(f"{third}-")
+    kept = inspect(tmp_path, "--identifiers", "keep").output
+    assert "HN123456/misfiled" in kept
+
+
 def test_names_that_would_become_one_are_numbered(tmp_path: Path) -> None:
     save(instance(PatientID=ID, SeriesInstanceUID="1.5"), tmp_path / ID)
     save(instance(PatientID=ID, SeriesInstanceUID="1.6"), tmp_path / ID.lower())
@@ -141,6 +162,68 @@ def test_each_code_is_explained_once_above_what_it_is_said_of(tmp_path: Path) ->
     assert result.stdout.count(CAUSES[RefusalCode.DAMAGED].cause) == 1
     assert "refused as damaged: 3" in result.stdout
     assert all(f"empty{number}.dcm: the file is empty" in result.stdout for number in range(3))
+
+
+def unsupported(*remedies: str) -> Inspection:
+    refused = tuple(InspectionRefusal(str(n), "unsupported", "why", remedy) for n, remedy in enumerate(remedies))
+    return Inspection((), refused, 0, 0, 0, 0, codes={"unsupported": len(refused)})
+
+
+def test_the_remedy_is_that_of_the_refusals_and_the_general_one_only_where_there_is_no_better(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    general = CAUSES[RefusalCode.UNSUPPORTED].remedy
+
+    def told(*remedies: str) -> str:
+        show_inspection.inspection(unsupported(*remedies), as_json=False, quiet=False)
+        return capsys.readouterr().out
+
+    shared = told("Install it", "Install it")
+    assert "cannot be decoded. Install it.\n" in shared
+    assert general not in shared
+    several = told("Join the parts", general, "Install it", "Install it")
+    assert f"cannot be decoded.\n  - Install it.\n  - Join the parts.\n  - {general}.\n" in several
+    assert f"cannot be decoded. {general}.\n" in told(general, general)
+    many = told("A", "B", "C", "D", "E", general)
+    assert [line for line in many.splitlines() if line.startswith("  - ")] == ["  - A.", "  - B.", "  - C."]
+    assert "… and 3 more; --csv FILE has them all" in many
+
+
+def test_the_remedy_of_an_archive_in_an_archive_is_its_own(tmp_path: Path) -> None:
+    outer = tmp_path / "outer.zip"
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("inner.zip", b"PK\x05\x06" + bytes(18))
+    said = inspect(outer).stdout
+    assert "Unpack the outer one first." in said
+    assert CAUSES[RefusalCode.NOT_AN_IMAGE].remedy not in said
+
+
+def test_one_of_several_scans_is_inspected_by_the_name_that_it_is_listed_with(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    save_all(slices([0.0, 2.0], SeriesNumber=3, SeriesInstanceUID="1.5"), folder / "a")
+    holes = slices([0.0, 2.0, 6.0, 8.0], SeriesNumber=4, SeriesInstanceUID="1.6")
+    for number, made in enumerate(holes):
+        save(made, folder / "a" / f"other{number}.dcm")
+    listed = inspect_scans(folder)
+    assert [item.name for item in (*listed.rows, *listed.refused)] == ["a#s3", "a#s4"]
+    one = inspect(folder / "a#s3", "--json")
+    assert one.exit_code == 0
+    assert [(row["name"], row["files"]) for row in json.loads(one.stdout)["rows"]] == [("a#s3", 2)]
+    assert json.loads(one.stdout)["refused"] == []
+    refused = inspect(folder / "a#s4", "--json", "--headers")
+    assert refused.exit_code == 4
+    assert [item["name"] for item in json.loads(refused.stdout)["refused"]] == ["a#s4"]
+    assert json.loads(refused.stdout)["rows"] == []
+
+
+def test_a_name_that_no_scan_has_and_a_file_with_a_hash_sign(tmp_path: Path) -> None:
+    save_all(slices([0.0, 2.0]), tmp_path / "a")
+    wrong = inspect(tmp_path / "a#s9")
+    assert wrong.exit_code == 4
+    assert "no scan of this folder is called '#s9'" in wrong.stderr
+    assert "nothing at this path" in inspect(tmp_path / "gone#s9").stderr
+    Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "picture#1.png")
+    assert inspect(tmp_path / "picture#1.png").exit_code == 0
 
 
 def test_notes_that_differ_in_numbers_are_counted_together(tmp_path: Path) -> None:

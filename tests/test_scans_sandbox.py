@@ -200,6 +200,7 @@ def test_refusals_leave_no_memory_behind_in_a_worker(tmp_path):
     source = find_scans(tmp_path / "a.nii.gz").scans[0]
     whole = (tmp_path / "a.nii.gz").read_bytes()
     (tmp_path / "a.nii.gz").write_bytes(whole[:-9] + b"x" + whole[-8:])
+    client.workers.end()
     open_files = []
     for _ in range(4):
         with pytest.raises(ScanRefused):

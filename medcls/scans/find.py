@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.look import Look
 from medcls.scans.looking import looks
 from medcls.scans.naming import named_stacks, relative_name
+from medcls.scans.notes import Note
+from medcls.scans.paths import Paths
 from medcls.scans.source import Found, Refusal, ScanSource
 from medcls.scans.walk import Entry, walk
 
@@ -83,7 +86,8 @@ class _Search:
             if entry.regular:
                 files.append(entry.path)
             else:
-                self._refuse(entry.path, refusal(RefusalCode.UNREADABLE, "this is no regular file"))
+                what = "the folder cannot be read" if os.path.isdir(entry.path) else "this is no regular file"
+                self._refuse(entry.path, refusal(RefusalCode.UNREADABLE, what))
         return files
 
     def take(self, file: str, look: Look) -> None:
@@ -124,6 +128,7 @@ class _Search:
         with refusing(self.root):
             stacks = stacks_of(self.frames, self.leniency)
             names = named_stacks(stacks, self.root)
+        broken = _broken_files(self.refused)
         for stack, name in zip(stacks, names, strict=True):
             try:
                 with refusing(name):
@@ -132,9 +137,41 @@ class _Search:
                     source = source_of(stack, name, self.leniency)
                     if not can_decode(source.syntax):
                         raise refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(source.syntax)}")
-                    self.scans.append(source)
+                    self.scans.append(_judged(source, broken, self.leniency))
             except ScanRefused as error:
                 self.refused.append(Refusal.of(error, name, stack.paths, stack.identity))
+
+
+def _broken_files(refused: Iterable[Refusal]) -> dict[str, list[Refusal]]:
+    """Files that are damaged or cannot be read, by folder."""
+    broken: dict[str, list[Refusal]] = defaultdict(list)
+    for item in refused:
+        if item.code in (RefusalCode.DAMAGED, RefusalCode.UNREADABLE):
+            broken[os.path.dirname(item.paths[0])].append(item)
+    return broken
+
+
+def _judged(source: ScanSource, broken: Mapping[str, list[Refusal]], leniency: Leniency) -> ScanSource:
+    """A volume beside broken files: one of them may be its first or last slice, which no position would miss.
+
+    Raises:
+        ScanRefused: ``damaged`` when a broken file says that it is of the same series, unless gaps are accepted.
+    """
+    if not broken or len(source.paths) < 2:
+        return source
+    names = Paths.of(source.paths).names
+    endings = {os.path.splitext(name)[1].lower() for name in names}
+    near = [item for folder in {os.path.dirname(name) for name in names} for item in broken.get(folder, ())]
+    near = [item for item in near if item.paths[0].suffix.lower() in endings]
+    own = [item for item in near if item.identity.get("series_uid") == source.series_uid]
+    if own and source.series_uid and leniency.on_gap == "error":
+        remedy = "Export the series again, or remove the broken files and set on_gap to 'warn' or 'resample'"
+        raise refusal(RefusalCode.DAMAGED, f"{len(own)} files of the series cannot be read", remedy=remedy)
+    doubtful = [item for item in near if item in own or not item.identity.get("series_uid")]
+    if not doubtful:
+        return source
+    words = f"files beside the series that cannot be read: {len(doubtful)}; slices may be missing at its ends"
+    return replace(source, notes=(Note.BROKEN_FILES.says(words),))
 
 
 def by_name(found: Found) -> dict[str, ScanSource | Refusal]:

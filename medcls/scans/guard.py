@@ -37,6 +37,17 @@ def quiet() -> Iterator[list[warnings.WarningMessage]]:
 
 
 @contextlib.contextmanager
+def naming(where: object) -> Iterator[None]:
+    """Let refusals of the block that name no place name this one."""
+    try:
+        yield
+    except ScanRefused as error:
+        if error.where:
+            raise
+        raise ScanRefused(error.code, error.what, where=str(where), remedy=error.remedy) from error
+
+
+@contextlib.contextmanager
 def refusing(where: object) -> Iterator[None]:
     """Turn any error of the block into a :class:`~medcls.errors.ScanRefused` that names ``where``.
 

@@ -131,7 +131,7 @@ class Index:
 
     def _scan(self, one: dict[str, Any], paths: Paths) -> ScanSource:
         values = {name: one[name] for name in _PLAIN}
-        for name in ("shape", "spacing"):
+        for name in ("shape", "spacing", "notes"):
             values[name] = tuple(values[name])
         values["frames"] = tuple(tuple(frames) for frames in values["frames"])
         name = base_name(paths if values["kind"] == "dicom" else paths[:1], self.root) + one["suffix"]
@@ -139,7 +139,7 @@ class Index:
         return ScanSource(name=name, paths=paths, facts=one["facts"], identity=identity, **values)
 
 
-_PLAIN = ("kind", "modality", "shape", "spacing", "axes", "channels", "part", "syntax", "frames")
+_PLAIN = ("kind", "modality", "shape", "spacing", "axes", "channels", "part", "syntax", "frames", "notes")
 
 
 class HeaderIdentity(Mapping[str, str]):

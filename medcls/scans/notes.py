@@ -20,6 +20,7 @@ class Note(StrEnum):
     PADDING = "padding"
     INVERTED = "inverted"
     PIXEL_UNITS = "pixel-units"
+    BROKEN_FILES = "broken-files"
     PART = "part"
     SAME_INSTANCE = "same-instance"
     NOT_HOUNSFIELD = "not-hounsfield"
@@ -60,6 +61,10 @@ MEANINGS: dict[Note, Cause] = {
     Note.INVERTED: Cause("Low values were bright; the grey scale was turned round.", "Nothing"),
     Note.PIXEL_UNITS: Cause(
         "The file does not say where the image lies or how large a pixel is.", "Compare no sizes between such images"
+    ),
+    Note.BROKEN_FILES: Cause(
+        "Files that cannot be read lie beside the series; they may be slices that are missing at its ends.",
+        "Export the series again, or remove files that are none of it",
     ),
     Note.PART: Cause(
         "The series holds several volumes (echoes, b-values, times); this is one.", "Choose the volume that you want"

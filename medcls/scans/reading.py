@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from medcls.scans.archive import archive_of
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.find import by_name, find_scans
-from medcls.scans.guard import refusing
+from medcls.scans.guard import naming, refusing
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 from medcls.scans.source import Found, ScanSource
@@ -41,12 +42,13 @@ def read_source(source: ScanSource, leniency: Leniency) -> Scan:
     from medcls.scans.dicom.plain import read_plain
     from medcls.scans.sandbox import read_apart
 
-    with refusing(source.name):
-        plain = read_plain(source, leniency)
-    scan = read_apart(source, leniency) if plain is None else plain
+    with naming(source.name):
+        with refusing(source.name):
+            plain = read_plain(source, leniency)
+        scan = read_apart(source, leniency) if plain is None else plain
     if (scan.shape, scan.channels) != (source.shape, source.channels):
         raise refusal(RefusalCode.DAMAGED, "the pixels are not of the size that the header gives", where=source.name)
-    return scan
+    return replace(scan, notes=(*source.notes, *scan.notes)) if source.notes else scan
 
 
 def read_here(source: ScanSource, leniency: Leniency) -> Scan:

@@ -30,6 +30,7 @@ class ScanSource:
         facts: Header facts that name nobody, as :attr:`medcls.scans.Scan.facts`.
         identity: Identifiers, as :attr:`medcls.scans.Scan.identity`.
         frames: For multi-frame files: which frames of each path belong to this scan; empty for single frames.
+        notes: What the search doubted; :attr:`medcls.scans.Scan.notes` begins with it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ScanSource:
     facts: Mapping[str, str] = field(default_factory=dict)
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     frames: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def series_uid(self) -> str:

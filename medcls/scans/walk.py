@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ class Entry(NamedTuple):
         size: Bytes.
         written, changed: When its content last changed, and when anything of it did, nanoseconds.
         inode: Number of the file in its file system.
-        regular: Whether it can be opened without waiting: no pipe, socket or broken link.
+        regular: Whether it can be opened without waiting: no pipe, socket, broken link or closed folder.
     """
 
     path: str
@@ -36,7 +35,7 @@ def walk(root: str) -> list[Entry]:
         root: The folder; a file gives itself alone.
 
     Raises:
-        OSError: The root cannot be read. Folders below it that cannot be read are passed over.
+        OSError: The root cannot be read. A folder below it that cannot be read is an entry that is not regular.
     """
     state = os.stat(root)
     if not stat.S_ISDIR(state.st_mode):
@@ -46,8 +45,10 @@ def walk(root: str) -> list[Entry]:
     while left:
         inner = _list(left.pop(), entries, seen)
         for folder in reversed(inner):
-            with contextlib.suppress(OSError):
+            try:
                 left.append(os.scandir(folder))
+            except OSError:
+                entries.append(Entry(folder, 0, 0, 0, 0, False))
     return entries
 
 

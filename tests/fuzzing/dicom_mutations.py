@@ -192,6 +192,9 @@ def _nested(data: bytes, found: Layout, random: Random) -> bytes:
     return put(data, element.at, level * random.choice((1, 3, 40, 500)), 0)
 
 
+_MOST_OFFSETS = 2**16
+
+
 def _offsets(data: bytes, found: Layout, random: Random) -> bytes:
     """The basic or extended offset table: wrong, huge, or of another number of entries."""
     start = next((n for n, element in enumerate(found.elements) if element.tag == PIXELS), None)
@@ -202,7 +205,7 @@ def _offsets(data: bytes, found: Layout, random: Random) -> bytes:
         return data
     table = random.choice(tables)
     width = 4 if table.tag == _ITEM else 8
-    count = max(1, table.length // width) + random.choice((0, 0, 0, 1, -1, 1000))
+    count = max(1, min(table.length // width, _MOST_OFFSETS)) + random.choice((0, 0, 0, 1, -1, 1000))
     numbers = (0, 1, 8, 0x7FFFFFFF, OPEN, len(data), random.getrandbits(12), random.getrandbits(31))
     entries = [random.choice(numbers) for _ in range(max(0, count))]
     return with_value(data, table, b"".join(entry.to_bytes(width, "little") for entry in entries))

@@ -8,6 +8,7 @@ from medcls.scans.dicom.instance import Scratch, open_plain
 from medcls.scans.dicom.padding import is_padding
 from medcls.scans.dicom.pixels import Pixels, stored_frames
 from medcls.scans.dicom.volume import finish
+from medcls.scans.guard import naming
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.sandbox.decoding import Decoding
 from medcls.scans.scan import Scan
@@ -27,7 +28,7 @@ def read_plain(source: ScanSource, leniency: Leniency = STRICT) -> Scan | None:
     assembly, scratch = Assembly(len(source.paths)), Scratch()
     with Decoding() as decoding:
         for path in source.paths:
-            with open_plain(path) as plain:
+            with naming(path), open_plain(path) as plain:
                 if plain is None or (plain.compressed and not decoding.possible):
                     return None
                 if plain.compressed:

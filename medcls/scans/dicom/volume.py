@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.assembly import Assembly, is_colour
 from medcls.scans.dicom.frames import Frame
@@ -21,6 +20,7 @@ from medcls.scans.dicom.padding import CT_AIR, is_padding
 from medcls.scans.dicom.pixels import stored_frames
 from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
 from medcls.scans.dicom.series import Stack, stacks_of
+from medcls.scans.guard import naming
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_size
 from medcls.scans.notes import Note
@@ -68,7 +68,8 @@ def read_dicom(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
     assembly, scratch = Assembly(count), Scratch()
     for number, path in enumerate(source.paths):
         wanted = source.frames[number] if source.frames else (0,)
-        _take(assembly, open_instance(path, scratch), wanted, path)
+        with naming(path):
+            _take(assembly, open_instance(path, scratch), wanted, path)
     return finish(assembly, source, leniency)
 
 
@@ -76,13 +77,10 @@ def _take(assembly: Assembly, instance: Instance, wanted: Sequence[int], path: P
     frames = instance.frames
     if max(wanted) >= len(frames):
         raise refusal(RefusalCode.CHANGED, f"frame {max(wanted) + 1} is no longer there", where=path)
-    try:
-        decoded = stored_frames(instance.pixels, frames[0].header, wanted)
-        for index, pixels in zip(wanted, decoded, strict=True):
-            frame, values = _looked_up(frames[index], pixels, instance)
-            assembly.take(frame, values, is_padding(pixels, frames[index]))
-    except ScanRefused as error:
-        raise ScanRefused(error.code, error.what, where=error.where or str(path), remedy=error.remedy) from error
+    decoded = stored_frames(instance.pixels, frames[0].header, wanted)
+    for index, pixels in zip(wanted, decoded, strict=True):
+        frame, values = _looked_up(frames[index], pixels, instance)
+        assembly.take(frame, values, is_padding(pixels, frames[index]))
 
 
 def _looked_up(frame: Frame, stored: Pixels, instance: Instance) -> tuple[Frame, Pixels]:
@@ -176,7 +174,8 @@ def _placed(array: Pixels, layout: Layout, leniency: Leniency, notes: list[str])
     if layout.missing:
         how, done = ("nearest", "repeat a neighbour") if leniency.on_gap == "warn" else ("linear", "were interpolated")
         array = fill_holes(array, layout.places, layout.slices, how)  # type: ignore[arg-type]
-        notes.append(Note.GAP.says(f"{len(layout.missing)} missing slices {done}: {_listed(layout.missing)}"))
+        numbers = _listed([place + 1 for place in layout.missing])
+        notes.append(Note.GAP.says(f"missing slices {done}: {numbers} of {layout.slices}"))
     if layout.heights:
         steps = np.diff(layout.heights)
         uneven = f"the slices lie {steps.min():.3f} to {steps.max():.3f} mm apart"

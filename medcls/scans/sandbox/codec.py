@@ -121,6 +121,7 @@ def source_from_json(data: Json) -> ScanSource:
             "shape": tuple(data["shape"]),
             "spacing": tuple(data["spacing"]),
             "frames": tuple(tuple(one) for one in data["frames"]),
+            "notes": tuple(data["notes"]),
         }
     )
 
