@@ -12,8 +12,9 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from medcls.errors import ConfigError
@@ -92,30 +93,89 @@ def load_pseudonyms(*, keep: bool = False, key_file: str | os.PathLike[str] | No
     return Pseudonyms(key)
 
 
-def masked_name(name: str, identity: Mapping[str, str], pseudonyms: Pseudonyms) -> str:
+class KnownPatients:
+    """Patients whose identifiers are looked for in names of files that are another's, or that do not say whose they are.
+
+    A look takes no longer when there are more patients: pieces of the name, as long as identifiers are, are looked up.
+
+    Args:
+        identities: Of everything that is known, as :attr:`medcls.scans.Scan.identity`; the first of equal ones counts.
+    """
+
+    def __init__(self, identities: Iterable[Mapping[str, str]] = ()) -> None:
+        self._long: dict[str, Mapping[str, str]] = {}
+        self._short: dict[str, Mapping[str, str]] = {}
+        for identity in identities:
+            patient = identity.get("patient_id", "").strip()
+            plain = _plain(patient)
+            if len(plain) >= _SHORT:
+                self._long.setdefault(plain, identity)
+            elif patient:
+                self._short.setdefault(patient.casefold(), identity)
+        self._lengths = [sorted({len(key) for key in keys}, reverse=True) for keys in (self._long, self._short)]
+        self._looked: dict[str, Mapping[str, str]] = {}
+
+    def of(self, part: str) -> Mapping[str, str]:
+        """Identity of the patient whose PatientID a part of a path contains, of the longest where it contains several.
+
+        Args:
+            part: Name of a folder or file.
+
+        Returns:
+            The identity; empty where the part contains none.
+        """
+        if part not in self._looked:
+            there = (identity for identity in self._candidates(part) if _holds(part, identity["patient_id"]))
+            self._looked[part] = next(there, {})
+        return self._looked[part]
+
+    def _candidates(self, part: str) -> Iterator[Mapping[str, str]]:
+        long, short = self._lengths
+        return chain(_pieces(_plain(part), self._long, long), _pieces(part.casefold(), self._short, short))
+
+
+NOBODY = KnownPatients()
+
+
+def masked_name(
+    name: str, identity: Mapping[str, str], pseudonyms: Pseudonyms, patients: KnownPatients = NOBODY
+) -> str:
     """A scan's name without identifiers: folders are often named after patients, and files after their UIDs.
 
     A part of the path is replaced as a whole, so that nothing that stands beside an identifier is left of it, when it
     contains
 
-    - the scan's PatientID, whatever separators and case it is written with;
+    - the scan's PatientID, or that of another known patient, whatever separators and case it is written with;
     - its StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, or anything built like a UID;
     - ``^``, as a DICOM name has between family and given name (PS3.5 section 6.2.1).
 
-    What replaces it is the patient's pseudonym, followed by four digits of a keyed hash where the part is more than the
+    What replaces it is that patient's pseudonym, followed by four digits of a keyed hash where the part is more than the
     PatientID, so that names which were different mostly stay so. Known file endings and the ``#`` of a scan's part stay.
 
     Args:
         name: Relative path with forward slashes, as :attr:`medcls.scans.ScanSource.name`.
         identity: As :attr:`medcls.scans.Scan.identity`; empty where none is known.
         pseudonyms: Where the pseudonyms come from; the name is given back as it is when they keep identifiers.
+        patients: Everybody whose identifiers no name may contain.
     """
     if pseudonyms.keep:
         return name
     suffix = _SUFFIX.search(name)
-    tail = suffix.group() if suffix and not _identifies(suffix.group(), identity) else ""
+    tail = suffix.group() if suffix and not _tail_identifies(suffix.group(), identity, patients) else ""
     parts = name.removesuffix(tail).split("/")
-    return "/".join(_masked_part(part, identity, pseudonyms) for part in parts) + tail
+    return "/".join(_masked_part(part, _whose(part, identity, patients), pseudonyms) for part in parts) + tail
+
+
+def _whose(part: str, identity: Mapping[str, str], patients: KnownPatients) -> Mapping[str, str]:
+    """Whom a part is about: the patient of the scan if it says so, else another whom it names."""
+    if identity.get("patient_id") and _identifies(part, identity):
+        return identity
+    return patients.of(part) or identity
+
+
+def _tail_identifies(tail: str, identity: Mapping[str, str], patients: KnownPatients) -> bool:
+    """Of others only long identifiers count: ``#s3`` is the number of a series, whoever is called 3."""
+    return _identifies(tail, identity) or len(_plain(patients.of(tail).get("patient_id", ""))) >= _SHORT
 
 
 def _masked_part(part: str, identity: Mapping[str, str], pseudonyms: Pseudonyms) -> str:
@@ -148,6 +208,14 @@ def _holds(part: str, patient: str) -> bool:
     before = r"(?<!\d)" if wanted[0].isdigit() else r"(?<![^\W\d_])"
     after = r"(?!\d)" if wanted[-1].isdigit() else r"(?![^\W\d_])"
     return re.search(before + re.escape(patient.strip()) + after, part, re.IGNORECASE) is not None
+
+
+def _pieces(text: str, known: Mapping[str, Mapping[str, str]], lengths: Iterable[int]) -> Iterator[Mapping[str, str]]:
+    """What is known under a piece of a text, for pieces of every length."""
+    for length in lengths:
+        for start in range(len(text) - length + 1):
+            if (piece := text[start : start + length]) in known:
+                yield known[piece]
 
 
 def _plain(text: str) -> str:

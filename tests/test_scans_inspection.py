@@ -233,7 +233,7 @@ def test_notes_that_differ_in_numbers_are_counted_together(tmp_path: Path) -> No
         made = instance(pixels, PixelPaddingValue=-2000, SeriesInstanceUID=f"1.{number}")
         save(made, tmp_path / str(number))
     said = inspect(tmp_path).stdout
-    assert "noted: … padded voxels were set to -…: 3 scans" in said
+    assert "noted: padding: … padded voxels were set to -…: 3 scans" in said
     assert "    2: 2 padded voxels were set to -1024" in said
     assert "ok, 1 note" in said
 

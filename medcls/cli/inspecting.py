@@ -12,6 +12,7 @@ from medcls.progress import Progress
 from medcls.scans.codes import RefusalCode
 from medcls.scans.inspection import Inspection, InspectionRow, inspect_scans, write_inspection
 from medcls.scans.scan import Scan
+from medcls.scans.selecting import searched
 
 
 def inspect_into(
@@ -26,7 +27,7 @@ def inspect_into(
     """Inspect a path, and write what was asked for.
 
     Args:
-        scans: A file, or a folder of any depth.
+        scans: A file, a folder of any depth, or one of several scans as an inspection names it.
         pseudonyms: What stands for identifiers.
         headers: Look at headers alone.
         montage: The first contact sheet.
@@ -39,7 +40,7 @@ def inspect_into(
     Raises:
         UsageError: The outputs are named wrongly.
         StorageError: The outputs cannot be written; found out before anything is read.
-        NothingToDo: There is nothing at the path.
+        NothingToDo: There is nothing at the path, or no scan of that name.
     """
     _check_outputs(montage, csv, headers=headers)
     sheets = _Sheets(montage)
@@ -55,10 +56,18 @@ def inspect_into(
     except ScanRefused as error:
         if error.code != RefusalCode.NO_SCAN:
             raise
-        raise NothingToDo("there is nothing at this path", where=str(scans), remedy="Check the path") from error
+        raise _nothing(scans, error) from error
     if csv is not None:
         write_inspection(csv, seen)
     return seen, sheets.finish()
+
+
+def _nothing(scans: Path, error: ScanRefused) -> NothingToDo:
+    folder = searched(scans)
+    if folder != scans and folder.exists():
+        remedy = "'medcls inspect' lists the names of this folder; --identifiers keep shows them as they are"
+        return NothingToDo(error.what, where=str(scans), remedy=remedy)
+    return NothingToDo("there is nothing at this path", where=str(scans), remedy="Check the path")
 
 
 class _Sheets:

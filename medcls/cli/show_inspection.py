@@ -6,19 +6,20 @@ import json
 import re
 import shutil
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from medcls.scans.codes import CAUSES, RefusalCode
+from medcls.scans.codes import CAUSES, Cause, RefusalCode
 from medcls.scans.inspection import READABLE, Inspection, InspectionRow
 
 _MOST_ROWS = 40  # on a terminal
 _MOST_NAMES = 8  # under each code and each note, on a terminal
+_MOST_REMEDIES = 3  # under each code
 _NARROWEST_NAME = 24
 _HEADER = ("", "scan", "modality", "size", "spacing", "orientation", "slices", "format", "part", "verdict")
 _KINDS = {"nifti": "NIfTI", "raster": "picture"}
@@ -99,24 +100,39 @@ def _totals(result: Inspection) -> str:
 
 
 def _refusals(result: Inspection, on_terminal: bool) -> None:
-    """Each code once, with cause and remedy, and below it what it is said of."""
+    """Each code once, with cause and remedies, and below it what it is said of."""
     for code, count in result.codes.items():
-        cause = CAUSES[RefusalCode(code)]
-        typer.echo(f"\nrefused as {code}: {count}\n  {cause.cause} {cause.remedy}.")
-        _names((f"{r.name}: {r.reason}" for r in result.refusals if r.code == code), count, on_terminal)
+        refused = [item for item in result.refusals if item.code == code]
+        cause, *more = _explained(CAUSES[RefusalCode(code)], Counter(item.remedy for item in refused))
+        typer.echo(f"\nrefused as {code}: {count}\n  {cause}")
+        for line in more:
+            typer.echo(f"  {line}")
+        _names((f"{item.name}: {item.reason}" for item in refused), count, on_terminal)
+
+
+def _explained(general: Cause, remedies: Mapping[str, int]) -> list[str]:
+    """The cause, and what each refusal itself says can be done; the general remedy stands last, for those without one."""
+    told = sorted(remedies, key=lambda remedy: (remedy == general.remedy, -remedies[remedy], remedy))
+    told = [_printable(remedy) for remedy in told if remedy] or [general.remedy]
+    if len(told) == 1:
+        return [f"{general.cause} {told[0]}."]
+    left = [f"… and {len(told) - _MOST_REMEDIES} more; --csv FILE has them all"] if len(told) > _MOST_REMEDIES else []
+    return [general.cause, *(f"- {remedy}." for remedy in told[:_MOST_REMEDIES]), *left]
 
 
 def _notes(result: Inspection, on_terminal: bool) -> None:
-    """Notes that differ in numbers alone, or in what stands after a colon, are one."""
+    """Notes of one code that differ in numbers alone, or in what stands after a second colon, are one."""
     groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for row in result.rows:
         if row.verdict == READABLE:
             for note in row.notes:
-                groups[_NUMBER.sub("…", note.partition(": ")[0])].append((row.name, note))
+                code, _, words = note.partition(": ")
+                groups[f"{code}: {_NUMBER.sub('…', words.partition(': ')[0])}"].append((row.name, words))
     for general, noted in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
-        same = len({note for _, note in noted}) == 1
-        typer.echo(f"\nnoted: {_printable(noted[0][1] if same else general)}: {_count(len(noted), 'scan')}")
-        lines = (name if same else f"{name}: {note.partition(': ')[2] or note}" for name, note in noted)
+        same = len({words for _, words in noted}) == 1
+        whole = f"{general.partition(': ')[0]}: {noted[0][1]}" if same else general
+        typer.echo(f"\nnoted: {_printable(whole)}: {_count(len(noted), 'scan')}")
+        lines = (name if same else f"{name}: {words.partition(': ')[2] or words}" for name, words in noted)
         _names(lines, len(noted), on_terminal)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from medcls.progress import SILENT, Progress
 from medcls.scans.find import find_scans
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
+from medcls.scans.selecting import chosen, searched, without
 from medcls.scans.shown import shown_names, writable
 from medcls.scans.source import Found, ScanSource
 
@@ -162,7 +163,7 @@ def inspect_scans(
     """Look at everything under a path.
 
     Args:
-        path: A file, or a folder of any depth.
+        path: A file, a folder of any depth, or one of several scans as an inspection names it (``folder#s3-echo-2``).
         read_pixels: Also read every scan, so that refusals which only pixels show are found.
         leniency: As :func:`medcls.scans.read_scan`.
         pseudonyms: What stands for identifiers in names; default: keyed hashes with the user's own key.
@@ -173,9 +174,10 @@ def inspect_scans(
     Raises:
         ScanRefused: The path itself cannot be read.
     """
-    found = _without(find_scans(path, progress=progress, leniency=leniency), leave_out)
+    whole = find_scans(searched(Path(path)), progress=progress, leniency=leniency)
+    found = without(chosen(whole, Path(path)), leave_out)
     masks = pseudonyms or load_pseudonyms()
-    names = shown_names(found, masks)
+    names = shown_names(found, masks, among=whole)
     rows = []
     items = progress.track(found.scans, "reading scans") if read_pixels else found.scans
     for number, source in enumerate(items, start=1):
@@ -281,16 +283,6 @@ def _syntax(uid: str) -> str:
     from medcls.scans.dicom.syntaxes import syntax_name
 
     return syntax_name(uid)
-
-
-def _without(found: Found, files: Collection[Path]) -> Found:
-    left_out = {file.name: file.resolve() for file in files}
-
-    def stays(paths: Iterable[Path]) -> bool:
-        return not all(path.name in left_out and path.resolve() == left_out[path.name] for path in paths)
-
-    scans = tuple(scan for scan in found.scans if stays(scan.paths))
-    return Found(scans, tuple(item for item in found.refused if stays(item.paths)), found.ignored)
 
 
 def _distinct(found: Found, *keys: str) -> int:

@@ -5,27 +5,37 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from medcls.privacy import Pseudonyms, masked_name
+from medcls.privacy import KnownPatients, Pseudonyms, masked_name
 from medcls.scans.source import Found
 
 
-def shown_names(found: Found, masks: Pseudonyms) -> list[str]:
+def shown_names(found: Found, masks: Pseudonyms, among: Found) -> list[str]:
     """Names of scans, then of refusals, without identifiers, each once.
 
-    A picture, or a file that is refused, may not say whose it is. Where a folder's name was an identifier of another scan
-    it is one there too.
+    A picture, or a file that is refused, may not say whose it is, and a scan may lie in the folder of another patient. An
+    identifier of anybody who is known is therefore none to be shown in any name, and a folder whose name was an identifier
+    of one scan is one for all.
+
+    Args:
+        found: What is named.
+        masks: Where pseudonyms come from.
+        among: Everything that the search found, whose patients are known.
     """
-    items = [(scan.name, scan.identity) for scan in found.scans]
-    items += [(item.name, item.identity) for item in found.refused]
-    names = [masked_name(name, identity, masks) for name, identity in items]
+    items = _identities(found)
+    patients = KnownPatients(identity for _, identity in _identities(among))
+    names = [masked_name(name, identity, masks, patients) for name, identity in items]
     known = dict(pair for item, name in zip(items, names, strict=True) for pair in _changed(item[0], name))
     taken: Counter[str] = Counter()
     shown = []
-    for (_, identity), masked in zip(items, names, strict=True):
-        name = writable(masked if identity else "/".join(_known(part, known) for part in masked.split("/")))
+    for masked in names:
+        name = writable("/".join(_known(part, known) for part in masked.split("/")))
         taken[name] += 1
         shown.append(name if taken[name] == 1 else f"{name}~{taken[name]}")
     return shown
+
+
+def _identities(found: Found) -> list[tuple[str, Mapping[str, str]]]:
+    return [(scan.name, scan.identity) for scan in found.scans] + [(item.name, item.identity) for item in found.refused]
 
 
 def _changed(name: str, masked: str) -> Iterable[tuple[str, str]]:
