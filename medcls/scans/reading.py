@@ -6,12 +6,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from medcls.scans.archive import archive_of
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.find import by_name, find_scans
+from medcls.scans.find import find_scans
 from medcls.scans.guard import naming, refusing
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
+from medcls.scans.selecting import chosen, searched
 from medcls.scans.source import Found, ScanSource
 
 
@@ -77,11 +77,7 @@ def read_here(source: ScanSource, leniency: Leniency) -> Scan:
 def find_one(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> ScanSource:
     """The source of the one scan that a path holds; see :func:`read_scan`."""
     given = Path(path)
-    with refusing(path):
-        exists = given.exists()
-    if not exists and "#" in given.name:
-        return _named(given, leniency)
-    return _single(find_scans(given, leniency=leniency), path)
+    return _single(chosen(find_scans(searched(given), leniency=leniency), given), path)
 
 
 def _single(found: Found, path: str | os.PathLike[str]) -> ScanSource:
@@ -95,17 +91,3 @@ def _single(found: Found, path: str | os.PathLike[str]) -> ScanSource:
     first = found.refused[0]
     others = f" (and {len(found.refused) - 1} more)" if len(found.refused) > 1 else ""
     raise refusal(RefusalCode(first.code), first.reason + others, where=path, remedy=first.remedy)
-
-
-def _named(given: Path, leniency: Leniency) -> ScanSource:
-    base, _, suffix = given.name.rpartition("#")
-    folder = given.parent / base
-    if not folder.exists() and archive_of(folder) is None:
-        raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=given)
-    found = find_scans(folder, leniency=leniency)
-    for name, item in by_name(found).items():
-        if name == f"{folder.name}#{suffix}":
-            if isinstance(item, ScanSource):
-                return item
-            raise item.error()
-    raise refusal(RefusalCode.NO_SCAN, f"no scan of this folder is called '#{suffix}'", where=given)
