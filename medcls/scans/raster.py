@@ -21,6 +21,7 @@ from medcls.scans.tiff import read_tiff, tiff_layout
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _ORIENTATION = 0x0112  # Exif tag; values 5 to 8 swap rows and columns
+_ROWS_AT_ONCE = 256
 _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
 
 Pixels = NDArray[np.generic]
@@ -144,7 +145,12 @@ def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:
         notes.append(Note.ALPHA.says("the alpha channel, opaque everywhere, was dropped"))
         return colour
     notes.append(Note.ALPHA.says("transparent pixels were laid on black"))
-    return np.rint(colour.astype(np.float64) * (alpha.astype(np.float64) / top)).astype(pixels.dtype)
+    laid = np.empty(colour.shape, pixels.dtype)
+    for start in range(0, len(laid), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        # top is odd, so that no quotient lies half-way between two values.
+        laid[rows] = (colour[rows].astype(np.uint32) * alpha[rows] + top // 2) // top
+    return laid
 
 
 def _plain(image: Image.Image, notes: list[str]) -> Pixels:
