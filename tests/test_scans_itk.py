@@ -197,7 +197,7 @@ def test_voxels_that_are_not_finite_are_replaced_and_noted(tmp_path, ending):
     voxels[0, 0, :3] = np.nan, np.inf, -np.inf
     scan = read_scan(write(tmp_path / f"x{ending}", image(voxels)))
     assert scan.array[0, :3, 0, 0].tolist() == [3, 119, 3]
-    assert any(note.startswith("3 voxels") for note in scan.notes)
+    assert any(note.startswith("replaced-values: 3 voxels") for note in scan.notes)
     assert refused(write(tmp_path / f"x{ending}", image(voxels * np.nan))).code == "not-finite"
 
 

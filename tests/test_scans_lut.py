@@ -191,15 +191,16 @@ def colours(stored, dataset, **changes):
 def segments(draw, bits):
     """Words of a segmented table and how many entries they make; with copies of earlier segments in 8 bits.
 
-    pydicom takes the byte offset of a copy as an index of words, so that it can judge only where these are the same.
+    pydicom takes the byte offset of a copy as an index of words, so that it can judge only where these are the same; and it
+    knows no copy that begins with a line.
     """
     top = (1 << bits) - 1
-    words, starts, sizes = [], [], []
+    words, starts, sizes, points = [], [], [], []
     for number in range(draw(st.integers(1, 6))):
         kinds = ["discrete"] if number == 0 else ["discrete", "linear", "linear", *(["copy"] if bits == 8 else [])]
         kind = draw(st.sampled_from(kinds))
         if kind == "copy":
-            first = draw(st.integers(0, len(starts) - 1))
+            first = draw(st.sampled_from(points))
             count = draw(st.integers(1, len(starts) - first))
             if None in starts[first : first + count]:  # no copies of copies
                 continue
@@ -211,6 +212,7 @@ def segments(draw, bits):
         length = draw(st.integers(1, 9))
         sizes.append(length)
         if kind == "discrete":
+            points.append(len(starts) - 1)
             words += [0, length, *draw(st.lists(st.integers(0, top), min_size=length, max_size=length))]
         else:
             words += [1, length, draw(st.integers(0, top))]

@@ -149,7 +149,7 @@ def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:
     for start in range(0, len(laid), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         # top is odd, so that no quotient lies half-way between two values.
-        laid[rows] = (colour[rows].astype(np.uint32) * alpha[rows] + top // 2) // top
+        laid[rows] = (colour[rows].astype(np.uint32) * alpha[rows].astype(np.uint32) + top // 2) // top
     return laid
 
 
