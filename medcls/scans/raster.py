@@ -21,7 +21,7 @@ from medcls.scans.tiff import read_tiff, tiff_layout
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _ORIENTATION = 0x0112  # Exif tag; values 5 to 8 swap rows and columns
-_ROWS_AT_ONCE = 256
+_PIXELS_AT_ONCE = 1 << 18
 _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
 
 Pixels = NDArray[np.generic]
@@ -146,8 +146,9 @@ def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:
         return colour
     notes.append(Note.ALPHA.says("transparent pixels were laid on black"))
     laid = np.empty(colour.shape, pixels.dtype)
-    for start in range(0, len(laid), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
+    step = max(1, _PIXELS_AT_ONCE // laid.shape[1])
+    for start in range(0, len(laid), step):
+        rows = slice(start, start + step)
         # top is odd, so that no quotient lies half-way between two values.
         laid[rows] = (colour[rows].astype(np.uint32) * alpha[rows].astype(np.uint32) + top // 2) // top
     return laid
@@ -174,6 +175,6 @@ def _plain(image: Image.Image, notes: list[str]) -> Pixels:
 
 
 def _sixteen(pixels: Pixels) -> Pixels:
-    native = pixels.astype(pixels.dtype.newbyteorder("="))
+    native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     fits = native.min() >= 0 and native.max() <= 65535
-    return native.astype(np.uint16) if fits else native
+    return native.astype(np.uint16, copy=False) if fits else native
