@@ -145,8 +145,8 @@ def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:
         notes.append(Note.ALPHA.says("the alpha channel, opaque everywhere, was dropped"))
         return colour
     notes.append(Note.ALPHA.says("transparent pixels were laid on black"))
-    laid = np.empty(colour.shape, pixels.dtype)
-    step = max(1, _PIXELS_AT_ONCE // laid.shape[1])
+    laid: Pixels = np.empty_like(colour)
+    step = max(1, _PIXELS_AT_ONCE // colour[0, :, 0].size)
     for start in range(0, len(laid), step):
         rows = slice(start, start + step)
         # top is odd, so that no quotient lies half-way between two values.
