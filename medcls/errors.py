@@ -101,6 +101,10 @@ class ScanRefused(MedclsError):
         super().__init__(what, where=where, remedy=remedy)
         self.code = str(code)
 
+    def at(self, where: object) -> ScanRefused:
+        """The same refusal, of another place."""
+        return ScanRefused(self.code, self.what, where=str(where), remedy=self.remedy)
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild_scan_refused, (self.code, self.what, self.where, self.remedy))
 

@@ -41,8 +41,11 @@ def nrrd(data, **fields):
         "encoding": "raw",
         **{name.replace("_", " "): value for name, value in fields.items()},
     }
-    header = "".join(f"{name}: {value}\n" for name, value in lines.items() if value is not None)
-    return b"NRRD0004\n" + header.encode() + b"\n" + data
+    return b"NRRD0004\n" + _header(lines, ": ") + b"\n" + data
+
+
+def _header(lines, between):
+    return "".join(f"{name}{between}{value}\n" for name, value in lines.items() if value is not None).encode()
 
 
 def metaimage(data, **fields):
@@ -58,8 +61,7 @@ def metaimage(data, **fields):
         **fields,
     }
     named = lines.pop("ElementDataFile", "LOCAL")
-    header = "".join(f"{name} = {value}\n" for name, value in lines.items() if value is not None)
-    return (header + f"ElementDataFile = {named}\n").encode() + data
+    return _header(lines, " = ") + f"ElementDataFile = {named}\n".encode() + data
 
 
 MAKE = {".nrrd": nrrd, ".mha": metaimage}

@@ -88,7 +88,7 @@ class PreparedStore:
         try:
             prepared = recipe.prepare(scan)
         except ScanRefused as error:
-            raise ScanRefused(error.code, error.what, where=source.name, remedy=error.remedy) from error
+            raise error.at(source.name) from error
         if _stamps(source) != before:
             raise ScanRefused(
                 "changed", "the files changed while they were read", where=source.name, remedy="Search the folder again"

@@ -164,7 +164,7 @@ def _judged(source: ScanSource, broken: Mapping[str, list[Refusal]], leniency: L
     near = [item for folder in {os.path.dirname(name) for name in names} for item in broken.get(folder, ())]
     near = [item for item in near if item.paths[0].suffix.lower() in endings]
     own = [item for item in near if item.identity.get("series_uid") == source.series_uid]
-    if own and source.series_uid and leniency.on_gap == "error":
+    if own and leniency.on_gap == "error":
         remedy = "Export the series again, or remove the broken files and set on_gap to 'warn' or 'resample'"
         raise refusal(RefusalCode.DAMAGED, f"{len(own)} files of the series cannot be read", remedy=remedy)
     doubtful = [item for item in near if item in own or not item.identity.get("series_uid")]

@@ -44,7 +44,7 @@ def naming(where: object) -> Iterator[None]:
     except ScanRefused as error:
         if error.where:
             raise
-        raise ScanRefused(error.code, error.what, where=str(where), remedy=error.remedy) from error
+        raise error.at(where) from error
 
 
 @contextlib.contextmanager

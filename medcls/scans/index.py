@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from medcls.files import cache_folder, write_bytes
 from medcls.scans.leniency import Leniency
 from medcls.scans.look import Look
 from medcls.scans.looking import looks
-from medcls.scans.naming import base_name
+from medcls.scans.naming import base_of
 from medcls.scans.paths import Paths
 from medcls.scans.source import Found, Refusal, ScanSource
 from medcls.scans.walk import Entry
@@ -115,7 +115,7 @@ class Index:
         }
 
     def _suffix(self, item: ScanSource | Refusal) -> str:
-        return item.name.removeprefix(base_name(_naming(item), self.root))
+        return item.name.removeprefix(base_of(item, self.root))
 
     def _found(self, data: dict[str, Any]) -> Found:
         def numbered(numbers: Sequence[int]) -> Paths:
@@ -125,8 +125,8 @@ class Index:
         refused = []
         for code, reason, remedy, files, suffix in data["refused"]:
             named = numbered(files)
-            name = base_name(named, self.root) + suffix
-            refused.append(Refusal(name, code, reason, remedy, named, HeaderIdentity(named)))
+            item = Refusal("", code, reason, remedy, named, HeaderIdentity(named))
+            refused.append(replace(item, name=base_of(item, self.root) + suffix))
         return Found(scans, tuple(refused), numbered(data["ignored"]))
 
     def _scan(self, one: dict[str, Any], paths: Paths) -> ScanSource:
@@ -134,9 +134,9 @@ class Index:
         for name in ("shape", "spacing", "notes"):
             values[name] = tuple(values[name])
         values["frames"] = tuple(tuple(frames) for frames in values["frames"])
-        name = base_name(paths if values["kind"] == "dicom" else paths[:1], self.root) + one["suffix"]
         identity = HeaderIdentity(paths) if values["kind"] == "dicom" else {}
-        return ScanSource(name=name, paths=paths, facts=one["facts"], identity=identity, **values)
+        source = ScanSource(name="", paths=paths, facts=one["facts"], identity=identity, **values)
+        return replace(source, name=base_of(source, self.root) + one["suffix"])
 
 
 _PLAIN = ("kind", "modality", "shape", "spacing", "axes", "channels", "part", "syntax", "frames", "notes")
@@ -175,11 +175,6 @@ class HeaderIdentity(Mapping[str, str]):
             uids = dict.fromkeys(frame.sop_uid for frame in frames if frame.sop_uid)
             self._whole = {**self._of_series(), **({"sop_uids": " ".join(uids)} if uids else {})}
         return self._whole
-
-
-def _naming(item: ScanSource | Refusal) -> Sequence[Path]:
-    """The files that an item is named after: of a header and its data file, the header."""
-    return item.paths[:1] if isinstance(item, ScanSource) and item.kind != "dicom" else item.paths
 
 
 def _look(paths: Paths) -> list[Look]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from medcls.scans.dicom.series import Stack
 from medcls.scans.paths import Paths
+from medcls.scans.source import Refusal, ScanSource
 
 
 def relative_name(path: Path, root: Path) -> str:
@@ -41,6 +42,12 @@ def named_stacks(stacks: Sequence[Stack], root: Path) -> list[str]:
             taken[suffix] += 1
             names[index] = f"{base}#{suffix}" + (f"-{taken[suffix]}" if taken[suffix] > 1 else "")
     return names
+
+
+def base_of(item: ScanSource | Refusal, root: Path) -> str:
+    """The name of a scan or a refusal without its suffix; of a header and its data file, the header's."""
+    whole = isinstance(item, Refusal) or item.kind == "dicom"
+    return base_name(item.paths if whole else item.paths[:1], root)
 
 
 def base_name(paths: Sequence[Path], root: Path) -> str:

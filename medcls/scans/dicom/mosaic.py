@@ -67,7 +67,7 @@ def mosaic_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
     try:
         return _frames(dataset, whole)
     except ScanRefused as error:
-        raise ScanRefused(error.code, error.what, where=str(whole.path), remedy=error.remedy) from error
+        raise error.at(whole.path) from error
 
 
 def whole_header(dataset: Dataset, header: Header) -> Header:

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_SECONDS, read_seconds
@@ -66,8 +65,7 @@ def read_apart(source: ScanSource, leniency: Leniency) -> Scan:
             if "scan" in answer:
                 return codec.scan_from_json(answer["scan"], worker.voxels(answer["offset"], answer["bytes"]))
         except Died as death:
-            error = death.reason
-            raise ScanRefused(error.code, error.what, where=source.name, remedy=error.remedy) from death
+            raise death.reason.at(source.name) from death
     raise codec.refused_from_json(answer["refused"])
 
 

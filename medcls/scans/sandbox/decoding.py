@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.errors import ScanRefused
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.instance import PlainFile
 from medcls.scans.dicom.pixels import stored_dtype
@@ -139,9 +138,8 @@ class Decoding:
         seconds = len(frames) * read_seconds((header.rows, header.columns), 1)
         answer = self._ask(job, seconds, frames[0])
         if "refused" in answer:
-            error = codec.refused_from_json(answer["refused"])
-            where = frames[min(max(0, int(answer["number"])), len(frames) - 1)].path
-            raise ScanRefused(error.code, error.what, where=where, remedy=error.remedy)
+            broken = frames[min(max(0, int(answer["number"])), len(frames) - 1)]
+            raise codec.refused_from_json(answer["refused"]).at(broken.path)
 
     def _ask(self, job: dict[str, Any], seconds: float, frame: Frame, memory: int | None = None) -> dict[str, Any]:
         if self._worker is None:
@@ -149,5 +147,4 @@ class Decoding:
         try:
             return self._worker.ask(job, seconds, memory)
         except Died as death:
-            error = death.reason
-            raise ScanRefused(error.code, error.what, where=frame.path, remedy=error.remedy) from death
+            raise death.reason.at(frame.path) from death
