@@ -11,6 +11,7 @@ from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
 from medcls.scans.codes import RefusalCode
 from medcls.scans.inspection import Inspection, InspectionRow, inspect_scans, write_inspection
+from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 from medcls.scans.selecting import searched
 
@@ -19,6 +20,7 @@ def inspect_into(
     scans: Path,
     pseudonyms: Pseudonyms,
     *,
+    leniency: Leniency = STRICT,
     headers: bool = False,
     montage: Path | None = None,
     csv: Path | None = None,
@@ -29,6 +31,7 @@ def inspect_into(
     Args:
         scans: A file, a folder of any depth, or one of several scans as an inspection names it.
         pseudonyms: What stands for identifiers.
+        leniency: What is done with an irregular series.
         headers: Look at headers alone.
         montage: The first contact sheet.
         csv: The table.
@@ -48,6 +51,7 @@ def inspect_into(
         seen = inspect_scans(
             scans,
             read_pixels=not headers,
+            leniency=leniency,
             pseudonyms=pseudonyms,
             leave_out=sheets.earlier(),
             on_scan=sheets.add if montage else None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
+from medcls.errors import UsageError
+
 if TYPE_CHECKING:
     from medcls.config.settings import PreprocessingSettings
 
@@ -24,6 +26,9 @@ class Leniency:
         on_uneven: The slices lie at uneven distances on a straight line. ``warn`` keeps the slices and gives the affine of
             their mean distance, ``resample`` interpolates them onto an even grid.
         on_duplicates: The same slice was exported several times, pixel for pixel. ``warn`` reads it once.
+
+    Raises:
+        UsageError: A value is none of these.
     """
 
     on_gap: OnIrregular = "error"
@@ -35,7 +40,9 @@ class Leniency:
         for one in fields(self):
             allowed = get_args(OnDuplicates if one.name == "on_duplicates" else OnIrregular)
             if getattr(self, one.name) not in allowed:
-                raise ValueError(f"{one.name} is one of {', '.join(allowed)}; got {getattr(self, one.name)!r}")
+                raise UsageError(
+                    f"{one.name} cannot be {getattr(self, one.name)!r}", remedy=f"Choose one of {', '.join(allowed)}"
+                )
 
     @classmethod
     def chosen(cls, settings: PreprocessingSettings) -> Leniency:

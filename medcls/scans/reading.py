@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.find import find_scans
@@ -46,6 +50,24 @@ def read_source(source: ScanSource, leniency: Leniency) -> Scan:
         with refusing(source.name):
             plain = read_plain(source, leniency)
         scan = read_apart(source, leniency) if plain is None else plain
+    return _as_found(scan, source)
+
+
+def pass_source(source: ScanSource, take: Callable[[NDArray[np.generic]], None], leniency: Leniency) -> Scan | None:
+    """See :meth:`medcls.scans.source.ScanSource.pass_slices`.
+
+    Raises:
+        ScanRefused: It cannot be read rightly.
+    """
+    from medcls.scans.dicom.passing import pass_plain
+
+    with naming(source.name), refusing(source.name):
+        scan = pass_plain(source, take, leniency)
+    return None if scan is None else _as_found(scan, source)
+
+
+def _as_found(scan: Scan, source: ScanSource) -> Scan:
+    """The scan with what its search noted; refused where it is not of the size that was found."""
     if (scan.shape, scan.channels) != (source.shape, source.channels):
         raise refusal(RefusalCode.DAMAGED, "the pixels are not of the size that the header gives", where=source.name)
     return replace(scan, notes=(*source.notes, *scan.notes)) if source.notes else scan
@@ -76,6 +98,8 @@ def read_here(source: ScanSource, leniency: Leniency) -> Scan:
 
 def find_one(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> ScanSource:
     """The source of the one scan that a path holds; see :func:`read_scan`."""
+    if not os.fspath(path):
+        raise refusal(RefusalCode.NO_SCAN, "the path is empty", remedy="Name a file or a folder")
     given = Path(path)
     return _single(chosen(find_scans(searched(given), leniency=leniency), given), path)
 
