@@ -345,3 +345,14 @@ def test_real_scans_are_shown_with_a_montage_and_a_table(shared_data: Path, tmp_
     assert seen["montage"] == [str(tmp_path / "out.png")]
     assert all(row["verdict"] == "ok" for row in seen["rows"])
     assert len(read_csv(tmp_path / "out.csv")) == len(seen["rows"]) + len(seen["refused"])
+
+
+def test_a_config_says_what_is_accepted(tmp_path):
+    save_all(slices([0.0, 2.0, 6.0, 8.0]), tmp_path / "export" / "ct")
+    config = tmp_path / "lung.yaml"
+    config.write_text("region: lung\npreprocessing: {on_gap: resample}\n", encoding="utf-8")
+    strict = CliRunner().invoke(app, ["inspect", str(tmp_path / "export"), "--json", "--quiet"])
+    lenient = CliRunner().invoke(app, ["inspect", str(tmp_path / "export"), "--json", "--quiet", "-c", str(config)])
+    assert (strict.exit_code, lenient.exit_code) == (4, 0)
+    assert "gap" in strict.stdout
+    assert [row["verdict"] for row in json.loads(lenient.stdout)["rows"]] == ["ok"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from medcls.config.settings import PreprocessingSettings, Region
 from medcls.errors import ConfigError
+from medcls.preprocessing.encoding import Precision
 from medcls.preprocessing.recipe import Recipe, Step
 from medcls.preprocessing.regions import Defaults, find_defaults, nearest
 from medcls.preprocessing.slices import Slices
@@ -37,7 +39,21 @@ def build_recipe(region: Region, settings: PreprocessingSettings) -> Recipe:
             raise ConfigError(str(error), where=f"preprocessing.steps.{step.name}") from None
     size = tuple(settings.size) if settings.size is not None else defaults.size(dimensions)
     steps = tuple(Step(step.name, step.model_dump(mode="json")) for step in parameters)
-    return Recipe(region, kind, dimensions, size, channels, _slices(settings), steps)
+    recipe = Recipe(region, kind, dimensions, size, channels, _slices(settings), steps)
+    return replace(recipe, precision=_precision(settings, bounded=recipe.ranges(1) is not None))
+
+
+def _precision(settings: PreprocessingSettings, *, bounded: bool) -> Precision:
+    """One byte where all values lie in a range that the steps fix."""
+    if settings.precision == "uint8" and not bounded:
+        raise ConfigError(
+            "uint8 needs a step that brings values to a known range, after which zscore is not on",
+            where="preprocessing.precision",
+            remedy="Set it to auto, or switch on window, percentile or scale in place of zscore",
+        )
+    if settings.precision == "auto":
+        return "uint8" if bounded else "float16"
+    return settings.precision
 
 
 def _dimensions(settings: PreprocessingSettings, defaults: Defaults, name: str) -> int:

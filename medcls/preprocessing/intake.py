@@ -1,4 +1,4 @@
-"""Intake: from a Scan to the image that the steps work on, and what must be known about it."""
+"""Intake: whether a Scan is what the recipe is for, and what the steps must know about it."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _BELOW_ANY_OFFSET = -100.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Intake:
     """What a recipe starts from.
 
     Attributes:
-        image: ``(C, x, y, z)`` float32 with its affine; ``z`` is 1 for a picture.
+        array: ``(C, x, y, z)`` in the scan's own type, every value finite; ``z`` is 1 for a picture. It may be the scan's.
+        affine: ``(4, 4)``; its third column is never zero.
         context: What the steps need to know.
         notes: What was decided, in words.
     """
 
-    image: MetaTensor
+    array: NDArray[np.generic]
+    affine: NDArray[np.float64]
     context: Context
     notes: tuple[str, ...]
 
 
 def take_in(scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[int, ...]) -> Intake:
-    """Check that a scan is what the recipe is for, and make an image of it.
+    """Check that a scan is what the recipe is for, and what must be known about it.
 
     Args:
         scan: The scan.
@@ -60,10 +62,6 @@ def take_in(scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[
     hounsfield = kind == "ct" and _in_hounsfield(scan, array)
     if kind == "ct" and not hounsfield:
         notes = (*notes, "not in Hounsfield units: grey values were scaled as they are, no window was set")
-    if array.ndim == 3:
-        array = array[..., None]
-    import torch
-
     context = Context(
         flat=dimensions == 2,
         geometry=scan.has_geometry,
@@ -72,18 +70,25 @@ def take_in(scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[
         size=(size[0], size[1], size[2]) if dimensions == 3 else (size[1], size[0], 1),
         channels=channels,
     )
-    image = make_image(torch.from_numpy(np.ascontiguousarray(array)), _with_normal(scan.affine))
-    return Intake(image, context, notes)
+    return Intake(array[..., None] if array.ndim == 3 else array, _with_normal(scan.affine), context, notes)
 
 
-def _with_colour(scan: Scan, kind: Kind, channels: int) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def image_of(array: NDArray[np.generic], affine: NDArray[np.float64]) -> MetaTensor:
+    """The image that steps work on, float32, of ``(C, x, y, z)`` of any type and layout."""
+    import torch
+
+    # Always a copy: a step may work in place, and the scan stays as it was read.
+    return make_image(torch.from_numpy(np.array(array, dtype=np.float32, order="C")), affine)
+
+
+def _with_colour(scan: Scan, kind: Kind, channels: int) -> tuple[NDArray[np.generic], tuple[str, ...]]:
     """The scan's channels, or its brightness where the recipe is grey."""
     if scan.channels == 1:
-        return scan.array.astype(np.float32), ()
+        return scan.array, ()
     if scan.channels != 3:
         raise wrong_colour(f"the scan has {scan.channels} channels", "Give a grey or an RGB scan")
     if kind not in GREY_KINDS and channels == 3:
-        return scan.array.astype(np.float32), ()
+        return scan.array, ()
     if kind in GREY_KINDS and scan.kind != "raster":
         raise wrong_colour(
             f"the scan is in colour, and a recipe for {kind} needs measured grey values",
@@ -93,17 +98,20 @@ def _with_colour(scan: Scan, kind: Kind, channels: int) -> tuple[NDArray[np.floa
     return grey, ("colour was turned to brightness",)
 
 
-def _finite(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def _finite(array: NDArray[np.generic]) -> NDArray[np.generic]:
     """Voxels without a value get the lowest one: scanners and tools mark 'outside' so."""
-    finite = np.isfinite(array)
-    if finite.all():
+    if array.dtype.kind in "biu":
         return array
+    values = array.astype(np.float32, copy=False)
+    finite = np.isfinite(values)
+    if finite.all():
+        return values
     if not finite.any():
         raise not_finite()
-    return np.where(finite, array, array[finite].min())
+    return np.where(finite, values, values[finite].min())
 
 
-def _in_hounsfield(scan: Scan, array: NDArray[np.float32]) -> bool:
+def _in_hounsfield(scan: Scan, array: NDArray[np.generic]) -> bool:
     """Whether grey values are Hounsfield units.
 
     A DICOM CT image says so. Research formats have no place to say it; their values are taken for Hounsfield units when some

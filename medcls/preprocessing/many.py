@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -11,14 +12,15 @@ from loky import ProcessPoolExecutor, cpu_count
 from loky.backend.context import get_context
 
 from medcls.errors import ScanRefused
+from medcls.preprocessing.content import ReadableScan
 from medcls.preprocessing.recipe import Recipe
-from medcls.preprocessing.store import PreparedStore, ReadableScan
+from medcls.preprocessing.store import Place, PreparedStore
 from medcls.preprocessing.stored import StoredPrepared
 from medcls.progress import SILENT, Progress
 from medcls.scans.leniency import STRICT, Leniency
 
 Outcome = StoredPrepared | ScanRefused
-_WORTH_PROCESSES = 32  # starting a process and importing torch takes as long as preparing a few dozen scans
+_START_S = 5.0  # what starting a process and importing torch and MONAI takes
 
 
 def prepare_many(
@@ -30,15 +32,15 @@ def prepare_many(
     processes: int | None = None,
     leniency: Leniency = STRICT,
 ) -> tuple[Outcome, ...]:
-    """Prepare scans, or find them in the store.
+    """Prepare scans, or find them in the store. What is found or prepared stays in it as long as this process lives.
 
     Args:
         sources: The scans.
         recipe: What to make of them.
         store: Where results are kept.
         progress: Where to show how far it is.
-        processes: How many processes compute; 1: this one alone; ``None``: all processors when more than 32 scans are
-            missing from the store, else this process alone.
+        processes: How many processes compute; 1: this one alone; ``None``: this one alone until the scans that are left
+            would take it longer than starting others, few large ones or many small ones, and then all processors.
         leniency: What to do with an irregular series.
 
     Returns:
@@ -47,27 +49,52 @@ def prepare_many(
     Raises:
         StorageError: The store cannot be written.
     """
-    outcomes: list[Outcome | None] = list(_found(sources, recipe, store, leniency, progress))
-    missing = [index for index, outcome in enumerate(outcomes) if outcome is None]
-    if processes is None:
-        processes = cpu_count() if len(missing) > _WORTH_PROCESSES else 1
-    processes = min(processes, len(missing))
-    jobs = {index: (sources[index], recipe, store, leniency) for index in missing}
-    results = _alone(jobs) if processes <= 1 else _together(jobs, processes)
-    for index, outcome in progress.track(results, "Preparing scans", total=len(missing)):
+    places = list(_places(sources, recipe, store, leniency, progress))
+    # Held before they are looked for, so that nobody removes what is found here.
+    store.hold([place for place in places if isinstance(place, Place)])
+    outcomes: list[Outcome | None] = [store.open(place) if isinstance(place, Place) else place for place in places]
+    jobs = {
+        index: (sources[index], recipe, store, leniency, place)
+        for index, (place, outcome) in enumerate(zip(places, outcomes, strict=True))
+        if outcome is None and isinstance(place, Place)
+    }
+    room = _Room(store, progress) if jobs and store.limit is not None else None
+    for index, outcome in progress.track(_computed(jobs, processes), "Preparing scans", total=len(jobs)):
         outcomes[index] = outcome
+        if room is not None and isinstance(outcome, StoredPrepared):
+            room.take(outcome)
     return tuple(outcome for outcome in outcomes if outcome is not None)
 
 
-_Job = tuple[ReadableScan, Recipe, PreparedStore, Leniency]
+_Job = tuple[ReadableScan, Recipe, PreparedStore, Leniency, Place]
 
 
-def _found(
+class _Room:
+    """Keeps a store within its limit while it grows."""
+
+    def __init__(self, store: PreparedStore, progress: Progress) -> None:
+        self._store, self._progress, self._limit = store, progress, store.limit or 0
+        self._bytes, self._full = store.size().bytes, False
+
+    def take(self, stored: StoredPrepared) -> None:
+        """Count a new entry, and make room where it is one too many."""
+        self._bytes += stored.path.stat().st_size if stored.path.exists() else 0
+        if self._bytes <= self._limit or self._full:
+            return
+        # A little more than needed, so that the folder is not looked through for every entry.
+        self._store.trim(self._limit - self._limit // 50)
+        self._bytes = self._store.size().bytes
+        self._full = self._bytes > self._limit
+        if self._full:
+            self._progress.note("The store is above store.limit: running processes need everything that is left in it")
+
+
+def _places(
     sources: Sequence[ReadableScan], recipe: Recipe, store: PreparedStore, leniency: Leniency, progress: Progress
-) -> Iterator[Outcome | None]:
-    def look(source: ReadableScan) -> Outcome | None:
+) -> Iterator[Place | ScanRefused]:
+    def look(source: ReadableScan) -> Place | ScanRefused:
         try:
-            return store.find(source, recipe, leniency=leniency)
+            return store.place(source, recipe, leniency=leniency)
         except ScanRefused as refused:
             return refused
 
@@ -77,9 +104,10 @@ def _found(
 
 
 def _one(job: _Job) -> Outcome:
-    source, recipe, store, leniency = job
+    source, recipe, store, leniency, place = job
     try:
-        return store.get_or_prepare(source, recipe, leniency=leniency)
+        # Equal scans have one place, and another process may have been here.
+        return store.open(place) or store.prepare(place, source, recipe, leniency=leniency)
     except ScanRefused as refused:
         return refused.with_traceback(None)
     except MemoryError:
@@ -91,9 +119,26 @@ def _one(job: _Job) -> Outcome:
         )
 
 
-def _alone(jobs: dict[int, _Job]) -> Iterator[tuple[int, Outcome]]:
+def _computed(jobs: dict[int, _Job], processes: int | None) -> Iterator[tuple[int, Outcome]]:
+    if processes is not None and processes > 1 and len(jobs) > 1:
+        yield from _together(jobs, min(processes, len(jobs)))
+        return
+    left = dict(jobs)
+    begun = time.perf_counter()
     for index, job in jobs.items():
         yield index, _one(job)
+        del left[index]
+        each = (time.perf_counter() - begun) / (len(jobs) - len(left))
+        if processes is None and len(left) > 1 and _worth_processes(each * len(left)):
+            break
+    if left:
+        yield from _together(left, min(cpu_count(), len(left)))
+
+
+def _worth_processes(seconds: float) -> bool:
+    """Whether work that takes one process so long is done sooner by all, their start included."""
+    processors: int = cpu_count()
+    return processors > 1 and seconds > _START_S + seconds / processors
 
 
 def _together(jobs: dict[int, _Job], processes: int) -> Iterator[tuple[int, Outcome]]:

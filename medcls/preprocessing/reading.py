@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from medcls.config.settings import Kind, PreprocessingSettings, Region
 from medcls.errors import ConfigError
+from medcls.preprocessing.encoding import Precision
 from medcls.preprocessing.recipe import RECIPE_VERSION, Recipe, Step
 from medcls.preprocessing.steps import STEPS
 
-_KEYS = {"version", "region", "kind", "dimensions", "size", "channels", "slices", "steps"}
+_KEYS = {"version", "region", "kind", "dimensions", "size", "channels", "slices", "steps", "precision"}
 
 
 def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
@@ -35,6 +36,8 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         channels = int(value["channels"])
     except (ValidationError, TypeError, KeyError, ValueError) as error:
         raise _damaged("a value is not allowed") from error
+    if value["precision"] not in get_args(Precision):
+        raise _damaged("its precision is unknown")
     if settings.size is None or settings.dimensions is None or not 1 <= channels <= 8:
         raise _damaged("its size, dimensions or channels are missing")
     order = [kind.name for kind in STEPS]
@@ -43,7 +46,7 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
     if len({step.name for step in steps}) != len(steps) or "resize" not in {step.name for step in steps}:
         raise _damaged("a step is missing or given twice")
     slices = tuple(settings.slices) if isinstance(settings.slices, list) else settings.slices
-    return Recipe(
+    recipe = Recipe(
         value["region"],
         value["kind"],
         settings.dimensions,
@@ -51,7 +54,11 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         channels,
         slices,  # type: ignore[arg-type]
         steps,
+        value["precision"],
     )
+    if recipe.precision == "uint8" and recipe.ranges(1) is None:
+        raise _damaged("its precision needs values of a known range")
+    return recipe
 
 
 def _step(item: Mapping[str, Any]) -> Step:

@@ -1,15 +1,16 @@
 """Recipe: the deterministic way from a Scan to the network's input.
 
 A recipe is a value: the same scan gives the same numbers, whatever else is in the folder, and the recipe travels inside the
-classifier. Grey values, sizes and places of all steps are worked out in float32 and float64, and rounded to float16 once at
-the end; a result that was stored and one that was just computed are therefore the same bits.
+classifier. Grey values, sizes and places of all steps are worked out in float32 and float64, and rounded once at the end
+(:mod:`medcls.preprocessing.encoding`); a result that was stored and one that was just computed are therefore the same bits.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,23 +20,36 @@ from numpy.typing import NDArray
 
 from medcls.config.settings import Kind, Region
 from medcls.errors import ConfigError, MedclsError
-from medcls.preprocessing.intake import take_in
+from medcls.preprocessing.encoding import Encoded, Encoding, Precision, one_plane_where_alike
+from medcls.preprocessing.fused import Fused, Plan
+from medcls.preprocessing.intake import Intake, image_of, take_in
 from medcls.preprocessing.prepared import Prepared
 from medcls.preprocessing.slices import Slices, cut_slices
-from medcls.preprocessing.steps import STEPS, StepParameters
-from medcls.preprocessing.steps.step import Context, affine_of
+from medcls.preprocessing.steps import STEPS, Orientation, StepParameters
+from medcls.preprocessing.steps.step import Context, Ranges, affine_of
+from medcls.preprocessing.turning import turn, turned_affine, turns_to
 from medcls.preprocessing.unfit import step_failed
 from medcls.scans.scan import Scan
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
 
-RECIPE_VERSION = 1  # raise it when any step changes its numbers: stored tensors of the old version are then never read
+RECIPE_VERSION = 2  # raise it when any step changes its numbers: stored tensors of the old version are then never read
 
 _BY_NAME: dict[str, type[StepParameters]] = {kind.name: kind for kind in STEPS}
-_LARGEST = float(np.finfo(np.float16).max)
 # From (row, column, 0) of an upright view to (x, y, 0) of the image it was cut from.
 _ROWS_FIRST = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """A fault inside a step costs one scan."""
+    try:
+        yield
+    except (MedclsError, MemoryError):
+        raise
+    except Exception as error:
+        raise step_failed(error) from error
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,7 @@ class Recipe:
         channels: Channels of the network's input; one grey channel is repeated.
         slices: Which slices of a volume a 2-D recipe takes; ignored in 3-D.
         steps: The steps that are on, in their fixed order.
+        precision: How values are kept: ``uint8`` over the range that the steps end in, or ``float16``.
     """
 
     region: Region
@@ -72,20 +87,37 @@ class Recipe:
     channels: int
     slices: Slices
     steps: tuple[Step, ...]
+    precision: Precision = "float16"
 
     def prepare(self, scan: Scan) -> Prepared:
         """Make the network's input of one scan.
 
         Raises:
+            ScanRefused: As :meth:`encode`.
+        """
+        return self.encode(scan).decoded()
+
+    def encode(self, scan: Scan) -> Encoded:
+        """Make the network's input of one scan, as the store keeps it.
+
+        Raises:
             ScanRefused: The scan is read rightly but is not what the recipe is for (codes ``unfit``, ``not-finite``,
                 ``too-large``), or a step fails on it (``unsupported``).
         """
-        try:
-            return self._prepare(scan)
-        except (MedclsError, MemoryError):
-            raise
-        except Exception as error:
-            raise step_failed(error) from error
+        with _refusing():
+            return self._encode(scan)
+
+    def encode_passed(self, plan: Plan, resampled: NDArray[np.float32], scan: Scan) -> Encoded:
+        """As :meth:`encode`, of a scan whose slices have passed through a plan of :attr:`fused`.
+
+        Args:
+            plan: The plan.
+            resampled: ``(x, y, z)`` what they became.
+            scan: What is known of the scan but its voxels.
+        """
+        with _refusing():
+            intake = take_in(scan, self.kind, self.dimensions, self.channels, self.size)
+            return self._encode_resampled(plan, resampled, intake)
 
     @cached_property
     def digest(self) -> str:
@@ -108,6 +140,7 @@ class Recipe:
             "size": list(self.size),
             "channels": self.channels,
             "slices": plain,
+            "precision": self.precision,
             "steps": [{"name": step.name, "parameters": dict(step.parameters)} for step in self.steps],
         }
 
@@ -129,31 +162,71 @@ class Recipe:
         except (KeyError, ValueError) as error:
             raise ConfigError("the recipe has a step that this medcls does not know", where="recipe") from error
 
-    def _prepare(self, scan: Scan) -> Prepared:
-        intake = take_in(scan, self.kind, self.dimensions, self.channels, self.size)
-        image, context, notes = intake.image, intake.context, intake.notes
-        steps = list(self._parameters)
-        if context.flat and steps and steps[0].name == "orientation":
-            image = steps.pop(0).apply(image, context)
-        views = cut_slices(image, self.slices) if context.flat else [image]
-        del intake, image  # a large volume is not kept beside its resampled copies
-        images, affines = [], []
-        while views:
-            pixels, affine = self._finish(views.pop(0), steps, context)
-            images.append(pixels)
-            affines.append(affine)
-        return Prepared(np.stack(images), np.stack(affines), notes)
+    @cached_property
+    def fused(self) -> Fused | None:
+        """The first steps, where a volume's slices can pass one by one."""
+        return Fused.of(self._parameters) if self.dimensions == 3 else None
 
-    def _finish(
-        self, image: MetaTensor, steps: list[StepParameters], context: Context
-    ) -> tuple[NDArray[np.float16], NDArray[np.float64]]:
-        for step in steps:
-            image = step.apply(image, context)
-        pixels = image.as_tensor().numpy()
-        affine = affine_of(image)
-        if len(pixels) != self.channels:
-            pixels = np.repeat(pixels[:1], self.channels, axis=0)
-        if context.flat:
-            pixels, affine = pixels[..., 0].transpose(0, 2, 1), affine @ _ROWS_FIRST
-        rounded = np.clip(pixels, -_LARGEST, _LARGEST).astype(np.float16)
-        return np.ascontiguousarray(rounded), affine
+    def _encode(self, scan: Scan) -> Encoded:
+        intake = take_in(scan, self.kind, self.dimensions, self.channels, self.size)
+        plan = self._plan(intake)
+        if plan is not None:
+            resampler = plan.resampler()
+            for k in range(intake.array.shape[3]):
+                resampler.add(intake.array[0, :, :, k].T)
+            return self._encode_resampled(plan, resampler.volume(), intake)
+        steps = list(self._parameters)
+        views = self._slices(intake, steps) if intake.context.flat else iter([image_of(intake.array, intake.affine)])
+        return self._encode_views(views, steps, intake.context, intake.notes)
+
+    def _plan(self, intake: Intake) -> Plan | None:
+        if self.fused is None or not intake.context.geometry or len(intake.array) != 1:
+            return None
+        return self.fused.plan(intake.affine, intake.array.shape[1:])
+
+    def _encode_resampled(self, plan: Plan, resampled: NDArray[np.float32], intake: Intake) -> Encoded:
+        rest = self.fused.rest if self.fused is not None else ()
+        views = iter([plan.image(resampled, intake.affine)])
+        return self._encode_views(views, list(rest), intake.context, intake.notes)
+
+    def _slices(self, intake: Intake, steps: list[StepParameters]) -> Iterator[MetaTensor]:
+        """The chosen slices, upright; an orientation step is taken off ``steps``. Only they are copied."""
+        array, affine = intake.array, intake.affine
+        if steps and isinstance(steps[0], Orientation):
+            orientation = steps.pop(0)
+            if intake.context.geometry and isinstance(orientation, Orientation):
+                turns = turns_to(affine, orientation.wanted(affine, array.shape[3], intake.context))
+                affine, array = turned_affine(affine, turns, array.shape[1:]), turn(array, turns)
+        return cut_slices(array, affine, self.slices)
+
+    def _encode_views(
+        self, views: Iterator[MetaTensor], steps: list[StepParameters], context: Context, notes: tuple[str, ...]
+    ) -> Encoded:
+        codes, affines = [], []
+        encoding: Encoding | None = None
+        for view in views:
+            image = view
+            for step in steps:
+                image = step.apply(image, context)
+            encoding = encoding or self._encoding(int(image.shape[0]))
+            pixels, affine = image.as_tensor().numpy(), affine_of(image)
+            pixels = pixels if len(pixels) == self.channels else pixels[:1]
+            if context.flat:
+                pixels, affine = pixels[..., 0].transpose(0, 2, 1), affine @ _ROWS_FIRST
+            codes.append(encoding.encode(pixels))
+            affines.append(affine)
+        if encoding is None:
+            raise ValueError("a scan without views")
+        return Encoded(one_plane_where_alike(np.stack(codes)), encoding, np.stack(affines), notes)
+
+    def _encoding(self, planes: int) -> Encoding:
+        """How images of so many channels are kept: one, which is repeated, or as many as the recipe has."""
+        ranges = self.ranges(planes) if self.precision == "uint8" else None
+        return Encoding.over(ranges, self.channels)
+
+    def ranges(self, planes: int) -> Ranges | None:
+        """The range that the values of each channel are certain to lie in; ``None`` where there is none."""
+        ranges: Ranges | None = None
+        for step in self._parameters:
+            ranges = step.range_after(ranges, planes)
+        return ranges

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-from medcls.preprocessing.steps.step import affine_of, make_image
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.preprocessing.intake import image_of
 from medcls.preprocessing.unfit import wrong_dimensions
 
 if TYPE_CHECKING:
@@ -44,12 +47,13 @@ def slice_indices(slices: Slices, count: int) -> tuple[int, ...]:
     return tuple(k % count for k in indices)
 
 
-def cut_slices(image: MetaTensor, slices: Slices) -> list[MetaTensor]:
-    """Cut ``(C, x, y, z)`` into images of one slice, each with its own affine."""
-    affine = affine_of(image)
-    views = []
-    for k in slice_indices(slices, int(image.shape[3])):
+def cut_slices(array: NDArray[Any], affine: NDArray[np.float64], slices: Slices) -> Iterator[MetaTensor]:
+    """Cut ``(C, x, y, z)`` into images of one slice, each with its own affine.
+
+    Raises:
+        ScanRefused: As :func:`slice_indices`.
+    """
+    for k in slice_indices(slices, int(array.shape[3])):
         own = affine.copy()
         own[:3, 3] += k * affine[:3, 2]
-        views.append(make_image(image.as_tensor()[..., k : k + 1], own))
-    return views
+        yield image_of(array[..., k : k + 1], own)

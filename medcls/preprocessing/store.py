@@ -11,46 +11,61 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
 
+from medcls.config.settings import StoreSettings
 from medcls.errors import ScanRefused
 from medcls.files import cache_folder, storage_error
+from medcls.preprocessing.content import ReadableScan, content_digest
+from medcls.preprocessing.in_use import held, hold, locked
+from medcls.preprocessing.ingest import ingest
+from medcls.preprocessing.known import NAME, KnownContent
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.stored import StoredPrepared, read_entry, write_entry
-from medcls.scans.archive import file_stat, open_file
 from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.scan import Scan
 
-_CHUNK = 1 << 20
+__all__ = ["Place", "PreparedStore", "ReadableScan", "StoreSize", "content_digest", "default_store_folder"]
+
+_MAKING = threading.Lock()
 _SUFFIX = ".safetensors"
-
-
-class ReadableScan(Protocol):
-    """What the store needs of a scan that was found: its files in order, and how to read them."""
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-
-    @property
-    def paths(self) -> Sequence[Path]:
-        """The files, in the order that they are read."""
-
-    def read(self, *, leniency: Leniency = STRICT) -> Scan:
-        """Read the scan."""
+_USED_AGAIN_S = 3600.0  # an entry's time of use is written at most so often
+_ABANDONED_S = 24 * 3600.0  # a half-written file of this age belongs to a process that was killed
 
 
 @dataclass(frozen=True)
 class StoreSize:
-    """How much a store holds."""
+    """How much a store holds, or held.
+
+    Attributes:
+        entries: Prepared scans.
+        bytes: What they take.
+        kept: How many of them could not be removed, because a running process works with them.
+    """
 
     entries: int
     bytes: int
+    kept: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the result for a scan lies or will lie.
+
+    Attributes:
+        path: The entry.
+        content: Digest of the scan's files.
+        state: What the file system said of them.
+    """
+
+    path: Path
+    content: str
+    state: bytes
 
 
 def default_store_folder() -> Path:
@@ -64,12 +79,20 @@ class PreparedStore:
 
     Args:
         folder: Where it lies; ``None``: :func:`default_store_folder`. It is made on first use.
+        limit: Bytes that it may take; the entries that were used longest ago make room. ``None``: no limit.
     """
 
     folder: Path
+    limit: int | None
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None, limit: int | None = None) -> None:
         object.__setattr__(self, "folder", Path(folder) if folder is not None else default_store_folder())
+        object.__setattr__(self, "limit", limit)
+
+    @classmethod
+    def of(cls, settings: StoreSettings) -> PreparedStore:
+        """The store that a config names."""
+        return cls(settings.folder, settings.limit_bytes)
 
     def get_or_prepare(self, source: ReadableScan, recipe: Recipe, *, leniency: Leniency = STRICT) -> StoredPrepared:
         """The stored result for a scan, computed now if it is not there.
@@ -78,110 +101,173 @@ class PreparedStore:
             ScanRefused: The scan cannot be read rightly, or is not what the recipe is for.
             StorageError: The store cannot be written.
         """
-        before = _stamps(source)
-        content = content_digest(source)
-        path = self._path(content, source, recipe, leniency)
-        stored = read_entry(path)
-        if stored is not None:
-            return stored
-        scan = source.read(leniency=leniency)
-        try:
-            prepared = recipe.prepare(scan)
-        except ScanRefused as error:
-            raise error.at(source.name) from error
-        if _stamps(source) != before:
-            raise ScanRefused(
-                "changed", "the files changed while they were read", where=source.name, remedy="Search the folder again"
-            )
-        self._make_folder(path.parent)
-        return write_entry(path, prepared, scan, content)
+        place = self.place(source, recipe, leniency=leniency)
+        self.hold([place])
+        return self.open(place) or self.prepare(place, source, recipe, leniency=leniency)
 
     def find(self, source: ReadableScan, recipe: Recipe, *, leniency: Leniency = STRICT) -> StoredPrepared | None:
-        """The stored result for a scan, or ``None``; nothing is computed but a hash of the files.
+        """The stored result for a scan, or ``None``; at most the files are hashed.
 
         Raises:
             ScanRefused: A file cannot be read.
+            StorageError: The store cannot be written.
         """
-        return read_entry(self._path(content_digest(source), source, recipe, leniency))
+        return self.open(self.place(source, recipe, leniency=leniency))
 
-    def size(self) -> StoreSize:
-        """How many entries there are, and how many bytes they take."""
-        lengths = []
-        for path in self._entries():
-            with contextlib.suppress(OSError):
-                lengths.append(path.stat().st_size)
-        return StoreSize(len(lengths), sum(lengths))
-
-    def clear(self) -> StoreSize:
-        """Remove all entries, and what killed processes left half-written; other files are not touched.
-
-        Returns:
-            What the store held.
+    def place(self, source: ReadableScan, recipe: Recipe, *, leniency: Leniency = STRICT) -> Place:
+        """Where the result for a scan lies: its files are hashed, unless the file system says that they were before.
 
         Raises:
-            StorageError: An entry cannot be removed.
+            ScanRefused: A file cannot be read.
+            StorageError: The store cannot be written.
         """
-        held = self.size()
-        leftovers = self.folder.glob(f"??/.*{_SUFFIX}.*.part") if self.folder.is_dir() else ()
-        for path in (*self._entries(), *leftovers):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise storage_error(error, path) from error
-        return held
-
-    def _entries(self) -> list[Path]:
-        return sorted(self.folder.glob(f"??/*{_SUFFIX}")) if self.folder.is_dir() else []
-
-    def _path(self, content: str, source: ReadableScan, recipe: Recipe, leniency: Leniency) -> Path:
+        state, content = self._known().content(source)
         # One file can hold several scans, and a gap is read in one way or another.
         part = (getattr(source, "part", ""), getattr(source, "frames", ()), getattr(source, "shape", ()))
         text = "\n".join((content, repr(part), repr(leniency), recipe.digest, _reader_version()))
         key = hashlib.sha256(text.encode("utf-8")).hexdigest()
-        return self.folder / key[:2] / f"{key}{_SUFFIX}"
+        return Place(self.folder / key[:2] / f"{key}{_SUFFIX}", content, state)
 
-    def _make_folder(self, folder: Path) -> None:
+    def open(self, place: Place) -> StoredPrepared | None:
+        """The entry at a place; ``None`` when it is missing or damaged. It counts as used now."""
+        stored = read_entry(place.path)
+        if stored is not None:
+            with contextlib.suppress(OSError):
+                if time.time() - place.path.stat().st_mtime > _USED_AGAIN_S:
+                    os.utime(place.path)
+        return stored
+
+    def prepare(
+        self, place: Place, source: ReadableScan, recipe: Recipe, *, leniency: Leniency = STRICT
+    ) -> StoredPrepared:
+        """Compute the entry of a place.
+
+        Raises:
+            ScanRefused, StorageError: As :meth:`get_or_prepare`.
+        """
+        made = ingest(source, recipe, leniency)
+        if self._known().state(source) != place.state:
+            raise ScanRefused(
+                "changed", "the files changed while they were read", where=source.name, remedy="Search the folder again"
+            )
+        _make_private(place.path.parent)
+        return write_entry(place.path, made, place.content)
+
+    def hold(self, places: Collection[Place]) -> None:
+        """Let nobody remove these entries, there or still to come, as long as this process lives.
+
+        Raises:
+            StorageError: The store cannot be written.
+        """
+        if places:
+            self._make_folder()
+            try:
+                hold(self.folder, [place.path.stem for place in places])
+            except OSError as error:
+                raise storage_error(error, self.folder) from error
+
+    def size(self) -> StoreSize:
+        """How many entries there are, and how many bytes they take."""
+        lengths = [status.st_size for _, status in self._entries()]
+        return StoreSize(len(lengths), sum(lengths))
+
+    def trim(self, limit: int | None = None) -> StoreSize:
+        """Remove the entries that were used longest ago until the rest fits; those that a running process holds stay.
+
+        Args:
+            limit: Bytes; ``None``: the store's own limit.
+
+        Returns:
+            What was removed, and how many entries would have been, were they not held.
+
+        Raises:
+            StorageError: An entry cannot be removed.
+        """
+        limit = self.limit if limit is None else limit
+        if limit is None or not self.folder.is_dir():
+            return StoreSize(0, 0)
+        with locked(self.folder):
+            entries = sorted(self._entries(), key=lambda entry: entry[1].st_mtime_ns)
+            much = sum(status.st_size for _, status in entries) - limit
+            return self._remove(entries, much, held(self.folder))
+
+    def clear(self) -> StoreSize:
+        """Remove all entries but those that another running process works with, and everything known of files.
+
+        Half-written files of killed processes go too; other files are not touched.
+
+        Returns:
+            What was removed, and how many entries stay.
+
+        Raises:
+            StorageError: An entry cannot be removed.
+        """
+        if not self.folder.is_dir():
+            return StoreSize(0, 0)
+        with locked(self.folder):
+            removed = self._remove(list(self._entries()), None, held(self.folder, by_this=False))
+            for path in self._leftovers(older_than=_ABANDONED_S if removed.kept else 0.0):
+                _unlink(path)
+            _unlink(self.folder / NAME)
+        _known.cache_clear()
+        return removed
+
+    def _remove(
+        self, entries: Sequence[tuple[Path, os.stat_result]], wanted: int | None, used: Collection[str]
+    ) -> StoreSize:
+        """Remove entries that are not used, in their order, until ``wanted`` bytes are gone; all where that is ``None``."""
+        count = gone = kept = 0
+        for path, status in entries:
+            if wanted is not None and gone >= wanted:
+                break
+            if path.stem in used:
+                kept += 1
+                continue
+            _unlink(path)
+            count, gone = count + 1, gone + status.st_size
+        return StoreSize(count, gone, kept)
+
+    def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.glob(f"??/*{_SUFFIX}") if self.folder.is_dir() else ():
+            with contextlib.suppress(OSError):
+                yield path, path.stat()
+
+    def _leftovers(self, *, older_than: float) -> Iterator[Path]:
+        for path in (*self.folder.glob(f"??/.*{_SUFFIX}.*.part"), *self.folder.glob(".known.*.part")):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime >= older_than:
+                    yield path
+
+    def _known(self) -> KnownContent:
+        with _MAKING:  # threads that come first all at once shall share one
+            self._make_folder()
+            return _known(self.folder, os.getpid())
+
+    def _make_folder(self) -> None:
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self.folder.mkdir(mode=0o700, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise storage_error(error, folder) from error
+            raise storage_error(error, self.folder) from error
+        _make_private(self.folder)
 
 
-def content_digest(source: ReadableScan) -> str:
-    """SHA-256 over the lengths and bytes of a scan's files, in order, hexadecimal.
+@lru_cache(maxsize=4)
+def _known(folder: Path, process: int) -> KnownContent:
+    return KnownContent(folder)
 
-    Raises:
-        ScanRefused: A file cannot be read.
-    """
-    whole = hashlib.sha256()
+
+def _make_private(folder: Path) -> None:
     try:
-        for path in source.paths:
-            single = hashlib.sha256()
-            with open_file(path) as handle:
-                while chunk := handle.read(_CHUNK):
-                    single.update(chunk)
-            whole.update(single.digest())
+        folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise _unreadable(source) from error
-    return whole.hexdigest()
+        raise storage_error(error, folder) from error
 
 
-def _stamps(source: ReadableScan) -> tuple[tuple[int, int], ...]:
+def _unlink(path: Path) -> None:
     try:
-        return tuple(map(file_stat, source.paths))
+        path.unlink(missing_ok=True)
     except OSError as error:
-        raise _unreadable(source) from error
-
-
-def _unreadable(source: ReadableScan) -> ScanRefused:
-    return ScanRefused(
-        "unreadable",
-        "a file cannot be read",
-        where=source.name,
-        remedy="Check that it exists, and who may read it",
-    )
+        raise storage_error(error, path) from error
 
 
 @lru_cache(maxsize=1)

@@ -1,21 +1,37 @@
-"""One entry of the prepared store: a safetensors file with the views of one scan."""
+"""One entry of the prepared store: a safetensors file with the views of one scan, read through a memory map.
+
+Opening an entry reads its header alone, which carries its own checksum, and compares the file's length with it. A view's bytes
+are compared with their checksum when they are first read by a process. So nothing damaged is served, and nothing is read that
+nobody asked for.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import io
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
+from medcls.errors import StorageError
 from medcls.files import whole_file
+from medcls.preprocessing.encoding import Codes, Encoding
+from medcls.preprocessing.ingest import Ingested
 from medcls.preprocessing.prepared import Prepared
-from medcls.scans.scan import Scan
 
-_FORMAT = "medcls-prepared-1"
+_FORMAT = "medcls-prepared-2"
+_LONGEST_HEADER = 1 << 26
+_LENGTH_BYTES = 8
+_CHECK_BYTES = 8
+_DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype(np.uint8), "F16": np.dtype("<f2")}
 
 
 @dataclass(frozen=True)
@@ -26,8 +42,10 @@ class StoredPrepared:
         path: The safetensors file.
         views: Number of views.
         shape: Shape of one view: ``(C, rows, columns)`` or ``(C, x, y, z)``.
-        content: SHA-256 of the scan's files, hexadecimal; equal for copies of the same files.
-        pixels: SHA-256 of the scan's voxels and shape, hexadecimal; equal for the same image in another file.
+        encoding: What the stored codes mean.
+        planes: Channels that are stored: one where all are alike, else all.
+        content: BLAKE3 of the scan's files, hexadecimal; equal for copies of the same files.
+        pixels: BLAKE3 of the scan's voxels and shape, hexadecimal; equal for the same image in another file.
         modality: As :attr:`medcls.scans.Scan.modality`.
         facts: As :attr:`medcls.scans.Scan.facts`: they name nobody.
         notes: What reading and recipe decided about this scan.
@@ -36,30 +54,119 @@ class StoredPrepared:
     path: Path = field(repr=False)
     views: int
     shape: tuple[int, ...]
+    encoding: Encoding
+    planes: int
     content: str
     pixels: str
     modality: str = "OT"
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    _place: _Place = field(default_factory=lambda: _Place(), repr=False)
+    _checked: bytearray = field(default_factory=bytearray, repr=False, compare=False)
 
-    def view(self, index: int) -> NDArray[np.float16]:
-        """One view ``(C, …)``; only its own bytes are read, through a memory map."""
-        from safetensors import safe_open
+    def codes(self, index: int) -> Codes:
+        """One view as it is stored, ``(planes, …)`` uint8 or float16: read-only, in memory that the file is mapped into.
 
-        with safe_open(self.path, framework="np") as entry:
-            image: NDArray[np.float16] = entry.get_slice("images")[index]
-        return image
+        ``encoding.decode`` makes values of it.
+
+        Raises:
+            StorageError: The entry is gone, or damaged: it is then removed, so that the next start computes it again.
+        """
+        if not 0 <= index < self.views:
+            raise IndexError(f"view {index} of {self.views}")
+        dtype = _DTYPES[self._place.dtype]
+        shape = (self.planes, *self.shape[1:])
+        length = int(np.prod(shape)) * dtype.itemsize
+        codes: Codes = np.frombuffer(self._mapped(self._place.images + index * length, length), dtype).reshape(shape)
+        if not self._checked[index]:
+            if _check(codes) != self._place.checks[index * _CHECK_BYTES : (index + 1) * _CHECK_BYTES]:
+                raise self._damaged()
+            self._checked[index] = 1
+        return codes
+
+    def view(self, index: int) -> NDArray[np.float32]:
+        """The values of one view ``(C, …)``; only its own bytes are read.
+
+        Raises:
+            StorageError: As :meth:`codes`.
+        """
+        return self.encoding.decode(self.codes(index))
 
     def read(self) -> Prepared:
-        """All views and their affines."""
-        from safetensors import safe_open
+        """All views and their affines.
 
-        with safe_open(self.path, framework="np") as entry:
-            images, affines = entry.get_tensor("images"), entry.get_tensor("affines")
+        Raises:
+            StorageError: As :meth:`codes`.
+        """
+        images = np.stack([self.view(index) for index in range(self.views)])
+        affines = np.array(json.loads(self._about("affines")), np.float64).reshape(-1, 4, 4)
         return Prepared(images, affines, self.notes)
 
+    @property
+    def fingerprint(self) -> str:
+        """As :attr:`medcls.preprocessing.ingest.Ingested.fingerprint`; read from the file when it is asked for.
 
-def write_entry(path: Path, prepared: Prepared, scan: Scan, content: str) -> StoredPrepared:
+        Raises:
+            StorageError: As :meth:`codes`.
+        """
+        return self._about("fingerprint")
+
+    def _about(self, name: str) -> str:
+        """What the header says beyond what is held for every case of a cohort."""
+        with _asking(self.path), open(self.path, "rb", buffering=0) as handle:
+            header = _header(self.path, _head(handle))
+        if header is None or name not in header["__metadata__"]:
+            raise self._damaged()
+        return str(header["__metadata__"][name])
+
+    def _mapped(self, start: int, length: int) -> memoryview:
+        begin = start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+        with _asking(self.path), open(self.path, "rb", buffering=0) as handle:
+            # Reading past the end of a map would kill the process.
+            if os.fstat(handle.fileno()).st_size != self._place.size:
+                raise self._damaged()
+            mapped = mmap.mmap(handle.fileno(), start + length - begin, access=mmap.ACCESS_READ, offset=begin)
+        return memoryview(mapped)[start - begin : start - begin + length]
+
+    def _damaged(self) -> StorageError:
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        return StorageError(
+            "a prepared scan is damaged", where=self.path.name, remedy="Start again: it is prepared anew"
+        )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where things lie in an entry's file.
+
+    Attributes:
+        size: Bytes of the file.
+        images: Where the codes of the first view begin.
+        dtype: safetensors' name of their type.
+        checks: Checksums of all views, one after the other.
+    """
+
+    size: int = 0
+    images: int = 0
+    dtype: str = "U8"
+    checks: bytes = b""
+
+
+@contextlib.contextmanager
+def _asking(path: Path) -> Iterator[None]:
+    """An entry that was there and cannot be read any more is one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"a prepared scan cannot be read ({(error.strerror or 'error').lower()})",
+            where=path.name,
+            remedy="Start again: what is missing is prepared anew",
+        ) from error
+
+
+def write_entry(path: Path, ingested: Ingested, content: str) -> StoredPrepared:
     """Write an entry as a whole file that only its owner may read.
 
     Raises:
@@ -67,65 +174,100 @@ def write_entry(path: Path, prepared: Prepared, scan: Scan, content: str) -> Sto
     """
     from safetensors.numpy import save
 
-    stored = StoredPrepared(
-        path=path,
-        views=len(prepared.images),
-        shape=prepared.images.shape[1:],
-        content=content,
-        pixels=_pixel_digest(scan),
-        modality=scan.modality,
-        facts=dict(scan.facts),
-        notes=(*scan.notes, *prepared.notes),
-    )
-    metadata = {
+    encoded = ingested.encoded
+    about = {
         "format": _FORMAT,
         "key": path.stem,
-        "check": _check(prepared.images, prepared.affines),
-        "content": stored.content,
-        "pixels": stored.pixels,
-        "modality": stored.modality,
-        "facts": json.dumps(dict(stored.facts)),
-        "notes": json.dumps(list(stored.notes)),
+        "content": content,
+        "pixels": ingested.pixels,
+        "modality": ingested.modality,
+        "facts": json.dumps(dict(ingested.facts)),
+        "notes": json.dumps(list(ingested.notes)),
+        "fingerprint": ingested.fingerprint,
+        "encoding": json.dumps(asdict(encoded.encoding)),
+        "checks": b"".join(_check(view) for view in encoded.codes).hex(),
+        "affines": json.dumps(encoded.affines.ravel().tolist()),
     }
+    about["check"] = _check_of_header(about, list(encoded.codes.shape))
+    data = save({"images": encoded.codes}, metadata=about)
     with whole_file(path, private=True) as handle:
-        handle.write(save({"images": prepared.images, "affines": prepared.affines}, metadata=metadata))
+        handle.write(data)
+    stored = _stored(path, _head(io.BytesIO(data)), len(data))
+    if stored is None:
+        raise ValueError("an entry that was just written cannot be read")
     return stored
 
 
 def read_entry(path: Path) -> StoredPrepared | None:
-    """The entry at ``path`` when it is there and whole; ``None`` when it is missing or damaged in any way."""
-    from safetensors import SafetensorError, safe_open
-
+    """The entry at ``path`` when it is there and its header is whole; ``None`` when it is missing or damaged."""
     try:
-        with safe_open(path, framework="np") as entry:
-            metadata = entry.metadata() or {}
-            images, affines = entry.get_tensor("images"), entry.get_tensor("affines")
-        if metadata["format"] != _FORMAT or metadata["key"] != path.stem:
-            return None
-        if images.dtype != np.float16 or metadata["check"] != _check(images, affines):
-            return None
-        return StoredPrepared(
-            path=path,
-            views=len(images),
-            shape=tuple(images.shape[1:]),
-            content=metadata["content"],
-            pixels=metadata["pixels"],
-            modality=metadata["modality"],
-            facts=json.loads(metadata["facts"]),
-            notes=tuple(json.loads(metadata["notes"])),
-        )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        with open(path, "rb", buffering=0) as handle:
+            return _stored(path, _head(handle), os.fstat(handle.fileno()).st_size)
+    except OSError:
         return None
 
 
-def _check(images: NDArray[np.float16], affines: NDArray[np.float64]) -> str:
-    digest = hashlib.sha256(repr((images.shape, affines.shape)).encode("ascii"))
-    digest.update(np.ascontiguousarray(images).data)
-    digest.update(np.ascontiguousarray(affines).data)
-    return digest.hexdigest()
+def _head(handle: IO[bytes] | io.RawIOBase) -> bytes:
+    """A file's first bytes, up to the end of its header."""
+    head = handle.read(_LENGTH_BYTES) or b""
+    return head + (handle.read(min(int.from_bytes(head, "little"), _LONGEST_HEADER)) or b"")
 
 
-def _pixel_digest(scan: Scan) -> str:
-    digest = hashlib.sha256(repr((scan.array.shape, scan.array.dtype.str)).encode("ascii"))
-    digest.update(np.ascontiguousarray(scan.array).data)
-    return digest.hexdigest()
+def _header(path: Path, head: bytes) -> dict[str, Any] | None:
+    """What a header says; ``None`` when it is damaged, or of another entry."""
+    try:
+        header = json.loads(head[_LENGTH_BYTES:])
+        about, shape = header["__metadata__"], header["images"]["shape"]
+        if about["format"] != _FORMAT or about["key"] != path.stem or about["check"] != _check_of_header(about, shape):
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return dict(header)
+
+
+def _stored(path: Path, head: bytes, size: int) -> StoredPrepared | None:
+    """The entry that a file's first bytes describe; ``None`` when they contradict themselves or the file's size."""
+    header = _header(path, head)
+    if header is None:
+        return None
+    try:
+        about, images = header["__metadata__"], header["images"]
+        views, planes, *spatial = (int(n) for n in images["shape"])
+        start, end = (int(offset) for offset in images["data_offsets"])
+        length = views * planes * int(np.prod(spatial)) * _DTYPES[images["dtype"]].itemsize
+        if end - start != length or size != len(head) + end:
+            return None
+        encoding = _encoding(json.loads(about["encoding"]))
+        checks = bytes.fromhex(about["checks"])
+        if len(checks) != views * _CHECK_BYTES or planes not in (1, encoding.channels):
+            return None
+        return StoredPrepared(
+            path=path,
+            views=views,
+            shape=(encoding.channels, *spatial),
+            encoding=encoding,
+            planes=planes,
+            content=about["content"],
+            pixels=about["pixels"],
+            modality=about["modality"],
+            facts=json.loads(about["facts"]),
+            notes=tuple(json.loads(about["notes"])),
+            _place=_Place(size, len(head) + start, images["dtype"], checks),
+            _checked=bytearray(views),
+        )
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def _encoding(plain: Mapping[str, Any]) -> Encoding:
+    values = dict(plain)
+    return Encoding(values["precision"], values["channels"], tuple(values["scale"]), tuple(values["offset"]))
+
+
+def _check(codes: Codes) -> bytes:
+    return blake3(np.ascontiguousarray(codes).data.cast("B")).digest(length=_CHECK_BYTES)
+
+
+def _check_of_header(about: Mapping[str, str], shape: list[int]) -> str:
+    said = {name: value for name, value in about.items() if name != "check"}
+    return blake3(json.dumps([said, shape], sort_keys=True).encode("utf-8")).hexdigest(length=_CHECK_BYTES)

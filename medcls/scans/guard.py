@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -18,22 +19,45 @@ class _Deaf(logging.Filter):
         return False
 
 
-_DEAF = _Deaf()
+class _Silence:
+    """Silence while any thread wants it. Warnings are the whole process's: each thread on its own would undo the others'."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = 0
+        self._deaf = _Deaf()
+        self._warnings = warnings.catch_warnings()
+
+    def begin(self) -> None:
+        with self._lock:
+            self._wanted += 1
+            if self._wanted == 1:
+                self._warnings = warnings.catch_warnings()
+                self._warnings.__enter__()
+                warnings.simplefilter("ignore")
+                for name in _TALKATIVE:
+                    logging.getLogger(name).addFilter(self._deaf)
+
+    def end(self) -> None:
+        with self._lock:
+            self._wanted -= 1
+            if self._wanted == 0:
+                for name in _TALKATIVE:
+                    logging.getLogger(name).removeFilter(self._deaf)
+                self._warnings.__exit__(None, None, None)
+
+
+_SILENCE = _Silence()
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[list[warnings.WarningMessage]]:
-    """Collect Python warnings and silence the readers' own loggers while the block runs."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
-    for logger in loggers:
-        logger.addFilter(_DEAF)
+def quiet() -> Iterator[None]:
+    """Silence Python's warnings and the readers' own loggers while the block runs, in this thread or another."""
+    _SILENCE.begin()
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield caught
+        yield
     finally:
-        for logger in loggers:
-            logger.removeFilter(_DEAF)
+        _SILENCE.end()
 
 
 @contextlib.contextmanager

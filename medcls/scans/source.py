@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.scans.leniency import STRICT, Leniency
@@ -75,6 +78,25 @@ class ScanSource:
         from medcls.scans.reading import read_source
 
         return read_source(self, leniency)
+
+    def pass_slices(self, take: Callable[[NDArray[np.generic]], None], *, leniency: Leniency = STRICT) -> Scan | None:
+        """Read the scan slice by slice, so that it is never in memory as a whole.
+
+        Args:
+            take: Gets the slices ``(y, x)`` of :meth:`read`'s array, from the first to the last; each is valid until the next.
+            leniency: What is done with an irregular series.
+
+        Returns:
+            What :meth:`read` returns, but for the voxels: zeros of their shape and type, which take no memory. ``None``
+            where a scan has to be read as a whole, perhaps after some slices were taken: only even, upright series of
+            plain grey files can be passed.
+
+        Raises:
+            ScanRefused: As :meth:`read`.
+        """
+        from medcls.scans.reading import pass_source
+
+        return pass_source(self, take, leniency)
 
 
 @dataclass(frozen=True)

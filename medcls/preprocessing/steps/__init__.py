@@ -1,6 +1,7 @@
 """The steps of a recipe, each in its one place in a fixed order.
 
-Geometry of the whole first, then noise at the scan's own resolution, then the grid, then grey values, then the final size.
+Geometry of the whole first, then noise at the scan's own resolution, then the grid, then where the patient is, then grey
+values, then the final size.
 Which of them a recipe uses is chosen by region and config; their order never changes.
 """
 
@@ -30,9 +31,9 @@ STEPS: tuple[type[StepParameters], ...] = (
     DenoiseGaussian,
     DenoiseNlm,
     N4,
+    Spacing,
     SegmentForeground,
     CropForeground,
-    Spacing,
     Window,
     Percentile,
     ZScore,
@@ -43,4 +44,4 @@ STEPS: tuple[type[StepParameters], ...] = (
     Normalise,
 )
 
-__all__ = ["STEPS", "Context", "StepParameters"]
+__all__ = ["STEPS", "Context", "Orientation", "Spacing", "StepParameters"]

@@ -5,6 +5,7 @@ Masks are computed on a thinned grid, because a border to within a voxel or two 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _BODY_HU = -500.0  # halfway between air (-1000 HU) and water (0 HU)
 _SAME = 1e-6  # less than float32 can tell apart: an image of one value, but for rounding
+_LONG_ENOUGH = 8
 _SIDE_PART = 0.1  # arms, legs and breasts beside the trunk stay; a table's edge or a marker does not
 
 
@@ -55,16 +57,14 @@ def find_foreground(image: MetaTensor, context: Context, *, longest: int) -> For
         context: Tells whether values are Hounsfield units.
         longest: Longest side of the thinned grid, in voxels.
     """
-    from scipy import ndimage
-
     shape = tuple(int(n) for n in image.shape[1:])
     strides = tuple(max(1, -(-n // longest)) for n in shape)
     thin = image.as_tensor()[:, :: strides[0], :: strides[1], :: strides[2]].mean(0).numpy()
     threshold = _BODY_HU if context.hounsfield else _otsu_or_mean(thin)
     mask = thin > threshold
-    opened = ndimage.binary_opening(mask, structure=_cross(mask.shape))
+    opened = opened_mask(mask)
     mask = largest_parts(opened if opened.any() else mask, at_least=_SIDE_PART)
-    mask = _fill(mask)
+    mask = filled_mask(mask)
     return Foreground(mask, strides, shape)  # type: ignore[arg-type]
 
 
@@ -77,20 +77,43 @@ def _otsu_or_mean(values: NDArray[np.float32]) -> float:
     return min(float(threshold_otsu(values.ravel())), float(values.mean(dtype=np.float64)))
 
 
-def _cross(shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Face neighbours, without reaching along an axis that is too short to open."""
-    cross = np.zeros((3, 3, 3), bool)
-    cross[1, 1, 1] = True
-    for axis, length in enumerate(shape):
-        if length >= 8:
-            index = [slice(1, 2)] * 3
-            index[axis] = slice(None)
-            cross[tuple(index)] = True
-    return cross
+def opened_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is left of ``(x, y, z)`` after one step of erosion and one of dilation by face neighbours (a binary opening).
+
+    Outside the mask is background. It does not reach along an axis that is too short to open.
+    """
+    axes = [axis for axis, length in enumerate(mask.shape) if length >= _LONG_ENOUGH]
+    eroded = mask.copy()
+    for here, there in _neighbours(axes):
+        eroded[here] &= mask[there]
+    for axis in axes:
+        for end in (0, -1):
+            eroded[(slice(None),) * axis + (end,)] = False
+    opened = eroded.copy()
+    for here, there in _neighbours(axes):
+        opened[here] |= eroded[there]
+    return opened
 
 
-def _fill(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _neighbours(axes: Sequence[int]) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Pairs of places: voxels, and their neighbours on one side."""
+    for axis in axes:
+        before = (slice(None),) * axis
+        low, high = (*before, slice(None, -1)), (*before, slice(1, None))
+        yield low, high
+        yield high, low
+
+
+def filled_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Fill holes slice by slice: lungs open to the image's upper or lower end still count as inside the body."""
     from scipy import ndimage
 
-    return np.stack([ndimage.binary_fill_holes(mask[:, :, k]) for k in range(mask.shape[2])], axis=2)
+    in_plane = np.zeros((3, 3, 3), bool)
+    in_plane[:, 1, 1] = in_plane[1, :, 1] = True
+    labels, count = ndimage.label(~mask, structure=in_plane)
+    outside = np.zeros(count + 1, bool)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        outside[edge.ravel()] = True
+    outside[0] = False  # the mask itself
+    filled: NDArray[np.bool_] = ~outside[labels]
+    return filled

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from medcls.config.settings import Positive
-from medcls.preprocessing.steps.step import Context, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.step import Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -43,6 +43,15 @@ class Normalise(StepParameters):
         for numbers in (self.mean, self.std):
             if numbers is not None and len(numbers) not in (1, channels):
                 raise ValueError(f"mean and std need 1 or {channels} numbers, as there are {channels} channels")
+
+    def range_after(self, before: Ranges | None, planes: int) -> Ranges | None:
+        """The range before, changed in the same way."""
+        if before is None:
+            return None
+        mean = _spread(self.mean or _IMAGENET_MEAN, planes)
+        std = _spread(self.std or _IMAGENET_STD, planes)
+        ranges = before * planes if len(before) == 1 else before
+        return tuple(((low - m) / s, (high - m) / s) for (low, high), m, s in zip(ranges, mean, std, strict=True))
 
     def apply(self, image: MetaTensor, context: Context) -> MetaTensor:
         """Normalise ``(C, x, y, z)``."""

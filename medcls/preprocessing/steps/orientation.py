@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from medcls.preprocessing.steps.step import Context, StepParameters, affine_of
+from medcls.preprocessing.steps.step import Context, StepParameters, affine_of, make_image
+from medcls.preprocessing.turning import LABELS, turn, turned_affine, turns_to
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -16,11 +19,10 @@ Plane = Literal["axial", "coronal", "sagittal", "acquired"]
 # Where columns (x), rows (y) and slices (z) of an upright picture point: patient's left on the right, head or face up.
 _UPRIGHT: dict[str, str] = {"axial": "LPS", "coronal": "LIP", "sagittal": "PIL"}
 _PLANE_OF_NORMAL = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal", "I": "axial", "S": "axial"}
-_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
 class Orientation(StepParameters):
-    """Bring the axes nearest to the wanted directions (MONAI ``Orientation``); oblique scans stay oblique.
+    """Bring the axes nearest to the wanted directions (as MONAI's ``Orientation``); oblique scans stay oblique.
 
     Scans without geometry, and pictures that are no slice of a patient, are left as they are.
     """
@@ -35,25 +37,30 @@ class Orientation(StepParameters):
     @field_validator("axes")
     @classmethod
     def _one_of_each(cls, value: str) -> str:
-        pairs = sorted(next((i for i, pair in enumerate(_LABELS) if letter in pair), -1) for letter in value.upper())
+        pairs = sorted(next((i for i, pair in enumerate(LABELS) if letter in pair), -1) for letter in value.upper())
         if pairs != [0, 1, 2]:
             raise ValueError("axes needs one letter of each of L/R, P/A, I/S, such as RAS")
         return value.upper()
 
     def apply(self, image: MetaTensor, context: Context) -> MetaTensor:
         """Reorient ``(C, x, y, z)``; the affine follows."""
-        from monai.transforms import Orientation as MonaiOrientation
+        import torch
 
         if not context.geometry:
             return image
-        axes = self._upright(image) if context.flat else self.axes
-        return MonaiOrientation(axcodes=axes, labels=_LABELS)(image)
+        affine, shape = affine_of(image), tuple(image.shape[1:])
+        turns = turns_to(affine, self.wanted(affine, shape[2], context))
+        turned = turn(image.as_tensor().numpy(), turns)
+        return make_image(torch.from_numpy(np.ascontiguousarray(turned)), turned_affine(affine, turns, shape))
 
-    def _upright(self, image: MetaTensor) -> str:
+    def wanted(self, affine: NDArray[np.float64], slices: int, context: Context) -> str:
+        """Where x, y and z shall point, for an image with this affine and so many slices."""
         import nibabel
 
+        if not context.flat:
+            return self.axes
         plane: str = self.plane
-        if plane == "acquired" or image.shape[3] == 1:
+        if plane == "acquired" or slices == 1:
             # A single slice can only be shown in the plane it was taken in.
-            plane = _PLANE_OF_NORMAL[nibabel.aff2axcodes(affine_of(image))[2]]
+            plane = _PLANE_OF_NORMAL[nibabel.aff2axcodes(affine)[2]]
         return _UPRIGHT[plane]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from medcls.preprocessing.steps.step import Context, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.step import UNIT, Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -29,6 +29,10 @@ class Percentile(StepParameters):
         if self.lower >= self.upper:
             raise ValueError("lower must be below upper")
         return self
+
+    def range_after(self, before: Ranges | None, planes: int) -> Ranges:
+        """0..1."""
+        return UNIT
 
     def apply(self, image: MetaTensor, context: Context) -> MetaTensor:
         """Scale ``(C, x, y, z)``."""

@@ -34,18 +34,32 @@ def resample_to(image: MetaTensor, shape: Sequence[int]) -> MetaTensor:
     """
     old = tuple(int(n) for n in image.shape[1:])
     new = tuple(int(n) for n in shape)
-    if np.prod([float(n) for n in new]) > _MOST_VOXELS:
-        raise too_large(new)
+    check_grid(new)
     plain = image.as_tensor()
     # Axes that shrink most go first, so that the later ones have less to do.
     for axis in sorted(range(3), key=lambda a: new[a] / old[a]):
         plain = _resample_axis(plain, axis, new[axis])
-    scaling = np.eye(4)
+    return make_image(plain, affine_of(image) @ scaling(old, new))
+
+
+def check_grid(shape: Sequence[int]) -> None:
+    """Refuse a grid that is larger than any memory should be asked for.
+
+    Raises:
+        ScanRefused: ``too-large``.
+    """
+    if np.prod([float(n) for n in shape]) > _MOST_VOXELS:
+        raise too_large(tuple(shape))
+
+
+def scaling(old: Sequence[int], new: Sequence[int]) -> NDArray[np.float64]:
+    """Matrix ``(4, 4)`` from indices of a new grid to those of the old one over the same field of view."""
+    matrix = np.eye(4)
     for axis in range(3):
         ratio = old[axis] / new[axis]
-        scaling[axis, axis] = ratio
-        scaling[axis, 3] = (ratio - 1) / 2
-    return make_image(plain, affine_of(image) @ scaling)
+        matrix[axis, axis] = ratio
+        matrix[axis, 3] = (ratio - 1) / 2
+    return matrix
 
 
 def _resample_axis(plain: Tensor, axis: int, length: int) -> Tensor:

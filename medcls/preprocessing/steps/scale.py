@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, model_validator
 
 from medcls.preprocessing.steps.percentile import between_percentiles
-from medcls.preprocessing.steps.step import Context, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.step import UNIT, Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -34,6 +34,10 @@ class Scale(StepParameters):
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError("low must be below high")
         return self
+
+    def range_after(self, before: Ranges | None, planes: int) -> Ranges:
+        """0..1."""
+        return UNIT
 
     def apply(self, image: MetaTensor, context: Context) -> MetaTensor:
         """Scale ``(C, x, y, z)``."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from medcls.config.settings import Positive
@@ -33,8 +36,12 @@ class Spacing(StepParameters):
             return image
         if not context.flat:
             image = straighten(image)
+        return resample_to(image, self.shape(tuple(image.shape[1:]), spacing_of(image), context.active))
+
+    def shape(self, shape: Sequence[int], spacing: Sequence[float] | NDArray[np.float64], active: int) -> list[int]:
+        """Voxels along each axis that come nearest to the wanted size; only the first ``active`` axes change."""
         wanted = self.millimetres * 3 if len(self.millimetres) == 1 else self.millimetres
-        shape = [int(n) for n in image.shape[1:]]
-        for axis, (now, then) in enumerate(zip(spacing_of(image)[: context.active], wanted, strict=False)):
-            shape[axis] = max(1, round(shape[axis] * now / then))
-        return resample_to(image, shape)
+        new = [int(n) for n in shape]
+        for axis, (now, then) in enumerate(zip(spacing[:active], wanted, strict=False)):
+            new[axis] = max(1, round(new[axis] * now / then))
+        return new

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Ranges = tuple[tuple[float, float], ...]
+UNIT: Ranges = ((0.0, 1.0),)
+
+
 @dataclass(frozen=True)
 class Context:
     """What a step needs to know about the scan and the recipe.
@@ -64,6 +68,15 @@ class StepParameters(Section, ABC):
             ValueError: The parameters do not fit the recipe; one line says why.
             MissingExtraError: The step needs a package that is not installed.
         """
+
+    def range_after(self, before: Ranges | None, planes: int) -> Ranges | None:
+        """The range that values are certain to lie in after the step.
+
+        Args:
+            before: ``(low, high)`` for all channels, or for each; ``None`` where nothing is certain.
+            planes: Channels of the image at this step.
+        """
+        return before
 
     @abstractmethod
     def apply(self, image: MetaTensor, context: Context) -> MetaTensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from medcls.preprocessing.steps.scale import to_unit
-from medcls.preprocessing.steps.step import Context, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.step import UNIT, Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -41,6 +41,10 @@ class Window(StepParameters):
             raise ValueError(
                 f"{len(self.windows)} windows make {len(self.windows)} channels, but channels is {channels}"
             )
+
+    def range_after(self, before: Ranges | None, planes: int) -> Ranges:
+        """0..1."""
+        return UNIT
 
     def apply(self, image: MetaTensor, context: Context) -> MetaTensor:
         """Window ``(1, x, y, z)`` into ``(windows, x, y, z)``."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from medcls.config.settings import Positive
 from medcls.preprocessing.steps.foreground import find_foreground
-from medcls.preprocessing.steps.step import Context, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.step import Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -29,6 +29,10 @@ class ZScore(StepParameters):
     name: ClassVar[str] = "zscore"
 
     clip: Positive | None = Field(5.0, description="Values beyond so many standard deviations are cut off; null: none.")
+
+    def range_after(self, before: Ranges | None, planes: int) -> None:
+        """Nothing is certain but the clip, which is far wider than most values."""
+        return None
 
     def apply(self, image: MetaTensor, context: Context) -> MetaTensor:
         """Normalise each channel of ``(C, x, y, z)``."""

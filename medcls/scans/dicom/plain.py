@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from medcls.scans.dicom.assembly import Assembly
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.instance import Scratch, open_plain
@@ -25,23 +27,35 @@ def read_plain(source: ScanSource, leniency: Leniency = STRICT) -> Scan | None:
     """
     if source.kind != "dicom" or source.frames or source.channels != 1:
         return None
-    assembly, scratch = Assembly(len(source.paths)), Scratch()
+    assembly = Assembly(len(source.paths))
+    try:
+        for frame, stored in plain_frames(source):
+            assembly.take(frame, stored, is_padding(stored, frame))
+    except NotPlainError:
+        return None
+    return finish(assembly, source, leniency)
+
+
+def plain_frames(source: ScanSource) -> Iterator[tuple[Frame, Pixels]]:
+    """The frames of plain files in the order of the paths, with stored values ``(rows, columns)`` valid until the next.
+
+    Raises:
+        NotPlainError: A file is not plain.
+        ScanRefused: Anything about one is not right.
+    """
+    scratch = Scratch()
     with Decoding() as decoding:
         for path in source.paths:
             with naming(path), open_plain(path) as plain:
                 if plain is None or (plain.compressed and not decoding.possible):
-                    return None
+                    raise NotPlainError
                 if plain.compressed:
-                    for done in decoding.add(plain):
-                        _take(assembly, *done)
+                    yield from decoding.add(plain)
                 else:
-                    header = plain.frame.header
-                    for stored in stored_frames(plain.pixels(scratch), header, (0,)):
-                        _take(assembly, plain.frame, stored)
-        for done in decoding.rest():
-            _take(assembly, *done)
-    return finish(assembly, source, leniency)
+                    for stored in stored_frames(plain.pixels(scratch), plain.frame.header, (0,)):
+                        yield plain.frame, stored
+        yield from decoding.rest()
 
 
-def _take(assembly: Assembly, frame: Frame, stored: Pixels) -> None:
-    assembly.take(frame, stored, is_padding(stored, frame))
+class NotPlainError(Exception):
+    """A file needs more than the fast parser and numpy."""

@@ -105,13 +105,7 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
     Raises:
         ScanRefused: They do not make one scan, or no more.
     """
-    stacks = stacks_of(assembly.frames, leniency)
-    # A split volume was one stack when it was found; the same frames alone must be one stack again.
-    if len(stacks) != 1 or len(stacks[0].frames) + len(stacks[0].copies) != len(assembly.frames):
-        raise refusal(RefusalCode.CHANGED, "the files no longer make one scan", where=source.name)
-    stack = stacks[0]
-    if stack.error is not None:
-        raise stack.error
+    stack = only_stack(assembly.frames, source, leniency)
     notes: list[str] = []
     if stack.copies:
         assembly.check_copies(stack)
@@ -125,11 +119,35 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
         notes.append(Note.INVERTED.says("MONOCHROME1 was inverted: max + min - value"))
     if stack.layout is not None:
         array, affine = _placed(array, stack.layout, leniency, notes)
+    return described(stack, source, array, affine, placed, notes)
+
+
+def only_stack(frames: Sequence[Frame], source: ScanSource, leniency: Leniency) -> Stack:
+    """The one stack that the frames of a source make.
+
+    Raises:
+        ScanRefused: They do not make one scan, or no more.
+    """
+    stacks = stacks_of(frames, leniency)
+    # A split volume was one stack when it was found; the same frames alone must be one stack again.
+    if len(stacks) != 1 or len(stacks[0].frames) + len(stacks[0].copies) != len(frames):
+        raise refusal(RefusalCode.CHANGED, "the files no longer make one scan", where=source.name)
+    if stacks[0].error is not None:
+        raise stacks[0].error
+    return stacks[0]
+
+
+def described(
+    stack: Stack, source: ScanSource, array: Pixels, affine: NDArray[np.float64], placed: bool, notes: Sequence[str]
+) -> Scan:
+    """The scan of a stack: voxels ``(n, C, rows, columns)`` in their final place, and what the headers say."""
+    said = list(notes)
     if not placed:
-        notes.append(Note.PIXEL_UNITS.says("the file does not say where the image lies: the unit is the pixel"))
+        said.append(Note.PIXEL_UNITS.says("the file does not say where the image lies: the unit is the pixel"))
     if stack.part or source.part:
-        notes.append(Note.PART.says(f"one of several volumes of its series: {source.part or stack.part}"))
-    notes.extend(_doubts(stack.frames))
+        said.append(Note.PART.says(f"one of several volumes of its series: {source.part or stack.part}"))
+    said.extend(_doubts(stack.frames))
+    header = stack.frames[0].header
     # (n, C, rows, columns) to (C, x, y, z): a view, so that nothing is copied.
     shaped = np.transpose(array, (1, 3, 2, 0))
     return Scan(
@@ -141,7 +159,7 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
         photometric="rgb" if is_colour(header) else "grey",
         facts=_common(stack.frames, "facts"),
         identity=stack.identity,
-        notes=tuple(notes),
+        notes=tuple(said),
         paths=stack.paths,
     )
 

@@ -75,7 +75,7 @@ class Decoding:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if self._worker is None:
             return
-        if kind is None or issubclass(kind, Exception):
+        if kind is None or issubclass(kind, (Exception, GeneratorExit)):
             if self._worker.alive:
                 with contextlib.suppress(Died):
                     self._worker.ask({"job": "share", "bytes": 0}, LOOK_SECONDS)

@@ -1,0 +1,103 @@
+"""Ingest: from a scan that was found to what the store keeps of it, in one pass over its slices where the recipe allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.cohort.fingerprints import fingerprint
+from medcls.errors import ScanRefused
+from medcls.preprocessing.content import PixelDigest, ReadableScan, pixel_digest
+from medcls.preprocessing.encoding import Encoded
+from medcls.preprocessing.fused import Plan
+from medcls.preprocessing.recipe import Recipe
+from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.scan import Scan
+from medcls.scans.source import ScanSource
+
+_DIRECTIONS = {"L": (0, -1), "R": (0, 1), "P": (1, -1), "A": (1, 1), "I": (2, -1), "S": (2, 1)}
+
+
+@dataclass(frozen=True, eq=False)
+class Ingested:
+    """What a recipe makes of one scan, and what is known of the scan.
+
+    Attributes:
+        encoded: The recipe's result.
+        pixels: Digest of the scan's voxels (:class:`medcls.preprocessing.content.PixelDigest`).
+        fingerprint: Of a picture, as it was before the recipe, to know copies by: the text of
+            :class:`medcls.cohort.fingerprints.Fingerprint`; empty for a volume, and for a blank picture.
+        modality, facts, notes: As :class:`medcls.scans.Scan`, with the recipe's notes behind the scan's.
+    """
+
+    encoded: Encoded
+    pixels: str
+    modality: str
+    facts: Mapping[str, str]
+    notes: tuple[str, ...]
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, encoded: Encoded, pixels: str, scan: Scan) -> Ingested:
+        """The result with what the scan says of itself."""
+        notes = (*scan.notes, *encoded.notes)
+        return cls(encoded, pixels, scan.modality, dict(scan.facts), notes, _fingerprint(scan))
+
+
+def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) -> Ingested:
+    """Read a scan and prepare it; the numbers are those of ``recipe.prepare(source.read())``, bit for bit.
+
+    Raises:
+        ScanRefused: The scan cannot be read rightly, or is not what the recipe is for.
+    """
+    try:
+        passed = _passed(source, recipe, leniency) if isinstance(source, ScanSource) else None
+        if passed is not None:
+            return passed
+        scan = source.read(leniency=leniency)
+        return Ingested.of(recipe.encode(scan), pixel_digest(scan), scan)
+    except ScanRefused as error:
+        raise (error if error.where else error.at(source.name)) from error
+
+
+def _fingerprint(scan: Scan) -> str:
+    """Of the picture itself: a recipe may cut a copy of it one pixel further in, and everything would be shifted."""
+    if scan.dimensions == 3 and scan.shape[2] > 1:
+        return ""
+    found = fingerprint(np.swapaxes(scan.array.reshape(scan.array.shape[:3]), 1, 2))
+    return found.packed() if found is not None else ""
+
+
+def _passed(source: ScanSource, recipe: Recipe, leniency: Leniency) -> Ingested | None:
+    """The scan in one pass; ``None`` where the recipe, or the scan, needs the whole of it."""
+    plan = _plan(source, recipe)
+    if plan is None or recipe.fused is None:
+        return None
+    resampler, digest = plan.resampler(), PixelDigest()
+
+    def take(pixels: NDArray[np.generic]) -> None:
+        digest.add(pixels)
+        resampler.add(pixels)
+
+    scan = source.pass_slices(take, leniency=leniency)
+    # What was planned from the search must hold for what was read.
+    if scan is None or not scan.has_geometry or recipe.fused.plan(scan.affine, scan.shape) != plan:
+        return None
+    return Ingested.of(recipe.encode_passed(plan, resampler.volume(), scan), digest.of(scan), scan)
+
+
+def _plan(source: ScanSource, recipe: Recipe) -> Plan | None:
+    """The plan that the scan's affine will lead to, from what the search said of axes and spacing."""
+    if recipe.fused is None or source.kind != "dicom" or source.channels != 1 or len(source.axes) != 3:
+        return None
+    if len(source.shape) != 3 or source.shape[2] < 2:
+        return None
+    affine = np.eye(4)
+    affine[:3, :3] = 0.0
+    for axis, (letter, length) in enumerate(zip(source.axes, source.spacing, strict=True)):
+        world, sign = _DIRECTIONS[letter]
+        affine[world, axis] = sign * length
+    return recipe.fused.plan(affine, source.shape)
