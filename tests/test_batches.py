@@ -103,7 +103,7 @@ def test_workers_started_by_spawn_give_the_same_batches(stored: PreparedDataset)
 
 def test_a_dataset_that_travels_carries_no_pixels(stored: PreparedDataset) -> None:
     data = pickle.dumps(stored)
-    assert len(data) < 10_000
+    assert all(item.view(k).tobytes() not in data for item in stored.items for k in range(item.views))
     again = pickle.loads(data)
     assert torch.equal(again[5].images, stored[5].images)
 

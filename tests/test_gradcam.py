@@ -12,7 +12,7 @@ from medcls.networks import ClassificationNetwork, build_network, freeze_blocks
 
 torch.set_num_threads(1)
 
-SHAPES = [("densenet121", 2, 64), ("resnet18", 2, 64), ("densenet121", 3, 32), ("resnet18", 3, 32)]
+SHAPES = [(name, axes, size) for name in ("densenet121", "resnet18", "resnet50") for axes, size in ((2, 64), (3, 32))]
 
 
 def make(name: str = "resnet10", dimensions: int = 2, classes: int = 3) -> ClassificationNetwork:

@@ -14,6 +14,8 @@ from medcls.config.settings import Config
 from medcls.errors import ConfigError
 
 Key = tuple[str | int, ...]
+_WORDS_OF_UNIONS = ("middle", "all", "auto", "youden", "temperature", "platt", "isotonic", "vector", "dirichlet")
+"""The words that keys take which also take something else."""
 
 
 def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> ConfigError:
@@ -50,7 +52,7 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
 
 def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
     """A value that may be of several kinds and is of none: the key's own description says what is allowed."""
-    near = difflib.get_close_matches(str(given), ["middle", "all", "youden"], n=1)
+    near = difflib.get_close_matches(str(given), _WORDS_OF_UNIONS, n=1)
     remedy = f"Did you mean '{near[0]}'? " if near else ""
     meaning = _field_at(key).description or ""
     return ConfigError(f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=f"{remedy}{meaning}")
@@ -58,7 +60,11 @@ def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
 
 def _names_a_union_member(part: str | int) -> bool:
     # pydantic puts the union's member into the path: 'literal[…]', 'list[…]', 'AtLeastSensitivity', 'int' …
-    return isinstance(part, str) and ("[" in part or part[:1].isupper() or part in ("str", "int", "float", "bool"))
+    return isinstance(part, str) and (
+        "[" in part
+        or part[:1].isupper()
+        or part in ("str", "int", "float", "bool", "constrained-int", "constrained-float")
+    )
 
 
 def _keys_at(key: Key) -> list[str]:

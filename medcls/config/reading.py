@@ -32,7 +32,7 @@ _PATH_KEYS: tuple[Key, ...] = (
 )
 _NAMED_WEIGHTS = ("imagenet", "medicalnet")
 # Mappings that are one value: given again, they replace the old one instead of being merged into it.
-_WHOLE_KEYS: tuple[Key, ...] = (("evaluation", "operating_point"), ("preprocessing", "slices"))
+_WHOLE_KEYS: tuple[Key, ...] = (("evaluation", "operating_point"), ("evaluation", "refer"), ("preprocessing", "slices"))
 # YAML 1.1 takes these for booleans; as a label or a folder they are words, and where a switch is wanted pydantic knows them.
 _WORDS = {"yes", "no", "on", "off", "y", "n"}
 

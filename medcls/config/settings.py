@@ -9,7 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from medcls.config.augmentation_settings import AugmentationSettings as AugmentationSettings
+from medcls.config.augmentation_settings import MonaiTransform as MonaiTransform
+from medcls.config.section import Count as Count
+from medcls.config.section import Fraction as Fraction
+from medcls.config.section import Positive as Positive
+from medcls.config.section import Section as Section
+from medcls.config.store_settings import StoreSettings as StoreSettings
+from medcls.config.train_settings import TrainSettings as TrainSettings
 
 Region = Literal["brain", "lung", "stomach", "generic"]
 Kind = Literal["auto", "ct", "xray", "mr", "endoscopy", "other"]
@@ -29,18 +38,6 @@ NetworkName = Literal[
 Partition = Literal["train", "tune", "test"]
 OnIrregular = Literal["error", "warn", "resample"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A section of the config: frozen, and no key that is not listed."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, coerce_numbers_to_str=True
-    )
 
 
 class Columns(Section):
@@ -94,18 +91,63 @@ class SplitSettings(Section):
         },
         description="What the values of the split column (or the top folders) mean.",
     )
-    tune: Fraction = Field(0.15, description="Part of the patients for choosing epoch, temperature and threshold.")
+    tune: Fraction = Field(0.15, description="Part of the patients for choosing epoch, calibration and threshold.")
     test: Fraction = Field(0.20, description="Part of the patients for the figures that are reported.")
-    seed: int | None = Field(None, description="Seed of the split; default: the run's seed.")
+    folds: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        None,
+        description="Cross-validate with so many folds, instead of one test partition; a given test stays outside.",
+    )
+    repeats: Annotated[int, Field(ge=1, le=100)] = Field(
+        1, description="How many times the cohort is parted into folds anew."
+    )
+    fold: str | None = Field(
+        None, pattern=r"^\d+-\d+$", description="Train this fold alone, as REPEAT-FOLD (1-3); null: every fold."
+    )
+    train_part: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Train on this part of the training patients alone; tune and test stay whole."
+    )
+    learning_curve: list[Fraction] = Field(
+        [], description="Train again on these parts of the training patients, for a learning curve: [0.25, 0.5]."
+    )
+    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="Seed of the split; default: the run's seed.")
     on_leak: Literal["error", "drop"] = Field(
         "error",
         description="A given split with a patient or an image on two sides: refuse, or leave the training copies out.",
     )
+    near_duplicates: Literal["group", "warn", "off"] = Field(
+        "group",
+        description="Pictures that are nearly the same: keep on one side where medcls parts the patients and warn where "
+        "they cross, only warn, or do not look for them.",
+    )
+    allow_leakage: str | None = Field(
+        None,
+        min_length=3,
+        description="Why training goes on although patients or images cross partitions; the report says it first.",
+    )
+
+    @field_validator("near_duplicates", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML 1.1 takes a bare off for false
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> SplitSettings:
         if self.tune + self.test >= 0.9:
             raise ValueError("tune and test together must leave at least a tenth of the patients to train on")
+        return self
+
+    @model_validator(mode="after")
+    def _folds_fit(self) -> SplitSettings:
+        if self.folds is None:
+            if self.repeats > 1 or self.fold is not None:
+                raise ValueError("repeats and fold need folds: set split.folds, 5 for example")
+            return self
+        if self.tune + 1 / self.folds >= 0.9:
+            raise ValueError(f"with {self.folds} folds, tune must be less than {0.9 - 1 / self.folds:.2f}")
+        if self.fold is not None:
+            repeat, number = map(int, self.fold.split("-"))
+            if not (1 <= repeat <= self.repeats and 1 <= number <= self.folds):
+                raise ValueError(f"fold goes from 1-1 to {self.repeats}-{self.folds}")
         return self
 
 
@@ -122,6 +164,11 @@ class PreprocessingSettings(Section):
     slices: Literal["middle", "all"] | list[int] | dict[Literal["every"], Count] = Field(
         "middle",
         description="Which slices of a volume feed a 2-D network: middle, all, {every: n}, or a list of indices.",
+    )
+    precision: Literal["auto", "uint8", "float16"] = Field(
+        "auto",
+        description="How prepared values are kept: uint8, 256 steps of a range that the recipe fixes; float16; auto: uint8 "
+        "where there is such a range.",
     )
     steps: dict[str, bool | dict[str, Any]] = Field(
         {}, description="Change single steps: name: false to leave out, true to switch on, or a mapping of parameters."
@@ -150,26 +197,6 @@ class PreprocessingSettings(Section):
         return self
 
 
-class AugmentationSettings(Section):
-    """Random changes of training images; null takes the region's own."""
-
-    enabled: bool = Field(True, description="Whether training images are changed at random.")
-    flip: list[Literal["x", "y", "z"]] | None = Field(None, description="Axes that may be mirrored.")
-    rotate: Annotated[float, Field(ge=0, le=180)] | None = Field(None, description="Largest rotation, degrees.")
-    scale: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="Largest zoom, as a fraction.")
-    translate: Annotated[float, Field(ge=0, lt=1)] | None = Field(
-        None, description="Largest shift, as a fraction of the size."
-    )
-    noise: Annotated[float, Field(ge=0)] | None = Field(None, description="Largest Gaussian noise, in input units.")
-    contrast: Annotated[float, Field(ge=0, lt=1)] | None = Field(
-        None, description="Largest contrast change, as a fraction."
-    )
-    brightness: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="Largest brightness shift, in input units."
-    )
-    blur: Annotated[float, Field(ge=0)] | None = Field(None, description="Largest Gaussian blur, in voxels.")
-
-
 class ModelSettings(Section):
     """The network and what it starts from."""
 
@@ -190,50 +217,6 @@ class ModelSettings(Section):
     )
 
 
-class TrainSettings(Section):
-    """How the network is trained."""
-
-    epochs: Count = Field(40, description="Most passes over the training cases.")
-    batch_size: Count = Field(16, description="Cases in one step.")
-    balance: Literal["sampler", "loss", "both", "none"] = Field(
-        "sampler",
-        description="How rare classes are made to count: drawn more often, weighted in the loss, both, or not.",
-    )
-    loss: Literal["cross_entropy", "focal"] = Field("cross_entropy", description="Loss function.")
-    focal_gamma: Annotated[float, Field(ge=0)] = Field(2.0, description="Focusing parameter of the focal loss.")
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Label smoothing.")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
-    learning_rate: Positive = Field(3e-4, description="Highest learning rate.")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum of SGD.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        1e-2, description="Weight decay; norms and biases are left out of it."
-    )
-    schedule: Literal["cosine", "one_cycle", "step", "plateau", "constant"] = Field(
-        "cosine", description="Learning-rate schedule."
-    )
-    warmup_epochs: Annotated[int, Field(ge=0)] = Field(1, description="Epochs of linear warm-up (not for one_cycle).")
-    step_epochs: Count = Field(15, description="Epochs between drops of the step schedule; patience of plateau.")
-    step_factor: Fraction = Field(0.1, description="Factor of each drop of step and plateau.")
-    clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="Largest gradient norm; null: none.")
-    patience: Count | None = Field(12, description="Stop after so many epochs without a better tune AUC; null: never.")
-    accumulate: Count = Field(1, description="Batches for one optimiser step.")
-    precision: Literal["auto", "32", "bf16", "16"] = Field(
-        "auto", description="Number format; auto: bf16 where the device gains by it."
-    )
-    channels_last: bool | None = Field(None, description="Memory layout; null: where the device gains by it.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to compute.")
-    workers: Annotated[int, Field(ge=0)] = Field(0, description="Loader processes; prepared data rarely needs any.")
-    loggers: list[Literal["csv", "tensorboard", "mlflow", "wandb"]] = Field(
-        ["csv", "tensorboard"], description="Where curves go."
-    )
-    deterministic: bool = Field(False, description="Refuse operations that are not repeatable on CUDA.")
-
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _precision_may_be_a_number(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) else value
-
-
 class AtLeastSensitivity(Section):
     """An operating point with at least this sensitivity, and the best specificity then."""
 
@@ -246,15 +229,84 @@ class AtLeastSpecificity(Section):
     specificity: Fraction
 
 
+class Costs(Section):
+    """What a wrong decision costs, in any unit."""
+
+    false_negative: Positive
+    false_positive: Positive
+    prevalence: Fraction | None = None
+
+
+class LeastCost(Section):
+    """The operating point of the least expected cost."""
+
+    cost: Costs
+
+
+class FixedThreshold(Section):
+    """An operating point that is stated beforehand."""
+
+    threshold: Fraction
+
+
+class ReferByAlpha(Section):
+    """How often a prediction set may miss."""
+
+    alpha: Fraction
+
+
+class ReferByCoverage(Section):
+    """How often a prediction set must hold the reference label."""
+
+    coverage: Fraction
+
+
+DEFAULT_ALPHA = 0.1
+OperatingPointRule = Literal["youden"] | AtLeastSensitivity | AtLeastSpecificity | LeastCost | FixedThreshold
+CalibrationMethod = Literal["temperature", "platt", "isotonic", "vector", "dirichlet"]
+
+
 class EvaluationSettings(Section):
     """Figures and their intervals."""
 
     replicates: Annotated[int, Field(ge=100)] = Field(2000, description="Bootstrap replicates.")
     confidence: Fraction = Field(0.95, description="Confidence level of the intervals.")
-    operating_point: Literal["youden"] | AtLeastSensitivity | AtLeastSpecificity = Field(
-        "youden", description="How the threshold is chosen on tune: youden, {sensitivity: x} or {specificity: x}."
+    operating_point: OperatingPointRule = Field(
+        "youden",
+        description="How the threshold is chosen on tune: youden, {sensitivity: x}, {specificity: x}, "
+        "{cost: {false_negative: a, false_positive: b, prevalence: p}} (p may be left out), or {threshold: x}.",
     )
-    calibrate: bool = Field(True, description="Fit a temperature on tune.")
+    calibrate: bool | CalibrationMethod = Field(
+        True,
+        description="How probabilities are calibrated on tune: true or temperature, platt (two labels, multi-label), "
+        "isotonic, vector or dirichlet (three labels or more), or false.",
+    )
+    prevalences: list[Fraction] = Field(
+        [0.01, 0.05, 0.1, 0.2],
+        description="How common a label may be elsewhere: predictive values and number needed to read are given for each.",
+    )
+    baseline: bool = Field(
+        True, description="Fit a linear model on simple features of the input too, to show what the network adds."
+    )
+    refer: Literal[False] | ReferByAlpha | ReferByCoverage = Field(
+        False,
+        description="Mark scans for a reader to decide, where the prediction set is not exactly the answer: "
+        "{alpha: x} (sets may miss so often) or {coverage: 1 - x}; false marks none.",
+    )
+
+    @property
+    def alpha(self) -> float:
+        """How often a prediction set may miss the reference label."""
+        if isinstance(self.refer, ReferByAlpha):
+            return self.refer.alpha
+        return 1 - self.refer.coverage if isinstance(self.refer, ReferByCoverage) else DEFAULT_ALPHA
+
+    @property
+    def calibration_method(self) -> CalibrationMethod | None:
+        """The method that `calibrate` means; ``None``: probabilities are left as they are."""
+        if isinstance(self.calibrate, bool):
+            return "temperature" if self.calibrate else None
+        return self.calibrate
 
 
 class ExplanationSettings(Section):
@@ -273,14 +325,6 @@ class PrivacySettings(Section):
     )
     key_file: Path | None = Field(
         None, description="File with the key of the hashes; default: in the user's configuration folder."
-    )
-
-
-class StoreSettings(Section):
-    """The prepared store: recipes' results, kept so that they are computed once."""
-
-    folder: Path | None = Field(
-        None, description="Where it lies; default: the user's cache folder. It holds patient data."
     )
 
 

@@ -4,6 +4,7 @@ from medcls.loading.augmentation import Augmentation
 from medcls.loading.batch import Batch
 from medcls.loading.batches import eval_loader, train_loader
 from medcls.loading.dataset import Draw, Item, PreparedDataset
+from medcls.loading.mixing import Mixing
 from medcls.loading.sampling import BalancedSampler, ShuffleSampler
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Batch",
     "Draw",
     "Item",
+    "Mixing",
     "PreparedDataset",
     "ShuffleSampler",
     "eval_loader",

@@ -1,24 +1,28 @@
 """Augmentation: random changes of a whole training batch, on the device the batch lies on.
 
 All numbers of a draw come from run seed, epoch and the draw's key, so the same seed gives the same batches whatever the
-number of workers and however draws are put into batches.
+number of workers and however draws are put into batches. Each change has the distribution of a transform of MONAI;
+``docs/explanation/augmentation.md`` has the definitions, and where they differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from medcls.config.settings import AugmentationSettings, Kind, Region
+from medcls.config.settings import AugmentationSettings, Kind, MonaiTransform, Region
 from medcls.errors import ConfigError
+from medcls.loading.bias_field import add_bias_field
+from medcls.loading.elastic import random_displacements
+from medcls.loading.monai_transforms import MonaiTransforms
 from medcls.loading.spatial import random_affines, resample
-from medcls.loading.values import add_noise, blur, change_contrast
+from medcls.loading.values import add_noise, blur, change_contrast, change_gamma
 
 Axis = Literal["x", "y", "z"]
 
@@ -36,7 +40,13 @@ class Augmentation:
         noise: Largest standard deviation of Gaussian noise, in input units.
         contrast: Largest change of contrast about the image's mean, as a fraction.
         brightness: Largest shift of all values, in input units.
-        blur: Largest standard deviation of a Gaussian blur, in voxels; half of the images are blurred.
+        blur: Largest standard deviation of a Gaussian blur along an axis, in voxels; half of the images are blurred.
+        crop: Largest part of each axis that is cut away before the rest is brought back to the whole size.
+        elastic: Largest standard deviation of an elastic displacement, in voxels.
+        elastic_spacing: How far apart voxels are displaced independently, in voxels.
+        gamma: Largest change of the exponent that values are bent by.
+        bias_field: Largest coefficient of the logarithm of a bias field.
+        monai: MONAI's own random transforms, which run image by image after all others.
     """
 
     seed: int = 0
@@ -48,6 +58,12 @@ class Augmentation:
     contrast: float = 0.0
     brightness: float = 0.0
     blur: float = 0.0
+    crop: float = 0.0
+    elastic: float = 0.0
+    elastic_spacing: int = 16
+    gamma: float = 0.0
+    bias_field: float = 0.0
+    monai: tuple[MonaiTransform, ...] = ()
 
     @classmethod
     def from_settings(
@@ -69,17 +85,24 @@ class Augmentation:
             seed: The run's seed.
 
         Raises:
-            ConfigError: A 2-D image is to be mirrored along ``z``.
+            ConfigError: A 2-D image is to be mirrored along ``z``, or MONAI refuses a transform's parameters.
         """
         if not settings.enabled:
             return None
         own = _ENDOSCOPY if kind == "endoscopy" or (region == "stomach" and kind == "auto") else _OWN[region]
-        chosen = {name: value for name, value in settings.model_dump(exclude={"enabled"}).items() if value is not None}
-        flip = tuple(chosen.pop("flip", own.flip))
+        numbers = {name: _first(getattr(settings, name), getattr(own, name)) for name in _NUMBERS}
+        flip = own.flip if settings.flip is None else tuple(settings.flip)
         if dimensions == 2 and "z" in flip:
             raise ConfigError("a 2-D image has no z axis to mirror", where="augmentation.flip", remedy="Allowed: x, y")
-        numbers = {name: getattr(own, name) for name in _NUMBERS} | chosen
-        return cls(seed=seed, flip=flip, **numbers)
+        chosen = cls(
+            seed=seed,
+            flip=flip,
+            elastic_spacing=settings.elastic_spacing,
+            monai=tuple(settings.monai),
+            **numbers,
+        )
+        _ = chosen._of_monai  # a parameter that MONAI refuses is found here, before any training
+        return chosen
 
     def __call__(self, images: Tensor, keys: Tensor, *, epoch: int) -> Tensor:
         """Change a batch.
@@ -92,29 +115,70 @@ class Augmentation:
         Returns:
             A new tensor of the same shape, type and device.
         """
-        draws = [np.random.default_rng([self.seed, epoch, int(key)]) for key in keys.tolist()]
+        draws = [np.random.default_rng([self.seed, epoch, key]) for key in keys.tolist()]
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            changed = images.float()
-            if self.flip or self.rotate or self.scale or self.translate:
-                changed = resample(changed, self._affines(changed.shape[2:], draws))
-            if self.blur:
-                changed = blur(changed, [draw.uniform(0, self.blur) * (draw.random() < 0.5) for draw in draws])
-            if self.contrast or self.brightness:
-                factors = [1 + draw.uniform(-self.contrast, self.contrast) for draw in draws]
-                shifts = [draw.uniform(-self.brightness, self.brightness) for draw in draws]
-                changed = change_contrast(changed, factors, shifts)
-            if self.noise:
-                levels = [draw.uniform(0, self.noise) for draw in draws]
-                changed = add_noise(changed, levels, [int(draw.integers(2**63)) for draw in draws])
+            changed = self._change_values(self._change_places(images.float(), draws), draws)
+            if self.monai:
+                # A stream of their own: MONAI counts its seeds in 32 bits.
+                seeds = [_seed(self.seed, epoch, key) for key in keys.tolist()]
+                changed = self._of_monai(changed, seeds)
         return changed.to(images.dtype)
 
-    def _affines(self, shape: Sequence[int], draws: Sequence[np.random.Generator]) -> NDArray[np.float64]:
-        return random_affines(
-            shape, draws, flip=self.flip, rotate=self.rotate, scale=self.scale, translate=self.translate
+    def _change_places(self, images: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
+        if not (self.flip or self.rotate or self.scale or self.translate or self.crop or self.elastic):
+            return images
+        shape = images.shape[2:]
+        affines = random_affines(
+            shape,
+            draws,
+            flip=self.flip,
+            rotate=self.rotate,
+            scale=self.scale,
+            translate=self.translate,
+            crop=self.crop,
         )
+        bent = None
+        if self.elastic:
+            bent = random_displacements(
+                shape, draws, largest=self.elastic, spacing=self.elastic_spacing, device=images.device
+            )
+        return resample(images, affines, bent)
+
+    def _change_values(self, images: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
+        if self.blur:
+            axes = images.ndim - 2
+            sigmas = [draw.uniform(0, self.blur, axes) * (draw.random() < 0.5) for draw in draws]
+            images = blur(images, [sigma.tolist() for sigma in sigmas])
+        if self.bias_field:
+            images = add_bias_field(images, self.bias_field, draws)
+        if self.gamma:
+            images = change_gamma(images, [1 + draw.uniform(-self.gamma, self.gamma) for draw in draws])
+        if self.contrast or self.brightness:
+            factors = [1 + draw.uniform(-self.contrast, self.contrast) for draw in draws]
+            shifts = [draw.uniform(-self.brightness, self.brightness) for draw in draws]
+            images = change_contrast(images, factors, shifts)
+        if self.noise:
+            levels = [draw.uniform(0, self.noise) for draw in draws]
+            images = add_noise(images, levels, [int(draw.integers(2**63)) for draw in draws])
+        return images
+
+    @cached_property
+    def _of_monai(self) -> MonaiTransforms:
+        return MonaiTransforms(self.monai)
 
 
-_NUMBERS = ("rotate", "scale", "translate", "noise", "contrast", "brightness", "blur")
+def _first(chosen: float | None, own: float) -> float:
+    return own if chosen is None else chosen
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+_NUMBERS = (
+    *("rotate", "scale", "translate", "noise", "contrast", "brightness", "blur"),
+    *("crop", "elastic", "gamma", "bias_field"),
+)
 
 # No mirror where left and right differ: the heart and three lobes against two, the language side of the brain, liver and
 # stomach. An endoscope turns freely in the stomach, so there every mirror and turn is another honest picture.

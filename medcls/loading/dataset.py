@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,8 +36,8 @@ class Item:
         """Number of views."""
         return self.prepared.views if isinstance(self.prepared, StoredPrepared) else len(self.prepared.images)
 
-    def view(self, index: int) -> NDArray[np.float16]:
-        """One view ``(C, …)``, float16."""
+    def view(self, index: int) -> NDArray[np.floating[Any]]:
+        """One view ``(C, …)``."""
         if isinstance(self.prepared, StoredPrepared):
             return self.prepared.view(index)
         return np.asarray(self.prepared.images[index])

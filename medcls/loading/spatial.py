@@ -1,4 +1,4 @@
-"""Mirror, turn, zoom and shift a batch, each image in its own way, with one interpolation."""
+"""Mirror, turn, zoom, shift, crop and bend a batch, each image in its own way, with one interpolation for all of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ def random_affines(
     shape: Sequence[int],
     draws: Sequence[np.random.Generator],
     *,
-    flip: Sequence[str],
-    rotate: float,
-    scale: float,
-    translate: float,
+    flip: Sequence[str] = (),
+    rotate: float = 0.0,
+    scale: float = 0.0,
+    translate: float = 0.0,
+    crop: float = 0.0,
 ) -> NDArray[np.float64]:
     """Draw an affine for each image.
+
+    With ``o`` an output voxel's offset from the middle, the input's is ``R (F C(o) / zoom + t)``: rotation, mirror, crop, zoom
+    and shift. Rotation and shift are joined as in MONAI's ``RandAffine``, angles in the order x, y, z.
 
     Args:
         shape: Spatial shape of the images.
@@ -29,6 +33,7 @@ def random_affines(
         rotate: Largest rotation, degrees.
         scale: Largest zoom, as a fraction.
         translate: Largest shift, as a fraction of the shape.
+        crop: Largest part of each axis that is cut away before the rest is brought back to the whole size.
 
     Returns:
         ``(B, n, n + 1)`` for ``n`` spatial axes: from an output voxel's offset from the middle, in voxels, to the input's.
@@ -43,9 +48,25 @@ def random_affines(
         turns = np.deg2rad(draw.uniform(-rotate, rotate, 1 if axes == 2 else 3))
         zoom = 1 + draw.uniform(-scale, scale)
         shift = draw.uniform(-translate, translate, axes) * np.array(shape)
-        affine[:, :axes] = _rotation(turns) @ np.diag(signs) / zoom
-        affine[:, axes] = shift
+        rotation = _rotation(turns)
+        affine[:, :axes] = rotation @ np.diag(signs) / zoom
+        affine[:, axes] = rotation @ shift
+        if crop:
+            part, middle = _random_crop(shape, crop, draw)
+            affine[:, axes] += affine[:, :axes] @ middle
+            affine[:, :axes] *= part
     return affines
+
+
+def _random_crop(
+    shape: Sequence[int], crop: float, draw: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A box of whole voxels inside the image: what part of each axis it keeps, and its middle's offset from the image's."""
+    whole = np.array(shape)
+    least = np.maximum(1, np.floor((1 - crop) * whole).astype(int))
+    size = draw.integers(least, whole + 1)
+    start = draw.integers(0, whole - size + 1)
+    return size / whole, start + size / 2 - whole / 2
 
 
 def _rotation(turns: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,12 +82,13 @@ def _about(turn: float, axes: int, first: int, second: int) -> NDArray[np.float6
     return rotation
 
 
-def resample(images: Tensor, affines: NDArray[np.float64]) -> Tensor:
+def resample(images: Tensor, affines: NDArray[np.float64], displacements: Tensor | None = None) -> Tensor:
     """Interpolate each image linearly where its affine points; outside lies the image's own lowest value, by channel.
 
     Args:
         images: ``(B, C, *shape)`` float32.
         affines: ``(B, n, n + 1)``, as :func:`random_affines`.
+        displacements: ``(B, n, *shape)`` float32, voxels that are added to an output voxel's place before the affine.
     """
     shape = images.shape[2:]
     matrix = torch.as_tensor(affines, dtype=torch.float32).to(images.device)
@@ -78,7 +100,10 @@ def resample(images: Tensor, affines: NDArray[np.float64]) -> Tensor:
         offset = torch.arange(length, dtype=torch.float32, device=images.device) - (length - 1) / 2
         column = [1] * (len(shape) + 2)
         column[axis + 1] = length
-        target += offset.view(column) * matrix[:, :, axis].view(spread)
+        place = offset.view(column)
+        if displacements is not None:
+            place = place + displacements[:, axis, ..., None]
+        target += place * matrix[:, :, axis].view(spread)
     target += matrix[:, :, -1].view(spread)
     # grid_sample counts -1..1 from edge to edge, and the last axis first.
     half = torch.tensor([length / 2 for length in shape], dtype=torch.float32, device=images.device)

@@ -37,38 +37,50 @@ def change_contrast(images: Tensor, factors: Sequence[float], shifts: Sequence[f
     return (images - means) * _each(factors, images) + means + _each(shifts, images)
 
 
-def blur(images: Tensor, sigmas: Sequence[float]) -> Tensor:
-    """Convolve with a Gaussian, one axis after the other, edges repeated.
+def change_gamma(images: Tensor, exponents: Sequence[float]) -> Tensor:
+    """Bend the values between each image's lowest and highest by a power, as MONAI's ``AdjustContrast`` does.
 
     Args:
         images: ``(B, C, *shape)`` float32.
-        sigmas: Standard deviation for each image, in voxels; below a tenth, the image stays as it is.
+        exponents: For each image; below 1 dark parts get brighter.
     """
-    blurred = [
-        _blur_one(image, sigma) if sigma >= _LEAST_SIGMA else image for image, sigma in zip(images, sigmas, strict=True)
-    ]
-    return torch.stack(blurred)
+    space = tuple(range(1, images.ndim))
+    low = images.amin(dim=space, keepdim=True)
+    height = images.amax(dim=space, keepdim=True) - low
+    return ((images - low) / (height + _TINY)) ** _each(exponents, images) * height + low
 
 
-_LEAST_SIGMA = 0.1  # the neighbours' weight is then below 1e-20
+def blur(images: Tensor, sigmas: Sequence[Sequence[float]]) -> Tensor:
+    """Convolve with a Gaussian, one axis after the other, edges repeated.
+
+    A neighbour's weight is the Gaussian's integral over it, not its value in the middle, which for narrow ones is too small.
+
+    Args:
+        images: ``(B, C, *shape)`` float32.
+        sigmas: For each image the standard deviation along each axis, in voxels; below a tenth, the axis stays as it is.
+    """
+    return torch.stack([_blur_one(image, sigma) for image, sigma in zip(images, sigmas, strict=True)])
 
 
-def _blur_one(image: Tensor, sigma: float) -> Tensor:
-    radius = max(1, int(3 * sigma + 0.5))
-    offsets = torch.arange(-radius, radius + 1, dtype=torch.float32, device=image.device)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel = kernel / kernel.sum()
+_LEAST_SIGMA = 0.1  # the neighbours' weight is then below 1e-6
+_TINY = 1e-7  # an even image stays even
+
+
+def _blur_one(image: Tensor, sigmas: Sequence[float]) -> Tensor:
     axes = image.ndim - 1
     convolve = conv2d if axes == 2 else conv3d
-    for axis in range(axes):
-        if image.shape[axis + 1] <= radius:
+    for axis, sigma in enumerate(sigmas):
+        radius = max(1, int(3 * sigma + 0.5))
+        if sigma < _LEAST_SIGMA or image.shape[axis + 1] <= radius:
             continue
+        offsets = torch.arange(-radius, radius + 1, dtype=torch.float32, device=image.device)
+        kernel = torch.special.ndtr((offsets + 0.5) / sigma) - torch.special.ndtr((offsets - 0.5) / sigma)
         widths = [0] * (2 * axes)
         widths[2 * (axes - 1 - axis)] = widths[2 * (axes - 1 - axis) + 1] = radius
         shape = [1] * (axes + 2)
         shape[axis + 2] = len(kernel)
         padded = pad(image[:, None], widths, mode="replicate")
-        image = convolve(padded, kernel.view(shape))[:, 0]
+        image = convolve(padded, (kernel / kernel.sum()).view(shape))[:, 0]
     return image
 
 

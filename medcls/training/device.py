@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +64,21 @@ def gains_by_bf16(device: str) -> bool:
     # A torch that cannot tell answers no, which is only slower.
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(bool(capabilities.get(name)) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+
+
+@contextmanager
+def fast_arithmetic(compute: Compute, *, deterministic: bool) -> Iterator[None]:
+    """Multiply float32 matrices as TF32 (10 bits of fraction) on CUDA, and as torch was told before afterwards.
+
+    Convolutions do so by torch's own default. Where results must repeat bit by bit, nothing is changed.
+    """
+    before = torch.get_float32_matmul_precision()
+    if compute.device == "cuda" and not deterministic:
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def memory_format(dimensions: int, channels_last: bool) -> torch.memory_format:

@@ -24,7 +24,8 @@ from medcls.files import read_json, write_json
 from medcls.loading import Batch
 from medcls.progress import Progress
 from medcls.training.checkpoint_io import SafeCheckpointIO
-from medcls.training.device import Compute, lay_out
+from medcls.training.compiling import CompileCost, CompiledNetwork
+from medcls.training.device import Compute, fast_arithmetic, lay_out
 from medcls.training.history import History
 from medcls.training.loggers import build_loggers, forget_host
 from medcls.training.module import ClassificationModule
@@ -79,8 +80,9 @@ def fit(
         return _restore_best(module, checkpoints, compute)
     history = History(folder / "history.csv", progress, settings.epochs)
     best = _best_checkpoint(checkpoints)
-    callbacks = [history, best, *_early_stopping(settings), _last_checkpoint(checkpoints)]
-    with _quiet():
+    compiling = _compiling(module, settings, progress)
+    callbacks = [history, best, *compiling, *_early_stopping(settings), _last_checkpoint(checkpoints)]
+    with _quiet(), fast_arithmetic(compute, deterministic=settings.deterministic):
         trainer = lightning.Trainer(
             accelerator="gpu" if compute.device == "cuda" else "cpu",
             devices=1,
@@ -131,6 +133,14 @@ def _last_checkpoint(folder: Path) -> ModelCheckpoint:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
+
+
+def _compiling(module: ClassificationModule, settings: TrainSettings, progress: Progress) -> list[Callback]:
+    if not settings.compile:
+        return []
+    compiled = CompiledNetwork(module.network, progress)
+    module.step_network = compiled
+    return [CompileCost(compiled, progress)]
 
 
 def _early_stopping(settings: TrainSettings) -> list[Callback]:

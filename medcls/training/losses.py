@@ -42,19 +42,20 @@ class ExclusiveLoss(nn.Module):
 
         Args:
             scores: ``(B, classes)`` before softmax, any float type; computed in float32.
-            labels: ``(B,)`` int64 class indices.
+            labels: ``(B,)`` int64 class indices, or ``(B, classes)`` shares of mixed images, which sum to 1.
         """
         scores = scores.float()
-        if self.gamma == 0:
+        mixed = labels.ndim == 2
+        if self.gamma == 0 and not mixed:
             return functional.cross_entropy(scores, labels, weight=self.weights, label_smoothing=self.smoothing)
         logs = functional.log_softmax(scores, dim=1)
-        unsure = (-torch.expm1(logs)).clamp_min(_TINY)
+        unsure = (-torch.expm1(logs)).clamp_min(_TINY) ** self.gamma if self.gamma else 1.0
         classes = scores.shape[1]
-        reference = functional.one_hot(labels, classes).to(logs.dtype)
-        reference = reference * (1 - self.smoothing) + self.smoothing / classes
+        shares = labels.to(logs.dtype) if mixed else functional.one_hot(labels, classes).to(logs.dtype)
+        reference = shares * (1 - self.smoothing) + self.smoothing / classes
         weights = torch.ones(classes, device=logs.device) if self.weights is None else self.weights
-        losses = -(reference * weights * unsure**self.gamma * logs).sum(dim=1)
-        return losses.sum() / weights[labels].sum()
+        losses = -(reference * weights * unsure * logs).sum(dim=1)
+        return losses.sum() / (shares @ weights).sum()
 
 
 class MultilabelLoss(nn.Module):
@@ -79,7 +80,7 @@ class MultilabelLoss(nn.Module):
 
         Args:
             scores: ``(B, labels)`` before sigmoid, any float type; computed in float32.
-            labels: ``(B, labels)``, 1 for yes and 0 for no.
+            labels: ``(B, labels)``, 1 for yes and 0 for no, and between them for mixed images.
         """
         scores = scores.float()
         reference = labels.to(scores.dtype) * (1 - self.smoothing) + self.smoothing / 2
@@ -105,7 +106,7 @@ def build_loss(settings: TrainSettings, *, class_weights: Tensor | None, multila
 
     Returns:
         A module of ``(scores, labels)`` that gives a scalar: labels are class indices ``(B,)``, or ``(B, labels)`` of
-        0 and 1.
+        0 and 1; for mixed images shares, ``(B, labels)``.
     """
     gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
     kind = MultilabelLoss if multilabel else ExclusiveLoss

@@ -6,6 +6,7 @@ Every step starts from a seed of its own, so a run that was killed and taken up 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from medcls.config.settings import TrainSettings
 from medcls.evaluation.auc import macro_auc
-from medcls.loading import Augmentation, Batch
+from medcls.loading import Augmentation, Batch, Mixing
 from medcls.networks import ClassificationNetwork
 from medcls.training.device import memory_format
 from medcls.training.optimizers import build_optimizer
@@ -41,6 +42,7 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         settings: TrainSettings,
         *,
         augmentation: Augmentation | None,
+        mixing: Mixing | None = None,
         multilabel: bool,
         dimensions: int,
         channels_last: bool,
@@ -51,36 +53,56 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         self.loss = loss
         self.settings = settings
         self.augmentation = augmentation
+        self.mixing = mixing
         self.multilabel = multilabel
         self.seed = seed
+        self.step_network: Callable[[Tensor], Tensor] = network.__call__
         self._layout = memory_format(dimensions, channels_last)
         self._tune_logits: list[Tensor] = []
-        self._tune_batches: list[Batch] = []
+        self._tune_targets: list[tuple[Tensor, list[int]]] = []
 
     def on_train_batch_start(self, _batch: Batch, batch_idx: int) -> None:
         """Seed dropout by run, epoch and step: loaders take from torch's generator when they start, so no earlier."""
         sequence = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx])
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of an augmented batch."""
-        images = batch.images
+        images, targets = batch.images, batch.targets
         if self.augmentation is not None:
             images = self.augmentation(images, batch.keys, epoch=self.current_epoch)
-        logits = self.network(images.to(memory_format=self._layout))
-        loss: Tensor = self.loss(logits, batch.targets)
+        if self.mixing is not None:
+            images, targets = self.mixing(images, targets, batch.keys, epoch=self.current_epoch)
+        logits = self.step_network(images.to(memory_format=self._layout))
+        loss: Tensor = self.loss(logits, targets)
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
-        return loss
+        return loss * self._share_of_step(index)
+
+    def _share_of_step(self, index: int) -> float:
+        """What makes the mean over the batches of one step right where the epoch's last step has fewer than the others.
+
+        Lightning divides each loss by ``accumulate``, so the last batches of an epoch would count for less.
+        """
+        accumulate = self.settings.accumulate
+        first = index - index % accumulate
+        return accumulate / min(accumulate, int(self.trainer.num_training_batches) - first)
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip the norm of all gradients together; Lightning's own way refuses fused optimisers."""
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's answers."""
         self._tune_logits.clear()
-        self._tune_batches.clear()
+        self._tune_targets.clear()
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Keep the logits of each view until the epoch's end."""
         self._tune_logits.append(self.network(batch.images.to(memory_format=self._layout)).float().cpu())
-        self._tune_batches.append(batch)
+        self._tune_targets.append((batch.targets.cpu(), batch.cases.tolist()))  # not the images: tune may be large
 
     def on_validation_epoch_end(self) -> None:
         """Score cases, each the mean over its views."""
@@ -100,15 +122,15 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the settings."""
-        optimizer = build_optimizer(self.network, self.settings)
+        optimizer = build_optimizer(self.network, self.settings, fused=self.trainer.precision != "16-mixed")
         steps = int(self.trainer.estimated_stepping_batches) // self.settings.epochs
         return build_schedule(optimizer, self.settings, steps_per_epoch=max(1, steps))
 
     def _cases(self) -> tuple[Tensor, Tensor]:
         views: dict[int, list[Tensor]] = defaultdict(list)
         targets: dict[int, Tensor] = {}
-        for logits, batch in zip(self._tune_logits, self._tune_batches, strict=True):
-            for row, target, case in zip(logits, batch.targets.cpu(), batch.cases.tolist(), strict=True):
+        for logits, (references, cases) in zip(self._tune_logits, self._tune_targets, strict=True):
+            for row, target, case in zip(logits, references, cases, strict=True):
                 views[case].append(row)
                 targets[case] = target
         order = sorted(views)

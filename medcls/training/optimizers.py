@@ -10,7 +10,7 @@ from torch import nn
 from medcls.config.settings import TrainSettings
 
 
-def build_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+def build_optimizer(network: nn.Module, settings: TrainSettings, *, fused: bool = False) -> torch.optim.Optimizer:
     """The optimiser that the settings name, over what is not frozen.
 
     Norms and biases are not decayed: pulling a batch norm's scale to zero says nothing about how smooth the network is
@@ -19,13 +19,22 @@ def build_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.
     AdamW is Loshchilov and Hutter's, 'Decoupled Weight Decay Regularization' (ICLR 2019).
 
     Args:
-        network: Any module; frozen tensors are left out.
+        network: Any module, on its device; frozen tensors are left out.
         settings: ``optimizer``, ``learning_rate``, ``momentum`` and ``weight_decay``.
+        fused: Update all tensors in one pass where the device has it. Not with a gradient scaler, whose work such an
+            optimiser takes upon itself, so that gradients could no longer be clipped.
     """
     groups = parameter_groups(network, settings.weight_decay)
+    # None: torch's own choice, which is never the fused one.
+    one_pass = True if fused and can_fuse(network) else None
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=one_pass)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=one_pass)
+
+
+def can_fuse(network: nn.Module) -> bool:
+    """Whether torch has fused optimisers for the device that the network is on."""
+    return all(one.device.type in ("cpu", "cuda") and one.is_floating_point() for one in network.parameters())
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

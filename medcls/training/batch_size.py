@@ -1,0 +1,183 @@
+"""How many cases go into one step when the config says ``batch_size: auto``: as many as the memory holds."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from medcls.config.settings import TrainSettings
+from medcls.errors import ConfigError
+from medcls.networks import ClassificationNetwork
+from medcls.training.device import Compute, lay_out, memory_format
+from medcls.training.memory import available_memory
+from medcls.training.optimizers import build_optimizer
+
+_SMALLEST = 2  # a batch norm over one cell has nothing to average with one case
+_LARGEST = {"cuda": 256, "cpu": 64}  # beyond, steps get few, and nothing gets faster
+_STEPS_AN_EPOCH = 8
+_PART = {"cuda": 0.9, "cpu": 0.6}  # of what is free; other programs share a computer's memory, seldom a card's
+_BEYOND_SAVED = 1.5  # gradients on their way back, and what convolutions lay out anew
+_AUGMENTING = 16  # copies of a float32 image: places, displacements, and the steps between
+
+
+@dataclass(frozen=True)
+class ChosenBatchSize:
+    """A batch size, and why it is no larger.
+
+    Attributes:
+        size: Cases in one step.
+        reason: In words, for the user.
+    """
+
+    size: int
+    reason: str
+
+
+def choose_batch_size(
+    network: ClassificationNetwork,
+    loss: nn.Module,
+    settings: TrainSettings,
+    compute: Compute,
+    *,
+    shape: Sequence[int],
+    cases: int,
+    multilabel: bool,
+) -> ChosenBatchSize:
+    """The largest power of two that fits into memory, leaves an epoch eight steps, and is at most 256 (on a CPU 64).
+
+    On CUDA whole training steps are tried with a copy of the network, each twice as large as the one before. On a CPU,
+    where too much memory ends the process, one step of two cases is measured: the bytes that it keeps for the way back,
+    and 16 copies of an image for its augmentation. Nothing random is drawn from the run's own generators.
+
+    Args:
+        network: The network before training; not changed.
+        loss: Its loss.
+        settings: Optimiser.
+        compute: Device, number format and layout.
+        shape: Of one image, ``(C, *spatial)``.
+        cases: To train on.
+        multilabel: Whether targets are 0 and 1 for each label.
+
+    Raises:
+        ConfigError: A CUDA device does not hold even two cases.
+    """
+    limit = _power_of_two(min(_LARGEST[compute.device], cases // _STEPS_AN_EPOCH))
+    with torch.random.fork_rng(devices=None if compute.device == "cuda" else []):
+        step = _Step(network, loss, settings, compute, shape, multilabel)
+        if compute.device == "cuda":
+            return _by_trying(step, limit)
+        return _by_estimate(step, limit, int(available_memory() * _PART["cpu"]))
+
+
+def largest_that_fits(fits: Callable[[int], bool], limit: int) -> int:
+    """The largest of 2, 4, 8, … up to ``limit`` before one does not fit; 0 when 2 does not."""
+    found, size = 0, _SMALLEST
+    while size <= limit and fits(size):
+        found, size = size, size * 2
+    return found
+
+
+class _Step:
+    """Whole training steps on images of noise, with a copy of the network."""
+
+    def __init__(
+        self,
+        network: ClassificationNetwork,
+        loss: nn.Module,
+        settings: TrainSettings,
+        compute: Compute,
+        shape: Sequence[int],
+        multilabel: bool,
+    ) -> None:
+        self.network = copy.deepcopy(network).to(compute.device).train()
+        lay_out(self.network, network.dimensions, compute.channels_last)
+        self.loss = copy.deepcopy(loss).to(compute.device)
+        self.optimizer = build_optimizer(self.network, settings)
+        self.compute = compute
+        self.shape = tuple(shape)
+        self.multilabel = multilabel
+        self.layout = memory_format(network.dimensions, compute.channels_last)
+
+    def __call__(self, size: int) -> None:
+        images = torch.randn(size, *self.shape, device=self.compute.device).to(memory_format=self.layout)
+        targets = torch.zeros(size, dtype=torch.long, device=self.compute.device)
+        if self.multilabel:
+            targets = torch.zeros(size, self.network.classes, device=self.compute.device)
+        with self._autocast():
+            loss = self.loss(self.network(images), targets)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _autocast(self) -> torch.autocast:
+        kind = torch.float16 if self.compute.precision == "16-mixed" else torch.bfloat16
+        return torch.autocast(self.compute.device, dtype=kind, enabled=self.compute.precision != "32-true")
+
+
+def _by_trying(step: _Step, limit: int) -> ChosenBatchSize:
+    def fits(size: int) -> bool:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        try:
+            step(size)
+        except torch.OutOfMemoryError:
+            step.optimizer.zero_grad(set_to_none=True)
+            return False
+        free, _ = torch.cuda.mem_get_info()
+        augmenting = _AUGMENTING * 4 * math.prod(step.shape) * size
+        taken = torch.cuda.max_memory_reserved() + augmenting
+        return taken <= _PART["cuda"] * (free + torch.cuda.memory_reserved())
+
+    size = largest_that_fits(fits, limit)
+    torch.cuda.empty_cache()
+    if not size:
+        raise ConfigError(
+            "the CUDA device does not hold a step of two cases",
+            where="train.batch_size",
+            remedy="Use a smaller preprocessing.size or network, or train.device: cpu",
+        )
+    return ChosenBatchSize(size, _because(size, limit, "the device's memory"))
+
+
+def _by_estimate(step: _Step, limit: int, room: int) -> ChosenBatchSize:
+    with _counting_saved() as saved:
+        step(_SMALLEST)
+    image = 4 * math.prod(step.shape)
+    each = _BEYOND_SAVED * sum(saved.values()) / _SMALLEST + _AUGMENTING * image
+    # Weights, their gradients and two moments are there whatever the batch.
+    aside = 4 * sum(one.numel() * one.element_size() for one in step.network.parameters())
+    size = largest_that_fits(lambda size: aside + size * each <= room, limit) or _SMALLEST
+    return ChosenBatchSize(size, _because(size, limit, f"{room / 1e9:.1f} GB of memory at {each / 1e6:.0f} MB a case"))
+
+
+@contextmanager
+def _counting_saved() -> Iterator[dict[int, int]]:
+    """Bytes of each piece of memory that autograd keeps for the way back, by address; none is freed before the end."""
+    saved: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if not isinstance(tensor, nn.Parameter):
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        yield saved
+
+
+def _because(size: int, limit: int, memory: str) -> str:
+    if size < limit:
+        return f"bounded by {memory}"
+    if size in _LARGEST.values():
+        return "no larger one is tried"
+    return f"bounded by {_STEPS_AN_EPOCH} steps an epoch"
+
+
+def _power_of_two(number: int) -> int:
+    return int(max(_SMALLEST, 1 << max(0, number.bit_length() - 1)))
