@@ -19,6 +19,7 @@ def one_hot(labels: np.ndarray | list[int], n: int) -> np.ndarray:
     return np.asarray(labels)[:, None] == np.arange(n)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 @settings(deadline=None)
 @given(decided_cases)
 def test_rates_are_scikit_learns_where_they_are_defined(cases: list[tuple[bool, bool]]) -> None:
@@ -32,6 +33,9 @@ def test_rates_are_scikit_learns_where_they_are_defined(cases: list[tuple[bool, 
         "ppv": lambda: oracle.precision_score(positive, called),
         "npv": lambda: oracle.precision_score(~positive, ~called),
         "f1": lambda: oracle.f1_score(positive, called),
+        "mcc": lambda: oracle.matthews_corrcoef(positive, called),
+        "lr_positive": lambda: oracle.class_likelihood_ratios(positive, called)[0],
+        "lr_negative": lambda: oracle.class_likelihood_ratios(positive, called)[1],
     }
     assert set(expected) == set(RATE_NAMES)
     for name, compute in expected.items():
@@ -49,16 +53,21 @@ def test_rates_by_hand() -> None:
     assert counts.figure("npv") == 58 / 73
     assert counts.figure("f1") == 52 / 81
     assert counts.figure("balanced_accuracy") == pytest.approx((26 / 41 + 58 / 72) / 2)
+    assert counts.figure("mcc") == pytest.approx((26 * 58 - 14 * 15) / (40 * 41 * 72 * 73) ** 0.5)
+    assert counts.figure("lr_positive") == pytest.approx((26 / 41) / (14 / 72))
+    assert counts.figure("lr_negative") == pytest.approx((15 / 41) / (58 / 72))
 
 
 @pytest.mark.parametrize(
     ("counts", "undefined", "reason"),
     [
         (Counts(0, 0, 0, 0), set(RATE_NAMES), "there are no cases"),
-        (Counts(0, 2, 0, 3), {"sensitivity", "balanced_accuracy", "ppv", "npv", "f1"}, "no case has the label"),
-        (Counts(2, 0, 3, 0), {"specificity", "balanced_accuracy", "ppv", "npv"}, "every case has the label"),
-        (Counts(0, 0, 3, 2), {"ppv"}, "no case is called"),
-        (Counts(3, 2, 0, 0), {"npv"}, "every case is called"),
+        (Counts(0, 2, 0, 3), set(RATE_NAMES) - {"specificity", "accuracy"}, "no case has the label"),
+        (Counts(2, 0, 3, 0), set(RATE_NAMES) - {"sensitivity", "accuracy", "f1"}, "every case has the label"),
+        (Counts(0, 0, 3, 2), {"ppv", "mcc", "lr_positive"}, "no case is called"),
+        (Counts(3, 2, 0, 0), {"npv", "mcc", "lr_negative"}, "every case is called"),
+        (Counts(3, 0, 1, 2), {"lr_positive"}, "no case without the label is called: the ratio is infinite"),
+        (Counts(3, 2, 1, 0), {"lr_negative"}, "every case without the label is called: the ratio is infinite"),
     ],
 )
 def test_undefined_rates_say_why_and_are_never_zero(counts: Counts, undefined: set[str], reason: str) -> None:

@@ -7,11 +7,11 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, norm, t
 
 from medcls.errors import UsageError
 from medcls.evaluation import Estimate, Method, Undefined, clopper_pearson, hoeffding, macro, wilson
-from medcls.evaluation.intervals import auc_without_resampling, disjoint_pairs
+from medcls.evaluation.intervals import auc_without_resampling, disjoint_pairs, expanded_tail, within_bounds
 
 proportions = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -125,3 +125,39 @@ def test_macro_leaves_the_undefined_out() -> None:
     assert macro([0.5, Undefined("why"), 0.9]) == pytest.approx(0.7)
     assert isinstance(macro([Undefined("why")]), Undefined)
     assert isinstance(macro([]), Undefined)
+
+
+@settings(deadline=None)
+@given(st.floats(0.001, 0.999), st.floats(1e-6, 5), st.integers(5, 500))
+def test_a_bounded_interval_stays_within_its_bounds_and_mirrors(share: float, error: float, n: int) -> None:
+    low, high = within_bounds(share, error, (0.0, 1.0), n)
+    assert 0 <= low < share < high <= 1
+    assert within_bounds(1 - share, error, (0.0, 1.0), n) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+    stretched = within_bounds(2 * share - 1, 2 * error, (-1.0, 1.0), n)
+    assert stretched == pytest.approx((2 * low - 1, 2 * high - 1), abs=1e-9)
+    above = within_bounds(share, error, (0.0, math.inf), n)
+    assert 0 <= above[0] < share < above[1] < math.inf
+
+
+def test_an_interval_is_freed_from_bias_but_not_carried_to_a_bound() -> None:
+    plain, lower = (within_bounds(0.9, 0.02, (0.0, 1.0), 50, bias=bias) for bias in (0.0, 0.01))
+    assert lower[0] < plain[0] - 0.005
+    assert lower[1] < plain[1] - 0.005
+    for bias in (-5.0, 5.0):
+        low, high = within_bounds(0.9, 0.02, (0.0, 1.0), 50, bias=bias)
+        assert 0 < low < high < 1
+
+
+def test_far_from_its_bounds_and_with_many_patients_an_interval_is_the_normal_one() -> None:
+    half = 1.959964 * 1e-3
+    assert within_bounds(0.5, 1e-3, (0.0, 1.0), 10**6) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-7)
+    assert within_bounds(0.5, 1e-3, (0.0, math.inf), 10**6) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-5)
+    assert expanded_tail(0.95, 10**6) == pytest.approx(0.025, abs=1e-6)
+
+
+def test_few_patients_expand_an_interval_as_students_t_does() -> None:
+    assert expanded_tail(0.95, 20) == pytest.approx(norm.sf(math.sqrt(20 / 19) * t.ppf(0.975, 19)))
+    reach = math.sqrt(20 / 19) * t.ppf(0.975, 19) * 1e-4
+    assert within_bounds(0.5, 1e-4, (0.0, 1.0), 20) == pytest.approx((0.5 - reach, 0.5 + reach), abs=1e-7)
+    widths = [high - low for low, high in (within_bounds(0.8, 0.05, (0.0, 1.0), n) for n in (5, 20, 80))]
+    assert widths[0] > widths[1] > widths[2]

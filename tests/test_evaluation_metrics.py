@@ -147,6 +147,8 @@ def test_binary_figures_are_scikit_learns() -> None:
     figures = {name: estimate.value for name, estimate in evaluate(predictions).figures.items()}
     assert figures == {
         "auc": pytest.approx(oracle.roc_auc_score(positive, scores)),
+        "partial_auc": pytest.approx(oracle.roc_auc_score(positive, scores, max_fpr=0.1)),
+        "average_precision": pytest.approx(oracle.average_precision_score(positive, scores)),
         "sensitivity": pytest.approx(oracle.recall_score(positive, called)),
         "specificity": pytest.approx(oracle.recall_score(~positive, ~called)),
         "accuracy": pytest.approx(oracle.accuracy_score(positive, called)),
@@ -154,6 +156,9 @@ def test_binary_figures_are_scikit_learns() -> None:
         "ppv": pytest.approx(oracle.precision_score(positive, called)),
         "npv": pytest.approx(oracle.precision_score(~positive, ~called)),
         "f1": pytest.approx(oracle.f1_score(positive, called)),
+        "mcc": pytest.approx(oracle.matthews_corrcoef(positive, called)),
+        "lr_positive": pytest.approx(oracle.class_likelihood_ratios(positive, called)[0]),
+        "lr_negative": pytest.approx(oracle.class_likelihood_ratios(positive, called)[1]),
         "brier": pytest.approx(oracle.brier_score_loss(positive, scores)),
     }
 
@@ -227,19 +232,19 @@ def test_a_label_in_front_that_never_occurs_moves_no_figure_of_the_others() -> N
 
 
 @pytest.mark.parametrize(
-    ("predictions", "undefined", "reason"),
+    ("predictions", "defined", "reason"),
     [
-        (EVERY_KIND["only positive"], {"auc", "specificity", "balanced_accuracy", "ppv", "npv"}, "every case has"),
-        (EVERY_KIND["only negative"], {"auc", "sensitivity", "balanced_accuracy", "ppv", "npv", "f1"}, "no case has"),
-        (EMPTY, set(FIGURE_NAMES), "there are no cases"),
+        (EVERY_KIND["only positive"], {"sensitivity", "accuracy", "f1", "brier"}, "every case has"),
+        (EVERY_KIND["only negative"], {"specificity", "accuracy", "brier"}, "no case has"),
+        (EMPTY, set(), "there are no cases"),
     ],
 )
 def test_a_partition_with_one_kind_of_cases_says_what_it_cannot_say(
-    predictions: Predictions, undefined: set[str], reason: str
+    predictions: Predictions, defined: set[str], reason: str
 ) -> None:
     figures = evaluate(predictions).figures
-    assert {name for name, estimate in figures.items() if estimate.value is None} == undefined
-    assert all(reason in str(figures[name].reason) for name in undefined)
+    assert {name for name, estimate in figures.items() if estimate.value is not None} == defined
+    assert all(reason in str(figures[name].reason) for name in set(figures) - defined)
 
 
 def test_methods_follow_the_clusters() -> None:
@@ -286,6 +291,51 @@ def test_a_mean_over_perfect_labels_shares_the_error_among_them() -> None:
     sensitivity = evaluate(predictions).figures["sensitivity"]
     assert (sensitivity.value, sensitivity.high, sensitivity.method) == (1.0, 1.0, Method.BONFERRONI)
     assert sensitivity.low == pytest.approx((0.05 / 3 / 2) ** (1 / 10))
+
+
+def test_the_other_figures_of_a_perfect_separation_know_their_worst() -> None:
+    figures = evaluate(EVERY_KIND["perfect"]).figures
+    worst = 0.0125 ** (1 / 30)  # sensitivity and specificity, both at 97.5 %
+    assert figures["mcc"].low == pytest.approx(2 * worst - 1)
+    assert (figures["lr_positive"].value, figures["lr_negative"].value) == (None, 0.0)
+    assert "infinite" in str(figures["lr_positive"].reason)
+    assert figures["lr_negative"].high == pytest.approx((1 - worst) / worst)
+    assert "no spread" in str(figures["lr_negative"].reason)
+    for name in ("partial_auc", "average_precision"):
+        assert (figures[name].value, figures[name].high, figures[name].method) == (1.0, 1.0, Method.DISJOINT_PAIRS)
+        assert figures[name].low < figures["auc"].low, name  # type: ignore[operator]
+        assert "no spread" in str(figures[name].reason)
+
+
+def test_intervals_of_likelihood_ratios_are_those_of_the_log_method() -> None:
+    """With one case for each patient: Simel and others (J Clin Epidemiol 1991;44:763)."""
+    metrics = evaluate(some_binary(n=600), options=EvaluationSettings(replicates=2000))
+    counts, figures = metrics.per_label["sick"].counts, metrics.figures
+    ups, downs = counts.tp + counts.fn, counts.fp + counts.tn
+    for name, first, second in (("lr_positive", counts.tp, counts.fp), ("lr_negative", counts.fn, counts.tn)):
+        reach = np.exp(1.96 * (1 / first - 1 / ups + 1 / second - 1 / downs) ** 0.5)
+        value = figures[name].value
+        assert isinstance(value, float)
+        assert (figures[name].low, figures[name].high) == pytest.approx((value / reach, value * reach), rel=0.02)
+
+
+def test_a_likelihood_ratio_with_one_false_alarm_has_an_upper_limit() -> None:
+    positive = np.arange(60) % 2 == 0
+    scores = np.where(positive, 0.9, 0.1)
+    scores[[1, 2, 4]] = 0.9, 0.1, 0.1
+    figure = evaluate(binary(positive, scores)).figures["lr_positive"]
+    assert figure.value == pytest.approx((28 / 30) / (1 / 30))
+    assert figure.low < 6  # type: ignore[operator]
+    assert 100 < figure.high < 1000  # type: ignore[operator]
+
+
+def test_the_aucs_formula_follows_the_clusters_and_agrees_with_the_bootstrap() -> None:
+    for images, method in ((1, Method.DELONG), (3, Method.OBUCHOWSKI)):
+        metrics = evaluate(some_binary(n=600, images=images), options=EvaluationSettings(replicates=1000))
+        analytic, bootstrap = metrics.per_label["sick"].auc_analytic, metrics.figures["auc"]
+        assert (analytic.method, analytic.value) == (method, bootstrap.value)
+        assert (analytic.low, analytic.high) == pytest.approx((bootstrap.low, bootstrap.high), abs=0.015)
+        assert as_document(metrics)["auc_analytic"] == {"sick": analytic.to_json()}
 
 
 def test_one_patient_tells_almost_nothing() -> None:

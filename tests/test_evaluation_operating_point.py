@@ -12,10 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from medcls.config.settings import AtLeastSensitivity, AtLeastSpecificity
+from medcls.config.settings import AtLeastSensitivity, AtLeastSpecificity, Costs, FixedThreshold, LeastCost
 from medcls.errors import ClassifierError, UsageError
-from medcls.evaluation import OperatingPoint, Predictions, choose_operating_point, choose_threshold
-from medcls.evaluation.operating_point import candidate_thresholds
+from medcls.evaluation import (
+    OperatingPoint,
+    Predictions,
+    choose_operating_point,
+    choose_threshold,
+    exploratory_point,
+)
+from medcls.evaluation.thresholds import candidate_thresholds
 
 scored_cases = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=4, max_size=40).filter(
     lambda cases: len({positive for positive, _ in cases}) == 2
@@ -80,6 +86,86 @@ def test_at_least_keeps_its_word_and_gives_up_no_more_than_needed(cases: list[tu
     assert specific.sensitivity == best
     assert (sensitive.reason is None) == (sensitive.specificity > 0)  # type: ignore[operator]
     assert (specific.reason is None) == (specific.sensitivity > 0)  # type: ignore[operator]
+
+
+def cost(false_negative: float, false_positive: float, prevalence: float | None = None) -> LeastCost:
+    return LeastCost(cost=Costs(false_negative=false_negative, false_positive=false_positive, prevalence=prevalence))
+
+
+@settings(deadline=None)
+@given(
+    scored_cases,
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.one_of(st.none(), st.sampled_from([0.001, 0.02, 0.5, 0.9])),
+)
+def test_no_threshold_costs_less_and_of_equals_the_most_sensitive_is_taken(
+    cases: list[tuple[bool, int]], missed: int, alarm: int, prevalence: float | None
+) -> None:
+    positive, scores = arrays(cases)
+    share = float(positive.mean()) if prevalence is None else prevalence
+    found = choose_threshold("sick", positive, scores, cost(missed, alarm, prevalence))
+
+    def expected(sensitivity: float, specificity: float) -> float:
+        return missed * share * (1 - sensitivity) + alarm * (1 - share) * (1 - specificity)
+
+    everything = [rates(positive, scores >= threshold) for threshold in (*np.unique(scores), 2.0)]
+    least = min(expected(*one) for one in everything)
+    assert expected(found.sensitivity, found.specificity) == pytest.approx(least)  # type: ignore[arg-type]
+    cheap = [one[0] for one in everything if expected(*one) <= least * (1 + 1e-12)]
+    assert found.sensitivity == max(cheap)
+    assert (found.reason is None) == (found.sensitivity > 0 and found.specificity > 0)  # type: ignore[operator]
+
+
+def test_cost_alone_counts_by_its_ratio_and_equal_cost_is_accuracy() -> None:
+    generator = np.random.default_rng(0)
+    positive = np.arange(200) % 5 == 0
+    scores = generator.random(200) / 2 + positive / 3
+    few, many = (choose_threshold("sick", positive, scores, cost(*one)) for one in ((50, 5), (10, 1)))
+    assert few == many
+    accurate = choose_threshold("sick", positive, scores, cost(1, 1))
+    assert ((scores >= accurate.value) == positive).mean() == max(
+        ((scores >= threshold) == positive).mean() for threshold in candidate_thresholds(scores)
+    )
+    # A rare label is worth fewer alarms; a stated prevalence of 1 / 2 with equal costs is Youden's index.
+    rare = choose_threshold("sick", positive, scores, cost(10, 1, 0.01))
+    assert rare.value > many.value
+    youden = choose_threshold("sick", positive, scores)
+    even = choose_threshold("sick", positive, scores, cost(1, 1, 0.5))
+    assert even.sensitivity + even.specificity == youden.sensitivity + youden.specificity  # type: ignore[operator]
+
+
+def test_a_stated_threshold_is_taken_and_described_on_any_cases() -> None:
+    positive, scores = np.array([True, False, True, False]), np.array([0.9, 0.2, 0.6, 0.4])
+    point = choose_operating_point(binary(positive, scores), FixedThreshold(threshold=0.7))
+    assert point.rule == "threshold = 0.7"
+    assert (point.cuts[0].value, point.cuts[0].sensitivity, point.cuts[0].specificity) == (0.7, 0.5, 1.0)
+    assert point.cuts[0].reason is None
+    one_kind = choose_threshold("sick", [True, True], [0.2, 0.9], FixedThreshold(threshold=0.7))
+    assert (one_kind.value, one_kind.sensitivity, one_kind.specificity) == (0.7, 0.5, None)
+
+
+def test_rules_are_named_in_words() -> None:
+    predictions = binary(np.array([True, False]), np.array([0.9, 0.2]))
+    assert choose_operating_point(predictions, cost(5, 1)).rule == "least cost (false negative 5, false positive 1)"
+    stated = choose_operating_point(predictions, cost(5, 0.5, 0.02)).rule
+    assert stated == "least cost (false negative 5, false positive 0.5, prevalence 0.02)"
+
+
+def test_a_point_chosen_on_the_cases_it_is_judged_on_says_so_for_good() -> None:
+    predictions = binary(np.array([True, False, True, False]), np.array([0.9, 0.2, 0.6, 0.4]))
+    frozen, looked = choose_operating_point(predictions), exploratory_point(predictions, name="external")
+    assert looked.thresholds == frozen.thresholds
+    assert (frozen.exploratory, looked.exploratory) == (False, True)
+    assert "external" in looked.chosen_on
+    assert frozen.to_json()["exploratory"] is False
+    assert OperatingPoint.from_json(json.loads(json.dumps(looked.to_json()))).exploratory
+
+
+def test_an_operating_point_written_before_exploratory_ones_were_marked_is_read() -> None:
+    document = points()[0].to_json()
+    del document["exploratory"]
+    assert OperatingPoint.from_json(document) == points()[0]
 
 
 def test_at_a_tie_the_balanced_and_then_the_more_sensitive_threshold_wins() -> None:

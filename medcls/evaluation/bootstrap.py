@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, Indices, as_bools, as_pair
+from medcls.evaluation.arrays import Bools, Floats, Indices, as_bools
+from medcls.evaluation.intervals import expanded_tail
 
 _CHUNK = 1 << 18  # weights held at once: 2 MiB, about what stays near a core
 Statistic = Callable[[Floats], Floats]
@@ -67,14 +68,12 @@ class PatientResampling:
 
         Memory is bounded by the chunk, not by ``replicates``.
         """
-        generator = np.random.default_rng(seed)
+        generators = np.random.default_rng(seed).spawn(len(self.strata))
         rows = max(1, min(replicates, _CHUNK // max(1, self.n_patients, self.patient.size)))
         for start in range(0, replicates, rows):
             chunk = np.zeros((min(rows, replicates - start), self.n_patients))
-            for row in chunk:
-                for stratum in self.strata:
-                    drawn = generator.integers(0, stratum.size, size=stratum.size)
-                    row[stratum] = np.bincount(drawn, minlength=stratum.size)
+            for stratum, generator in zip(self.strata, generators, strict=True):
+                chunk[:, stratum] = _times_drawn(generator, len(chunk), stratum.size)
             yield chunk
 
     def replicate(self, statistics: Sequence[Statistic], *, replicates: int, seed: int) -> list[Floats]:
@@ -97,66 +96,25 @@ class PatientResampling:
         return weighted_sums
 
 
-class RocStatistic:
-    """AUC and sensitivities at given false-positive rates, as functions of patients' weights.
+def percentiles(replicates: Floats, confidence: float, n_patients: int | None = None) -> tuple[float, float]:
+    """The percentile interval of ``(b,)`` replicates, which must all be defined.
 
     Args:
-        resampling: Which case is whose.
-        positive: ``(n,)`` booleans, with both values.
-        scores: ``(n,)`` numbers.
-        fpr: ``(g,)`` the false-positive rates to read the curve at; on a vertical piece its upper end is read.
-
-    Called with weights it gives the AUC first, then the sensitivities; NaN where a replicate has one class only.
+        replicates: The figure on each replicate.
+        confidence: Confidence level.
+        n_patients: How many patients the spread rests on; when given, the interval is expanded as by
+            :func:`medcls.evaluation.intervals.expanded_tail`.
     """
-
-    _MOST_POINTS = 400
-
-    def __init__(self, resampling: PatientResampling, positive: Bools, scores: Floats, fpr: Floats) -> None:
-        reference, numbers = as_pair(positive, scores)
-        order = np.argsort(numbers, kind="stable")
-        ups, downs = order[reference[order]], order[~reference[order]]
-        self._up_patients, self._down_patients = resampling.patient[ups], resampling.patient[downs]
-        self._below = np.searchsorted(numbers[downs], numbers[ups], side="left")
-        self._upto = np.searchsorted(numbers[downs], numbers[ups], side="right")
-        levels = np.unique(numbers)
-        if levels.size > self._MOST_POINTS:
-            # Between so many points of the curve a straight line is as good; the AUC itself uses every score.
-            levels = levels[np.linspace(0, levels.size - 1, self._MOST_POINTS).astype(np.intp)]
-        self._ups_under = np.searchsorted(numbers[ups], levels, side="left")
-        self._downs_under = np.searchsorted(numbers[downs], levels, side="left")
-        self._fpr = fpr
-
-    def __call__(self, weights: Floats) -> Floats:
-        """AUC and sensitivities ``(b, 1 + g)`` for weights ``(b, patients)``."""
-        up = weights[:, self._up_patients]
-        ups, downs = _running_sum(up), _running_sum(weights[:, self._down_patients])
-        pairs = ups[:, -1] * downs[:, -1]
-        won = np.einsum("bi,bi->b", up, downs[:, self._below] + downs[:, self._upto]) / 2
-        auc = np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
-        return np.column_stack((auc, self._read(ups, downs, pairs > 0)))
-
-    def _read(self, ups: Floats, downs: Floats, defined: Bools) -> Floats:
-        values = np.full((len(ups), self._fpr.size), np.nan)
-        for row in np.flatnonzero(defined) if self._fpr.size else ():
-            # From the highest threshold down, so that both rates rise from 0 to 1.
-            n_ups, n_downs = ups[row, -1], downs[row, -1]
-            tpr = (n_ups - ups[row, self._ups_under][::-1]) / n_ups
-            fpr = (n_downs - downs[row, self._downs_under][::-1]) / n_downs
-            values[row] = np.interp(self._fpr, np.append(0.0, fpr), np.append(0.0, tpr))
-        return values
-
-
-def percentiles(replicates: Floats, confidence: float) -> tuple[float, float]:
-    """The percentile interval of ``(b,)`` replicates, which must all be defined."""
-    tail = (1 - confidence) / 2
+    tail = (1 - confidence) / 2 if n_patients is None else expanded_tail(confidence, n_patients)
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _running_sum(weights: Floats) -> Floats:
-    sums = np.zeros((weights.shape[0], weights.shape[1] + 1))
-    np.cumsum(weights, axis=1, out=sums[:, 1:])
-    return sums
+def _times_drawn(generator: np.random.Generator, rows: int, size: int) -> NDArray[np.intp]:
+    """How often each of ``size`` is drawn in ``size`` draws with replacement, ``(rows, size)``."""
+    drawn = generator.integers(0, size, size=(rows, size))
+    drawn += np.arange(rows)[:, None] * size
+    return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
 
 
 def _rarest_label(reference: Bools, patient: Indices, n_patients: int) -> Indices:

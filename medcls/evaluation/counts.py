@@ -1,4 +1,4 @@
-"""Figures that count decisions: confusion matrix, sensitivity, specificity, predictive values, F1.
+"""Figures that count decisions: confusion matrix, sensitivity, specificity, predictive values, F1, MCC, likelihood ratios.
 
 ``called`` means 'decided positive at the operating point'. The formulas stand once, in :func:`rates`, for single
 tables and for thousands of bootstrap replicates alike.
@@ -16,7 +16,18 @@ from medcls.evaluation.arrays import Floats, as_bools
 from medcls.evaluation.auc import NO_NEGATIVE, NO_POSITIVE
 from medcls.evaluation.estimate import Figure, Undefined
 
-RATE_NAMES = ("sensitivity", "specificity", "accuracy", "balanced_accuracy", "ppv", "npv", "f1")
+RATE_NAMES = (
+    "sensitivity",
+    "specificity",
+    "accuracy",
+    "balanced_accuracy",
+    "ppv",
+    "npv",
+    "f1",
+    "mcc",
+    "lr_positive",
+    "lr_negative",
+)
 
 
 def rates(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> dict[str, Floats]:
@@ -24,7 +35,10 @@ def rates(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> dict[str, Floats]:
 
     NaN marks the undefined ones here, inside the computation only; a figure leaves this package as ``None`` with a
     reason. PPV and NPV need cases with and without the label (else they are 1 or 0 whatever the classifier does), and
-    F1 needs cases with the label. F1 is 0 when such cases exist and none is called (as Dice's coefficient).
+    F1 needs cases with the label. F1 is 0 when such cases exist and none is called (as Dice's coefficient). Matthews'
+    correlation coefficient (Biochim Biophys Acta 1975;405:442) needs cases of both kinds, called and not called. The
+    likelihood ratios are sensitivity / (1 - specificity) and (1 - sensitivity) / specificity; undefined, not infinite,
+    where the divisor is 0.
     """
     ups, downs = tp + fn, tn + fp
     sensitivity, specificity = ratio(tp, ups), ratio(tn, downs)
@@ -37,6 +51,9 @@ def rates(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> dict[str, Floats]:
         "ppv": ratio(tp, np.where(both, tp + fp, 0.0)),
         "npv": ratio(tn, np.where(both, tn + fn, 0.0)),
         "f1": ratio(2 * tp, np.where(ups > 0, 2 * tp + fp + fn, 0.0)),
+        "mcc": ratio(tp * tn - fp * fn, np.sqrt(ups * downs) * np.sqrt((tp + fp) * (tn + fn))),
+        "lr_positive": ratio(sensitivity, ratio(fp, downs)),
+        "lr_negative": ratio(ratio(fn, ups), specificity),
     }
 
 
@@ -92,7 +109,16 @@ class Counts:
             return NO_POSITIVE
         if not self.tn + self.fp:
             return NO_NEGATIVE
-        return "no case is called" if name == "ppv" else "every case is called"
+        if name in ("lr_positive", "lr_negative"):
+            return self._ratio_reason(name)
+        return "no case is called" if not self.tp + self.fp else "every case is called"
+
+    def _ratio_reason(self, name: str) -> str:
+        if name == "lr_positive":
+            return "no case is called" if not self.tp else "no case without the label is called: the ratio is infinite"
+        return (
+            "every case is called" if not self.fn else "every case without the label is called: the ratio is infinite"
+        )
 
 
 def confusion_matrix(reference: ArrayLike, predicted: ArrayLike) -> NDArray[np.int64]:

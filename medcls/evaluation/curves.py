@@ -11,6 +11,7 @@ from medcls.evaluation.arrays import Floats
 from medcls.evaluation.auc import RocCurve, roc_curve
 from medcls.evaluation.estimate import Estimate, Method, Undefined
 from medcls.evaluation.figures import LabelView
+from medcls.evaluation.intervals import expanded_tail
 
 BAND_FPR: Floats = np.linspace(0.0, 1.0, 101)
 _MOST_POINTS = 200
@@ -60,7 +61,7 @@ def draw_roc(view: LabelView, auc: Estimate, replicates: Floats, confidence: flo
     thin = curve.thinned(_MOST_POINTS)
     if auc.method != Method.PATIENT_BOOTSTRAP:
         return RocDrawing(thin, None, None, auc.reason)
-    tail = (1 - confidence) / 2
+    tail = expanded_tail(confidence, view.patients_for("auc"))
     defined = replicates[np.isfinite(replicates).all(axis=1)]
     low, high = np.quantile(defined, [tail, 1 - tail], axis=0)
     observed = np.interp(BAND_FPR, curve.fpr, curve.tpr)

@@ -1,7 +1,7 @@
 """DeLong's variance of AUCs (DeLong, DeLong and Clarke-Pearson, Biometrics 1988;44:837), by ranks.
 
 It assumes independent cases. Where patients have several cases its intervals are far too narrow: use the patient
-bootstrap.
+bootstrap, or :mod:`medcls.evaluation.obuchowski`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def delong_covariance(positive: ArrayLike, scores: ArrayLike) -> Floats | Undefi
     n_negative = reference.size - n_positive
     if min(n_positive, n_negative) < 2:
         return Undefined("a variance needs two cases with the label and two without")
-    above, under = _placements(reference, numbers)
+    above, under = placements(reference, numbers)
     between = np.cov(above, rowvar=False, ddof=1) / n_positive + np.cov(under, rowvar=False, ddof=1) / n_negative
     return np.asarray(between, dtype=np.float64).reshape(numbers.shape[1], numbers.shape[1])
 
@@ -66,18 +66,30 @@ def delong(positive: ArrayLike, scores: ArrayLike, confidence: float = 0.95) -> 
     value = auc(reference, numbers)
     if isinstance(value, Undefined):
         return Estimate.undefined(value.reason)
-    variance = delong_variance(reference, numbers)
+    n_positive = int(reference.sum())
+    pairs = min(n_positive, reference.size - n_positive)
+    return normal_auc_estimate(value, delong_variance(reference, numbers), pairs, confidence, Method.DELONG)
+
+
+def normal_auc_estimate(value: float, variance: Figure, pairs: int, confidence: float, method: Method) -> Estimate:
+    """The normal interval of an AUC, cut at 0 and 1; a conservative one where there is no variance to make it of.
+
+    Args:
+        value: The AUC.
+        variance: Its variance, or why there is none.
+        pairs: Disjoint pairs of a positive and a negative patient.
+        confidence: Confidence level.
+        method: Whose variance it is.
+    """
     if isinstance(variance, Undefined) or variance <= 0.0:
-        n_positive = int(reference.sum())
-        pairs = min(n_positive, reference.size - n_positive)
-        limits, method = auc_without_resampling(value, pairs, confidence)
+        limits, conservative = auc_without_resampling(value, pairs, confidence)
         reason = variance.reason if isinstance(variance, Undefined) else "the AUC shows no variance on these cases"
-        return Estimate.around(value, limits, method, reason)
+        return Estimate.around(value, limits, conservative, reason)
     half = normal_quantile(confidence) * math.sqrt(variance)
-    return Estimate.around(value, (max(0.0, value - half), min(1.0, value + half)), Method.DELONG)
+    return Estimate.around(value, (max(0.0, value - half), min(1.0, value + half)), method)
 
 
-def _placements(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
+def placements(positive: Bools, scores: Floats) -> tuple[Floats, Floats]:
     """Shares of negatives below each positive ``(m, k)``, and of positives above each negative ``(n - m, k)``."""
     ups, downs = scores[positive], scores[~positive]
     above, under = np.empty_like(ups), np.empty_like(downs)

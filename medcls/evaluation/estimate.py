@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,8 +15,9 @@ class Method(StrEnum):
     Attributes:
         WILSON: Wilson's score interval; the cases counted come from different patients.
         CLOPPER_PEARSON: The exact binomial interval; where patients have several cases, a patient counts as one trial.
-        PATIENT_BOOTSTRAP: Percentiles of replicates that resample patients within label strata.
+        PATIENT_BOOTSTRAP: Percentiles, expanded for few patients, of replicates that resample patients within strata.
         DELONG: Normal interval with DeLong's variance; assumes independent cases.
+        OBUCHOWSKI: Normal interval with Obuchowski's variance, for patients with several cases.
         DISJOINT_PAIRS: Exact, conservative limit of an AUC under perfect separation.
         HOEFFDING: Conservative interval of a bounded mean that assumes no distribution.
         BONFERRONI: Exact intervals of the parts at a shared error, combined at their worst.
@@ -27,6 +28,7 @@ class Method(StrEnum):
     CLOPPER_PEARSON = "clopper-pearson"
     PATIENT_BOOTSTRAP = "patient-bootstrap"
     DELONG = "delong"
+    OBUCHOWSKI = "obuchowski"
     DISJOINT_PAIRS = "disjoint-pairs"
     HOEFFDING = "hoeffding"
     BONFERRONI = "bonferroni"
@@ -85,6 +87,10 @@ class Estimate:
         """An estimate whose limits are widened, where rounding or a skewed bootstrap needs it, to hold the value."""
         value = float(value)
         return cls(value, min(float(limits[0]), value), max(float(limits[1]), value), method.value, reason)
+
+    def noted(self, note: str) -> Estimate:
+        """The same with one thing more to know, which is said first."""
+        return replace(self, reason=note if self.reason is None else f"{note}; {self.reason}")
 
     def to_json(self) -> dict[str, Any]:
         """The estimate as plain JSON; an undefined value is ``null``."""

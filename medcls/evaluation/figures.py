@@ -3,20 +3,25 @@
 Which interval a figure gets:
 
 * a proportion (sensitivity, specificity, accuracy, PPV, NPV) whose cases all come from different patients: Wilson;
-* every other figure, and proportions where patients have several cases: the bootstrap by patient;
+* every other figure, and proportions where patients have several cases: the bootstrap by patient, which gives the
+  standard error; the interval is Student's on the logit scale between the figure's bounds (log scale for likelihood
+  ratios), since percentiles alone hold the true figure too seldom for a good classifier
+  (``docs/explanation/figures-and-intervals.md`` has the measured coverage);
 * where the bootstrap says nothing (fewer than five patients to resample, no spread as under perfect separation, or most
   replicates undefined): a conservative interval from a formula, named in ``method``, explained in ``reason``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from medcls.evaluation.arrays import Bools, Floats
 from medcls.evaluation.auc import auc
+from medcls.evaluation.average_precision import average_precision, average_precision_limits
 from medcls.evaluation.bootstrap import PatientResampling, percentiles
 from medcls.evaluation.brier import brier
 from medcls.evaluation.counts import RATE_NAMES, Counts, rates, ratio
@@ -28,9 +33,13 @@ from medcls.evaluation.intervals import (
     disjoint_pairs,
     hoeffding,
     wilson,
+    within_bounds,
 )
+from medcls.evaluation.partial_auc import MOST_FPR, partial_auc, partial_auc_limits, standardised
+from medcls.evaluation.ranking import RANKING_NAMES
 
-FIGURE_NAMES = ("auc", *RATE_NAMES, "brier")
+FIGURE_NAMES = (*RANKING_NAMES, *RATE_NAMES, "brier")
+LIKELIHOOD_RATIOS = ("lr_positive", "lr_negative")
 PROPORTION_NAMES = ("sensitivity", "specificity", "accuracy", "ppv", "npv")
 FEWEST_PATIENTS = 5  # to resample at all
 FEW_PATIENTS = 20  # below it the interval is given with a warning
@@ -64,9 +73,8 @@ class LabelView:
 
     def figure(self, name: str) -> Figure:
         """One of :data:`FIGURE_NAMES`."""
-        if name == "auc":
-            return auc(self.positive, self.scores)
-        return brier(self.positive, self.scores) if name == "brier" else self.counts.figure(name)
+        of_scores = _OF_SCORES.get(name)
+        return self.counts.figure(name) if of_scores is None else of_scores(self.positive, self.scores)
 
     def columns(self) -> Floats:
         """``(n, 5)``: true and false positives, false and true negatives, squared error, for each case."""
@@ -74,10 +82,33 @@ class LabelView:
         cells = (up & called, ~up & called, up & ~called, ~up & ~called, np.square(self.scores - up))
         return np.stack(cells, axis=1).astype(np.float64)
 
-    def replicates(self, sums: Floats, aucs: Floats) -> dict[str, Floats]:
-        """Every figure ``(replicates,)`` from the sums of :meth:`columns` and the AUCs; NaN where undefined."""
+    def replicates(self, sums: Floats, ranking: Floats) -> dict[str, Floats]:
+        """Every figure ``(b,)``, NaN where undefined.
+
+        Args:
+            sums: ``(b, 5)`` sums of :meth:`columns`.
+            ranking: ``(b, 3)`` figures of :data:`medcls.evaluation.ranking.RANKING_NAMES`.
+        """
         tp, fp, fn, tn, error = sums.T
-        return {"auc": aucs, **rates(tp, fp, fn, tn), "brier": ratio(error, tp + fp + fn + tn)}
+        drawn = rates(tp, fp, fn, tn)
+        ranked = dict(zip(RANKING_NAMES, ranking.T, strict=True))
+        return {**ranked, **drawn, **self._linear_ratios(drawn), "brier": ratio(error, tp + fp + fn + tn)}
+
+    def _linear_ratios(self, drawn: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Replicates of the likelihood ratios, linear in sensitivity and specificity (the delta method on the log scale).
+
+        The ratios themselves would be infinite in a replicate without false alarms.
+        """
+        found, spared = self.figure("sensitivity"), self.figure("specificity")
+        linear = dict.fromkeys(LIKELIHOOD_RATIOS, np.full(drawn["sensitivity"].shape, np.nan))
+        if isinstance(found, Undefined) or isinstance(spared, Undefined):
+            return linear
+        hits, quiet = drawn["sensitivity"] - found, drawn["specificity"] - spared
+        if spared < 1:
+            linear["lr_positive"] = (found + hits + found * quiet / (1 - spared)) / (1 - spared)
+        if spared > 0:
+            linear["lr_negative"] = (1 - found - hits - (1 - found) * quiet / spared) / spared
+        return linear
 
     def denominator(self, name: str) -> Bools:
         """``(n,)`` the cases that a proportion is a share of."""
@@ -87,22 +118,35 @@ class LabelView:
 
     def patients_for(self, name: str) -> int:
         """How many patients the figure's spread rests on: of the smaller group, where it compares two."""
-        if name in ("auc", "balanced_accuracy"):
+        if name in RANKING_NAMES or name in _OF_BOTH:
             return min(self.resampling.count(self.positive), self.resampling.count(~self.positive))
         return self.resampling.count(self.positive if name == "f1" else self.denominator(name))
 
     def without_resampling(self, name: str, value: float, confidence: float) -> tuple[Limits, Method]:
         """A conservative interval of the figure, which has this ``value`` here, from a formula, by patient."""
-        if name == "auc":
-            return auc_without_resampling(value, self.pairs(), confidence)
+        if name in RANKING_NAMES:
+            return self._ranking_without_resampling(name, confidence)
         if name == "brier":
             return hoeffding(value, self.resampling.n_patients, confidence), Method.HOEFFDING
-        if name in ("balanced_accuracy", "f1"):
-            other = "specificity" if name == "balanced_accuracy" else "ppv"
-            parts = [self._exact(part, 1 - (1 - confidence) / 2) for part in ("sensitivity", other)]
-            join = _mean if name == "balanced_accuracy" else _harmonic_mean
-            return (join(parts[0][0], parts[1][0]), join(parts[0][1], parts[1][1])), Method.BONFERRONI
+        if name in _JOINED:
+            parts, join = _JOINED[name]
+            first, second = (self._exact(part, 1 - (1 - confidence) / 2) for part in parts)
+            corners = [join(one, other, self.prevalence) for one in first for other in second]
+            return (min(corners), max(corners)), Method.BONFERRONI
         return self._exact(name, confidence), Method.CLOPPER_PEARSON
+
+    @property
+    def prevalence(self) -> float:
+        """The share of cases with the label; there must be cases."""
+        return float(self.positive.mean())
+
+    def _ranking_without_resampling(self, name: str, confidence: float) -> tuple[Limits, Method]:
+        area = auc(self.positive, self.scores)
+        known = 0.5 if isinstance(area, Undefined) else area
+        limits, method = auc_without_resampling(known, self.pairs(), confidence)
+        if name == "partial_auc":
+            return partial_auc_limits(limits), method
+        return (limits if name == "auc" else average_precision_limits(limits, self.prevalence)), method
 
     def pairs(self) -> int:
         """How many disjoint pairs of a positive and a negative patient there are."""
@@ -129,14 +173,24 @@ def estimate_figure(view: LabelView, name: str, replicates: Floats, confidence: 
         if view.resampling.count(cases) == n:
             return Estimate.around(value, wilson(round(value * n), n, confidence), Method.WILSON)
     return bootstrap_estimate(
-        value, replicates, view.patients_for(name), confidence, lambda: view.without_resampling(name, value, confidence)
+        value,
+        replicates,
+        view.patients_for(name),
+        confidence,
+        lambda: view.without_resampling(name, value, confidence),
+        BOUNDS[name],
     )
 
 
 def bootstrap_estimate(
-    value: float, replicates: Floats, n_patients: int, confidence: float, fallback: Fallback
+    value: float,
+    replicates: Floats,
+    n_patients: int,
+    confidence: float,
+    fallback: Fallback,
+    bounds: Limits | None = None,
 ) -> Estimate:
-    """The percentile interval of the replicates, or the fallback where they say nothing.
+    """The interval that the replicates give, or the fallback where they say nothing.
 
     Args:
         value: The figure on the cases as they are.
@@ -144,6 +198,9 @@ def bootstrap_estimate(
         n_patients: How many patients the figure's spread rests on.
         confidence: Confidence level.
         fallback: Gives a conservative interval.
+        bounds: The least and the greatest value that the figure can have, the greatest may be infinite. With them the
+            interval is :func:`medcls.evaluation.intervals.within_bounds` with the replicates' deviation and bias; without
+            them, or with the figure on one of them, it is the expanded percentiles.
     """
     defined = replicates[np.isfinite(replicates)]
     why = None
@@ -161,13 +218,60 @@ def bootstrap_estimate(
         notes.append(f"only {n_patients} patients: the interval may be too narrow")
     if defined.size < replicates.size:
         notes.append(f"undefined in {replicates.size - defined.size} of {replicates.size} replicates, left out")
-    limits = percentiles(defined, confidence)
+    if bounds is not None and bounds[0] < value < bounds[1]:
+        bias = float(defined.mean()) - value
+        limits = within_bounds(value, float(defined.std()), bounds, n_patients, confidence, bias=bias)
+    else:
+        limits = percentiles(defined, confidence, n_patients)
     return Estimate.around(value, limits, Method.PATIENT_BOOTSTRAP, "; ".join(notes) or None)
 
 
-def _mean(first: float, second: float) -> float:
+def _mean(first: float, second: float, _: float) -> float:
     return (first + second) / 2
 
 
-def _harmonic_mean(first: float, second: float) -> float:
+def _harmonic_mean(first: float, second: float, _: float) -> float:
     return 2 * first * second / (first + second) if first + second > 0 else 0.0
+
+
+def _mcc(sensitivity: float, specificity: float, prevalence: float) -> float:
+    """Matthews' coefficient of a 2x2 table with these rates; it rises with both."""
+    called = prevalence * sensitivity + (1 - prevalence) * (1 - specificity)
+    if not 0 < called < 1:
+        return 0.0
+    spread = (prevalence * (1 - prevalence)) / (called * (1 - called))
+    return (sensitivity + specificity - 1) * math.sqrt(spread)
+
+
+def _lr_positive(sensitivity: float, specificity: float, _: float) -> float:
+    return sensitivity / (1 - specificity)
+
+
+def _lr_negative(sensitivity: float, specificity: float, _: float) -> float:
+    return (1 - sensitivity) / specificity
+
+
+_OF_SCORES: Mapping[str, Callable[[Bools, Floats], Figure]] = {
+    "auc": auc,
+    "partial_auc": partial_auc,
+    "average_precision": average_precision,
+    "brier": brier,
+}
+BOUNDS: Mapping[str, Limits] = {
+    **dict.fromkeys(FIGURE_NAMES, (0.0, 1.0)),
+    "partial_auc": (standardised(0.0, MOST_FPR), 1.0),
+    "mcc": (-1.0, 1.0),
+    "lr_positive": (0.0, math.inf),
+    "lr_negative": (0.0, math.inf),
+}
+"""The least and the greatest value that each figure of a label can have."""
+_RATES_OF_BOTH = ("sensitivity", "specificity")
+_OF_BOTH = ("balanced_accuracy", "mcc", *LIKELIHOOD_RATIOS)
+# Figures made of two proportions: which, and how from these and the prevalence; monotone in each.
+_JOINED: Mapping[str, tuple[tuple[str, str], Callable[[float, float, float], float]]] = {
+    "balanced_accuracy": (_RATES_OF_BOTH, _mean),
+    "f1": (("sensitivity", "ppv"), _harmonic_mean),
+    "mcc": (_RATES_OF_BOTH, _mcc),
+    "lr_positive": (_RATES_OF_BOTH, _lr_positive),
+    "lr_negative": (_RATES_OF_BOTH, _lr_negative),
+}

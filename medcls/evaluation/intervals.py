@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from scipy.special import betaincinv
+from scipy.special import betaincinv, ndtr, stdtrit
 
 from medcls.errors import UsageError
 from medcls.evaluation.estimate import Method
 
 Limits = tuple[float, float]
+_MOST_LOG = 300.0  # beyond it limits are what the bounds are, and floats overflow
 
 
 def wilson(successes: float, n: float, confidence: float = 0.95) -> Limits:
@@ -44,7 +45,8 @@ def clopper_pearson(successes: float, n: float, confidence: float = 0.95) -> Lim
     tail = (1 - confidence) / 2
     low = 0.0 if successes == 0 else float(betaincinv(successes, n - successes + 1, tail))
     high = 1.0 if successes == n else float(betaincinv(successes + 1, n - successes, 1 - tail))
-    return low, high
+    # Of all but no success, the quantile is not exact.
+    return min(low, successes / n), max(high, successes / n)
 
 
 def hoeffding(mean: float, n: float, confidence: float = 0.95, *, span: float = 1.0) -> Limits:
@@ -91,6 +93,51 @@ def disjoint_pairs(only_positive: int, only_negative: int, both: int) -> int:
 def normal_quantile(confidence: float) -> float:
     """The two-sided normal quantile, 1.96 for 0.95."""
     return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def within_bounds(
+    value: float, error: float, bounds: Limits, n_patients: int, confidence: float = 0.95, *, bias: float = 0.0
+) -> Limits:
+    """Student's t interval of a figure with bounds, made where the bounds are infinitely far away.
+
+    That is the logit scale between two bounds, and the log scale above one: near a bound the interval becomes as lopsided
+    as the figure's distribution, and never crosses it (for AUCs: Qin and Hotilovac, Stat Methods Med Res 2008;17:207).
+
+    Args:
+        value: The figure, strictly within the bounds.
+        error: Its standard error, from a bootstrap: expanded by ``sqrt(n / (n - 1))``, which a bootstrap leaves out.
+        bounds: The least and the greatest value that the figure can have; the greatest may be infinite.
+        n_patients: How many patients are resampled, of the smaller group where two are compared; at least 2.
+        confidence: Confidence level.
+        bias: By how much the figure is too high on average, as a bootstrap shows it (Efron and Tibshirani, An Introduction
+            to the Bootstrap, 1993, chapter 10); the interval lies that much lower, at most half the way to a bound.
+    """
+    n = max(2, n_patients)
+    low, high = bounds
+    reach = float(stdtrit(n - 1, 0.5 + confidence / 2)) * math.sqrt(n / (n - 1)) * error
+    centre = min(max(value - bias, (value + low) / 2), (value + high) / 2)
+    if math.isinf(high):
+        factor = math.exp(min(reach / (value - low), _MOST_LOG))
+        return low + (centre - low) / factor, low + (centre - low) * factor
+    factor = math.exp(min(reach * (high - low) / ((value - low) * (high - value)), _MOST_LOG))
+    above, below = centre - low, high - centre
+    return tuple(low + (high - low) * above / (above + below * by) for by in (factor, 1 / factor))  # type: ignore[return-value]
+
+
+def expanded_tail(confidence: float, n_patients: int) -> float:
+    """The share of replicates beyond each end of an expanded percentile interval.
+
+    A bootstrap distribution is too narrow by the factor ``sqrt((n - 1) / n)``, and its spread is itself an estimate.
+    Percentiles that make good for both, as Student's t does for a mean, lie at ``Phi(-sqrt(n / (n - 1)) t)`` (Hesterberg,
+    The American Statistician 2015;69:371, section 4.1). With many patients that is ``(1 - confidence) / 2``.
+
+    Args:
+        confidence: Confidence level.
+        n_patients: How many patients are resampled, of the smaller group where two are compared; at least 2.
+    """
+    n = max(2, n_patients)
+    quantile = float(stdtrit(n - 1, 0.5 + confidence / 2))
+    return float(ndtr(-math.sqrt(n / (n - 1)) * quantile))
 
 
 def _check(successes: float, n: float, confidence: float) -> None:

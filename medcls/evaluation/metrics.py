@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
+from medcls.evaluation.arrays import Bools, as_bools
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.counts import Counts, confusion_matrix
 from medcls.evaluation.curves import RocDrawing, draw_roc
 from medcls.evaluation.estimate import Estimate
 from medcls.evaluation.figures import FEW_PATIENTS, FIGURE_NAMES, LabelView, estimate_figure
+from medcls.evaluation.obuchowski import analytic_auc
 from medcls.evaluation.operating_point import OperatingPoint
 from medcls.evaluation.overall import PartitionFigures, Replicates
 from medcls.evaluation.predictions import Predictions
@@ -38,12 +40,15 @@ class LabelMetrics:
     Attributes:
         counts: The 2x2 table at the operating point.
         figures: An estimate for each of :data:`medcls.evaluation.figures.FIGURE_NAMES`.
+        auc_analytic: The AUC with an interval from a formula, a check of the bootstrap's: DeLong's with one case for each
+            patient, else Obuchowski's.
         roc: The ROC curve for drawing.
         reliability: The reliability curve's bins.
     """
 
     counts: Counts
     figures: Mapping[str, Estimate]
+    auc_analytic: Estimate
     roc: RocDrawing
     reliability: tuple[ReliabilityBin, ...]
 
@@ -59,6 +64,7 @@ class PartitionMetrics:
         patients_per_label: Patients with such a case.
         averaging: What the top figures are: of the positive label, or means over labels.
         figures: An estimate for each of :data:`medcls.evaluation.figures.FIGURE_NAMES`.
+        hand_till: Hand and Till's AUC of three or more exclusive labels; ``None`` for others.
         per_label: For each label with figures of its own (the positive one; or all).
         confusion: ``(labels, labels)`` counts, rows reference, columns predicted; ``None`` for multi-label.
         operating_point: How cases were decided, and where that was chosen.
@@ -74,6 +80,7 @@ class PartitionMetrics:
     patients_per_label: Mapping[str, int]
     averaging: str
     figures: Mapping[str, Estimate]
+    hand_till: Estimate | None
     per_label: Mapping[str, LabelMetrics]
     confusion: NDArray[np.int64] | None
     operating_point: OperatingPoint
@@ -92,6 +99,7 @@ class PartitionMetrics:
             "patients_per_label": dict(self.patients_per_label),
             "averaging": self.averaging,
             **figures,
+            "auc_analytic": {label: metrics.auc_analytic.to_json() for label, metrics in self.per_label.items()},
             "confusion_matrix": self._confusion_json(),
             "operating_point": self.operating_point.to_json(),
             "reliability": self._reliability_json(),
@@ -99,6 +107,8 @@ class PartitionMetrics:
             "notes": list(self.notes),
             "intervals": {"confidence": self.confidence, "replicates": self.replicates, "seed": self.seed},
         }
+        if self.hand_till is not None:
+            document["hand_till"] = self.hand_till.to_json()
         if self.operating_point.positive is None:
             document["per_class"] = {
                 label: {
@@ -125,6 +135,8 @@ def evaluate_partition(
     operating_point: OperatingPoint,
     settings: EvaluationSettings | None = None,
     seed: int = 0,
+    *,
+    called: Bools | None = None,
 ) -> PartitionMetrics:
     """Every figure of one partition at a frozen operating point.
 
@@ -133,9 +145,11 @@ def evaluate_partition(
         operating_point: Chosen elsewhere (on tune); nothing is chosen here.
         settings: Confidence level and number of replicates.
         seed: Seed of the bootstrap.
+        called: ``(n, labels)`` decisions that were made already, each by its own classifier's operating point
+            (cross-validation); by default ``operating_point`` decides.
 
     Raises:
-        UsageError: The operating point is for other labels.
+        UsageError: The operating point is for other labels, or ``called`` does not fit the predictions.
     """
     settings = settings or EvaluationSettings()
     if (operating_point.labels, operating_point.positive) != (predictions.labels, predictions.positive) or (
@@ -143,7 +157,9 @@ def evaluate_partition(
     ):
         raise UsageError("the operating point is for other labels", remedy="Take the one of the same classifier")
     positive = predictions.positive
-    called = operating_point.decide(predictions.probabilities)
+    called = operating_point.decide(predictions.probabilities) if called is None else as_bools(called, "the decisions")
+    if called.shape != predictions.reference.shape:
+        raise UsageError(f"decisions {called.shape} do not fit predictions {predictions.reference.shape}")
     resampling = PatientResampling.of(predictions.patients, predictions.reference)
     views = tuple(
         LabelView(name, reference, scores, called[:, predictions.labels.index(name)], resampling)
@@ -160,6 +176,7 @@ def evaluate_partition(
         patients_per_label=patients,
         averaging="macro" if positive is None else f"positive label: {positive}",
         figures=together.over_labels(replicates) if positive is None else dict(per_label[positive].figures),
+        hand_till=together.hand_till(replicates),
         per_label=per_label,
         confusion=confusion_matrix(predictions.reference, called) if not predictions.multilabel else None,
         operating_point=operating_point,
@@ -173,9 +190,10 @@ def evaluate_partition(
 def _label_metrics(view: LabelView, replicates: Replicates, confidence: float) -> LabelMetrics:
     drawn = replicates.figures[view.name]
     figures = {name: estimate_figure(view, name, drawn[name], confidence) for name in FIGURE_NAMES}
+    analytic = analytic_auc(view.positive, view.scores, view.resampling.patient, confidence)
     roc = draw_roc(view, figures["auc"], replicates.bands[view.name], confidence)
     bins = reliability_curve(view.positive, view.scores, view.resampling.patient, confidence=confidence)
-    return LabelMetrics(view.counts, figures, roc, bins)
+    return LabelMetrics(view.counts, figures, analytic, roc, bins)
 
 
 def _label_counts(predictions: Predictions, resampling: PatientResampling) -> tuple[dict[str, int], dict[str, int]]:

@@ -4,8 +4,10 @@
 probability; multi-label has one for each label; three or more exclusive labels take the most probable one (the
 earlier at a tie).
 
-**Thresholds.** Candidates lie midway between neighbouring observed scores, as in pROC (scikit-learn takes the
-observed scores themselves, and decides the same on these cases), and below and above all of them.
+**Thresholds** are chosen by a rule: :mod:`medcls.evaluation.thresholds`.
+
+**Exploratory.** A threshold that is chosen on the cases which it is then judged on flatters. Such a point is
+:attr:`OperatingPoint.exploratory`, and whatever shows its figures must say so.
 """
 
 from __future__ import annotations
@@ -13,40 +15,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from medcls.config.settings import AtLeastSensitivity, AtLeastSpecificity
 from medcls.errors import ClassifierError, UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats, as_pair
-from medcls.evaluation.auc import missing_class
+from medcls.evaluation.arrays import Bools, as_bools, as_floats
 from medcls.evaluation.predictions import Predictions, check_labels
+from medcls.evaluation.thresholds import Rule, Threshold, choose_threshold, describe_rule
 
-Rule = Literal["youden"] | AtLeastSensitivity | AtLeastSpecificity
+__all__ = [
+    "ARGMAX",
+    "DECISION",
+    "EXPLORATORY",
+    "OperatingPoint",
+    "Rule",
+    "Threshold",
+    "choose_operating_point",
+    "choose_threshold",
+    "describe_rule",
+    "exploratory_point",
+]
 DECISION = "p >= threshold"
 ARGMAX = "argmax"
-DEFAULT_THRESHOLD = 0.5
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """One label's threshold and what it did on the cases that it was chosen on.
-
-    Attributes:
-        label: The label that is called at or above it.
-        value: The threshold.
-        sensitivity: On the cases it was chosen on; ``None`` when there were no cases with the label.
-        specificity: The same for cases without the label.
-        reason: Why the rule could not be followed as it stands, or ``None``.
-    """
-
-    label: str
-    value: float
-    sensitivity: float | None
-    specificity: float | None
-    reason: str | None = None
+EXPLORATORY = "exploratory"
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class OperatingPoint:
         labels: The classifier's labels, in the order of the probabilities' columns.
         positive: The positive one of two exclusive labels, else ``None``.
         multilabel: The labels do not exclude each other.
-        rule: ``youden``, ``sensitivity >= x``, ``specificity >= x`` or ``argmax``.
+        rule: ``youden``, ``sensitivity >= x``, ``specificity >= x``, ``least cost (…)``, ``threshold = x`` or ``argmax``.
         cuts: One threshold for the positive label, one for each label of a multi-label classifier, or none (argmax).
         chosen_on: The partition it was chosen on.
         cases_hash: Which cases these were (:meth:`medcls.evaluation.predictions.Predictions.cases_hash`).
@@ -81,6 +74,11 @@ class OperatingPoint:
     def decision(self) -> str:
         """How a case is decided: ``p >= threshold`` or ``argmax``."""
         return DECISION if self.cuts else ARGMAX
+
+    @property
+    def exploratory(self) -> bool:
+        """Whether it was chosen on the very cases that it is judged on: see :func:`exploratory_point`."""
+        return self.chosen_on.startswith(EXPLORATORY)
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -123,6 +121,7 @@ class OperatingPoint:
                 for cut in self.cuts
             ],
             "chosen_on": self.chosen_on,
+            "exploratory": self.exploratory,
             "cases_hash": self.cases_hash,
         }
 
@@ -172,79 +171,12 @@ def choose_operating_point(
     )
 
 
-def choose_threshold(label: str, positive: ArrayLike, scores: ArrayLike, rule: Rule = "youden") -> Threshold:
-    """Choose one threshold.
-
-    ``youden`` takes the greatest sensitivity + specificity - 1 (Cancer 1950;3:32), at a tie the threshold with
-    sensitivity and specificity nearest each other, then the more sensitive. ``AtLeastSensitivity`` takes the most
-    specific threshold that is sensitive enough, at a tie the more sensitive; ``AtLeastSpecificity`` the reverse.
-    Where cases of one kind are missing, or no threshold tells them apart, the threshold is 0.5 and the reason is
-    kept.
+def exploratory_point(predictions: Predictions, rule: Rule = "youden", *, name: str = "test") -> OperatingPoint:
+    """Thresholds chosen on the cases that they will be judged on, and marked so.
 
     Args:
-        label: The label's name.
-        positive: ``(n,)`` booleans.
-        scores: ``(n,)`` numbers, probabilities as a rule.
-        rule: What to choose by.
-
-    Raises:
-        UsageError: The shapes differ or a score is not finite.
+        predictions: These cases, with calibrated probabilities.
+        rule: As :func:`choose_threshold`.
+        name: What the cases are called.
     """
-    reference, numbers = as_pair(positive, scores)
-    if not np.isfinite(numbers).all():
-        raise UsageError("a threshold cannot be chosen on scores that are not finite")
-    missing = missing_class(reference)
-    if missing is not None:
-        return _fixed(label, reference, numbers, f"{missing.reason}: the threshold could not be chosen")
-    thresholds = candidate_thresholds(numbers)
-    ups, downs = np.sort(numbers[reference]), np.sort(numbers[~reference])
-    tp, tn = ups.size - np.searchsorted(ups, thresholds), np.searchsorted(downs, thresholds)
-    reason = None
-    if rule == "youden":
-        best = _youden(tp, tn, ups.size, downs.size)
-        if tp[best] * downs.size + tn[best] * ups.size <= ups.size * downs.size:
-            return _fixed(label, reference, numbers, "no threshold is better than chance: it could not be chosen")
-    elif isinstance(rule, AtLeastSensitivity):
-        best = _most(tn, tp, enough=tp >= rule.sensitivity * ups.size - 1e-9)
-        reason = None if tn[best] else "this sensitivity is reached only by calling every case"
-    else:
-        best = _most(tp, tn, enough=tn >= rule.specificity * downs.size - 1e-9)
-        reason = None if tp[best] else "this specificity is reached only by missing every case with the label"
-    return Threshold(label, float(thresholds[best]), float(tp[best] / ups.size), float(tn[best] / downs.size), reason)
-
-
-def candidate_thresholds(scores: Floats) -> Floats:
-    """Rising thresholds that part ``scores`` in every possible way, from all called to none called.
-
-    The first is 0 (or the least score, where that is negative), the last just above 1 (or above the greatest score).
-    """
-    levels = np.unique(scores)
-    middle = levels[:-1] + (levels[1:] - levels[:-1]) / 2
-    # Between neighbouring floating-point numbers there is no middle: there the upper one parts them.
-    middle = np.where(middle > levels[:-1], middle, levels[1:])
-    return np.concatenate(([min(0.0, levels[0])], middle, [np.nextafter(max(1.0, levels[-1]), np.inf)]))
-
-
-def describe_rule(rule: Rule) -> str:
-    """The rule in words, for files and reports."""
-    if isinstance(rule, AtLeastSensitivity):
-        return f"sensitivity >= {rule.sensitivity:g}"
-    return f"specificity >= {rule.specificity:g}" if isinstance(rule, AtLeastSpecificity) else "youden"
-
-
-def _youden(tp: np.ndarray, tn: np.ndarray, n_positive: int, n_negative: int) -> int:
-    # In whole numbers, so that equal indices are equal.
-    index = tp * n_negative + tn * n_positive
-    gap = np.abs(tp * n_negative - tn * n_positive)
-    return int(np.lexsort((-tp, gap, -index))[0])
-
-
-def _most(wanted: np.ndarray, other: np.ndarray, *, enough: np.ndarray) -> int:
-    return int(np.lexsort((-other, -wanted, ~enough))[0])
-
-
-def _fixed(label: str, positive: Bools, scores: Floats, reason: str) -> Threshold:
-    called = scores >= DEFAULT_THRESHOLD
-    sensitivity = float(called[positive].mean()) if positive.any() else None
-    specificity = float((~called[~positive]).mean()) if not positive.all() else None
-    return Threshold(label, DEFAULT_THRESHOLD, sensitivity, specificity, reason)
+    return choose_operating_point(predictions, rule, chosen_on=f"{EXPLORATORY} ({name})")

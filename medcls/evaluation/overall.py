@@ -14,14 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from medcls.evaluation.arrays import Bools, Floats
-from medcls.evaluation.bootstrap import PatientResampling, RocStatistic, Statistic
+from medcls.evaluation.bootstrap import PatientResampling, Statistic
 from medcls.evaluation.brier import brier
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.curves import BAND_FPR
 from medcls.evaluation.estimate import Estimate, Method, Undefined
-from medcls.evaluation.figures import FIGURE_NAMES, LabelView, bootstrap_estimate
+from medcls.evaluation.figures import BOUNDS, FIGURE_NAMES, LabelView, bootstrap_estimate
+from medcls.evaluation.hand_till import HandTillStatistic, hand_till_estimate
 from medcls.evaluation.intervals import Limits, clopper_pearson, hoeffding, wilson
 from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.ranking import RANKING_NAMES, RankingStatistic
+
+_RANKED = len(RANKING_NAMES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +37,14 @@ class Replicates:
         bands: By label, ``(b, 101)`` sensitivities at :data:`medcls.evaluation.curves.BAND_FPR`.
         accuracy: ``(b,)`` share of cases with the right one of several exclusive labels.
         brier: ``(b,)`` Brier's score summed over labels.
+        hand_till: ``(b,)`` Hand and Till's AUC; NaN but for three or more exclusive labels.
     """
 
     figures: Mapping[str, Mapping[str, Floats]]
     bands: Mapping[str, Floats]
     accuracy: Floats
     brier: Floats
+    hand_till: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,30 +70,52 @@ class PartitionFigures:
         """Whether each case of an exclusive labelling got its reference label."""
         return np.asarray((self.called & self.predictions.reference).any(axis=1))
 
+    @property
+    def has_hand_till(self) -> bool:
+        """Whether Hand and Till's AUC is asked: three or more exclusive labels."""
+        return len(self.predictions.labels) > 2 and not self.predictions.multilabel
+
     def replicate(self, replicates: int, seed: int) -> Replicates:
         """All replicates, on the same draws, in one pass."""
-        columns = [view.columns() for view in self.views]
-        errors = np.square(self.predictions.probabilities - self.predictions.reference).sum(axis=1)
-        whole = np.stack((self.right.astype(np.float64), errors, np.ones_like(errors)), axis=1)
-        statistics: list[Statistic] = [self.resampling.sums(np.concatenate([*columns, whole], axis=1))]
         curved = [view for view in self.views if view.positive.any() and not view.positive.all()]
-        statistics += [RocStatistic(self.resampling, view.positive, view.scores, BAND_FPR) for view in curved]
-        sums, *rocs = self.resampling.replicate(statistics, replicates=replicates, seed=seed)
-        nothing = np.full((replicates, 1 + BAND_FPR.size), np.nan)
+        statistics = [self.resampling.sums(self._columns())]
+        statistics += [RankingStatistic(self.resampling, view.positive, view.scores, BAND_FPR) for view in curved]
+        statistics += self._pairwise()
+        sums, *others = self.resampling.replicate(statistics, replicates=replicates, seed=seed)
+        nothing = np.full((replicates, _RANKED + BAND_FPR.size), np.nan)
         roc = {view.name: nothing for view in self.views}
-        roc.update({view.name: values for view, values in zip(curved, rocs, strict=True)})
-        width = columns[0].shape[1]
-        by_label = np.split(sums[:, : width * len(self.views)], len(self.views), axis=1)
+        roc.update({view.name: values for view, values in zip(curved, others, strict=False)})
+        by_label = np.split(sums[:, :-3], len(self.views), axis=1)
         right, error, n = sums[:, -3:].T
         return Replicates(
             figures={
-                view.name: view.replicates(part, roc[view.name][:, 0])
+                view.name: view.replicates(part, roc[view.name][:, :_RANKED])
                 for view, part in zip(self.views, by_label, strict=True)
             },
-            bands={name: values[:, 1:] for name, values in roc.items()},
+            bands={name: values[:, _RANKED:] for name, values in roc.items()},
             accuracy=ratio(right, n),
             brier=ratio(error, n),
+            hand_till=others[-1] if len(others) > len(curved) else nothing[:, 0],
         )
+
+    def _columns(self) -> Floats:
+        """Each label's columns, then three of all labels: rightly decided, error summed over labels, one."""
+        columns = [view.columns() for view in self.views]
+        errors = np.square(self.predictions.probabilities - self.predictions.reference).sum(axis=1)
+        whole = np.stack((self.right.astype(np.float64), errors, np.ones_like(errors)), axis=1)
+        return np.concatenate([*columns, whole], axis=1)
+
+    def _pairwise(self) -> list[Statistic]:
+        reference = self.predictions.reference
+        if not self.has_hand_till or np.count_nonzero(reference.any(axis=0)) < 2:
+            return []
+        return [HandTillStatistic(self.resampling, reference, self.predictions.probabilities)]
+
+    def hand_till(self, replicates: Replicates) -> Estimate | None:
+        """Hand and Till's AUC of three or more exclusive labels; ``None`` for others."""
+        if not self.has_hand_till:
+            return None
+        return hand_till_estimate(self.predictions, self.resampling, replicates.hand_till, self.confidence)
 
     def over_labels(self, replicates: Replicates) -> dict[str, Estimate]:
         """The figures over all labels, where there is no positive one."""
@@ -120,11 +148,12 @@ class PartitionFigures:
 
         drawn = np.mean([replicates.figures[view.name][name] for view, _ in used], axis=0)
         n_patients = min(view.patients_for(name) for view, _ in used)
-        estimate = bootstrap_estimate(_mean([value for _, value in used]), drawn, n_patients, self.confidence, fallback)
+        mean = _mean([value for _, value in used])
+        estimate = bootstrap_estimate(mean, drawn, n_patients, self.confidence, fallback, BOUNDS[name])
         if not left_out:
             return estimate
         note = f"mean over {len(used)} of {len(self.views)} labels, left out: {', '.join(left_out)}"
-        return _with_note(estimate, note)
+        return estimate.noted(note)
 
     def accuracy(self, replicates: Floats) -> Estimate:
         """The share of cases with the right one of several exclusive labels."""
@@ -138,7 +167,7 @@ class PartitionFigures:
         def fallback() -> tuple[Limits, Method]:
             return clopper_pearson(right / n * n_patients, n_patients, self.confidence), Method.CLOPPER_PEARSON
 
-        return bootstrap_estimate(right / n, replicates, n_patients, self.confidence, fallback)
+        return bootstrap_estimate(right / n, replicates, n_patients, self.confidence, fallback, (0.0, 1.0))
 
     def brier(self, replicates: Floats) -> Estimate:
         """Brier's score summed over exclusive labels, 0 to 2."""
@@ -150,12 +179,7 @@ class PartitionFigures:
         def fallback() -> tuple[Limits, Method]:
             return hoeffding(value, n_patients, self.confidence, span=2.0), Method.HOEFFDING
 
-        return bootstrap_estimate(value, replicates, n_patients, self.confidence, fallback)
-
-
-def _with_note(estimate: Estimate, note: str) -> Estimate:
-    reason = note if estimate.reason is None else f"{note}; {estimate.reason}"
-    return Estimate(estimate.value, estimate.low, estimate.high, estimate.method, reason)
+        return bootstrap_estimate(value, replicates, n_patients, self.confidence, fallback, (0.0, 2.0))
 
 
 def _mean(values: Sequence[float]) -> float:

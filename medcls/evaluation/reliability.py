@@ -1,19 +1,25 @@
-"""Reliability curve: how often cases with a probability of about p have the label."""
+"""Reliability curve: how often cases with a probability of about p have the label.
+
+The bins part 0 to 1 evenly (``equal width``), or hold about as many cases each (``equal mass``; cases with the same
+probability stay together). A bin has its lower edge, and the last one both.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import as_pair
+from medcls.evaluation.arrays import Floats, Indices, as_pair
 from medcls.evaluation.estimate import Estimate, Method
 from medcls.evaluation.intervals import clopper_pearson, wilson
 
-SCHEME = "equal width"
+Scheme = Literal["equal width", "equal mass"]
+SCHEME: Scheme = "equal width"
+SCHEMES: tuple[Scheme, ...] = ("equal width", "equal mass")
 BINS = 10
 
 
@@ -52,9 +58,10 @@ def reliability_curve(
     patients: ArrayLike | None = None,
     *,
     bins: int = BINS,
+    scheme: Scheme = SCHEME,
     confidence: float = 0.95,
 ) -> tuple[ReliabilityBin, ...]:
-    """The bins of equal width that hold cases, in rising order.
+    """The bins that hold cases, in rising order.
 
     The interval is Wilson's; in a bin where a patient has several cases it is Clopper and Pearson's with each patient
     counted as one trial, which is cautious.
@@ -63,7 +70,8 @@ def reliability_curve(
         positive: ``(n,)`` booleans.
         probabilities: ``(n,)``, 0 to 1.
         patients: ``(n,)`` identifiers; without them every case is a patient's only one.
-        bins: How many bins part 0 to 1.
+        bins: How many bins part 0 to 1; with equal mass, the most.
+        scheme: How the bins are laid.
         confidence: Confidence level of the intervals.
 
     Raises:
@@ -75,8 +83,8 @@ def reliability_curve(
     owners = np.arange(numbers.size) if patients is None else np.asarray(patients)
     if owners.shape != numbers.shape:
         raise UsageError(f"{owners.shape} patients do not fit {numbers.shape} probabilities")
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    place = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, bins - 1)
+    edges = bin_edges(numbers, bins=bins, scheme=scheme)
+    place = bin_of(numbers, edges)
     curve = []
     for index in np.unique(place):
         inside = place == index
@@ -84,6 +92,19 @@ def reliability_curve(
         low, high, mean = float(edges[index]), float(edges[index + 1]), float(numbers[inside].mean())
         curve.append(ReliabilityBin(low, high, int(inside.sum()), mean, observed))
     return tuple(curve)
+
+
+def bin_edges(probabilities: Floats, *, bins: int = BINS, scheme: Scheme = SCHEME) -> Floats:
+    """Rising edges from 0 to 1, ``(bins + 1,)``; with equal mass there may be fewer."""
+    shares = np.linspace(0.0, 1.0, bins + 1)
+    if scheme == "equal width" or not probabilities.size:
+        return shares
+    return np.unique(np.concatenate(([0.0], np.quantile(probabilities, shares[1:-1]), [1.0])))
+
+
+def bin_of(probabilities: Floats, edges: Floats) -> Indices:
+    """The bin ``(n,)`` of each probability."""
+    return np.asarray(np.clip(np.searchsorted(edges, probabilities, side="right") - 1, 0, edges.size - 2))
 
 
 def _share(successes: int, n: int, n_patients: int, confidence: float) -> Estimate:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from medcls.evaluation.brier import __doc__ as _BRIER_DEFINITION
+from medcls.evaluation.cross_validation import per_fold_schema
 from medcls.evaluation.estimate import Method
 from medcls.evaluation.figures import FIGURE_NAMES
+from medcls.evaluation.learning_curve import learning_curve_schema
+from medcls.evaluation.partial_auc import MOST_FPR
+from medcls.evaluation.study import section_schemas
 
 Schema = dict[str, Any]
 _COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -15,6 +19,9 @@ _TEXT: Schema = {"type": "string"}
 _TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _MEANING = {
     "auc": "Area under the ROC curve, ties counting one half; one label against the rest, then the mean.",
+    "partial_auc": f"Area under the ROC curve from a false-positive rate of 0 to {MOST_FPR:g}, standardised as by McClish: "
+    "0.5 is guessing, 1 perfect.",
+    "average_precision": "Mean precision (PPV) at the scores of the cases with the label; guessing gives the prevalence.",
     "sensitivity": "Share of the cases with the label that are called.",
     "specificity": "Share of the cases without the label that are not called.",
     "accuracy": "Share of cases decided rightly.",
@@ -22,6 +29,9 @@ _MEANING = {
     "ppv": "Share of the called cases that have the label, at this partition's prevalence.",
     "npv": "Share of the cases not called that do not have the label, at this partition's prevalence.",
     "f1": "Harmonic mean of PPV and sensitivity; 0 when no case with the label is called.",
+    "mcc": "Matthews' correlation coefficient of reference and decision, -1 to 1; 0 is guessing.",
+    "lr_positive": "Positive likelihood ratio, sensitivity / (1 - specificity): by how much a call multiplies the odds.",
+    "lr_negative": "Negative likelihood ratio, (1 - sensitivity) / specificity: the same for a case not called.",
     "brier": " ".join(str(_BRIER_DEFINITION).split()),
 }
 
@@ -33,7 +43,13 @@ def metrics_schema() -> Schema:
         "title": "metrics.json of medcls",
         "description": "Figures of each partition, with intervals. An undefined figure is null and says why.",
         "type": "object",
-        "properties": {"tune": _ref("partition"), "test": _ref("partition")},
+        "properties": {
+            "tune": _ref("partition"),
+            "test": _ref("partition"),
+            "pooled": _said(_ref("partition"), "Cross-validation: all out-of-fold predictions together."),
+            "per_fold": per_fold_schema(),
+            "learning_curve": learning_curve_schema(),
+        },
         "additionalProperties": _ref("partition"),
         "minProperties": 1,
         "$defs": {
@@ -55,6 +71,11 @@ def _partition() -> Schema:
         "patients_per_label": _by_label(_COUNT),
         "averaging": _said(_TEXT, "Whether the figures are of the positive label or means over labels (macro)."),
         **_figures(),
+        "auc_analytic": _said(
+            _by_label(_ref("estimate")),
+            "The AUC with an interval from a formula, a check of the bootstrap's: DeLong's, or with several cases for a "
+            "patient Obuchowski's.",
+        ),
         "confusion_matrix": {"anyOf": [_confusion(), {"type": "null"}]},
         "operating_point": _ref("operating_point"),
         "reliability": _object(
@@ -65,6 +86,10 @@ def _partition() -> Schema:
         "intervals": _object({"confidence": _SHARE, "replicates": _COUNT, "seed": _COUNT}),
     }
     schema = _object(properties)
+    schema["properties"]["hand_till"] = _said(
+        _ref("estimate"), "Hand and Till's AUC, the mean over pairs of labels. For three or more exclusive labels."
+    )
+    schema["properties"] |= section_schemas()
     schema["properties"]["per_class"] = _said(_by_label(_ref("label")), "For more than two labels, and multi-label.")
     return schema
 
@@ -110,6 +135,7 @@ def _operating_point() -> Schema:
             "decision": {"enum": ["p >= threshold", "argmax"]},
             "thresholds": _said(_list(threshold), "With sensitivity and specificity on the cases they were chosen on."),
             "chosen_on": _TEXT,
+            "exploratory": _said({"type": "boolean"}, "Chosen on the very cases that it is judged on."),
             "cases_hash": _said(_TEXT, "SHA-256 over patients and reference labels of the cases chosen on."),
         }
     )

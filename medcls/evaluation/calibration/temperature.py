@@ -9,17 +9,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, softmax
 
-from medcls.errors import ClassifierError, UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats
+from medcls.errors import UsageError
+from medcls.evaluation.arrays import Bools, Floats, as_floats
+from medcls.evaluation.calibration.likelihood import (
+    Link,
+    check_fitted_on,
+    link_of,
+    negative_log_likelihood,
+    uncalibrated,
+)
+from medcls.evaluation.calibration.record import (
+    NOT_CALIBRATED,
+    all_finite,
+    floats,
+    join_reasons,
+    read_record,
+    reading_calibration,
+    record_json,
+)
 
-Link = Literal["softmax", "sigmoid"]
 _REACH = math.log(1e6)  # how far from the logits' own size the temperature is looked for
 
 
@@ -37,6 +51,7 @@ class Temperature:
         reason: Why a temperature is 1 that could not be fitted, or ``None``.
     """
 
+    method: ClassVar[str] = "temperature"
     link: Link
     values: tuple[float, ...]
     chosen_on: str
@@ -45,8 +60,8 @@ class Temperature:
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        usable = all(math.isfinite(value) and value > 0 for value in self.values)
-        if not self.values or not usable or (self.link == "softmax" and len(self.values) != 1):
+        usable = all_finite(self.values) and all(value > 0 for value in self.values)
+        if not usable or (self.link == "softmax" and len(self.values) != 1):
             raise UsageError("a temperature is one positive number, or one for each label with a sigmoid link")
 
     def probabilities(self, logits: ArrayLike) -> Floats:
@@ -58,20 +73,15 @@ class Temperature:
         numbers = as_floats(logits, "the logits")
         if numbers.ndim != 2 or len(self.values) not in (1, numbers.shape[1]):
             raise UsageError(f"logits of shape {numbers.shape} do not fit {len(self.values)} temperatures")
-        scaled = numbers / np.asarray(self.values)
-        return np.asarray(softmax(scaled, axis=1) if self.link == "softmax" else expit(scaled), dtype=np.float64)
+        return uncalibrated(numbers / np.asarray(self.values), self.link)
+
+    def describe(self) -> str:
+        """The calibration in words."""
+        return f"temperature {', '.join(f'{value:.3g}' for value in self.values)}"
 
     def to_json(self) -> dict[str, Any]:
         """The temperature as plain JSON."""
-        return {
-            "method": "temperature",
-            "link": self.link,
-            "values": list(self.values),
-            "chosen_on": self.chosen_on,
-            "nll_before": self.nll_before,
-            "nll_after": self.nll_after,
-            "reason": self.reason,
-        }
+        return {**record_json(self.method, self), "values": list(self.values)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Temperature:
@@ -80,14 +90,8 @@ class Temperature:
         Raises:
             ClassifierError: It is not one.
         """
-        try:
-            if value["method"] != "temperature" or value["link"] not in ("softmax", "sigmoid"):
-                raise ValueError(value["method"])
-            values = tuple(float(number) for number in value["values"])
-            after = value["nll_before"], value["nll_after"], value["reason"]
-            return cls(value["link"], values, value["chosen_on"], *after)
-        except (KeyError, TypeError, ValueError, UsageError) as error:
-            raise ClassifierError("the calibration is damaged", remedy="Take a whole copy of the classifier") from error
+        with reading_calibration():
+            return cls(values=floats(value["values"]), **read_record(value, cls.method))
 
 
 def fit_temperature(
@@ -114,34 +118,25 @@ def fit_temperature(
     Raises:
         UsageError: The shapes differ, a logit is not finite, or ``per_label`` without ``multilabel``.
     """
-    numbers, truth = as_floats(logits, "the logits"), as_bools(reference, "the reference")
-    if numbers.ndim != 2 or numbers.shape != truth.shape or not np.isfinite(numbers).all():
-        raise UsageError(f"logits {numbers.shape} must be finite and fit the reference {truth.shape}")
+    numbers, truth = check_fitted_on(logits, reference)
     if per_label and not multilabel:
         raise UsageError("a temperature for each label would change the argmax of exclusive labels")
-    link: Link = "sigmoid" if multilabel else "softmax"
+    link = link_of(multilabel)
     groups = [[label] for label in range(numbers.shape[1])] if per_label else [list(range(numbers.shape[1]))]
     fits = [_fit(numbers[:, group], truth[:, group], link) for group in groups]
     values = tuple(value for value, _ in fits)
-    reasons = dict.fromkeys(reason for _, reason in fits if reason is not None)
+    reason = join_reasons(reason for _, reason in fits)
     if not len(numbers):
-        return Temperature(link, values, chosen_on, reason="; ".join(reasons))
+        return Temperature(link, values, chosen_on, reason=reason)
     before = negative_log_likelihood(numbers, truth, link)
     after = negative_log_likelihood(numbers / np.asarray(values), truth, link)
-    return Temperature(link, values, chosen_on, before, after, "; ".join(reasons) or None)
-
-
-def negative_log_likelihood(logits: Floats, reference: Bools, link: Link) -> float:
-    """Mean over cases (and labels, for sigmoid) of minus the log-probability of the reference, in nats."""
-    if link == "softmax":
-        return float(-log_softmax(logits, axis=1)[reference].mean())
-    return float(np.logaddexp(0.0, np.where(reference, -logits, logits)).mean())
+    return Temperature(link, values, chosen_on, before, after, reason)
 
 
 def _fit(logits: Floats, reference: Bools, link: Link) -> tuple[float, str | None]:
     reason = _why_not(logits, reference, link)
     if reason is not None:
-        return 1.0, f"{reason}: not calibrated"
+        return 1.0, f"{reason}: {NOT_CALIBRATED}"
     # Logits have no unit: search around the temperature that brings them to about 1.
     middle = math.log(float(np.abs(logits).max()))
 

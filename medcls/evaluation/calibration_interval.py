@@ -1,0 +1,63 @@
+"""The interval of a figure of calibration, from replicates that resample patients.
+
+Percentiles, but for binned errors (ECE, MCE). Binned errors are never negative and so come out too great on few
+cases, in every replicate once more. Their upper limit is that of the reversed percentile interval (Davison and
+Hinkley, Bootstrap Methods, 1997, section 5.2.1), which takes the excess off. Their lower limit is the value less the
+percentile of the distance between the signed gaps of replicates and of the cases, in the same norm: by the triangle
+inequality the error itself cannot be further off, so a calibrated classifier's interval reaches 0. Bins keep their
+edges in all replicates.
+
+A figure whose replicates say nothing (fewer than five patients, no spread, most of them undefined) has no interval,
+and so no value, and says why; Brier's score, which is a bounded mean, has Hoeffding's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medcls.evaluation.bootstrap import percentiles
+from medcls.evaluation.calibration_view import BINNED_NAMES, ViewReplicates
+from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
+from medcls.evaluation.figures import FEW_PATIENTS, FEWEST_PATIENTS
+from medcls.evaluation.intervals import hoeffding
+
+_NO_SPREAD = 1e-12
+
+
+def calibration_estimate(
+    name: str, value: Figure, drawn: ViewReplicates, n_patients: int, confidence: float, span: float
+) -> Estimate:
+    """A figure with its interval.
+
+    Args:
+        name: One of :data:`medcls.evaluation.calibration_view.CALIBRATION_NAMES`.
+        value: The figure on the cases as they are.
+        drawn: The replicates.
+        n_patients: How many patients the spread rests on.
+        confidence: Confidence level.
+        span: Greatest Brier's score of a case.
+    """
+    if isinstance(value, Undefined):
+        return Estimate.undefined(value.reason)
+    replicates = drawn.figures[name]
+    defined = replicates[np.isfinite(replicates)]
+    why = None
+    if n_patients < FEWEST_PATIENTS:
+        why = f"too few patients to resample ({n_patients})"
+    elif 2 * defined.size < replicates.size:
+        why = "undefined in most bootstrap replicates"
+    elif np.ptp(defined) <= _NO_SPREAD:
+        why = "the bootstrap shows no spread"
+    if why is not None and name == "brier":
+        conservative = hoeffding(value, n_patients, confidence, span=span)
+        return Estimate.around(value, conservative, Method.HOEFFDING, f"{why}; a conservative interval is given")
+    if why is not None:
+        return Estimate.undefined(f"{why}: {value:.3g} has no interval")
+    notes = [f"only {n_patients} patients: the interval may be too narrow"] if n_patients < FEW_PATIENTS else []
+    if defined.size < replicates.size:
+        notes.append(f"undefined in {replicates.size - defined.size} of {replicates.size} replicates, left out")
+    low, high = percentiles(defined, confidence, n_patients)
+    if name in BINNED_NAMES:
+        furthest = percentiles(drawn.distance[name], confidence, n_patients)[1]
+        low, high = max(0.0, value - furthest), min(1.0, 2 * value - low)
+    return Estimate.around(value, (low, high), Method.PATIENT_BOOTSTRAP, "; ".join(notes) or None)

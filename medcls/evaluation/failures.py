@@ -1,0 +1,287 @@
+"""Failure analysis: the worst wrong answers by name, and what it means to count the cases that got none.
+
+A case that was refused, or that failed, has no answer; figures over the others alone (complete cases) look better than
+the classifier would have served. Worst case: each of them counts as decided wrongly (STARD 2015, item 16; CLAIM 2024:
+failure analysis). The truth lies between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.config.settings import EvaluationSettings
+from medcls.errors import UsageError
+from medcls.evaluation.arrays import Bools, Floats
+from medcls.evaluation.auc import NO_NEGATIVE, NO_POSITIVE
+from medcls.evaluation.bootstrap import PatientResampling
+from medcls.evaluation.certainty import check_same_labels
+from medcls.evaluation.counts import ratio
+from medcls.evaluation.estimate import Estimate
+from medcls.evaluation.failed_cases import FailedCases
+from medcls.evaluation.operating_point import OperatingPoint
+from medcls.evaluation.patient_sums import replicate_sums, sum_by_patient
+from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.proportions import estimate_share
+from medcls.evaluation.schema_parts import COUNT, NUMBER, TEXT, Schema, by_name, closed, listed, ref, said
+
+WORST = 10
+_RATES = ("sensitivity", "specificity")
+
+
+@dataclass(frozen=True)
+class WrongAnswer:
+    """One case that was decided wrongly.
+
+    Attributes:
+        name: The case's.
+        reference: Its reference labels.
+        called: The labels that it got.
+        probability: Of the label that is looked at.
+    """
+
+    name: str
+    reference: tuple[str, ...]
+    called: tuple[str, ...]
+    probability: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as plain JSON."""
+        return {
+            "name": self.name,
+            "reference": list(self.reference),
+            "called": list(self.called),
+            "probability": self.probability,
+        }
+
+
+@dataclass(frozen=True)
+class LabelFailures:
+    """What went wrong with one label.
+
+    Attributes:
+        n_false_positive: Cases without the label that are called.
+        n_false_negative: Cases with the label that are not called.
+        false_positives: The worst of them: those with the highest probability, at most ten.
+        false_negatives: The worst of them: those with the lowest probability, at most ten.
+        n_failed_positive: Cases with the label that got no answer.
+        n_failed_negative: Cases without it that got none.
+        complete_case: Sensitivity and specificity over the cases with an answer.
+        worst_case: The same, with each case without an answer counted as decided wrongly.
+    """
+
+    n_false_positive: int
+    n_false_negative: int
+    false_positives: tuple[WrongAnswer, ...]
+    false_negatives: tuple[WrongAnswer, ...]
+    n_failed_positive: int
+    n_failed_negative: int
+    complete_case: Mapping[str, Estimate]
+    worst_case: Mapping[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """The failures as plain JSON."""
+        return {
+            "n_false_positive": self.n_false_positive,
+            "n_false_negative": self.n_false_negative,
+            "false_positives": [one.to_json() for one in self.false_positives],
+            "false_negatives": [one.to_json() for one in self.false_negatives],
+            "n_failed_positive": self.n_failed_positive,
+            "n_failed_negative": self.n_failed_negative,
+            "complete_case": {name: estimate.to_json() for name, estimate in self.complete_case.items()},
+            "worst_case": {name: estimate.to_json() for name, estimate in self.worst_case.items()},
+        }
+
+
+@dataclass(frozen=True)
+class FailureAnalysis:
+    """Everything that went wrong.
+
+    Attributes:
+        n_answered: Cases with an answer.
+        n_failed: Cases without one.
+        n_unknown: Those of them whose reference label is not known; no figure counts them.
+        failed_by_reason: How many got no answer, for each reason.
+        labels: For each label with figures of its own, what went wrong with it.
+    """
+
+    n_answered: int
+    n_failed: int
+    n_unknown: int
+    failed_by_reason: Mapping[str, int]
+    labels: Mapping[str, LabelFailures]
+
+    def to_json(self) -> dict[str, Any]:
+        """The analysis as plain JSON, valid under :func:`failures_schema`."""
+        return {
+            "n_answered": self.n_answered,
+            "n_failed": self.n_failed,
+            "n_unknown": self.n_unknown,
+            "failed_by_reason": dict(self.failed_by_reason),
+            "labels": {label: failures.to_json() for label, failures in self.labels.items()},
+        }
+
+
+def failure_analysis(
+    predictions: Predictions,
+    operating_point: OperatingPoint,
+    names: Sequence[str],
+    refused: FailedCases | None = None,
+    *,
+    settings: EvaluationSettings | None = None,
+    seed: int = 0,
+    worst: int = WORST,
+) -> FailureAnalysis:
+    """The worst wrong answers, and sensitivity and specificity with the cases without an answer counted in.
+
+    Args:
+        predictions: The cases with an answer.
+        operating_point: Chosen elsewhere.
+        names: ``(n,)`` of these cases, pseudonyms as a rule: they are written as they are.
+        refused: The cases without an answer.
+        settings: Confidence level and number of replicates.
+        seed: Seed of the bootstrap.
+        worst: How many wrong answers to name, of either kind and for each label.
+
+    Raises:
+        UsageError: The operating point is for other labels, or there is not one name for each case.
+    """
+    check_same_labels(predictions, operating_point)
+    refused = FailedCases.none(len(predictions.labels)) if refused is None else refused
+    if len(names) != predictions.n_cases:
+        raise UsageError(f"{len(names)} names do not fit {predictions.n_cases} cases")
+    if refused.reference.shape[1] != len(predictions.labels):
+        raise UsageError("the failed cases are about other labels")
+    # Without any label a case of exclusive labels has no known reference; of a multi-label classifier it has none.
+    known = refused.reference.any(axis=1) | predictions.multilabel
+    called = operating_point.decide(predictions.probabilities)
+    everyone = _Everyone.of(predictions, called, refused.reference[known], refused.patients[known])
+    rates = everyone.rates(settings or EvaluationSettings(), seed)
+    reasons, counts = np.unique(np.asarray(refused.reasons, dtype=np.str_), return_counts=True)
+    return FailureAnalysis(
+        n_answered=predictions.n_cases,
+        n_failed=len(refused.names),
+        n_unknown=int((~known).sum()),
+        failed_by_reason=dict(zip(reasons.tolist(), counts.tolist(), strict=True)),
+        labels={
+            label: _label(predictions, called, label, names, worst, refused.reference[known], rates[label])
+            for label in predictions.figure_labels
+        },
+    )
+
+
+def failures_schema() -> Schema:
+    """The schema of :meth:`FailureAnalysis.to_json`; an ``estimate`` is looked for under ``$defs``."""
+    score = said(NUMBER, "Of the label; the score itself where scores are no probabilities.")
+    answer = closed({"name": TEXT, "reference": listed(TEXT), "called": listed(TEXT), "probability": score})
+    both = closed(dict.fromkeys(_RATES, ref("estimate")))
+    label = closed(
+        {
+            "n_false_positive": COUNT,
+            "n_false_negative": COUNT,
+            "false_positives": said(listed(answer), "Those with the highest probability."),
+            "false_negatives": said(listed(answer), "Those with the lowest probability."),
+            "n_failed_positive": COUNT,
+            "n_failed_negative": COUNT,
+            "complete_case": said(both, "Over the cases with an answer."),
+            "worst_case": said(both, "With each case without an answer counted as decided wrongly."),
+        }
+    )
+    return closed(
+        {
+            "n_answered": COUNT,
+            "n_failed": COUNT,
+            "n_unknown": said(COUNT, "Failed cases whose reference label is not known; no figure counts them."),
+            "failed_by_reason": by_name(COUNT),
+            "labels": by_name(label),
+        },
+        "Wrong answers, and cases without an answer.",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Everyone:
+    """The cases with an answer, then those without."""
+
+    labels: Mapping[str, tuple[Bools, Bools]]
+    answered: Bools
+    resampling: PatientResampling
+
+    @classmethod
+    def of(cls, predictions: Predictions, called: Bools, reference: Bools, patients: NDArray[np.str_]) -> _Everyone:
+        truth = np.concatenate((predictions.reference, reference))
+        # A case without an answer is decided against its reference.
+        decided = np.concatenate((called, ~reference))
+        columns = [predictions.labels.index(label) for label in predictions.figure_labels]
+        return cls(
+            labels={predictions.labels[i]: (truth[:, i], decided[:, i]) for i in columns},
+            answered=np.arange(len(truth)) < predictions.n_cases,
+            resampling=PatientResampling.of(np.concatenate((predictions.patients, patients)), truth),
+        )
+
+    def rates(self, settings: EvaluationSettings, seed: int) -> dict[str, list[Estimate]]:
+        """For each label: sensitivity and specificity over complete cases, then in the worst case."""
+        shares = []
+        for positive, decided in self.labels.values():
+            for counted in (self.answered, np.ones_like(self.answered)):
+                shares += [(decided, positive & counted, NO_POSITIVE), (~decided, ~positive & counted, NO_NEGATIVE)]
+        columns = [one for marked, cases, _ in shares for one in (marked & cases, cases)]
+        by_patient = sum_by_patient(self.resampling, np.stack(columns, axis=1).astype(np.float64))
+        drawn = replicate_sums(self.resampling, by_patient, replicates=settings.replicates, seed=seed)
+        found = [
+            estimate_share(marked, cases, self.resampling, _part(drawn, index), settings.confidence, undefined)
+            for index, (marked, cases, undefined) in enumerate(shares)
+        ]
+        return {label: found[4 * i : 4 * i + 4] for i, label in enumerate(self.labels)}
+
+
+def _part(drawn: Floats, index: int) -> Floats:
+    return ratio(drawn[:, 2 * index], drawn[:, 2 * index + 1])
+
+
+def _label(
+    predictions: Predictions,
+    called: Bools,
+    label: str,
+    names: Sequence[str],
+    worst: int,
+    failed: Bools,
+    rates: list[Estimate],
+) -> LabelFailures:
+    column = predictions.labels.index(label)
+    positive, decided = predictions.reference[:, column], called[:, column]
+    scores = predictions.probabilities[:, column]
+    false_positive, false_negative = np.flatnonzero(decided & ~positive), np.flatnonzero(~decided & positive)
+
+    def named(cases: NDArray[np.intp], badness: Floats) -> tuple[WrongAnswer, ...]:
+        # Equal ones by name, so that the order of cases does not matter.
+        order = sorted(cases.tolist(), key=lambda case: (badness[case], names[case]))[:worst]
+        return tuple(
+            WrongAnswer(
+                name=str(names[case]),
+                reference=_labels(predictions.labels, predictions.reference[case]),
+                called=_labels(predictions.labels, called[case]),
+                probability=float(scores[case]),
+            )
+            for case in order
+        )
+
+    n_failed = int(failed[:, column].sum())
+    return LabelFailures(
+        n_false_positive=false_positive.size,
+        n_false_negative=false_negative.size,
+        false_positives=named(false_positive, -scores),
+        false_negatives=named(false_negative, scores),
+        n_failed_positive=n_failed,
+        n_failed_negative=len(failed) - n_failed,
+        complete_case=dict(zip(_RATES, rates[:2], strict=True)),
+        worst_case=dict(zip(_RATES, rates[2:], strict=True)),
+    )
+
+
+def _labels(labels: tuple[str, ...], has: Bools) -> tuple[str, ...]:
+    return tuple(label for label, one in zip(labels, has, strict=True) if one)
