@@ -23,6 +23,7 @@ class Case:
         partition: Where the case is used; ``None`` until the cohort is split.
         source: The scan found at ``scan``; ``None`` until it is located.
         facts: Further facts: from the user's table, then from the scan's header.
+        line: The line of the user's table that the case ends at; ``None`` where there is no table.
     """
 
     name: str
@@ -32,6 +33,11 @@ class Case:
     partition: Partition | None = None
     source: ScanSource | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    line: int | None = None
+
+    def left_out(self, code: str, reason: str) -> Exclusion:
+        """The case as one that is not used."""
+        return Exclusion(self.name, self.patient, code, reason, self.line, self.reference, self.partition)
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,15 @@ class Exclusion:
         patient: The patient's identifier; empty when not known.
         code: A refusal code of the scans, or ``no-label``, ``no-scan``, ``duplicate``.
         reason: The reason in words, without names.
+        line: As :attr:`Case.line`.
+        reference: As :attr:`Case.reference`, where it is known: a case without an answer still counts.
+        partition: As :attr:`Case.partition`, where it is given.
     """
 
     name: str
     patient: str
     code: str
     reason: str
+    line: int | None = None
+    reference: tuple[int, ...] | None = None
+    partition: Partition | None = None

@@ -1,65 +1,138 @@
-"""The gate before training: no patient, study or identical pixels on two sides."""
+"""The gate before training: no patient, study, series, image or identical pixels on two sides."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.splitting import links
 from medcls.config.settings import PARTITIONS
 from medcls.errors import CohortError
+from medcls.privacy import Pseudonyms
 
-_WORDS = {"patient": "the same patient", "study": "the same study", "pixels": "identical pixels"}
+TIES: Mapping[str, str] = {
+    "patient": "the same patient",
+    "study": "the same study",
+    "series": "the same series",
+    "instance": "the same DICOM instance",
+    "pixels": "identical pixels",
+}
+"""What ties cases beyond doubt, the strongest first, in words."""
+_NAMED = 4  # groups of cases that one line names
 
 
 @dataclass(frozen=True)
 class Leak:
-    """Cases that are tied together and lie in different partitions.
+    """Cases that are tied together and lie on different sides.
 
     Attributes:
-        tie: ``patient``, ``study`` or ``pixels``.
-        cases: The cases, at least one in each of two partitions.
+        tie: One of :data:`TIES`.
+        cases: The cases, at least one on each of two sides.
+        sides: The partition or fold of each.
     """
 
     tie: str
     cases: tuple[Case, ...]
+    sides: tuple[str, ...]
 
 
-def find_leaks(cohort: Cohort, content: Mapping[str, str]) -> tuple[Leak, ...]:
-    """All ties that cross partitions.
+def sides_of(cohort: Cohort) -> dict[str, str]:
+    """Case name to partition, of the cases that have one."""
+    return {case.name: case.partition for case in cohort.cases if case.partition is not None}
+
+
+def find_leaks(cohort: Cohort, content: Mapping[str, str], sides: Mapping[str, str] | None = None) -> tuple[Leak, ...]:
+    """All ties that cross sides, each set of cases once, under its strongest tie.
 
     Args:
-        cohort: A cohort whose cases have partitions.
+        cohort: The cohort.
         content: Case name to a digest of its scan's voxels.
+        sides: Case name to the name of its fold; cases without one are not looked at. Default: the partitions.
     """
+    sides = sides_of(cohort) if sides is None else sides
+    cases = [case for case in cohort.cases if case.name in sides]
     tied: dict[tuple[str, str], list[Case]] = defaultdict(list)
-    for case in cohort.cases:
+    for case in cases:
         for key in links(case, content):
             tied[key].append(case)
-    return tuple(
-        Leak(key[0], tuple(cases)) for key, cases in tied.items() if len({case.partition for case in cases}) > 1
-    )
+    named = {case.name: case for case in cases}
+    groups = [(tie, tuple(found)) for (tie, _), found in tied.items()]
+    groups += [("instance", (named[first], named[second])) for first, second in shared_instances(cases)]
+    order = {tie: index for index, tie in enumerate(TIES)}
+    crossing: dict[frozenset[str], Leak] = {}
+    for tie, found in sorted(groups, key=lambda group: order[group[0]]):
+        where = tuple(sides[case.name] for case in found)
+        if len(set(where)) > 1:
+            crossing.setdefault(frozenset(case.name for case in found), Leak(tie, found, where))
+    return tuple(crossing.values())
 
 
-def refuse_leaks(cohort: Cohort, content: Mapping[str, str]) -> None:
-    """Stop when anything crosses partitions.
+def shared_instances(cases: Sequence[Case]) -> tuple[tuple[str, str], ...]:
+    """Pairs of names of cases that share a DICOM instance (SOPInstanceUID, PS3.3 C.12.1)."""
+    found = [case.source.identity.get("sop_uids", "").split() if case.source else [] for case in cases]
+    # Cohorts have millions of instances: eight bytes for each, and equal ones lie side by side once sorted.
+    hashes = np.fromiter((hash(uid) for uids in found for uid in uids), np.int64)
+    owners = np.repeat(np.arange(len(cases)), [len(uids) for uids in found])
+    order = np.argsort(hashes, kind="stable")
+    same = np.flatnonzero(np.diff(hashes[order]) == 0)
+    pairs = {(int(owners[order[at]]), int(owners[order[at + 1]])) for at in same}
+    return tuple(sorted((cases[one].name, cases[other].name) for one, other in pairs if one != other))
+
+
+def refuse_leaks(
+    cohort: Cohort,
+    content: Mapping[str, str],
+    pseudonyms: Pseudonyms | None = None,
+    sides: Mapping[str, str] | None = None,
+) -> None:
+    """Stop when anything crosses partitions, or folds.
 
     Raises:
-        CohortError: Says how many cases cross, by what, and what to do.
+        CohortError: Says how many cases cross, by what, which, and what to do.
     """
-    leaks = find_leaks(cohort, content)
-    if not leaks:
-        return
-    counts = {tie: sum(len(leak.cases) for leak in leaks if leak.tie == tie) for tie in _WORDS}
-    found = " and ".join(f"{count} cases with {_WORDS[tie]}" for tie, count in counts.items() if count)
-    raise CohortError(
-        f"{found} lie in different partitions",
-        remedy="Mend the split column, remove it to have medcls part the patients, or set split.on_leak: drop "
-        "to leave the training copies out",
+    leaks = find_leaks(cohort, content, sides)
+    if leaks:
+        raise leak_error(leaks, pseudonyms)
+
+
+def leak_error(leaks: Sequence[Leak], pseudonyms: Pseudonyms | None = None) -> CohortError:
+    """The error that leaks are: how many, which (by pseudonym and line of the table), and what to do."""
+    return CohortError(
+        f"{leaks_in_words(leaks)} lie in different partitions or folds: {named_leaks(leaks, pseudonyms)}",
+        remedy="Mend the split column, remove it to have medcls part the patients, set split.on_leak: drop "
+        "to leave the training copies out, or go on with --allow-leakage REASON, which the report then says first",
     )
+
+
+def leaks_in_words(leaks: Sequence[Leak]) -> str:
+    """How many cases cross, by each tie."""
+    cases = {tie: {case.name for leak in leaks if leak.tie == tie for case in leak.cases} for tie in TIES}
+    return " and ".join(f"{len(names)} cases with {TIES[tie]}" for tie, names in cases.items() if names)
+
+
+def named_leaks(leaks: Sequence[Leak], pseudonyms: Pseudonyms | None = None) -> str:
+    """The first groups of cases that cross, on one line."""
+    groups = [
+        " and ".join(
+            f"{case_in_words(case, pseudonyms)} in {side}"
+            for case, side in {side: (case, side) for case, side in zip(leak.cases, leak.sides, strict=True)}.values()
+        )
+        for leak in leaks[:_NAMED]
+    ]
+    more = f"; and {len(leaks) - _NAMED} groups more" if len(leaks) > _NAMED else ""
+    return "; ".join(groups) + more
+
+
+def case_in_words(case: Case, pseudonyms: Pseudonyms | None) -> str:
+    """A case by its pseudonym, and the line of the table where it has one."""
+    name = pseudonyms.case(case.name) if pseudonyms is not None else ""
+    line = f"line {case.line}" if case.line is not None else ""
+    return f"{name} ({line})" if name and line else name or line or "a case"
 
 
 def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:
@@ -72,16 +145,21 @@ def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:
         judge = max((case.partition for case in leak.cases), key=lambda p: PARTITIONS.index(p) if p else -1)
         for case in leak.cases:
             if case.partition != judge:
-                reason = f"{_WORDS[leak.tie]} as a case of the {judge} partition"
-                out[case.name] = Exclusion(case.name, case.patient, "duplicate", reason)
+                reason = f"{TIES[leak.tie]} as a case of the {judge} partition"
+                out[case.name] = Exclusion(case.name, case.patient, "duplicate", reason, case.line)
     kept = [case for case in cohort.cases if case.name not in out]
     return cohort.replace_cases(kept, out.values())
 
 
 def label_conflicts(cohort: Cohort, content: Mapping[str, str]) -> int:
     """How many groups of cases have identical pixels and different reference labels."""
-    references: dict[str, set[tuple[int, ...]]] = defaultdict(set)
-    for case in cohort.cases:
+    return len(conflicting_groups(cohort.cases, content))
+
+
+def conflicting_groups(cases: Iterable[Case], content: Mapping[str, str]) -> tuple[tuple[Case, ...], ...]:
+    """Cases with equal digests and different reference labels."""
+    groups: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
         if case.name in content:
-            references[content[case.name]].add(case.reference)
-    return sum(len(found) > 1 for found in references.values())
+            groups[content[case.name]].append(case)
+    return tuple(tuple(group) for group in groups.values() if len({case.reference for case in group}) > 1)

@@ -43,7 +43,8 @@ def locate_scans(cohort: Cohort, leniency: Leniency = STRICT, progress: Progress
         try:
             source = case.source or find_one(case.scan, leniency=leniency)
         except ScanRefused as refusal:
-            excluded.append(Exclusion(case.name, case.patient, refusal.code, reason_without_names(refusal)))
+            reason = reason_without_names(refusal)
+            excluded.append(case.left_out(refusal.code, reason))
             continue
         cases.append(_with_source(case, source))
     return cohort.replace_cases(cases, excluded)

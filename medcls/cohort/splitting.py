@@ -81,9 +81,9 @@ def group_cases(cases: Sequence[Case], content: Mapping[str, str]) -> list[int]:
 
 
 def links(case: Case, content: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What ties a case to others: its patient, its study, its pixels."""
-    study = case.source.identity.get("study_uid", "") if case.source else ""
-    keys = [("patient", case.patient), ("study", study), ("pixels", content.get(case.name, ""))]
+    """What ties a case to others: its patient, its study, its series, its pixels."""
+    study, series = (case.source.study_uid, case.source.series_uid) if case.source else ("", "")
+    keys = [("patient", case.patient), ("study", study), ("series", series), ("pixels", content.get(case.name, ""))]
     return [key for key in keys if key[1]]
 
 

@@ -159,14 +159,13 @@ def _case(
     name = (columns.case and row.get(columns.case)) or row[columns.scan] or f"line {line}"
     patient = (columns.patient and row.get(columns.patient)) or ""
     if not row[columns.scan]:
-        return Exclusion(name, patient, "no-scan", "the table names no scan")
+        return Exclusion(name, patient, "no-scan", "the table names no scan", line)
     reference = _reference(f"{path}:{line}", row, columns.label, labels)
     if reference is None:
-        return Exclusion(name, patient, "no-label", "the table has no label")
+        return Exclusion(name, patient, "no-label", "the table has no label", line)
     facts = {fact: row[fact] for fact in columns.facts if row[fact]}
-    return Case(
-        name, patient, root / row[columns.scan], reference, _partition(path, line, row, columns, split), None, facts
-    )
+    partition = _partition(path, line, row, columns, split)
+    return Case(name, patient, root / row[columns.scan], reference, partition, None, facts, line)
 
 
 def _reference(

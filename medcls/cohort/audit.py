@@ -1,0 +1,227 @@
+"""The audit of a cohort: what crosses its partitions or folds, and what else a reader should know before believing a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medcls.cohort.case import Case
+from medcls.cohort.cohort import Cohort
+from medcls.cohort.confounding import Confounding
+from medcls.cohort.identities import MEANINGS, SharedIdentity
+from medcls.cohort.leakage import Leak, conflicting_groups, find_leaks, leaks_in_words, sides_of
+from medcls.cohort.near_duplicates import (
+    LEAST_CORRELATION,
+    MOST_DIFFERENT_BITS,
+    NearDuplicates,
+    NearPair,
+    join_digests,
+)
+from medcls.cohort.relations import Relations
+from medcls.config.settings import PARTITIONS
+from medcls.privacy import Pseudonyms
+
+FEW_POSITIVES = 10
+
+
+@dataclass(frozen=True)
+class NearLeak:
+    """Two cases that are nearly the same picture and lie on different sides.
+
+    Attributes:
+        pair: The names, and how alike they are.
+        sides: The partition or fold of each.
+    """
+
+    pair: NearPair
+    sides: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes:
+        cases: The cases that were looked at, by name.
+        sides: Case name to partition or fold.
+        leaks: What crosses beyond doubt.
+        near: Near-duplicates that cross and are no leak; empty where they were not looked for.
+        near_pairs: How many pairs of near-duplicates there are in all; ``None`` where they were not looked for, or the
+            images are too alike.
+        too_alike: The images are so alike that near-duplicates cannot be told from others.
+        identities: Cases of several patients that seem to be one.
+        conflicts: Groups of equal or nearly equal images with different reference labels.
+        confounding: How well the header alone tells each label.
+        allowed: Why leaks were let through, in the user's words; ``None`` where they were not.
+    """
+
+    cases: Mapping[str, Case]
+    sides: Mapping[str, str]
+    leaks: tuple[Leak, ...] = ()
+    near: tuple[NearLeak, ...] = ()
+    near_pairs: int | None = None
+    too_alike: bool = False
+    identities: tuple[SharedIdentity, ...] = ()
+    conflicts: tuple[tuple[Case, ...], ...] = ()
+    confounding: tuple[Confounding, ...] = ()
+    allowed: str | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know, the gravest first; without names."""
+        found = []
+        if self.leaks:
+            reason = f" It was allowed because: {self.allowed}" if self.allowed is not None else ""
+            found.append(
+                f"LEAKAGE: {leaks_in_words(self.leaks)} lie in different partitions or folds, so figures are too "
+                f"favourable.{reason}"
+            )
+        found += self._near_warnings()
+        found += [_identity_warning(kind, self.identities) for kind in MEANINGS if self._count(kind)]
+        if self.conflicts:
+            found.append(
+                f"{len(self.conflicts)} image(s) occur more than once, the same or nearly so, with different reference labels"
+            )
+        found += [one.warning for one in self.confounding if one.suspicious]
+        return tuple(found)
+
+    def _near_warnings(self) -> list[str]:
+        if self.too_alike:
+            return ["the images are too alike to tell near-duplicates from others, so none were looked for"]
+        judged = {name: set[str]() for name in dict.fromkeys(self.sides.values())}
+        for leak in self.near:
+            for name, side in zip((leak.pair.first, leak.pair.second), leak.sides, strict=True):
+                judged[side].add(name)
+        counted = ", ".join(f"{len(names)} in {side}" for side, names in judged.items() if names)
+        words = f"{sum(map(len, judged.values()))} cases look nearly the same as a case of another partition or fold"
+        return [f"{words} ({counted}): copies, or next slices of one patient"] if counted else []
+
+    def _count(self, kind: str) -> int:
+        return sum(one.kind == kind for one in self.identities)
+
+    def to_json(self, pseudonyms: Pseudonyms) -> dict[str, Any]:
+        """The contents of ``audit.json``; see ``docs/reference/run-folder.md``."""
+
+        def shown(case: Case, side: str | None = None) -> dict[str, Any]:
+            found = self.sides.get(case.name) if side is None else side
+            return {"case": pseudonyms.case(case.name), "line": case.line, "side": found}
+
+        return {
+            "n_cases": len(self.cases),
+            "allowed": self.allowed,
+            "leaks": [
+                {
+                    "tie": leak.tie,
+                    "cases": [shown(case, side) for case, side in zip(leak.cases, leak.sides, strict=True)],
+                }
+                for leak in self.leaks
+            ],
+            "near_duplicates": {
+                "searched": self.near_pairs is not None,
+                "reason": _not_searched(self),
+                "different_bits": MOST_DIFFERENT_BITS,
+                "correlation": LEAST_CORRELATION,
+                "n_pairs": self.near_pairs,
+                "crossing": [
+                    {
+                        "cases": [shown(self.cases[name]) for name in (leak.pair.first, leak.pair.second)],
+                        "different_bits": leak.pair.different_bits,
+                        "correlation": leak.pair.correlation,
+                        "mirrored": leak.pair.mirrored,
+                    }
+                    for leak in self.near
+                ],
+            },
+            "identities": [{"kind": one.kind, "cases": [shown(case) for case in one.cases]} for one in self.identities],
+            "label_conflicts": [[shown(case) for case in group] for group in self.conflicts],
+            "confounding": [one.to_json() for one in self.confounding],
+            "warnings": list(self.warnings),
+        }
+
+
+def audit_cohort(
+    cohort: Cohort,
+    content: Mapping[str, str],
+    relations: Relations,
+    *,
+    sides: Mapping[str, str] | None = None,
+    confounding: Sequence[Confounding] = (),
+    allowed: str | None = None,
+) -> Audit:
+    """Look at what crosses partitions or folds, and put it beside what else was found.
+
+    Args:
+        cohort: The cohort.
+        content: Case name to a digest of its scan's voxels.
+        relations: As :func:`~medcls.cohort.relations.find_relations` found them.
+        sides: Case name to the name of its fold; default: the partitions.
+        confounding: What the header alone tells, by label.
+        allowed: Why leaks are let through, if they are.
+    """
+    sides = sides_of(cohort) if sides is None else sides
+    leaks = find_leaks(cohort, content, sides)
+    near = relations.near
+    return Audit(
+        cases={case.name: case for case in cohort.cases},
+        sides=dict(sides),
+        leaks=leaks,
+        near=() if near is None else _crossing(near.pairs, sides, leaks),
+        near_pairs=None if near is None or near.too_alike else len(near.pairs),
+        too_alike=near is not None and near.too_alike,
+        identities=relations.identities,
+        conflicts=conflicting_groups(cohort.cases, join_digests(content, _names(near))),
+        confounding=tuple(confounding),
+        allowed=allowed if leaks else None,
+    )
+
+
+def few_positives(cohort: Cohort, sides: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """A warning for each partition or fold that judges and holds fewer than ten cases of a label.
+
+    Args:
+        cohort: The cohort.
+        sides: Case name to the name of its fold; default: tune and test.
+    """
+    if sides is None:
+        sides = {name: side for name, side in sides_of(cohort).items() if side != PARTITIONS[0]}
+    warnings = []
+    for side in dict.fromkeys(sorted(sides.values())):
+        cases = [case for case in cohort.cases if sides.get(case.name) == side]
+        counted = [(label, sum(index in case.reference for case in cases)) for index, label in enumerate(cohort.labels)]
+        few = [f"'{label}' ({count})" for label, count in counted if count < FEW_POSITIVES]
+        if few:
+            warnings.append(f"{side} has fewer than {FEW_POSITIVES} cases of {', '.join(few)}")
+    return tuple(warnings)
+
+
+def _names(near: NearDuplicates | None) -> list[tuple[str, str]]:
+    return [] if near is None else [(pair.first, pair.second) for pair in near.pairs]
+
+
+def _crossing(pairs: Sequence[NearPair], sides: Mapping[str, str], leaks: Sequence[Leak]) -> tuple[NearLeak, ...]:
+    """Near-duplicates on different sides; what is a leak already is not said twice."""
+    leaking = [{case.name for case in leak.cases} for leak in leaks]
+    groups: dict[str, set[int]] = {}
+    for index, names in enumerate(leaking):
+        for name in names:
+            groups.setdefault(name, set()).add(index)
+    found = []
+    for pair in pairs:
+        one, other = sides.get(pair.first), sides.get(pair.second)
+        known = groups.get(pair.first, set()) & groups.get(pair.second, set())
+        if one is not None and other is not None and one != other and not known:
+            found.append(NearLeak(pair, (one, other)))
+    return tuple(found)
+
+
+def _identity_warning(kind: str, identities: Sequence[SharedIdentity]) -> str:
+    groups = [one for one in identities if one.kind == kind]
+    cases = len({case.name for one in groups for case in one.cases})
+    return f"{MEANINGS[kind]} ({len(groups)} times, {cases} cases): one patient may stand under two identifiers"
+
+
+def _not_searched(audit: Audit) -> str | None:
+    if audit.too_alike:
+        return "the images are too alike"
+    return "split.near_duplicates is off" if audit.near_pairs is None else None

@@ -1,0 +1,206 @@
+"""The gate before training and before evaluation: leaks stop, or go on with a reason that everybody reads first."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+import medcls
+from medcls.config import load_config
+from medcls.errors import CohortError
+from medcls.runs.folder import Run
+from medcls.runs.preparing import prepare_material
+from medcls.runs.training import train_run
+
+torch.set_num_threads(1)
+
+SMALL: Mapping[str, Any] = {
+    "positive": "ill",
+    "preprocessing": {"size": [32, 32]},
+    "model": {"name": "resnet10", "first_pool": False},
+    "train": {"epochs": 1, "batch_size": 16, "loggers": ["csv"], "precision": "32"},
+    "evaluation": {"replicates": 100},
+    "explanation": {"cases": 0},
+}
+Row = dict[str, str]
+
+
+def write_cohort(
+    folder: Path, *, patients: int = 30, seed: int = 0, change: Callable[[list[Row]], None] | None = None
+) -> Path:
+    """Textured pictures, two for each patient, and their table; ``change`` may spoil the table's rows."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    rows: list[Row] = []
+    for number in range(2 * patients):
+        ill = (number // 2) % 2
+        texture = gaussian_filter(rng.normal(size=(48, 48)), 2)
+        pixels = 100 + 40 * texture / texture.std() + 30 * ill
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"i{number}.png")
+        partition = ("train", "train", "tune", "test")[(number // 4) % 4]
+        label = "ill" if ill else "well"
+        patient = f"s{seed}-{number // 2}"
+        rows.append(
+            {"case": f"c{number}", "patient": patient, "scan": f"i{number}.png", "label": label, "split": partition}
+        )
+    if change is not None:
+        change(rows)
+    with open(folder / "cases.csv", "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "cases.csv"
+
+
+def config(table: Path, tmp: Path, **split: Any) -> Any:
+    values = {
+        **SMALL,
+        "data": {"cases": table},
+        "runs": tmp / "runs",
+        "name": "small",
+        "split": split,
+        "privacy": {"key_file": tmp / "key"},
+        "store": {"folder": tmp / "store"},
+    }
+    return load_config(None, (), values)
+
+
+def same_patient(rows: list[Row]) -> None:
+    first = next(row for row in rows if row["split"] == "train")
+    next(row for row in rows if row["split"] == "test")["patient"] = first["patient"]
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    tmp = tmp_path_factory.mktemp("clean")
+    return train_run(config(write_cohort(tmp / "pictures"), tmp))
+
+
+def test_a_leak_stops_the_training_names_cases_and_lines_and_makes_no_folder(tmp_path: Path) -> None:
+    table = write_cohort(tmp_path / "pictures", change=same_patient)
+    with pytest.raises(CohortError, match="the same patient lie in different partitions") as stopped:
+        train_run(config(table, tmp_path))
+    text = str(stopped.value)
+    assert "(line 2) in train" in text or "(line 3) in train" in text
+    assert "in test" in text
+    assert "s0-" not in text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_reason_lets_the_training_go_on_and_is_read_first(tmp_path: Path) -> None:
+    table = write_cohort(tmp_path / "pictures", change=same_patient)
+    run = train_run(config(table, tmp_path, allow_leakage="one hand-made phantom"))
+    audit = json.loads((run.path / "audit.json").read_text(encoding="utf-8"))
+    assert audit["allowed"] == "one hand-made phantom"
+    assert audit["leaks"][0]["tie"] == "patient"
+    assert {case["side"] for case in audit["leaks"][0]["cases"]} == {"train", "test"}
+    assert medcls.load(run.path).provenance["leakage_allowed"] == "one hand-made phantom"
+    report = run.report_file.read_text(encoding="utf-8")
+    assert "LEAKAGE" in report
+    assert report.index("one hand-made phantom") < report.index("few")
+    # The reason given at training holds for the run's own test, and for nobody else's cases.
+    result = medcls.evaluate(run.path, out=tmp_path / "again")
+    assert "one hand-made phantom" in (result.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_clean_run_has_an_audit_and_says_no_leakage(clean: Run) -> None:
+    audit = json.loads((clean.path / "audit.json").read_text(encoding="utf-8"))
+    assert audit["leaks"] == []
+    assert audit["allowed"] is None
+    assert audit["near_duplicates"]["searched"]
+    assert "LEAKAGE" not in clean.report_file.read_text(encoding="utf-8")
+    assert medcls.load(clean.path).provenance["leakage_allowed"] is None
+
+
+def test_the_list_of_training_cases_names_nobody_and_holds_no_picture(clean: Run) -> None:
+    with open(clean.path / "training-cases.csv", newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert {row["partition"] for row in rows} == {"train", "tune"}
+    assert all(len(row["hash"]) == 64 and row["patient"].startswith("P") for row in rows)
+    assert "s0-" not in (clean.path / "training-cases.csv").read_text(encoding="utf-8")
+
+
+def other_hospital(tmp: Path, change: Callable[[list[Row]], None] | None = None) -> Path:
+    return write_cohort(tmp / "other", patients=12, seed=1, change=change)
+
+
+def test_an_external_cohort_of_others_passes(clean: Run, tmp_path: Path) -> None:
+    result = medcls.evaluate(clean.path, other_hospital(tmp_path), tmp_path / "out")
+    audit = json.loads((result.folder / "audit.json").read_text(encoding="utf-8"))
+    assert audit["against_training"]["exact"] == audit["against_training"]["near"] == []
+    assert audit["against_training"]["n_training_cases"] > 30
+
+
+def training_picture(clean: Run, kind: str) -> Path:
+    return clean.path.parent.parent / "pictures" / f"{kind}.png"
+
+
+def test_training_cases_among_external_ones_stop_the_evaluation(clean: Run, tmp_path: Path) -> None:
+    def patient(rows: list[Row]) -> None:
+        rows[3]["patient"] = "s0-0"
+
+    def picture(rows: list[Row]) -> None:
+        (tmp_path / "b" / "other" / "i5.png").write_bytes(training_picture(clean, "i0").read_bytes())
+
+    with pytest.raises(CohortError, match="the same patient as one") as stopped:
+        medcls.evaluate(clean.path, other_hospital(tmp_path / "a", patient))
+    assert "(line 5)" in str(stopped.value)
+    assert "s0-0" not in str(stopped.value)
+    table = other_hospital(tmp_path / "b", picture)
+    with pytest.raises(CohortError, match="identical pixels"):
+        medcls.evaluate(clean.path, table)
+    result = medcls.evaluate(clean.path, table, tmp_path / "out", allow_leakage="a check of the gate")
+    audit = json.loads((result.folder / "audit.json").read_text(encoding="utf-8"))
+    assert [one["tie"] for one in audit["against_training"]["exact"]] == ["pixels"]
+    assert "a check of the gate" in (result.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_training_picture_saved_again_is_warned_of(clean: Run, tmp_path: Path) -> None:
+    def again(rows: list[Row]) -> None:
+        rows[4]["scan"] = "i4.jpg"
+        Image.open(training_picture(clean, "i0")).save(tmp_path / "other" / "i4.jpg", quality=70)
+
+    result = medcls.evaluate(clean.path, other_hospital(tmp_path, again), tmp_path / "out")
+    audit = json.loads((result.folder / "audit.json").read_text(encoding="utf-8"))
+    (near,) = audit["against_training"]["near"]
+    assert near["line"] == 6
+    assert any("look nearly the same" in warning for warning in audit["warnings"])
+
+
+@pytest.mark.parametrize(("setting", "crossing"), [("group", 0), ("warn", 4), ("off", None)])
+def test_near_duplicates_are_kept_together_or_only_said(tmp_path: Path, setting: str, crossing: int | None) -> None:
+    def copies(rows: list[Row]) -> None:
+        for row in rows:
+            row["split"] = ""
+        for number in range(0, 24, 2):  # each of another patient than the picture it copies
+            other = f"copy{number}.jpg"
+            Image.open(tmp_path / "pictures" / f"i{number}.png").save(tmp_path / "pictures" / other, quality=80)
+            rows[number + 25]["scan"] = other
+
+    table = write_cohort(tmp_path / "pictures", change=copies)
+    material = prepare_material(config(table, tmp_path, near_duplicates=setting))
+    assert material.audit is not None
+    if crossing is None:
+        assert material.audit.near_pairs is None
+    else:
+        assert material.audit.near_pairs == 12
+        assert len(material.audit.near) >= crossing
+        assert bool(material.audit.near) == bool(crossing)
+
+
+def test_a_row_without_a_scan_names_its_line(tmp_path: Path) -> None:
+    def spoil(rows: list[Row]) -> None:
+        rows[0]["scan"] = "gone.png"
+        rows[1]["label"] = ""
+
+    material = prepare_material(config(write_cohort(tmp_path / "pictures", change=spoil), tmp_path))
+    assert {(one.code, one.line) for one in material.cohort.excluded} == {("no-scan", 2), ("no-label", 3)}
