@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from medcls.estimator import ScanClassifier
     from medcls.explanation import Explanation
     from medcls.runs.folder import Run
+    from medcls.runs.scores import compare, evaluate_predictions
     from medcls.scans import Leniency, Scan, ScanSource, find_scans, inspect_scans, read_scan
 
 _HOMES = {
@@ -37,7 +38,9 @@ _HOMES = {
     "ScanClassifier": "medcls.estimator",
     "ScanRefused": "medcls.errors",
     "ScanSource": "medcls.scans",
+    "compare": "medcls.runs.scores",
     "evaluate": "medcls.api",
+    "evaluate_predictions": "medcls.runs.scores",
     "explain": "medcls.api",
     "find_scans": "medcls.scans",
     "infer": "medcls.api",
@@ -58,7 +61,9 @@ __all__ = [
     "ScanClassifier",
     "ScanRefused",
     "ScanSource",
+    "compare",
     "evaluate",
+    "evaluate_predictions",
     "explain",
     "find_scans",
     "infer",

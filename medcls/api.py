@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Classifier, load_classifier
+from medcls.classifier.engines import EngineName
 from medcls.config import load_config
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
@@ -47,14 +48,21 @@ def train(
     return train_run(load_config(config, (), changes), name=run, resume=resume, progress=progress)
 
 
-def load(path: PathLike | None = None) -> Classifier:
+def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress: Progress = SILENT) -> Classifier:
     """Load the classifier of a run, or of a classifier's folder; by default of the newest finished run.
 
+    Args:
+        path: The folder.
+        engine: What computes its answers: ``torch``; ``openvino`` (``pip install 'medcls[fast]'``); or ``auto``: OpenVINO on
+            a CPU where it is installed and agrees with torch.
+        progress: Where to say why an engine is not used.
+
     Raises:
-        ClassifierError: There is none, or it is damaged.
+        ClassifierError: There is none, it is damaged, or the engine cannot compute it.
+        MissingExtraError: The engine is not installed.
         RunError: No path is given, and no run has finished.
     """
-    return load_classifier(newest_finished().path if path is None else path)
+    return load_classifier(newest_finished().path if path is None else path, engine=engine, progress=progress)
 
 
 def infer(
@@ -63,18 +71,46 @@ def infer(
     out: PathLike = "predictions",
     *,
     explain: bool = False,
+    engine: EngineName = "auto",
     progress: Progress = SILENT,
 ) -> Inference:
     """Classify scans and write ``predictions.csv`` and ``predictions.json``; see :mod:`medcls.runs.inference`."""
-    return infer_scans(load(model), scans, Path(out), load_pseudonyms(), explain=explain, progress=progress)
+    classifier = load(model, engine=engine, progress=progress)
+    return infer_scans(classifier, scans, Path(out), load_pseudonyms(), explain=explain, progress=progress)
 
 
 def evaluate(
-    run: PathLike, cases: PathLike | None = None, out: PathLike | None = None, *, progress: Progress = SILENT
+    run: PathLike,
+    cases: PathLike | None = None,
+    out: PathLike | None = None,
+    *,
+    allow_leakage: str | None = None,
+    exploratory: bool = False,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
 ) -> Evaluated:
-    """Evaluate a run's frozen classifier on its test partition again, or on an external cohort."""
+    """Evaluate a run's frozen classifier on its test partition again, or on an external cohort.
+
+    Args:
+        run: The run.
+        cases: A table of an external cohort; ``None``: the run's own test partition.
+        out: Folder for the results; by default one in the run, with a number when it is taken.
+        allow_leakage: Why cases may be judged that the classifier was trained or tuned on; the report says it first.
+        exploratory: Choose the threshold anew on these cases; every page is marked.
+        overwrite: Replace earlier results in ``out``.
+        progress: Where to say how far it is.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+    """
     return evaluate_run(
-        open_run(run), cases=Path(cases) if cases else None, out=Path(out) if out else None, progress=progress
+        open_run(run),
+        cases=Path(cases) if cases else None,
+        out=Path(out) if out else None,
+        allow_leakage=allow_leakage,
+        exploratory=exploratory,
+        overwrite=overwrite,
+        progress=progress,
     )
 
 

@@ -24,6 +24,7 @@ from medcls.errors import CohortError, ScanRefused
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
+from medcls.runs.checks import check_evaluation
 from medcls.runs.learning import start_network, train_classifier
 from medcls.runs.preparing import Material, part_material, prepare_cases
 from medcls.scans import find_one
@@ -37,7 +38,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier of scans with scikit-learn's conventions.
 
     ``X`` is a sequence of paths, each of one scan. Part of the patients is set aside inside ``fit`` as the tune partition
-    that chooses the epoch, the temperature and the threshold; nothing outside ``X`` is looked at.
+    that chooses the epoch, the calibration and the threshold; nothing outside ``X`` is looked at.
 
     Args:
         model: Name of the network, e.g. ``resnet18``.
@@ -94,10 +95,11 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         config = self._config()
         progress = Progress(quiet=self.quiet)
         cohort = self._cohort(X, y, groups)
+        check_evaluation(config, cohort)
         self.n_features_in_ = 1
         recipe = build_recipe(config.region, config.preprocessing)
         located = locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
-        store = PreparedStore(config.store.folder)
+        store = PreparedStore.of(config.store)
         material = prepare_cases(located, recipe, store, Leniency.chosen(config.preprocessing), progress)
         self._check_excluded(material)
         material = part_material(material, config, ("train", "tune"))

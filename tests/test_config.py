@@ -37,6 +37,12 @@ model: resnet18
 """
 
 
+def test_a_bare_off_of_yaml_is_the_word(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("split: {near_duplicates: off}\n", encoding="utf-8")
+    assert load_config(file).split.near_duplicates == "off"
+
+
 def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, SMALLEST))
     assert config.name == "lung"
@@ -58,6 +64,10 @@ def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
         ("data: {cases: a.csv, folder: b}\n", ["cases", "folder", "not both"]),
         ("preprocessing: {slices: middel}\n", ["preprocessing.slices", "Did you mean 'middle'"]),
         ("evaluation: {operating_point: {sensitivty: 0.9}}\n", ["evaluation.operating_point", "{sensitivity: x}"]),
+        ("evaluation: {operating_point: {cost: {false_negative: 5}}}\n", ["evaluation.operating_point", "{cost: {"]),
+        ("evaluation: {operating_point: {threshold: 2}}\n", ["evaluation.operating_point", "{threshold: x}"]),
+        ("evaluation: {calibrate: plat}\n", ["evaluation.calibrate", "Did you mean 'platt'", "dirichlet"]),
+        ("evaluation: {refer: {coverge: 0.9}}\n", ["evaluation.refer", "{coverage: 1 - x}"]),
         ("model: resnet1\n", ["model.name", "resnet18"]),
     ],
 )
@@ -142,3 +152,29 @@ def test_the_schema_refuses_what_the_reader_refuses() -> None:
             jsonschema.validate(wrong, config_schema())
         with pytest.raises(ConfigError):
             validate_config(wrong)
+
+
+@pytest.mark.parametrize(
+    ("written", "method"),
+    [("true", "temperature"), ("false", None), ("temperature", "temperature"), ("isotonic", "isotonic")],
+)
+def test_calibrate_is_a_switch_or_a_method(tmp_path: Path, written: str, method: str | None) -> None:
+    path = write(tmp_path, f"evaluation: {{calibrate: {written}}}\n")
+    assert load_config(path).evaluation.calibration_method == method
+    assert load_config(path, ["evaluation.calibrate=platt"]).evaluation.calibration_method == "platt"
+
+
+def test_refer_states_how_often_a_set_may_miss(tmp_path: Path) -> None:
+    path = write(tmp_path, "evaluation: {refer: {coverage: 0.95}}\n")
+    assert load_config(path).evaluation.alpha == pytest.approx(0.05)
+    assert load_config(path, ["evaluation.refer={alpha: 0.2}"]).evaluation.alpha == 0.2
+    assert load_config(path, ["evaluation.refer=false"]).evaluation.refer is False
+    assert load_config(None).evaluation.alpha == 0.1
+
+
+def test_costs_are_kept_whole(tmp_path: Path) -> None:
+    costs = {"false_negative": 5, "false_positive": 1, "prevalence": 0.02}
+    config = load_config(None, (), {"evaluation": {"operating_point": {"cost": costs}}})
+    resolved = tmp_path / "config.yaml"
+    resolved.write_text(config_text(config), encoding="utf-8")
+    assert load_config(resolved).evaluation == config.evaluation

@@ -34,7 +34,7 @@ def untrained() -> Classifier:
         labels=labels,
         positive="inflammation",
         multilabel=False,
-        temperature=Temperature("softmax", (1.0,), "none"),
+        calibration=Temperature("softmax", (1.0,), "none"),
         operating_point=OperatingPoint(
             labels, "inflammation", False, "youden", (Threshold("inflammation", 0.5, None, None),), "none", ""
         ),

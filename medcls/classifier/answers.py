@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MULTILABEL_SEPARATOR = "; "
+SET_COLUMNS = ("prediction_set", "refer")
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,16 @@ class Answer:
     Attributes:
         predicted: The decided label; for multi-label any number of them.
         probabilities: One calibrated probability for each label, in the classifier's order.
+        uncalibrated: The same before calibration; empty when it is not known.
+        prediction_set: The labels that cannot be ruled out, with the classifier's guarantee; ``None`` where it gives none.
+        refer: Whether a reader should decide instead: the classifier refers, and the set is not exactly the answer.
     """
 
     predicted: tuple[str, ...]
     probabilities: tuple[float, ...]
+    uncalibrated: tuple[float, ...] = ()
+    prediction_set: tuple[str, ...] | None = None
+    refer: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,18 +58,21 @@ class Row:
         if self.answer is None:
             return value | {"status": "refused", "code": self.code, "reason": self.reason}
         probabilities = dict(zip(labels, self.answer.probabilities, strict=True))
-        predicted = list(self.answer.predicted)
+        predicted, chosen = list(self.answer.predicted), self.answer.prediction_set
         return value | {
             "status": "answered",
             "predicted": predicted,
             "probabilities": probabilities,
+            "prediction_set": None if chosen is None else list(chosen),
+            "refer": self.answer.refer,
             "notes": list(self.notes),
         }
 
 
 def answer_columns(labels: tuple[str, ...]) -> list[str]:
     """The columns of the table of answers."""
-    return ["scan", "patient", "status", "predicted", *(f"p_{label}" for label in labels), "code", "reason", "notes"]
+    answered = ["predicted", *(f"p_{label}" for label in labels), *SET_COLUMNS]
+    return ["scan", "patient", "status", *answered, "code", "reason", "notes"]
 
 
 def answer_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -71,8 +81,19 @@ def answer_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
     cells |= {"scan": row.scan, "patient": row.patient or None, "notes": MULTILABEL_SEPARATOR.join(row.notes) or None}
     if row.answer is None:
         return cells | {"status": "refused", "code": row.code, "reason": row.reason}
-    cells |= {f"p_{label}": p for label, p in zip(labels, row.answer.probabilities, strict=True)}
+    cells |= {f"p_{label}": p for label, p in zip(labels, row.answer.probabilities, strict=True)} | set_cells(
+        row.answer
+    )
     return cells | {"status": "answered", "predicted": MULTILABEL_SEPARATOR.join(row.answer.predicted)}
+
+
+def set_cells(answer: Answer) -> dict[str, Any]:
+    """The cells of :data:`SET_COLUMNS`: a set without labels is ``none``, and no set leaves its cell empty."""
+    labels = answer.prediction_set
+    return {
+        "prediction_set": None if labels is None else MULTILABEL_SEPARATOR.join(labels) or "none",
+        "refer": "refer" if answer.refer else None,
+    }
 
 
 def answers_table(rows: Iterable[Row], labels: tuple[str, ...]) -> pd.DataFrame:

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.classifier.answers import Answer, answers_table
-from medcls.classifier.forward import mean_logits
+from medcls.classifier.engines.agreement import EngineCheck
+from medcls.classifier.forward import Scores, mean_logits, torch_scores
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
-from medcls.evaluation import OperatingPoint, Temperature
+from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms, load_pseudonyms
@@ -39,10 +40,14 @@ class Classifier:
         labels: The labels, in the order of every probability column; frozen at training.
         positive: For two labels, the one that sensitivity is about.
         multilabel: Whether a scan may have any number of labels.
-        temperature: Calibration, fitted on tune.
+        calibration: From logits to probabilities, fitted on tune.
         operating_point: Threshold or thresholds, chosen on tune.
         leniency: What is done with an irregular series: as in training.
         provenance: How it came about: versions, hashes, counts.
+        conformal: Prediction sets with a guarantee, fitted on tune; ``None``: it gives none.
+        refer: Whether answers whose prediction set is not exactly the answer are marked for a reader to decide.
+        engine_checks: How other engines' answers differed from the network's on tune; see :mod:`medcls.classifier.engines`.
+        engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.
     """
 
     network: ClassificationNetwork = field(repr=False)
@@ -51,21 +56,37 @@ class Classifier:
     labels: tuple[str, ...]
     positive: str | None
     multilabel: bool
-    temperature: Temperature
+    calibration: Calibration
     operating_point: OperatingPoint
     leniency: Leniency = STRICT
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    conformal: Conformal | None = None
+    refer: bool = False
+    engine_checks: tuple[EngineCheck, ...] = ()
+    engine: Scores | None = field(default=None, repr=False)
+
+    @property
+    def scores(self) -> Scores:
+        """Images ``(B, C, *spatial)`` to scores ``(B, labels)``, by the engine or by torch."""
+        return torch_scores(self.network) if self.engine is None else self.engine
 
     def logits(self, prepared: Iterable[Prepared], *, batch_size: int = 16) -> Iterator[NDArray[np.float32]]:
         """Scores before softmax or sigmoid, ``(labels,)`` for each scan; see :func:`medcls.classifier.forward.mean_logits`."""
-        return mean_logits(self.network, prepared, batch_size=batch_size)
+        return mean_logits(self.scores, prepared, batch_size=batch_size)
 
     def answer(self, logits: NDArray[np.float32]) -> Answer:
-        """Calibrated probabilities and the decision at the operating point, from logits ``(labels,)``."""
-        probabilities = self.temperature.probabilities(logits[None])
-        decided = self.operating_point.decide(probabilities)[0]
-        predicted = tuple(label for label, chosen in zip(self.labels, decided, strict=True) if chosen)
-        return Answer(predicted, tuple(float(p) for p in probabilities[0]))
+        """Calibrated probabilities, the decision at the operating point, and the set, from logits ``(labels,)``."""
+        probabilities = self.calibration.probabilities(logits[None])
+        predicted = self._chosen(self.operating_point.decide(probabilities)[0])
+        chosen = None if self.conformal is None else self._chosen(self.conformal.sets(probabilities)[0])
+        before = uncalibrated(logits[None].astype(np.float64), self.calibration.link)
+        return Answer(
+            predicted,
+            tuple(float(p) for p in probabilities[0]),
+            uncalibrated=tuple(float(p) for p in before[0]),
+            prediction_set=chosen,
+            refer=self.refer and chosen is not None and chosen != predicted,
+        )
 
     def predict(
         self,
@@ -79,7 +100,8 @@ class Classifier:
 
         Returns:
             A row for each scan found: ``scan``, ``patient`` (keyed hash), ``status`` (``answered`` or ``refused``),
-            ``predicted``, ``p_LABEL`` for each label, ``code`` and ``reason`` of a refusal, ``notes``.
+            ``predicted``, ``p_LABEL`` for each label, ``prediction_set``, ``refer``, ``code`` and ``reason`` of a refusal,
+            ``notes``.
         """
         from medcls.classifier.prediction import predict_paths
 
@@ -99,17 +121,20 @@ class Classifier:
             UsageError: The classifier has no such label.
             ScanRefused: The scan cannot be read, or does not fit the recipe.
         """
-        from medcls.explanation import explain_scan
-
         loaded = scan if isinstance(scan, Scan) else read_scan(scan, leniency=self.leniency)
         prepared = self.recipe.prepare(loaded)
-        chosen = self._label_to_explain(prepared, label)
+        return self.explain_prepared(loaded, prepared, self._label_to_explain(prepared, label))
+
+    def explain_prepared(self, scan: Scan, prepared: Prepared, label: str) -> Explanation:
+        """The Grad-CAM map of a scan that the recipe has prepared already, for one of the labels."""
+        from medcls.explanation import explain_scan
+
         return explain_scan(
             self.network,
-            loaded,
+            scan,
             prepared,
-            target=self.labels.index(chosen),
-            label=chosen,
+            target=self.labels.index(label),
+            label=label,
             multilabel=self.multilabel,
         )
 
@@ -118,6 +143,9 @@ class Classifier:
         from medcls.classifier.saving import save_classifier
 
         save_classifier(self, folder)
+
+    def _chosen(self, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(label for label, one in zip(self.labels, chosen, strict=True) if one)
 
     def _label_to_explain(self, prepared: Prepared, label: str | None) -> str:
         if label is not None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared
+
+Scores = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Images ``(B, C, *spatial)`` in, scores before softmax or sigmoid ``(B, labels)`` out."""
 
 
 def mean_logits(
-    network: ClassificationNetwork, prepared: Iterable[Prepared], *, batch_size: int = 16
+    network: torch.nn.Module | Scores, prepared: Iterable[Prepared], *, batch_size: int = 16
 ) -> Iterator[NDArray[np.float32]]:
     """Scores before softmax or sigmoid, ``(labels,)`` for each scan, in order: the mean over its views.
 
@@ -21,10 +23,11 @@ def mean_logits(
     the answer does not depend on what else is in the batch (beyond rounding, about 1e-6).
 
     Args:
-        network: In evaluation mode.
+        network: In evaluation mode; ``(B, C, *spatial)`` to ``(B, labels)``. Or what computes the same in another way.
         prepared: Scans as the classifier's recipe prepared them.
         batch_size: Most views in a batch.
     """
+    scores = torch_scores(network) if isinstance(network, torch.nn.Module) else network
     waiting: list[NDArray[np.float32]] = []
     counts: list[int] = []
     done: list[NDArray[np.float32]] = []
@@ -32,25 +35,29 @@ def mean_logits(
         waiting += list(item.images.astype(np.float32))
         counts.append(len(item.images))
         while len(waiting) >= batch_size:
-            done += list(_forward(network, waiting[:batch_size]))
+            done += list(scores(np.stack(waiting[:batch_size])))
             del waiting[:batch_size]
         while counts and len(done) >= counts[0]:
             yield _take_mean(done, counts.pop(0))
     if waiting:
-        done += list(_forward(network, waiting))
+        done += list(scores(np.stack(waiting)))
     while counts:
         yield _take_mean(done, counts.pop(0))
+
+
+def torch_scores(network: torch.nn.Module) -> Scores:
+    """A network's scores as torch computes them, where its weights lie."""
+
+    def scores(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        device = next(network.parameters()).device
+        with torch.inference_mode():
+            given: NDArray[np.float32] = network(torch.from_numpy(images).to(device)).float().cpu().numpy()
+        return given
+
+    return scores
 
 
 def _take_mean(done: list[NDArray[np.float32]], count: int) -> NDArray[np.float32]:
     mean: NDArray[np.float32] = np.mean(done[:count], axis=0)
     del done[:count]
     return mean
-
-
-def _forward(network: ClassificationNetwork, images: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        batch = torch.from_numpy(np.stack(images)).to(device)
-        scores: NDArray[np.float32] = network(batch).float().cpu().numpy()
-    return scores

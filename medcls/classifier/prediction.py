@@ -1,10 +1,12 @@
 """From paths to answers: find the scans, read, prepare and classify them one batch at a time.
 
-A scan that cannot be read costs its own row; the others go on.
+Threads read and prepare the next scans while the network computes. A scan that cannot be read costs its own row; the others
+go on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medcls.classifier.ahead import ahead, readers
 from medcls.classifier.answers import Row
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
@@ -67,20 +70,23 @@ def predict_sources(
     batch_size: int = 16,
     progress: Progress = SILENT,
 ) -> Iterator[Row]:
-    """A row for each scan, in order. Only as many scans are in memory as fill a batch."""
+    """A row for each scan, in order. Only as many scans are in memory as fill a batch, and the few that are read ahead."""
     waiting: deque[_Ready] = deque()
 
-    def prepared(items: Iterable[ScanSource]) -> Iterator[Prepared]:
-        for source in progress.track(items, "Classifying", len(sources)):
-            ready = _prepare(classifier, source, pseudonyms)
+    def prepare(source: ScanSource) -> _Ready:
+        return _prepare(classifier, source, pseudonyms)
+
+    def prepared(items: Iterable[_Ready]) -> Iterator[Prepared]:
+        for ready in progress.track(items, "Classifying", len(sources)):
             waiting.append(ready)
             if ready.prepared is not None:
                 yield ready.prepared
 
-    for logits in classifier.logits(prepared(sources), batch_size=batch_size):
-        while waiting[0].prepared is None:
-            yield waiting.popleft().row
-        yield replace(waiting.popleft().row, answer=classifier.answer(logits))
+    with contextlib.closing(ahead(prepare, sources, readers())) as ready:
+        for logits in classifier.logits(prepared(ready), batch_size=batch_size):
+            while waiting[0].prepared is None:
+                yield waiting.popleft().row
+            yield replace(waiting.popleft().row, answer=classifier.answer(logits))
     while waiting:
         yield waiting.popleft().row
 

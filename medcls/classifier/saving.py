@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medcls.classifier.classifier import Classifier
+from medcls.classifier.engines import EngineCheck, EngineName, with_engine
 from medcls.config.settings import ModelSettings
 from medcls.errors import ClassifierError, MedclsError
-from medcls.evaluation import OperatingPoint, Temperature
+from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
 from medcls.files import read_json, write_bytes, write_json
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe
+from medcls.progress import SILENT, Progress
 from medcls.scans.leniency import Leniency
 
 FORMAT = 1
@@ -26,8 +28,14 @@ DESCRIPTION = "classifier.json"
 
 
 def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> None:
-    """Write a classifier into a folder."""
+    """Write a classifier, or an ensemble, into a folder."""
     from safetensors.torch import save
+
+    from medcls.classifier.ensemble import Ensemble, save_ensemble
+
+    if isinstance(classifier, Ensemble):
+        save_ensemble(classifier, folder)
+        return
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.network.state_dict().items()}
     data = save(tensors)
@@ -51,49 +59,71 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> N
             },
             "recipe": classifier.recipe.to_json(),
             "leniency": asdict(classifier.leniency),
-            "calibration": classifier.temperature.to_json(),
+            "calibration": classifier.calibration.to_json(),
             "operating_point": classifier.operating_point.to_json(),
+            "conformal": None if classifier.conformal is None else classifier.conformal.to_json(),
+            "refer": classifier.refer,
+            "engine_checks": [check.to_json() for check in classifier.engine_checks],
             "weights_sha256": hashlib.sha256(data).hexdigest(),
             "provenance": dict(classifier.provenance),
         },
     )
 
 
-def load_classifier(path: str | os.PathLike[str], *, device: Literal["auto", "cpu", "cuda"] = "auto") -> Classifier:
-    """Load a classifier from its folder, or from a run's.
+def load_classifier(
+    path: str | os.PathLike[str],
+    *,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    engine: EngineName = "torch",
+    progress: Progress = SILENT,
+) -> Classifier:
+    """Load a classifier, or an ensemble, from its folder, or from a run's.
 
     Args:
         path: The folder.
         device: Where to compute; ``auto`` takes CUDA when there is one.
+        engine: What computes the scores: ``torch``; ``openvino``; or ``auto``: OpenVINO on a CPU where it is installed and
+            agrees with torch. See :func:`medcls.classifier.engines.with_engine`.
+        progress: Where to say why an engine is not used.
 
     Raises:
-        ClassifierError: Nothing is there, it is damaged, or a newer medcls wrote it.
+        ClassifierError: Nothing is there, it is damaged, a newer medcls wrote it, or the engine cannot compute it.
+        MissingExtraError: The engine is not installed.
     """
     folder = _classifier_folder(Path(path))
     description = _read_description(folder)
     try:
+        if "members" in description:
+            from medcls.classifier.ensemble import load_ensemble
+
+            return load_ensemble(folder, description, device=device, engine=engine, progress=progress)
         network = _build(description["network"])
         weights = (folder / WEIGHTS).read_bytes()
         _check_weights(weights, description["weights_sha256"], folder)
         _fill(network, weights, folder)
-        return Classifier(
+        classifier = Classifier(
             network=network.to(_device(device)),
             model=ModelSettings.model_validate(description["network"]["model"]),
             recipe=Recipe.from_json(description["recipe"]),
             labels=tuple(description["labels"]),
             positive=description["positive"],
             multilabel=description["multilabel"],
-            temperature=Temperature.from_json(description["calibration"]),
+            calibration=calibration_from_json(description["calibration"]),
             operating_point=OperatingPoint.from_json(description["operating_point"]),
             leniency=Leniency(**description["leniency"]),
             provenance=description["provenance"],
+            # A classifier that was saved before there were prediction sets has none.
+            conformal=read_conformal(description.get("conformal"), tuple(description["labels"])),
+            refer=bool(description.get("refer", False)),
+            engine_checks=tuple(EngineCheck.from_json(one) for one in description.get("engine_checks", ())),
         )
     except MedclsError:
         raise
     except OSError:
-        raise _damaged(folder, f"{WEIGHTS} is missing or cannot be read") from None
+        raise damaged(folder, f"{WEIGHTS} is missing or cannot be read") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(folder, f"{DESCRIPTION} lacks or garbles {error}".splitlines()[0]) from None
+        raise damaged(folder, f"{DESCRIPTION} lacks or garbles {error}".splitlines()[0]) from None
+    return with_engine(classifier, engine, weights_sha256=description["weights_sha256"], progress=progress)
 
 
 def _classifier_folder(path: Path) -> Path:
@@ -112,7 +142,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
         description = read_json(folder / DESCRIPTION)
         version = description["format"]
     except (ValueError, KeyError, TypeError, OSError):
-        raise _damaged(folder, f"{DESCRIPTION} is not what medcls writes") from None
+        raise damaged(folder, f"{DESCRIPTION} is not what medcls writes") from None
     if version != FORMAT:
         raise ClassifierError(
             f"the classifier has format {version}, and this medcls reads format {FORMAT}",
@@ -121,6 +151,16 @@ def _read_description(folder: Path) -> dict[str, Any]:
         )
     found: dict[str, Any] = description
     return found
+
+
+def read_conformal(value: dict[str, Any] | None, labels: tuple[str, ...]) -> Conformal | None:
+    """The prediction sets of a description, if it has any, for these labels."""
+    if value is None:
+        return None
+    conformal = Conformal.from_json(value)
+    if conformal.labels != labels:
+        raise ValueError("conformal: other labels")
+    return conformal
 
 
 def _build(network: dict[str, Any]) -> ClassificationNetwork:
@@ -134,7 +174,7 @@ def _build(network: dict[str, Any]) -> ClassificationNetwork:
 
 def _check_weights(data: bytes, expected: str, folder: Path) -> None:
     if hashlib.sha256(data).hexdigest() != expected:
-        raise _damaged(folder, f"{WEIGHTS} is not the file that {DESCRIPTION} was written with")
+        raise damaged(folder, f"{WEIGHTS} is not the file that {DESCRIPTION} was written with")
 
 
 def _fill(network: ClassificationNetwork, data: bytes, folder: Path) -> None:
@@ -144,7 +184,7 @@ def _fill(network: ClassificationNetwork, data: bytes, folder: Path) -> None:
     try:
         network.load_state_dict(load(data))
     except (RuntimeError, SafetensorError):
-        raise _damaged(folder, f"{WEIGHTS} does not fit the network of {DESCRIPTION}") from None
+        raise damaged(folder, f"{WEIGHTS} does not fit the network of {DESCRIPTION}") from None
     network.eval()
 
 
@@ -154,5 +194,6 @@ def _device(device: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
-def _damaged(folder: Path, what: str) -> ClassifierError:
+def damaged(folder: Path, what: str) -> ClassifierError:
+    """The error of a classifier's folder that is not as it was written."""
     return ClassifierError(what, where=str(folder), remedy="Take a whole copy of the classifier's folder")

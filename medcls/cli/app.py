@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from medcls.cli import commands
+from medcls.cli import commands, storing
 from medcls.cli.exits import exiting
 
 app = typer.Typer(
@@ -48,8 +48,10 @@ for _verb in (
     commands.train,
     commands.infer,
     commands.evaluate,
+    commands.compare,
     commands.explain,
     commands.inspect,
+    storing.store,
     commands.doctor,
     commands.demo,
 ):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from medcls.errors import UsageError
 from medcls.progress import Progress
 
 
@@ -18,8 +19,17 @@ class Identifiers(StrEnum):
     KEEP = "keep"
 
 
+class Engine(StrEnum):
+    """What computes a network's answers."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+
+
 SOME_REFUSED = 3
 NOTHING_ANSWERED = 4
+CURVE_PARTS = (0.25, 0.5, 0.75)
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The config, a YAML file.", show_default=False)]
 SetOption = Annotated[
@@ -32,6 +42,40 @@ ModelOption = Annotated[
     Path | None, typer.Option("--model", "-m", help="A run or a classifier's folder; default: the newest finished run.")
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")]
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        help="Columns of a table of scores that have other names than case, patient, reference, score, partition.",
+        metavar="ROLE=COLUMN,…",
+    ),
+]
+PositiveOption = Annotated[
+    str | None,
+    typer.Option("--positive", help="Of two labels in a table of scores, the positive one.", metavar="LABEL"),
+]
+MultilabelOption = Annotated[
+    bool, typer.Option("--multilabel", help="In a table of scores, a case may have any number of labels.")
+]
+ThresholdOption = Annotated[
+    list[str] | None,
+    typer.Option("--threshold", help="Call a case from this score on; LABEL=X for each label.", metavar="X"),
+]
+RuleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rule", help="How a threshold is chosen: youden, sensitivity=0.95 or specificity=0.9.", metavar="RULE"
+    ),
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")]
+AllowLeakage = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-leakage",
+        help="Go on although a patient or image is on two sides, and why; the report says it first.",
+        metavar="REASON",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output.")]
 
@@ -41,6 +85,11 @@ def train(
     set_: SetOption = None,
     run: Annotated[str | None, typer.Option("--run", help="Name of the run; default: the config's.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run of this name.")] = False,
+    learning_curve: Annotated[
+        bool,
+        typer.Option("--learning-curve", help="Also train on 25, 50 and 75 % of the training patients, to compare."),
+    ] = False,
+    allow_leakage: AllowLeakage = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -49,7 +98,10 @@ def train(
     from medcls.config import load_config
     from medcls.runs.training import train_run
 
-    settings = load_config(config, set_ or ())
+    split: dict[str, object] = {} if allow_leakage is None else {"allow_leakage": allow_leakage}
+    if learning_curve:
+        split["learning_curve"] = list(CURVE_PARTS)
+    settings = load_config(config, set_ or (), {"split": split} if split else None)
     finished = train_run(settings, name=run, resume=resume, progress=Progress(quiet=quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0
@@ -63,6 +115,12 @@ def infer(
     identifiers: Annotated[
         Identifiers, typer.Option("--identifiers", help="Keyed hashes of patients, or their ids as they are.")
     ] = Identifiers.HASH,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            "--engine", help="What computes the answers; auto: OpenVINO on a CPU, if installed and as torch answers."
+        ),
+    ] = Engine.AUTO,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -73,7 +131,7 @@ def infer(
     from medcls.runs.inference import infer as run_inference
 
     progress = Progress(quiet=quiet)
-    classifier = load_model(model, progress)
+    classifier = load_model(model, engine.value, progress)
     folder = out or Path("predictions")
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
     result = run_inference(classifier, scans, folder, names, explain=explain, progress=progress)
@@ -82,23 +140,153 @@ def infer(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A finished run, by path or name.")],
+    run: Annotated[Path | None, typer.Argument(help="A finished run, by path or name.")] = None,
     cases: Annotated[
         Path | None,
         typer.Option("--cases", help="A table of other cases, with the run's columns; default: test again."),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--predictions", help="Instead of a run: a CSV table of any model's scores.", metavar="FILE"),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", help="A second table of scores of the same cases, to compare with.", metavar="FILE"),
+    ] = None,
+    columns: ColumnsOption = None,
+    compare_columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compare-columns", help="As --columns, where the second table differs.", metavar="ROLE=COLUMN,…"
+        ),
+    ] = None,
+    compare_threshold: Annotated[
+        list[str] | None,
+        typer.Option("--compare-threshold", help="As --threshold, for the second table.", metavar="X"),
+    ] = None,
+    positive: PositiveOption = None,
+    multilabel: MultilabelOption = False,
+    threshold: ThresholdOption = None,
+    rule: RuleOption = None,
+    exploratory: Annotated[
+        bool,
+        typer.Option("--exploratory", help="Choose the threshold on the evaluated cases; marks every page."),
+    ] = False,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            "--calibrate",
+            help="Calibrate a table's probabilities on its tune rows: temperature, platt, isotonic, vector or dirichlet.",
+            metavar="METHOD",
+        ),
+    ] = None,
+    facts: Annotated[
+        str | None,
+        typer.Option(
+            "--facts", help="Columns of scores' table to form subgroups by; default: all others.", metavar="A,B"
+        ),
+    ] = None,
+    allow_leakage: AllowLeakage = None,
+    identifiers: Annotated[
+        Identifiers, typer.Option("--identifiers", help="Call cases of a table by their lines, or by their names.")
+    ] = Identifiers.HASH,
+    set_: SetOption = None,
     out: OutOption = None,
+    overwrite: OverwriteOption = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Evaluate the frozen classifier and threshold: on the run's test partition again, or on an external cohort."""
-    from medcls.cli import show
-    from medcls.runs.evaluating import evaluate_run
+    """Evaluate a frozen classifier on its test cases again or on other cases, or judge a table of any model's scores."""
+    from medcls.cli import evaluating, show
     from medcls.runs.folder import open_run
 
-    result = evaluate_run(open_run(run), cases=cases, out=out, progress=Progress(quiet=quiet))
+    progress = Progress(quiet=quiet)
+    asked = evaluating.Asked(run=run, cases=cases, predictions=predictions, compare=compare)
+    asked.check()
+    if predictions is not None:
+        judging = evaluating.judging(
+            columns=columns,
+            positive=positive,
+            multilabel=multilabel,
+            threshold=threshold,
+            rule=rule,
+            exploratory=exploratory,
+            calibrate=calibrate,
+            facts=facts,
+            allow_leakage=allow_leakage,
+            keep_names=identifiers is Identifiers.KEEP,
+            changes=set_,
+        )
+        judged = evaluating.judge(
+            asked, judging, compare_columns, compare_threshold, out, overwrite=overwrite, progress=progress
+        )
+        show.evaluation(judged, as_json=json, quiet=quiet)
+        return _code(judged.answered, judged.refused)
+    evaluating.refuse_for_runs(
+        columns=columns,
+        positive=positive,
+        multilabel=multilabel,
+        threshold=threshold,
+        facts=facts,
+        calibrate=calibrate,
+        set_=set_,
+    )
+    if rule and not exploratory:
+        raise UsageError("--rule belongs to --exploratory: the classifier's own threshold is frozen")
+    from medcls.runs.evaluating import evaluate_run
+
+    result = evaluate_run(
+        open_run(asked.named_run()),
+        cases=cases,
+        out=out,
+        allow_leakage=allow_leakage,
+        exploratory=exploratory,
+        rule=evaluating.rule_settings(rule).operating_point if rule else None,
+        overwrite=overwrite,
+        progress=progress,
+    )
     show.evaluation(result, as_json=json, quiet=quiet)
     return _code(result.answered, result.refused)
+
+
+def compare(
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Runs, folders of evaluations, or CSV tables of scores, of the same cases.", metavar="RUN…"
+        ),
+    ],
+    columns: ColumnsOption = None,
+    positive: PositiveOption = None,
+    multilabel: MultilabelOption = False,
+    threshold: ThresholdOption = None,
+    rule: RuleOption = None,
+    exploratory: Annotated[
+        bool, typer.Option("--exploratory", help="Choose tables' thresholds on the compared cases; marks every page.")
+    ] = False,
+    set_: SetOption = None,
+    out: OutOption = None,
+    overwrite: OverwriteOption = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Compare models on the cases that they share: paired differences with intervals, p-values, adjusted by Holm."""
+    from medcls.cli import evaluating, show
+    from medcls.runs.comparing import compare as run_comparison
+
+    judging = evaluating.judging(
+        columns=columns,
+        positive=positive,
+        multilabel=multilabel,
+        threshold=threshold,
+        rule=rule,
+        exploratory=exploratory,
+        facts="",
+        changes=set_,
+    )
+    result = run_comparison(models, judging, out, overwrite=overwrite, progress=Progress(quiet=quiet))
+    show.comparison(result, as_json=json, quiet=quiet)
+    return 0
 
 
 def explain(
@@ -129,6 +317,9 @@ def inspect(
         typer.Option("--montage", help="Contact sheet of the middle slices, a PNG; 60 scans, then NAME-2.png …"),
     ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Table with a row for each scan and each refusal.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Accept irregular series as this config does.")
+    ] = None,
     identifiers: Annotated[
         Identifiers, typer.Option("--identifiers", help="Keyed hashes of patients, or their ids as they are.")
     ] = Identifiers.HASH,
@@ -138,11 +329,15 @@ def inspect(
     """Show what is there: scans, geometry, modality, patients, and what would be refused and why."""
     from medcls.cli import show_inspection
     from medcls.cli.inspecting import inspect_into
+    from medcls.config import load_config
     from medcls.privacy import load_pseudonyms
+    from medcls.scans.leniency import STRICT, Leniency
 
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
-    progress = Progress(quiet=quiet)
-    result, sheets = inspect_into(scans, names, headers=headers, montage=montage, csv=csv, progress=progress)
+    leniency = STRICT if config is None else Leniency.chosen(load_config(config).preprocessing)
+    result, sheets = inspect_into(
+        scans, names, leniency=leniency, headers=headers, montage=montage, csv=csv, progress=Progress(quiet=quiet)
+    )
     show_inspection.inspection(result, csv=csv, sheets=sheets, as_json=json, quiet=quiet)
     return _code(result.readable, sum(result.codes.values()))
 

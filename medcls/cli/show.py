@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from medcls.runs.comparing import Compared
     from medcls.runs.doctor import Check
     from medcls.runs.evaluating import Evaluated
     from medcls.runs.explaining import Explanations
     from medcls.runs.folder import Run
     from medcls.runs.inference import Inference
+    from medcls.runs.judging import Judged
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
@@ -26,7 +28,9 @@ def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         _json({"run": str(finished.path), "report": str(finished.report_file), "metrics": metrics})
     elif not quiet:
-        _figures("test", metrics["test"])
+        for name in ("pooled", "test"):
+            if name in metrics:
+                _figures(name, metrics[name])
         typer.echo(f"Report: {finished.report_file}")
 
 
@@ -53,15 +57,43 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
     typer.echo(f"{result.answered} answered, {result.refused} refused: {result.folder / 'predictions.csv'}")
 
 
-def evaluation(result: Evaluated, *, as_json: bool, quiet: bool) -> None:
+def evaluation(result: Evaluated | Judged, *, as_json: bool, quiet: bool) -> None:
     """The figures of an evaluation, and where its report lies."""
     if as_json:
         _json({"folder": str(result.folder), "metrics": {result.name: result.metrics}})
     elif not quiet:
         _figures(result.name, result.metrics)
         if result.refused:
-            typer.echo(f"{result.refused} cases left out: {result.folder / 'excluded.csv'}")
+            table = result.folder / "excluded.csv"
+            cases = "1 case" if result.refused == 1 else f"{result.refused} cases"
+            typer.echo(f"{cases} left out{f': {table}' if table.exists() else ', without a score'}")
         typer.echo(f"Report: {result.folder / 'report.html'}")
+
+
+def comparison(result: Compared, *, as_json: bool, quiet: bool) -> None:
+    """The paired differences, and where the page lies."""
+    if as_json:
+        _json({"folder": str(result.folder), "comparison": result.document})
+        return
+    if quiet:
+        return
+    for pair in result.document["comparisons"]:
+        typer.echo(
+            f"{pair['first']} against {pair['second']}: {pair['n_cases']} cases of {pair['n_patients']} patients"
+        )
+        for one in pair["differences"]:
+            name = f"{one['figure']} {one['label'] or ''}".strip()
+            difference, p_value = (
+                one["difference"],
+                one["p_adjusted"] if one["p_adjusted"] is not None else one["p_value"],
+            )
+            if difference["value"] is None:
+                typer.echo(f"  {name:28} not estimable: {difference['reason']}")
+                continue
+            limits = f"({difference['low']:+.3f} to {difference['high']:+.3f})"
+            shown = "" if p_value is None else f"  p {p_value:.4f}"
+            typer.echo(f"  {name:28} {difference['value']:+.3f}  {limits}{shown}")
+    typer.echo(f"Page: {result.folder / 'compare.html'}")
 
 
 def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ class Explanation:
 
 
 def explain_scan(
-    network: ClassificationNetwork,
+    network: ClassificationNetwork | Sequence[ClassificationNetwork],
     scan: Scan,
     prepared: Prepared,
     *,
@@ -141,7 +142,7 @@ def explain_scan(
     """Compute the Grad-CAM map of a scan and bring it home to the scan's voxels.
 
     Args:
-        network: In evaluation mode.
+        network: In evaluation mode; or several of one architecture, whose maps are averaged.
         scan: The scan as read.
         prepared: What the classifier's recipe made of it.
         target: Index of the label to argue for.
@@ -149,7 +150,8 @@ def explain_scan(
         multilabel: Whether labels exclude each other.
         batch_size: Views explained at once.
     """
-    maps = _maps(network, prepared, target, multilabel, batch_size)
+    networks = list(network) if isinstance(network, Sequence) else [network]
+    maps = np.mean([_maps(one, prepared, target, multilabel, batch_size) for one in networks], axis=0)
     values, seen = to_scan_space(maps, prepared, scan.affine, scan.shape)
     affines = cell_affines(maps, prepared)
     cells = maps.shape[1:]

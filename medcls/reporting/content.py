@@ -111,6 +111,11 @@ class ReportContent:
         environment: Versions and device.
         warnings: What a reader must know before believing a figure.
         reported: The key of ``metrics`` that the headline is about.
+        per_fold: Of a cross-validation: each fold's figures and their spread, as in ``metrics.json``; ``metrics`` then
+            has ``pooled``.
+        learning_curve: Figures of trainings on parts of the training patients, as in ``metrics.json``.
+        without: Parts that do not apply, such as ``training`` where no model was trained, or ``config-file``; they
+            are left out.
 
     Raises:
         ValueError: ``metrics`` does not hold the reported partition, or ``positive`` is no label.
@@ -133,6 +138,9 @@ class ReportContent:
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     reported: str = "test"
+    per_fold: Mapping[str, Any] | None = None
+    learning_curve: Mapping[str, Any] | None = None
+    without: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.reported not in self.metrics:

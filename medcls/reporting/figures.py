@@ -16,9 +16,9 @@ from typing import Any
 from medcls.reporting.content import CohortFlow, Epoch
 from medcls.reporting.wording import percent, show
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _INK = "#1b1f24"
 _GRID = "#d9dee3"
 _MOST_BANDS = 3  # more bands than that hide each other
@@ -81,7 +81,7 @@ def learning_curves(history: Sequence[Epoch], best_epoch: int | None) -> Chart |
 
     best = f" The weights of epoch {best_epoch} were kept." if best_epoch is not None else ""
     alt = f"Learning curves over {len(history)} epochs: {', '.join(name.lower() for name, _ in panels)}.{best}"
-    return _chart(draw, (3.3 * len(panels), 2.9), alt)
+    return chart(draw, (3.3 * len(panels), 2.9), alt)
 
 
 def _curves(axes: Any, name: str, epochs: list[int], series: Any, best_epoch: int | None) -> None:
@@ -90,8 +90,8 @@ def _curves(axes: Any, name: str, epochs: list[int], series: Any, best_epoch: in
     for index, (label, values) in enumerate(series):
         known = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
         if known:
-            colour = _COLOURS[1 if label == "tune" else 0]
-            axes.plot(*zip(*known, strict=True), _LINES[index], color=colour, marker=".", label=label)
+            colour = COLOURS[1 if label == "tune" else 0]
+            axes.plot(*zip(*known, strict=True), LINES[index], color=colour, marker=".", label=label)
     if best_epoch is not None:
         axes.axvline(best_epoch, color="#6a737d", lw=1, ls=":", label=f"kept: epoch {best_epoch}")
     axes.set(title=name, xlabel="Epoch")
@@ -116,22 +116,22 @@ def roc(metrics: Mapping[str, Any], positive: str | None) -> Chart | None:
         for index, (label, curve) in enumerate(curves.items()):
             _roc_curve(axes, index, label, curve, with_band=len(curves) <= _MOST_BANDS)
         if point is not None:
-            axes.plot(*point, "o", ms=9, mfc="white", mec=_COLOURS[1], mew=2.2, label="operating point", zorder=5)
+            axes.plot(*point, "o", ms=9, mfc="white", mec=COLOURS[1], mew=2.2, label="operating point", zorder=5)
         axes.set(xlabel="1 − specificity (false alarms)", ylabel="Sensitivity (found)", aspect="equal")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.legend(fontsize=8, loc="lower right")
 
     aucs = [f"{label}: {_auc_text(metrics, label, positive)}" for label in curves]
-    return _chart(draw, (4.6, 4.4), f"ROC curve. AUC for {'; '.join(aucs)}.")
+    return chart(draw, (4.6, 4.4), f"ROC curve. AUC for {'; '.join(aucs)}.")
 
 
 def _roc_curve(axes: Any, index: int, label: str, curve: Mapping[str, Any], *, with_band: bool) -> None:
-    colour = _COLOURS[index % len(_COLOURS)]
+    colour = COLOURS[index % len(COLOURS)]
     band = curve.get("band")
     if band and with_band:
         axes.fill_between(band["fpr"], band["low"], band["high"], color=colour, alpha=0.16, lw=0)
-    line = _LINES[index // len(_COLOURS) % len(_LINES)] if index >= len(_COLOURS) else _LINES[index % len(_LINES)]
-    axes.plot(curve["fpr"], curve["tpr"], line, color=colour, lw=2, label=_short(label))
+    line = LINES[index // len(COLOURS) % len(LINES)] if index >= len(COLOURS) else LINES[index % len(LINES)]
+    axes.plot(curve["fpr"], curve["tpr"], line, color=colour, lw=2, label=short_label(label))
 
 
 def _auc_text(metrics: Mapping[str, Any], label: str, positive: str | None) -> str:
@@ -166,17 +166,17 @@ def reliability(metrics: Mapping[str, Any]) -> Chart | None:
     ]
     words = [f"{label}: {part}" for label, part in zip(curves, parts, strict=True)]
     size = (4.6, 4.4 + 0.2 * len(curves) * below)
-    return _chart(draw, size, f"Reliability curve. {'; '.join(words)}.")
+    return chart(draw, size, f"Reliability curve. {'; '.join(words)}.")
 
 
 def _reliability_curve(axes: Any, index: int, label: str, bins: Sequence[Mapping[str, Any]], *, numbered: bool) -> None:
-    colour, marker = _COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)]
+    colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
     across = [one["predicted"] for one in bins]
     up = [one["observed"]["value"] for one in bins]
     below = [one["observed"]["value"] - one["observed"]["low"] for one in bins]
     above = [one["observed"]["high"] - one["observed"]["value"] for one in bins]
     errors = [below, above] if numbered else None
-    axes.errorbar(across, up, yerr=errors, fmt=marker + "-", color=colour, lw=1.5, capsize=3, label=_short(label))
+    axes.errorbar(across, up, yerr=errors, fmt=marker + "-", color=colour, lw=1.5, capsize=3, label=short_label(label))
     for one in bins if numbered else ():
         at = (one["predicted"], one["observed"]["high"])
         axes.annotate(f"n={one['n']}", at, xytext=(0, 3), textcoords="offset points", ha="center", fontsize=7)
@@ -196,10 +196,10 @@ def class_balance(cohort: CohortFlow, labels: Sequence[str]) -> Chart | None:
             places = [row + (index - (len(partitions) - 1) / 2) * thickness for row in range(len(labels))]
             shares = [100 * count / partition.cases for count in counts]
             bars = axes.barh(
-                places, shares, thickness * 0.92, color=_COLOURS[index % len(_COLOURS)], label=_short(partition.name)
+                places, shares, thickness * 0.92, color=COLOURS[index % len(COLOURS)], label=short_label(partition.name)
             )
             axes.bar_label(bars, [str(count) for count in counts], padding=3, fontsize=8)
-        axes.set_yticks(range(len(labels)), [_short(label) for label in labels])
+        axes.set_yticks(range(len(labels)), [short_label(label) for label in labels])
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="Share of the partition’s cases, % (numbers: cases)", xlim=(0, 108))
@@ -210,10 +210,11 @@ def class_balance(cohort: CohortFlow, labels: Sequence[str]) -> Chart | None:
         for partition in partitions
     ]
     height = 1.0 + 0.24 * len(labels) * len(partitions)
-    return _chart(draw, (8.2, max(1.8, height)), f"Cases by label and partition. {'; '.join(words)}.")
+    return chart(draw, (8.2, max(1.8, height)), f"Cases by label and partition. {'; '.join(words)}.")
 
 
-def _chart(draw: Callable[[Any], None], size: tuple[float, float], alt: str) -> Chart:
+def chart(draw: Callable[[Any], None], size: tuple[float, float], alt: str) -> Chart:
+    """A chart that ``draw`` puts on a matplotlib figure of ``size`` inches."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -229,7 +230,7 @@ def _chart(draw: Callable[[Any], None], size: tuple[float, float], alt: str) -> 
     return Chart("data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), alt)
 
 
-def _short(label: str) -> str:
+def short_label(label: str) -> str:
     """A label that fits a chart, and is not taken for a hidden legend entry as names with a leading '_' are."""
     text = label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
     return "\u200b" + text if text.startswith("_") else text

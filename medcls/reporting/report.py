@@ -7,17 +7,23 @@ escaping, so a label that looks like markup is shown as it is written.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from medcls.files import write_text
 from medcls.reporting import figures
+from medcls.reporting.blocks import Section
 from medcls.reporting.content import ReportContent
+from medcls.reporting.folds import folds_table
+from medcls.reporting.learning_curve import curve_shown
+from medcls.reporting.sections import study_sections
 from medcls.reporting.wording import (
+    FURTHER_TITLES,
     TITLES,
     Shown,
     decision_sentences,
+    exploratory_banner,
     level_text,
     meaning,
     percent,
@@ -27,6 +33,14 @@ from medcls.reporting.wording import (
 )
 
 _TEMPLATE = "report.html.j2"
+_PARTS = {
+    "cohort": "Cohort",
+    "training": "Training",
+    "explanations": "Where it looked",
+    "limits": "Limits",
+    "classifier": "Classifier",
+    "config": "Config and versions",
+}
 _LABEL_COLUMNS = {
     "auc": "AUC",
     "sensitivity": "Sensitivity",
@@ -57,21 +71,27 @@ class _Cell:
     right: bool
 
 
-def write_report(path: str | os.PathLike[str], content: ReportContent) -> None:
+def write_report(path: str | os.PathLike[str], content: ReportContent, closing: Sequence[Section] = ()) -> None:
     """Write the report as one whole HTML file.
 
     Args:
         path: The file to write.
         content: What stands in it.
+        closing: Further sections, at the end.
 
     Raises:
         StorageError: The disk is full or read-only; an older report is then intact.
     """
-    write_text(path, render_report(content))
+    write_text(path, render_report(content, closing))
 
 
-def render_report(content: ReportContent) -> str:
+def render_report(content: ReportContent, closing: Sequence[Section] = ()) -> str:
     """The report as HTML. The same content gives the same text."""
+    return render(_TEMPLATE, _page(content, closing))
+
+
+def render(template: str, page: Mapping[str, Any]) -> str:
+    """A template of this room with its values, every text escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -81,16 +101,30 @@ def render_report(content: ReportContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(_TEMPLATE).render(_page(content))
+    return environment.get_template(template).render(page)
 
 
-def _page(content: ReportContent) -> dict[str, Any]:
+def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
     """Everything the template shows, worked out beforehand so that the template only lays out."""
     metrics = content.metrics[content.reported]
     positive = content.positive if content.binary else None
     counted = units(metrics)
+    studied = study_sections(metrics)
+    parts = [name for name in _PARTS if name not in content.without]
     return {
         "content": content,
+        "exploratory": exploratory_banner(metrics),
+        "sections": studied,
+        "parts": parts,
+        "closing": closing,
+        "contents": [
+            ("figures", "Figures"),
+            *([] if content.per_fold is None else [("folds", "Cross-validation")]),
+            *([] if content.learning_curve is None else [("learning-curve", "Learning curve")]),
+            *((section.id, section.short) for section in studied),
+            *((name, _PARTS[name]) for name in parts),
+            *((section.id, section.short) for section in closing),
+        ],
         "metrics": metrics,
         "units": counted,
         "level": level_text(metrics),
@@ -98,12 +132,16 @@ def _page(content: ReportContent) -> dict[str, Any]:
         "sentences": plain_sentences(metrics, positive, content.multilabel),
         "decision": decision_sentences(metrics, content.multilabel),
         "warnings": _warnings(content, metrics),
-        "rows": _rows(content, metrics, positive),
+        "rows": _rows(content, metrics, positive, TITLES),
+        "further": _rows(content, metrics, positive, [name for name in FURTHER_TITLES if name in metrics]),
         "label_titles": list(_LABEL_COLUMNS.values()),
         "label_rows": _label_rows(metrics),
+        "folds": folds_table(content.per_fold, content.metrics.get("pooled")),
+        "curve": curve_shown(content.learning_curve),
         "matrix": _matrix(metrics),
         "roc": figures.roc(metrics, positive),
         "roc_reason": _roc_reason(metrics),
+        "apart": "calibration" in metrics,  # then reliability has a section of its own
         "reliability": figures.reliability(metrics),
         "balance": figures.class_balance(content.cohort, content.labels),
         "curves": figures.learning_curves(content.history, content.best_epoch),
@@ -131,15 +169,18 @@ def _warnings(content: ReportContent, metrics: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(sentence if sentence.endswith(".") else f"{sentence}." for sentence in sentences))
 
 
-def _rows(content: ReportContent, metrics: Mapping[str, Any], positive: str | None) -> list[_FigureRow]:
-    tune = content.metrics.get("tune") if content.reported != "tune" else None
+def _rows(
+    content: ReportContent, metrics: Mapping[str, Any], positive: str | None, names: Iterable[str]
+) -> list[_FigureRow]:
+    shown = content.reported != "tune" and not exploratory_banner(metrics)
+    tune = content.metrics.get("tune") if shown else None
     return [
         _FigureRow(
             show(name, metrics.get(name)),
             meaning(name, positive, content.multilabel),
             show(name, tune.get(name)) if tune is not None else None,
         )
-        for name in TITLES
+        for name in names
     ]
 
 

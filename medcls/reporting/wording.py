@@ -8,7 +8,7 @@ from typing import Any
 
 _SPACE = "\u00a0"  # keeps a number and its sign on one line
 NOT_ESTIMABLE = "not estimable"
-_DECIMAL = frozenset({"auc", "f1", "brier"})
+_PERCENT = frozenset({"sensitivity", "specificity", "accuracy", "balanced_accuracy", "ppv", "npv"})
 TITLES: Mapping[str, str] = {
     "auc": "AUC",
     "sensitivity": "Sensitivity",
@@ -19,6 +19,14 @@ TITLES: Mapping[str, str] = {
     "npv": "Negative predictive value",
     "f1": "F1",
     "brier": "Brier score",
+}
+FURTHER_TITLES: Mapping[str, str] = {
+    "hand_till": "Hand and Till’s AUC",
+    "partial_auc": "Partial AUC",
+    "average_precision": "Average precision",
+    "mcc": "Matthews correlation coefficient",
+    "lr_positive": "Positive likelihood ratio",
+    "lr_negative": "Negative likelihood ratio",
 }
 _METHODS: Mapping[str, str] = {
     "wilson": "Wilson",
@@ -39,6 +47,11 @@ _BINARY_MEANINGS: Mapping[str, str] = {
     "npv": "When it says it is not ‘{positive}’, how often it is right. Depends on how common ‘{positive}’ is.",
     "f1": "Harmonic mean of sensitivity and positive predictive value.",
     "brier": "Mean squared error of the stated probability: 0 is perfect, lower is better.",
+    "partial_auc": "AUC where false alarms are few, scaled so that 0.5 is guessing and 1 perfect.",
+    "average_precision": "Mean share of right alarms over all thresholds. Guessing gives the share with ‘{positive}’.",
+    "mcc": "Correlation of answer and reference label: 0 is guessing, 1 perfect.",
+    "lr_positive": "How many times more often an alarm is given to a case with ‘{positive}’ than to one without.",
+    "lr_negative": "How many times more often an all-clear is given to a case with ‘{positive}’ than to one without.",
 }
 _MACRO_MEANINGS: Mapping[str, str] = {
     "auc": "Each label against the rest, averaged over labels. 0.5 is guessing, 1 perfect.",
@@ -50,6 +63,12 @@ _MACRO_MEANINGS: Mapping[str, str] = {
     "npv": "When it does not give a label, how often that is right, averaged over labels.",
     "f1": "Harmonic mean of sensitivity and positive predictive value, averaged over labels.",
     "brier": "Mean squared error of the stated probabilities, summed over labels: 0 is perfect, 2 the worst.",
+    "hand_till": "Mean AUC over all pairs of labels (Hand and Till 2001); does not depend on how common the labels are.",
+    "partial_auc": "AUC where false alarms are few, averaged over labels; 0.5 is guessing and 1 perfect.",
+    "average_precision": "Mean share of right alarms over all thresholds, averaged over labels.",
+    "mcc": "Correlation of answer and reference label: 0 is guessing, 1 perfect.",
+    "lr_positive": "How many times more often a label is given to a case with it than to one without, averaged over labels.",
+    "lr_negative": "How many times more often a label is withheld from a case with it than from one without, averaged.",
 }
 
 
@@ -76,7 +95,12 @@ class Shown:
 
 def show(name: str, figure: Mapping[str, Any] | None) -> Shown:
     """A figure of ``metrics.json`` for the page; one that is missing or undefined is said to be so, with the reason."""
-    title = TITLES.get(name, name)
+    title = TITLES.get(name) or FURTHER_TITLES.get(name, name)
+    return show_as(title, figure, as_percent=name in _PERCENT)
+
+
+def show_as(title: str, figure: Mapping[str, Any] | None, *, as_percent: bool = False) -> Shown:
+    """An estimate of ``metrics.json`` under this title, as a percentage or a decimal number."""
     if figure is None:
         return Shown(title, NOT_ESTIMABLE, "", "", "it was not computed", False)
     note = str(figure.get("reason") or "")
@@ -84,19 +108,23 @@ def show(name: str, figure: Mapping[str, Any] | None) -> Shown:
     if value is None:
         return Shown(title, NOT_ESTIMABLE, "", "", note or "no reason was given", False)
     method = str(figure.get("method") or "")
-    write, unit = (decimal, "") if name in _DECIMAL else (percent, f"{_SPACE}%")
+    write, unit = (percent, f"{_SPACE}%") if as_percent else (decimal, "")
     interval = "" if low is None or high is None else f"{write(low)} to {write(high)}{unit}"
     return Shown(title, f"{write(value)}{unit}", interval, _METHODS.get(method, method), note, True)
 
 
 def percent(share: float) -> str:
     """A share as a percentage without its sign; never 0 or 100 unless it is exactly that."""
+    if share < 0:
+        return f"−{percent(-share)}"
     return _rounded(share * 100, 100.0, (0, 1, 2))
 
 
 def decimal(value: float) -> str:
-    """A figure between 0 and 1 with two decimals; never 0.00 or 1.00 unless it is exactly that."""
-    return _rounded(value, 1.0, (2, 3, 4))
+    """A figure with two decimals (one from 10, none from 100); never 0.00 or 1.00 unless it is exactly that."""
+    if abs(value) >= 10:
+        return f"{value:.{0 if abs(value) >= 100 else 1}f}"
+    return f"−{decimal(-value)}" if value < 0 else _rounded(value, 1.0, (2, 3, 4))
 
 
 def _rounded(value: float, full: float, digits: tuple[int, ...]) -> str:
@@ -243,15 +271,41 @@ def decision_sentences(metrics: Mapping[str, Any], multilabel: bool) -> list[str
             if multilabel or not point
             else ["The answer is the label with the highest probability. No threshold was chosen."]
         )
+    as_given = "calibration.before" in (metrics.get("not_computed") or {})
+    what = "score" if _are_scores(metrics) else "probability" if as_given else "calibrated probability"
     lines = [
-        f"A case is called ‘{cut['label']}’ when its calibrated probability is at least {decimal(float(cut['threshold']))}."
+        f"A case is called ‘{cut['label']}’ when its {what} is at least {decimal(float(cut['threshold']))}."
         + (f" Mind: {cut['reason']}." if cut.get("reason") else "")
         for cut in cuts
     ]
+    if point.get("exploratory"):
+        many = "These thresholds were" if len(cuts) > 1 else "This threshold was"
+        return [*lines, f"{many} chosen on these very cases {_rule(str(point.get('rule', '')))}: see the mark above."]
+    if point.get("chosen_on") == "given":
+        return [
+            *lines,
+            "The threshold was stated, not chosen on these cases." if len(cuts) == 1 else "The thresholds were stated.",
+        ]
     where = point.get("chosen_on", "tune")
     many = "These thresholds were" if len(cuts) > 1 else "This threshold was"
     lines.append(f"{many} chosen on the ‘{where}’ partition {_rule(str(point.get('rule', '')))}, and then frozen.")
     return lines
+
+
+def exploratory_banner(metrics: Mapping[str, Any]) -> str:
+    """What every page is marked with when thresholds were chosen on the cases that they are judged on; else empty."""
+    if not (metrics.get("operating_point") or {}).get("exploratory"):
+        return ""
+    return (
+        "the threshold was chosen on the very cases that it is judged on. Sensitivity, specificity and what rests on them "
+        "are too favourable, and are no test of the classifier."
+    )
+
+
+def _are_scores(metrics: Mapping[str, Any]) -> bool:
+    """Whether thresholds are for scores that are no probabilities: those leave Brier's score undefined."""
+    brier = metrics.get("brier") or {}
+    return brier.get("value") is None and "not probabilities" in str(brier.get("reason"))
 
 
 def _rule(rule: str) -> str:

@@ -24,7 +24,7 @@ _PACKAGES = (
     "imagecodecs",
     "matplotlib",
 )
-_EXTRAS = {"SimpleITK": "itk,n4", "mlflow": "mlflow", "wandb": "wandb"}
+_EXTRAS = {"SimpleITK": "itk,n4", "openvino": "fast", "mlflow": "mlflow", "wandb": "wandb"}
 _LEAST_DISK = 2e9  # bytes
 
 

@@ -11,23 +11,31 @@ from typing import Any
 from medcls.classifier import Answer, Classifier, load_classifier
 from medcls.cohort import Cohort, read_cohort
 from medcls.config import Config
-from medcls.config.settings import SplitSettings
+from medcls.config.settings import OperatingPointRule, SplitSettings
 from medcls.errors import CohortError, RunError
-from medcls.evaluation import evaluate_partition
+from medcls.evaluation import exploratory_point
 from medcls.files import write_json
 from medcls.preprocessing import PreparedStore
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.config_text import public_config
 from medcls.reporting.content import ReportContent
-from medcls.reporting.report import write_report
+from medcls.runs.auditing import AUDIT, audit_evaluated
+from medcls.runs.baseline import load_baseline
+from medcls.runs.documents import write_documents
 from medcls.runs.environment import describe_environment
+from medcls.runs.figure_tables import TABLES, write_studies
 from medcls.runs.folder import Run
 from medcls.runs.learning import as_predictions
+from medcls.runs.measuring import measure, shift_from_training
 from medcls.runs.preparing import Material, prepare_cases
 from medcls.runs.reporting import classifier_facts, cohort_flow, explain_cases
+from medcls.runs.results import results_folder
+from medcls.runs.studying import study_cases
 from medcls.runs.tables import read_partitions, write_excluded, write_predictions
 from medcls.scans import Refusal, ScanSource
+
+FILES = (*TABLES, "predictions.csv", "excluded.csv", "report.html")
 
 
 @dataclass(frozen=True)
@@ -50,21 +58,36 @@ class Evaluated:
 
 
 def evaluate_run(
-    run: Run, *, cases: Path | None = None, out: Path | None = None, progress: Progress = SILENT
+    run: Run,
+    *,
+    cases: Path | None = None,
+    out: Path | None = None,
+    allow_leakage: str | None = None,
+    exploratory: bool = False,
+    rule: OperatingPointRule | None = None,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
 ) -> Evaluated:
-    """Evaluate a finished run's classifier; nothing is fitted or chosen again.
+    """Evaluate a finished run's classifier; nothing is fitted or chosen again, unless ``exploratory``.
 
     Args:
         run: The run.
         cases: A table of an external cohort, with the columns that the run's config names and no other labels; ``None``:
             the run's own test partition, from its scans.
-        out: Folder for ``metrics.json``, ``predictions.csv``, ``excluded.csv`` and ``report.html``; by default
-            ``evaluation-test`` or ``evaluation-NAME`` in the run.
+        out: Folder for ``metrics.json``, ``predictions.csv``, ``excluded.csv``, ``audit.json`` and ``report.html``; by
+            default ``evaluation-test`` or ``evaluation-NAME`` in the run, with a number when it is taken. ``figures.csv``
+            and ``subgroups.csv`` have the figures as tables.
+        allow_leakage: Why cases are judged although the classifier was trained or tuned on them; the report says it first.
+        exploratory: Choose the threshold anew on the evaluated cases; every page and ``metrics.json`` are marked so.
+        rule: The rule to choose it by; by default the config's.
+        overwrite: Replace earlier results in ``out``.
         progress: Where to say how far it is.
 
     Raises:
+        UsageError: ``out`` has results already.
         RunError: The run has no classifier, or its cases are no longer what they were.
-        CohortError: The external table is wrong.
+        CohortError: The external table is wrong; or a case is one that the classifier was trained or tuned on, and no
+            reason is given.
     """
     config = run.load_config()
     classifier = load_classifier(run.path)
@@ -75,11 +98,32 @@ def evaluate_run(
         if cases is None
         else _external(cases, config, classifier, progress)
     )
-    folder = out or run.path / f"evaluation-{name if cases is None else cases.stem}"
-    store = PreparedStore(config.store.folder)
+    default = run.path / f"evaluation-{name if cases is None else cases.stem}"
+    folder = results_folder(out, default, FILES, overwrite=overwrite)
+    store = PreparedStore.of(config.store)
     material = prepare_cases(cohort, classifier.recipe, store, classifier.leniency, progress)
+    material, audit = audit_evaluated(
+        run.path, config, material, pseudonyms, allowed=allow_leakage, own=cases is None, progress=progress
+    )
+    write_json(folder / AUDIT, audit)
     answers = _answers(classifier, material, progress)
-    return _write(name, folder, config, classifier, material, answers, pseudonyms, progress)
+    point = classifier.operating_point
+    if exploratory:
+        predictions = as_predictions(classifier, material.cohort.cases, answers, pseudonyms)
+        point = exploratory_point(predictions, rule or config.evaluation.operating_point, name=name)
+    features, baseline = measure(material, progress), load_baseline(run.path)
+    study = study_cases(
+        classifier,
+        material.cohort.cases,
+        answers,
+        config,
+        pseudonyms,
+        refused=material.cohort.excluded,
+        point=point,
+        baseline=None if baseline is None else baseline.answers(material.cohort.cases, features, pseudonyms),
+        shift=None if cases is None else shift_from_training(run.path, material.cohort, features),
+    )
+    return _write(run, name, folder, config, classifier, material, answers, study.to_json(), pseudonyms, progress)
 
 
 def sources_of_test(run: Run, progress: Progress = SILENT) -> tuple[list[tuple[str, ScanSource]], list[Refusal]]:
@@ -99,6 +143,12 @@ def _own_test(run: Run, config: Config, pseudonyms: Pseudonyms, progress: Progre
     cases = [replace(case, partition="test") for case, partition in named if partition == "test"]
     excluded = [one for one in cohort.excluded if partitions.get(pseudonyms.case(one.name)) == "test"]
     expected = sum(partition == "test" for partition in partitions.values())
+    if not expected:
+        raise RunError(
+            "the run has no test partition: its cases were judged fold by fold",
+            where=str(run.path),
+            remedy=f"Name one of its folds ({run.folds / '1-1'}), or give other cases",
+        )
     if len(cases) + len(excluded) != expected:
         raise RunError(
             f"only {len(cases) + len(excluded)} of the {expected} test cases are found again",
@@ -142,19 +192,19 @@ def _clear(folder: Path) -> None:
 
 
 def _write(
+    run: Run,
     name: str,
     folder: Path,
     config: Config,
     classifier: Classifier,
     material: Material,
     answers: Mapping[str, Answer],
+    metrics: Mapping[str, Any],
     pseudonyms: Pseudonyms,
     progress: Progress,
 ) -> Evaluated:
     cohort = material.cohort
-    predictions = as_predictions(classifier, cohort.cases, answers, pseudonyms)
-    metrics = evaluate_partition(predictions, classifier.operating_point, config.evaluation, config.seed).to_json()
-    write_json(folder / "metrics.json", {name: metrics})
+    write_studies(folder, {name: metrics})
     write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)
     write_excluded(folder / "excluded.csv", cohort, pseudonyms)
     count = config.explanation.cases
@@ -173,7 +223,8 @@ def _write(
         classifier=classifier_facts(classifier),
         config_text=public_config(config),
         environment=describe_environment(),
+        warnings=cohort.warnings,
         reported=name,
     )
-    write_report(folder / "report.html", content)
+    write_documents(folder, content, config, classifier.provenance, run.classifier_folder)
     return Evaluated(name, metrics, folder, len(cohort.cases), len(cohort.excluded))

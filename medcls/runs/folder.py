@@ -42,6 +42,21 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def folds(self) -> Path:
+        """The folds' own runs, of a cross-validation."""
+        return self.path / "folds"
+
+    @property
+    def folds_file(self) -> Path:
+        """What each case is in each fold, of a cross-validation."""
+        return self.path / "folds.csv"
+
+    @property
+    def learning_curve(self) -> Path:
+        """Runs on parts of the training patients, where a learning curve was asked for."""
+        return self.path / "learning-curve"
+
+    @property
     def classifier_folder(self) -> Path:
         """The classifier, which can be copied away and used alone."""
         return self.path / "classifier"

@@ -10,7 +10,7 @@ from typing import Any
 from medcls.classifier import Classifier, Row
 from medcls.classifier.answers import answer_cells, answer_columns
 from medcls.classifier.prediction import predict_found
-from medcls.evaluation import OperatingPoint
+from medcls.evaluation import Conformal, OperatingPoint
 from medcls.files import write_csv, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
@@ -26,12 +26,14 @@ class Inference:
         labels: The classifier's labels.
         operating_point: How probabilities became answers.
         folder: Where ``predictions.csv`` and ``predictions.json`` lie.
+        conformal: How the prediction sets came about, and what they guarantee; ``None``: there are none.
     """
 
     rows: tuple[Row, ...]
     labels: tuple[str, ...]
     operating_point: OperatingPoint
     folder: Path
+    conformal: Conformal | None = None
 
     @property
     def answered(self) -> int:
@@ -43,13 +45,20 @@ class Inference:
         """How many scans were refused."""
         return len(self.rows) - self.answered
 
+    @property
+    def to_refer(self) -> int:
+        """How many of the answered scans a reader should decide."""
+        return sum(row.answer is not None and row.answer.refer for row in self.rows)
+
     def to_json(self) -> dict[str, Any]:
         """The contents of ``predictions.json``."""
         return {
             "labels": list(self.labels),
             "operating_point": self.operating_point.to_json(),
+            "conformal": None if self.conformal is None else self.conformal.to_json(),
             "n_answered": self.answered,
             "n_refused": self.refused,
+            "n_to_refer": self.to_refer,
             "research_use_only": True,
             "scans": [row.to_json(self.labels) for row in self.rows],
         }
@@ -79,7 +88,7 @@ def infer(
     """
     found = find_targets(scans, classifier.leniency, progress)
     rows = tuple(predict_found(classifier, found, pseudonyms, progress=progress))
-    result = Inference(rows, classifier.labels, classifier.operating_point, out)
+    result = Inference(rows, classifier.labels, classifier.operating_point, out, classifier.conformal)
     labels = classifier.labels
     write_csv(out / "predictions.csv", answer_columns(labels), (answer_cells(row, labels) for row in rows))
     write_json(out / "predictions.json", result.to_json())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,14 +13,17 @@ import torch
 from numpy.typing import NDArray
 
 from medcls.classifier import Answer, Classifier
+from medcls.classifier.engines import check_engines
 from medcls.classifier.forward import mean_logits
 from medcls.cohort import Case, Cohort
 from medcls.config import PARTITIONS, Config, Partition, config_text
-from medcls.evaluation import Predictions, Temperature, choose_operating_point, fit_temperature
-from medcls.loading import Augmentation, eval_loader, train_loader
+from medcls.evaluation import Predictions, choose_operating_point, fit_calibration, fit_conformal, no_calibration
+from medcls.loading import Augmentation, Mixing, eval_loader, train_loader
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
+from medcls.preprocessing import Prepared
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.runs.batch_size import batch_size_of, settle_batch_size
 from medcls.runs.environment import describe_environment
 from medcls.runs.preparing import Material
 from medcls.runs.tables import pseudonym_of
@@ -71,11 +74,14 @@ def train_classifier(
         progress: Where to say how far it is.
     """
     cohort = material.cohort
+    config = settle_batch_size(config, material, network, compute, progress)
     fitted = _fit(config, material, network, folder, compute, progress)
     progress.note(f"Best epoch: {fitted.best_epoch}")
     evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
     logits = {name: _logits(network, material, cases, progress) for name, cases in evaluated.items()}
     classifier = _calibrated(config, material, network, fitted, logits["tune"], pseudonyms)
+    checks = check_engines(classifier, lambda: _prepared(material, evaluated["tune"]), logits["tune"], progress)
+    classifier = replace(classifier, engine_checks=checks)
     answers = {
         case.name: classifier.answer(row)
         for name, cases in evaluated.items()
@@ -88,14 +94,20 @@ def train_classifier(
 
 
 def as_predictions(
-    classifier: Classifier, cases: Sequence[Case], answers: Mapping[str, Answer], pseudonyms: Pseudonyms
+    classifier: Classifier,
+    cases: Sequence[Case],
+    answers: Mapping[str, Answer],
+    pseudonyms: Pseudonyms,
+    *,
+    calibrated: bool = True,
 ) -> Predictions:
-    """Answers and references of cases as arrays."""
+    """Answers and references of cases as arrays; with the probabilities before calibration where these are wanted."""
+    told = [answers[case.name] for case in cases]
     return Predictions(
         labels=classifier.labels,
         positive=classifier.positive,
         multilabel=classifier.multilabel,
-        probabilities=np.array([answers[case.name].probabilities for case in cases], np.float64),
+        probabilities=np.array([one.probabilities if calibrated else one.uncalibrated for one in told], np.float64),
         reference=reference_matrix(cases, len(classifier.labels)),
         patients=np.array([pseudonym_of(case, pseudonyms) for case in cases]),
     )
@@ -139,18 +151,20 @@ def _fit(
         augmentation=Augmentation.from_settings(
             config.region, config.augmentation, kind=recipe.kind, dimensions=recipe.dimensions, seed=config.seed
         ),
+        mixing=Mixing.from_settings(
+            config.augmentation, labels=len(cohort.labels), multilabel=cohort.multilabel, seed=config.seed
+        ),
         multilabel=cohort.multilabel,
         dimensions=recipe.dimensions,
         channels_last=compute.channels_last,
         seed=config.seed,
     )
     balanced = settings.balance in ("sampler", "both")
+    size = batch_size_of(config)
     return fit(
         module,
-        train_loader(
-            train, batch_size=settings.batch_size, seed=config.seed, balanced=balanced, workers=settings.workers
-        ),
-        eval_loader(tune, batch_size=settings.batch_size, workers=settings.workers),
+        train_loader(train, batch_size=size, seed=config.seed, balanced=balanced, workers=settings.workers),
+        eval_loader(tune, batch_size=size, workers=settings.workers),
         settings,
         compute,
         folder,
@@ -172,8 +186,11 @@ def _loss_weights(config: Config, cohort: Cohort) -> torch.Tensor | None:
 def _logits(
     network: ClassificationNetwork, material: Material, cases: Sequence[Case], progress: Progress
 ) -> NDArray[np.float32]:
-    prepared = (material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
-    return np.stack(list(mean_logits(network, prepared)))
+    return np.stack(list(mean_logits(network, _prepared(material, progress.track(cases, "Classifying")))))
+
+
+def _prepared(material: Material, cases: Iterable[Case]) -> Iterator[Prepared]:
+    return (material.entries[case.name].read() for case in cases)
 
 
 def _calibrated(
@@ -184,18 +201,21 @@ def _calibrated(
     logits: NDArray[np.float32],
     pseudonyms: Pseudonyms,
 ) -> Classifier:
-    """Fit the temperature and choose the operating point, both on tune alone."""
+    """Fit the calibration, choose the operating point and fit the prediction sets, all on tune alone."""
     cohort = material.cohort
     cases = cohort.partition("tune")
     reference = reference_matrix(cases, len(cohort.labels))
-    temperature = Temperature("sigmoid" if cohort.multilabel else "softmax", (1.0,), "none")
-    if config.evaluation.calibrate:
-        temperature = fit_temperature(logits, reference, multilabel=cohort.multilabel, chosen_on="tune")
+    method = config.evaluation.calibration_method
+    calibration = (
+        fit_calibration(logits, reference, method, multilabel=cohort.multilabel, chosen_on="tune")
+        if method is not None
+        else no_calibration(cohort.multilabel)
+    )
     predictions = Predictions(
         labels=cohort.labels,
         positive=cohort.positive,
         multilabel=cohort.multilabel,
-        probabilities=temperature.probabilities(logits),
+        probabilities=calibration.probabilities(logits),
         reference=reference,
         patients=np.array([pseudonym_of(case, pseudonyms) for case in cases]),
     )
@@ -206,10 +226,12 @@ def _calibrated(
         labels=cohort.labels,
         positive=cohort.positive,
         multilabel=cohort.multilabel,
-        temperature=temperature,
+        calibration=calibration,
         operating_point=choose_operating_point(predictions, config.evaluation.operating_point, chosen_on="tune"),
         leniency=Leniency.chosen(config.preprocessing),
         provenance=_provenance(config, material, fitted),
+        conformal=fit_conformal(predictions, alpha=config.evaluation.alpha, chosen_on="tune"),
+        refer=config.evaluation.refer is not False,
     )
 
 
@@ -231,6 +253,7 @@ def _provenance(config: Config, material: Material, fitted: Fitted) -> dict[str,
         "best_epoch": fitted.best_epoch,
         "epochs": fitted.epochs,
         "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},
+        "leakage_allowed": material.audit.allowed if material.audit is not None else None,
         "cohort_sha256": hashlib.sha256(repr(content).encode("utf-8")).hexdigest(),
         "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
         "environment": describe_environment(),

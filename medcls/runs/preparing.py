@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from medcls.cohort import Case, Cohort, Exclusion, read_cohort, split_cohort
-from medcls.cohort.leakage import drop_leaks, label_conflicts, refuse_leaks
+from medcls.cohort.audit import Audit, audit_cohort, few_positives
+from medcls.cohort.leakage import drop_leaks, leak_error
 from medcls.cohort.reading import reason_without_names
+from medcls.cohort.relations import Relations
 from medcls.config import PARTITIONS, Config, Partition
-from medcls.errors import NothingToDo, ScanRefused
+from medcls.errors import CohortError, NothingToDo, ScanRefused
 from medcls.loading import Item, PreparedDataset
 from medcls.preprocessing import PreparedStore, Recipe, StoredPrepared, build_recipe, prepare_many
+from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.runs.checks import check_evaluation
+from medcls.runs.relating import Related, relate
 from medcls.scans import RefusalCode
 from medcls.scans.leniency import Leniency
-
-_FEW_POSITIVES = 10
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,35 @@ class Material:
         cohort: The cases that could be prepared; the others are among its exclusions.
         recipe: What they were prepared by.
         entries: Case name to its prepared views.
+        found: What ties cases beyond patient, study and pixels; ``None`` until it is looked for.
+        keeps_near: Whether near-duplicates are kept together where the cases are parted.
+        audit: What the leakage gate found; ``None`` until the cases have passed it.
     """
 
     cohort: Cohort
     recipe: Recipe
     entries: Mapping[str, StoredPrepared]
+    found: Related | None = None
+    keeps_near: bool = False
+    audit: Audit | None = None
 
     @property
     def content(self) -> dict[str, str]:
         """Case name to a digest of the scan's voxels: equal for the same image in another file."""
         return {name: entry.pixels for name, entry in self.entries.items()}
+
+    @property
+    def grouping(self) -> dict[str, str]:
+        """Case name to a digest by which to part the cases: equal for all that the relations tie."""
+        content = self.content
+        return content if self.found is None else self.found.relations.grouping(content, near=self.keeps_near)
+
+    def related(self, config: Config, progress: Progress = SILENT) -> Material:
+        """The same cases with their relations looked for, once."""
+        if self.found is not None:
+            return self
+        found = relate(self.cohort, self.entries, config, progress)
+        return replace(self, found=found, keeps_near=config.split.near_duplicates == "group")
 
     def dataset(self, cases: Sequence[Case]) -> PreparedDataset:
         """The cases' views, for a loader."""
@@ -52,12 +74,16 @@ def prepare_material(config: Config, progress: Progress = SILENT) -> Material:
         NothingToDo: Every case was refused.
         StorageError: The prepared store cannot be written.
     """
+    return part_material(prepare_whole(config, progress), config, progress=progress)
+
+
+def prepare_whole(config: Config, progress: Progress = SILENT) -> Material:
+    """Read the cohort and prepare every scan; cases have the partitions that the table gives, or none."""
     recipe = build_recipe(config.region, config.preprocessing)
     cohort = read_cohort(config, progress)
-    material = prepare_cases(
-        cohort, recipe, PreparedStore(config.store.folder), Leniency.chosen(config.preprocessing), progress
-    )
-    return part_material(material, config)
+    check_evaluation(config, cohort)
+    store = PreparedStore.of(config.store)
+    return prepare_cases(cohort, recipe, store, Leniency.chosen(config.preprocessing), progress)
 
 
 def prepare_cases(
@@ -71,7 +97,8 @@ def prepare_cases(
     entries: dict[str, StoredPrepared] = {}
     for (case, _), outcome in zip(located, outcomes, strict=True):
         if isinstance(outcome, ScanRefused):
-            excluded.append(Exclusion(case.name, case.patient, outcome.code, reason_without_names(outcome)))
+            reason = reason_without_names(outcome)
+            excluded.append(case.left_out(outcome.code, reason))
         else:
             cases.append(replace(case, facts={**outcome.facts, **case.facts}))
             entries[case.name] = outcome
@@ -88,32 +115,46 @@ def _nothing_prepared(excluded: Sequence[Exclusion]) -> NothingToDo:
     return NothingToDo("no case could be prepared", where=f"refused as: {', '.join(codes)}", remedy=remedy)
 
 
-def part_material(material: Material, config: Config, partitions: Sequence[Partition] = PARTITIONS) -> Material:
+def part_material(
+    material: Material, config: Config, partitions: Sequence[Partition] = PARTITIONS, progress: Progress = SILENT
+) -> Material:
     """Give every case a partition, and let nothing cross between them.
 
     Raises:
-        CohortError: The cohort cannot be parted, or something crosses and ``split.on_leak`` is ``error``.
+        CohortError: The cohort cannot be parted, or something crosses, ``split.on_leak`` is ``error`` and
+            ``split.allow_leakage`` gives no reason.
     """
-    content = material.content
-    cohort = material.cohort
-    if config.split.on_leak == "drop":
-        cohort = drop_leaks(cohort, content)
-    cohort = split_cohort(cohort, config.split, config.seed, content, partitions)
-    refuse_leaks(cohort, content)
-    return replace(material, cohort=cohort.warn(*_warnings(cohort, content)))
+    material = material.related(config, progress)
+    cohort = drop_leaks(material.cohort, material.content) if config.split.on_leak == "drop" else material.cohort
+    cohort = _parted(cohort, material, config, partitions)
+    audit = _audit(cohort, material, config)
+    if audit.leaks and audit.allowed is None:
+        keep = config.privacy.identifiers == "keep"
+        raise leak_error(audit.leaks, load_pseudonyms(keep=keep, key_file=config.privacy.key_file))
+    return replace(material, cohort=cohort.warn(*audit.warnings, *size_warnings(cohort)), audit=audit)
 
 
-def _warnings(cohort: Cohort, content: Mapping[str, str]) -> list[str]:
-    warnings = []
-    conflicts = label_conflicts(cohort, content)
-    if conflicts:
-        warnings.append(f"{conflicts} image(s) occur more than once with different reference labels")
-    for partition in ("tune", "test"):
-        cases = cohort.partition(partition)
-        counted = [(label, sum(index in case.reference for case in cases)) for index, label in enumerate(cohort.labels)]
-        few = [f"'{label}' ({count})" for label, count in counted if count < _FEW_POSITIVES]
-        if cases and few:
-            warnings.append(f"{partition} has fewer than {_FEW_POSITIVES} cases of {', '.join(few)}")
+def _audit(cohort: Cohort, material: Material, config: Config) -> Audit:
+    found = material.found
+    relations, confounding = (found.relations, found.confounding) if found else (Relations(), ())
+    allowed = config.split.allow_leakage
+    return audit_cohort(cohort, material.content, relations, confounding=confounding, allowed=allowed)
+
+
+def _parted(cohort: Cohort, material: Material, config: Config, partitions: Sequence[Partition]) -> Cohort:
+    """Part the cases, with near-duplicates together if that leaves enough groups of every label."""
+    content, grouping = material.content, material.grouping
+    try:
+        return split_cohort(cohort, config.split, config.seed, grouping, partitions)
+    except CohortError:
+        if grouping == content:
+            raise
+        return split_cohort(cohort, config.split, config.seed, content, partitions)
+
+
+def size_warnings(cohort: Cohort) -> list[str]:
+    """What a reader should know of few cases and unknown patients."""
+    warnings = list(few_positives(cohort))
     if not any(case.patient != case.name for case in cohort.cases):
         warnings.append(
             "no patients are known: every case counts as its own, so intervals are too narrow if patients repeat"

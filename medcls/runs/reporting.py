@@ -12,7 +12,9 @@ from medcls.classifier import Answer, Classifier
 from medcls.cohort import Case, Cohort
 from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import ScanRefused
-from medcls.explanation.explanation import Explanation, explain_scan
+from medcls.evaluation.calibration import NOWHERE
+from medcls.evaluation.learning_curve import LEARNING_CURVE
+from medcls.explanation.explanation import Explanation
 from medcls.explanation.overlay import png_bytes
 from medcls.files import write_bytes
 from medcls.privacy import Pseudonyms
@@ -26,8 +28,8 @@ from medcls.reporting.content import (
     ReasonCount,
     ReportContent,
 )
-from medcls.reporting.report import write_report
 from medcls.runs.choosing import choose_cases, is_right
+from medcls.runs.documents import write_documents
 from medcls.runs.folder import Run
 from medcls.runs.learning import Trained
 from medcls.runs.preparing import Material
@@ -59,8 +61,23 @@ def explain_cases(
     """
     cases = [case for case in material.cohort.partition(partition) if case.name in answers]
     chosen = choose_cases(cases, answers, classifier.labels, classifier.positive, count)
+    by_case = {case.name: classifier for case in chosen}
+    return explain_chosen(chosen, by_case, material, answers, folder, pseudonyms, progress)
+
+
+def explain_chosen(
+    chosen: Sequence[Case],
+    classifiers: Mapping[str, Classifier],
+    material: Material,
+    answers: Mapping[str, Answer],
+    folder: Path,
+    pseudonyms: Pseudonyms,
+    progress: Progress = SILENT,
+) -> list[ExplainedCase]:
+    """Explain these cases, each by the classifier that ``classifiers`` has for its name; see :func:`explain_cases`."""
     explained = []
     for case in progress.track(chosen, "Explaining"):
+        classifier = classifiers[case.name]
         try:
             explanation = _explain(classifier, material, case, answers[case.name])
         except ScanRefused:  # readable when it was prepared, and not any more
@@ -83,7 +100,7 @@ def report_training(
     explained: Sequence[ExplainedCase],
     environment: Mapping[str, str],
 ) -> None:
-    """Write the run's report."""
+    """Write the run's report, with checklists and model card."""
     cohort = material.cohort
     content = ReportContent(
         title=run.name,
@@ -93,7 +110,8 @@ def report_training(
         positive=cohort.positive,
         multilabel=cohort.multilabel,
         cohort=cohort_flow(cohort),
-        metrics=metrics,
+        metrics={name: metrics[name] for name in PARTITIONS if name in metrics},
+        learning_curve=metrics.get(LEARNING_CURVE),
         history=tuple(
             Epoch(int(row["epoch"] or 0), row["train_loss"], row["tune_loss"], row["tune_auc"], row["learning_rate"])
             for row in read_history(run.path / "history.csv")
@@ -105,7 +123,7 @@ def report_training(
         environment=environment,
         warnings=cohort.warnings,
     )
-    write_report(run.report_file, content)
+    write_documents(run.path, content, config, trained.classifier.provenance, run.classifier_folder)
 
 
 def cohort_flow(cohort: Cohort) -> CohortFlow:
@@ -129,29 +147,30 @@ def partition_counts(name: str, cases: Sequence[Case], labels: tuple[str, ...]) 
 def classifier_facts(classifier: Classifier) -> dict[str, str]:
     """What a reader should know about the classifier."""
     recipe = classifier.recipe
-    temperatures = ", ".join(f"{value:.3g}" for value in classifier.temperature.values)
     return {
         "Network": f"{classifier.model.name}, {recipe.dimensions}-D",
         "Input": f"{' x '.join(map(str, recipe.size))}, {recipe.channels} channel(s)",
         "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
         "Starting weights": _weights(classifier.model.weights),
-        "Calibration": f"temperature {temperatures}, fitted on {classifier.temperature.chosen_on}",
+        "Calibration": _calibration(classifier),
         "Cohort hash": str(classifier.provenance.get("cohort_sha256", ""))[:16],
     }
+
+
+def _calibration(classifier: Classifier) -> str:
+    calibration = classifier.calibration
+    if calibration.chosen_on == NOWHERE:
+        return "none: probabilities are the network's own"
+    fitted = f"{calibration.describe()}, fitted on {calibration.chosen_on}"
+    return fitted if calibration.reason is None else f"{fitted} ({calibration.reason})"
 
 
 def _explain(classifier: Classifier, material: Material, case: Case, answer: Answer) -> Explanation:
     if case.source is None:
         raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
     label = answer.predicted[0] if answer.predicted else classifier.labels[0]
-    return explain_scan(
-        classifier.network,
-        case.source.read(leniency=classifier.leniency),
-        material.entries[case.name].read(),
-        target=classifier.labels.index(label),
-        label=label,
-        multilabel=classifier.multilabel,
-    )
+    scan = case.source.read(leniency=classifier.leniency)
+    return classifier.explain_prepared(scan, material.entries[case.name].read(), label)
 
 
 def _caption(name: str, case: Case, answer: Answer, classifier: Classifier, explanation: Explanation) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcls.classifier.answers import MULTILABEL_SEPARATOR, Answer
+from medcls.classifier.answers import MULTILABEL_SEPARATOR, SET_COLUMNS, Answer, set_cells
 from medcls.cohort import Case, Cohort
 from medcls.config.settings import Partition
 from medcls.files import read_csv, write_csv
@@ -42,17 +42,18 @@ def read_partitions(path: Path) -> dict[str, Partition]:
 
 
 def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
-    """Write ``excluded.csv``: case, patient, code and reason of every case that is not used."""
+    """Write ``excluded.csv``: case, patient, code, reason and the table's line of every case that is not used."""
     rows = [
         {
             "case": pseudonyms.case(exclusion.name),
             "patient": pseudonyms.patient(exclusion.patient) if exclusion.patient else None,
             "code": exclusion.code,
             "reason": exclusion.reason,
+            "line": exclusion.line,
         }
         for exclusion in cohort.excluded
     ]
-    write_csv(path, ["case", "patient", "code", "reason"], rows)
+    write_csv(path, ["case", "patient", "code", "reason", "line"], rows)
 
 
 def write_predictions(path: Path, cohort: Cohort, answers: Mapping[str, Answer], pseudonyms: Pseudonyms) -> None:
@@ -64,5 +65,5 @@ def write_predictions(path: Path, cohort: Cohort, answers: Mapping[str, Answer],
             answer = answers[case.name]
             row = cohort_row(case, cohort.labels, pseudonyms)
             row["predicted"] = MULTILABEL_SEPARATOR.join(answer.predicted)
-            rows.append(row | dict(zip(columns, answer.probabilities, strict=True)))
-    write_csv(path, ["case", "patient", "partition", "reference", "predicted", *columns], rows)
+            rows.append(row | dict(zip(columns, answer.probabilities, strict=True)) | set_cells(answer))
+    write_csv(path, ["case", "patient", "partition", "reference", "predicted", *columns, *SET_COLUMNS], rows)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from medcls.config import PARTITIONS, Config, dump_config
+from medcls.config import Config
 from medcls.errors import RunError
-from medcls.evaluation import evaluate_partition
-from medcls.files import write_json
-from medcls.privacy import Pseudonyms, load_pseudonyms
+from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.runs.environment import describe_environment
+from medcls.runs.batch_size import as_in
+from medcls.runs.cross_validation import cross_validate
+from medcls.runs.fold_plan import plan_folds
 from medcls.runs.folder import Run, new_run, to_resume
-from medcls.runs.learning import start_network, train_classifier
-from medcls.runs.preparing import Material, prepare_material
-from medcls.runs.tables import read_partitions, write_cohort, write_excluded, write_predictions
-from medcls.training.device import Compute, choose_compute
+from medcls.runs.learning_curve import thinned
+from medcls.runs.one_training import train_material
+from medcls.runs.preparing import prepare_material, prepare_whole
 
 
 def train_run(config: Config, *, name: str | None = None, resume: bool = False, progress: Progress = SILENT) -> Run:
     """Read, check, split, prepare, train, calibrate, evaluate on test, explain a few cases, and report.
+
+    With ``split.folds`` all of this happens for every fold, and the folds' classifiers become an ensemble.
 
     Args:
         config: The resolved config.
@@ -34,37 +35,14 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     """
     run, config = _choose_run(config, name, resume, progress)
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
-    material = prepare_material(config, progress)
-    compute = choose_compute(config.train, config.model.name, material.recipe.dimensions)
-    network = start_network(config, material, progress)
-    with run.locked():
-        _open_folder(run, config, material, compute, pseudonyms)
-        _say_what_there_is(run, material, progress)
-        trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
-        trained.classifier.save(run.classifier_folder)
-        write_predictions(run.predictions_file, material.cohort, trained.answers, pseudonyms)
-        progress.note("Evaluating")
-        metrics = {
-            partition: evaluate_partition(
-                predictions, trained.classifier.operating_point, config.evaluation, config.seed
-            ).to_json()
-            for partition, predictions in trained.predictions.items()
-        }
-        write_json(run.metrics_file, metrics)
-        from medcls.runs.reporting import explain_cases, report_training
-
-        progress.note("Explaining and reporting")
-        explained = explain_cases(
-            trained.classifier,
-            material,
-            trained.answers,
-            run.explanations,
-            config.explanation.cases,
-            pseudonyms,
-            progress,
-        )
-        report_training(run, config, material, trained, metrics, explained, describe_environment(compute.device))
-    progress.note(f"Done: {run.report_file}")
+    if config.split.folds is None:
+        train_material(run, config, thinned(prepare_material(config, progress), config), pseudonyms, progress)
+        return run
+    plan = plan_folds(prepare_whole(config, progress), config, progress)
+    if config.split.fold is not None:
+        train_material(run, config, plan.part(config.split.fold), pseudonyms, progress)
+    else:
+        cross_validate(run, config, plan, pseudonyms, progress)
     return run
 
 
@@ -83,45 +61,10 @@ def _choose_run(config: Config, name: str | None, resume: bool, progress: Progre
     progress.note(f"Going on with {found.path}")
     kept = found.load_config()
     same = {"name": kept.name, "runs": kept.runs}
-    if config.model_copy(update=same) != kept:
+    if as_in(kept, config.model_copy(update=same)) != kept:
         raise RunError(
             "the config has changed since the run was started",
             where=str(found.path),
             remedy=f"Go on with its own: --config {found.config_file} --resume; or start anew without --resume",
         )
     return found, kept
-
-
-def _open_folder(run: Run, config: Config, material: Material, compute: Compute, pseudonyms: Pseudonyms) -> None:
-    """Write what is known before training; a run that is gone on with must find what it left."""
-    table = run.path / "cohort.csv"
-    if table.exists():
-        now = {pseudonyms.case(case.name): case.partition for case in material.cohort.cases}
-        if read_partitions(table) != now:
-            raise RunError(
-                "the cohort has changed since the run was started",
-                where=str(run.path),
-                remedy="Restore the scans and the table, or start anew without --resume",
-            )
-        return
-    # config.yaml makes the folder a run, and so comes last.
-    write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms)
-    write_json(run.path / "environment.json", describe_environment(compute.device))
-    write_cohort(table, material.cohort, pseudonyms)
-    dump_config(config, run.config_file)
-
-
-def _say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
-    cohort = material.cohort
-    progress.note(f"Run: {run.path}")
-    for name in PARTITIONS:
-        cases = cohort.partition(name)
-        counted = ", ".join(
-            f"{label} {sum(index in case.reference for case in cases)}" for index, label in enumerate(cohort.labels)
-        )
-        patients = len({case.patient for case in cases})
-        progress.note(f"  {name:5} {len(cases)} cases of {patients} patients: {counted}")
-    if cohort.excluded:
-        progress.note(f"  {len(cohort.excluded)} cases left out: see {run.path / 'excluded.csv'}")
-    for warning in cohort.warnings:
-        progress.note(f"  mind: {warning}")

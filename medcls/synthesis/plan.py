@@ -61,8 +61,8 @@ class Patient:
 
     @property
     def identifier(self) -> str:
-        """The PatientID."""
-        return f"SYN{self.region[0].upper()}{self.index + 1:06d}"
+        """The PatientID; cohorts of different seeds are different people."""
+        return f"SYN{self.region[0].upper()}{self.seed}-{self.index + 1:06d}"
 
     @property
     def folder(self) -> str:

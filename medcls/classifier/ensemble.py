@@ -1,0 +1,199 @@
+"""Ensemble: the classifiers of all folds, used as one.
+
+A scan is read and prepared once, goes through every member's network, and gets the mean of the members' calibrated
+probabilities. Everything else is a classifier's: the same labels, the same recipe, one operating point.
+
+On disk it is a folder with ``classifier.json`` and, under ``members/``, each member's own classifier folder. The JSON holds
+the SHA-256 of each member's description, which holds that of its weights, and is written last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.classifier.classifier import Classifier
+from medcls.classifier.engines.agreement import EngineName
+from medcls.classifier.forward import Scores, mean_logits
+from medcls.classifier.saving import DESCRIPTION, FORMAT, damaged, load_classifier, read_conformal, save_classifier
+from medcls.errors import UsageError
+from medcls.evaluation import Conformal, OperatingPoint, Temperature
+from medcls.files import write_json
+from medcls.preprocessing import Prepared
+from medcls.progress import SILENT, Progress
+from medcls.scans import Scan
+
+if TYPE_CHECKING:
+    from medcls.explanation import Explanation
+
+MEMBERS = "members"
+_LEAST = 1e-12  # a probability that is rounded to 0 still has a logarithm
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble(Classifier):
+    """Several classifiers for the same labels, on the same recipe, as one.
+
+    Its logits are those of the mean probability, so that they stand for it wherever a classifier's logits do; its
+    ``network`` is the first member's.
+
+    Attributes:
+        members: Name to classifier.
+    """
+
+    members: Mapping[str, Classifier] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        members: Mapping[str, Classifier],
+        operating_point: OperatingPoint,
+        provenance: Mapping[str, Any],
+        *,
+        conformal: Conformal | None = None,
+        refer: bool = False,
+    ) -> Ensemble:
+        """Join classifiers.
+
+        Args:
+            members: Name to classifier.
+            operating_point: For the mean of their probabilities.
+            provenance: How the ensemble came about.
+            conformal: Prediction sets for the mean of their probabilities.
+            refer: Whether answers are marked whose prediction set is not exactly the answer.
+
+        Raises:
+            UsageError: There are none, or they differ in labels, recipe or leniency.
+        """
+        first = next(iter(members.values()), None)
+        if first is None:
+            raise UsageError("an ensemble needs members")
+        for name, member in members.items():
+            if _question(member) != _question(first):
+                raise UsageError(f"the member '{name}' has other labels or another recipe than the first")
+        return cls(
+            network=first.network,
+            model=first.model,
+            recipe=first.recipe,
+            labels=first.labels,
+            positive=first.positive,
+            multilabel=first.multilabel,
+            calibration=Temperature("sigmoid" if first.multilabel else "softmax", (1.0,), "each member's own tune"),
+            operating_point=operating_point,
+            leniency=first.leniency,
+            provenance=provenance,
+            conformal=conformal,
+            refer=refer,
+            members=dict(members),
+        )
+
+    def logits(self, prepared: Iterable[Prepared], *, batch_size: int = 16) -> Iterator[NDArray[np.float32]]:
+        """Logits ``(labels,)`` of the mean of the members' calibrated probabilities, for each scan, in order."""
+        together = _side_by_side([member.scores for member in self.members.values()])
+        for scores in mean_logits(together, prepared, batch_size=batch_size):
+            by_member = scores.reshape(len(self.members), len(self.labels))
+            probabilities = [
+                member.calibration.probabilities(row[None])[0]
+                for member, row in zip(self.members.values(), by_member, strict=True)
+            ]
+            yield _logits_of(np.mean(probabilities, axis=0), multilabel=self.multilabel)
+
+    def explain_prepared(self, scan: Scan, prepared: Prepared, label: str) -> Explanation:
+        """The mean of the members' maps for the label: where they agree it is hot, where one is alone it is faint."""
+        from medcls.explanation import explain_scan
+
+        return explain_scan(
+            [member.network for member in self.members.values()],
+            scan,
+            prepared,
+            target=self.labels.index(label),
+            label=label,
+            multilabel=self.multilabel,
+        )
+
+
+def _side_by_side(members: Sequence[Scores]) -> Scores:
+    """Members over the same batch: ``(B, members * labels)``."""
+    return lambda images: np.concatenate([scores(images) for scores in members], axis=1)
+
+
+def save_ensemble(ensemble: Ensemble, folder: str | os.PathLike[str]) -> None:
+    """Write an ensemble into a folder: members first, ``classifier.json`` last."""
+    members = []
+    for name, member in ensemble.members.items():
+        save_classifier(member, Path(folder) / MEMBERS / name)
+        members.append({"name": name, "sha256": _sha256(Path(folder) / MEMBERS / name)})
+    write_json(
+        Path(folder) / DESCRIPTION,
+        {
+            "format": FORMAT,
+            "labels": list(ensemble.labels),
+            "positive": ensemble.positive,
+            "multilabel": ensemble.multilabel,
+            "members": members,
+            "operating_point": ensemble.operating_point.to_json(),
+            "conformal": None if ensemble.conformal is None else ensemble.conformal.to_json(),
+            "refer": ensemble.refer,
+            "provenance": dict(ensemble.provenance),
+        },
+    )
+
+
+def load_ensemble(
+    folder: Path,
+    description: Mapping[str, Any],
+    *,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    engine: EngineName = "torch",
+    progress: Progress = SILENT,
+) -> Ensemble:
+    """Load an ensemble that :func:`save_ensemble` wrote; each member is computed by its own engine, or by torch.
+
+    Raises:
+        ClassifierError: A member is missing, damaged, or not the one that the ensemble was written with.
+    """
+    members: dict[str, Classifier] = {}
+    for one in description["members"]:
+        name, expected = one["name"], one["sha256"]
+        if not isinstance(name, str) or re.fullmatch(r"[\w-]+", name) is None:
+            raise damaged(folder, f"{DESCRIPTION} names a member that cannot be")
+        own = folder / MEMBERS / name
+        if not (own / DESCRIPTION).is_file() or _sha256(own) != expected:
+            raise damaged(folder, f"the member '{name}' is missing, or is not the one the ensemble was written with")
+        members[name] = load_classifier(own, device=device, engine=engine, progress=progress)
+    try:
+        ensemble = Ensemble.of(
+            members,
+            OperatingPoint.from_json(description["operating_point"]),
+            description["provenance"],
+            conformal=read_conformal(description.get("conformal"), tuple(description["labels"])),
+            refer=bool(description.get("refer", False)),
+        )
+    except UsageError as error:
+        raise damaged(folder, error.what) from None
+    if list(ensemble.labels) != description["labels"] or ensemble.operating_point.labels != ensemble.labels:
+        raise damaged(folder, f"the labels of {DESCRIPTION} are not the members'")
+    return ensemble
+
+
+def _question(member: Classifier) -> tuple[Any, ...]:
+    return member.labels, member.positive, member.multilabel, member.recipe.to_json(), member.leniency
+
+
+def _logits_of(probabilities: NDArray[np.float64], *, multilabel: bool) -> NDArray[np.float32]:
+    """Logits whose softmax, or sigmoid for each label, gives the probabilities back."""
+    kept = probabilities.clip(_LEAST, 1.0)
+    against = (1 - probabilities).clip(_LEAST, 1.0) if multilabel else 1.0
+    return np.asarray(np.log(kept) - np.log(against), np.float32)
+
+
+def _sha256(folder: Path) -> str:
+    return hashlib.sha256((folder / DESCRIPTION).read_bytes()).hexdigest()

@@ -1,0 +1,164 @@
+"""What ``evaluate`` and ``compare`` are asked for: which options go together, and how their texts are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medcls.errors import UsageError
+
+if TYPE_CHECKING:
+    from medcls.config.settings import EvaluationSettings
+    from medcls.progress import Progress
+    from medcls.runs.judging import Judged, Judging
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be evaluated: a run, or a table of scores."""
+
+    run: Path | None
+    cases: Path | None
+    predictions: Path | None
+    compare: Path | None
+
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            UsageError: So it is.
+        """
+        if (self.run is None) == (self.predictions is None):
+            raise UsageError("name either a run, or a table of scores with --predictions")
+        if self.predictions is not None and self.cases is not None:
+            raise UsageError("--cases belongs to a run: a table of scores names its own cases")
+        if self.predictions is None and self.compare is not None:
+            raise UsageError("--compare belongs to --predictions", remedy="For runs, use medcls compare RUN RUN")
+
+    def named_run(self) -> Path:
+        """The run, once :meth:`check` has passed."""
+        return self.run or Path()
+
+
+def refuse_for_runs(**given: object) -> None:
+    """Refuse options of a table of scores where a run is evaluated.
+
+    Raises:
+        UsageError: One was given.
+    """
+    for name, value in given.items():
+        if value:
+            option = "--" + name.strip("_").replace("_", "-")
+            raise UsageError(
+                f"{option} belongs to --predictions", remedy="A run has its own columns, labels and threshold"
+            )
+
+
+def judging(
+    *,
+    columns: Sequence[str] | None = None,
+    positive: str | None = None,
+    multilabel: bool = False,
+    threshold: Sequence[str] | None = None,
+    rule: str | None = None,
+    exploratory: bool = False,
+    calibrate: str | None = None,
+    facts: str | None = None,
+    allow_leakage: str | None = None,
+    keep_names: bool = False,
+    changes: Sequence[str] | None = None,
+) -> Judging:
+    """How a table of scores is judged, from the options' texts.
+
+    Raises:
+        UsageError: An option is wrong, or two do not go together.
+    """
+    from medcls.config import load_config
+    from medcls.runs.judging import Judging
+
+    if threshold and (rule or exploratory):
+        other = "--rule" if rule else "--exploratory"
+        raise UsageError(f"--threshold and {other} do not go together", remedy="State the threshold, or choose one")
+    chosen = [f"evaluation.calibrate={calibrate}"] if calibrate else []
+    config = load_config(None, [*(changes or ()), *rule_override(rule), *chosen])
+    return Judging(
+        columns=pairs(columns or (), "--columns"),
+        positive=positive or config.positive,
+        multilabel=multilabel,
+        thresholds=tuple(threshold or ()),
+        exploratory=exploratory,
+        calibrate=config.evaluation.calibration_method if calibrate else None,
+        facts=tuple(name.strip() for name in facts.split(",") if name.strip()) if facts is not None else None,
+        allow_leakage=allow_leakage,
+        keep_names=keep_names,
+        settings=config.evaluation,
+        seed=config.seed,
+    )
+
+
+def judge(
+    asked: Asked,
+    how: Judging,
+    compare_columns: Sequence[str] | None,
+    compare_threshold: Sequence[str] | None,
+    out: Path | None,
+    *,
+    overwrite: bool,
+    progress: Progress,
+) -> Judged:
+    """Judge the table of scores, and compare it with the second one where there is one.
+
+    Raises:
+        UsageError: An option of the second table is given without it.
+    """
+    predictions = asked.predictions or Path()
+    if asked.compare is None:
+        if compare_columns or compare_threshold:
+            raise UsageError("--compare-columns and --compare-threshold need --compare")
+        from medcls.runs.judging import judge
+
+        return judge(predictions, how, out, overwrite=overwrite, progress=progress)
+    from medcls.runs.comparing import judge_and_compare
+
+    other = how.like(columns=pairs(compare_columns or (), "--compare-columns"), thresholds=compare_threshold or ())
+    return judge_and_compare((predictions, how), (asked.compare, other), out, overwrite=overwrite, progress=progress)
+
+
+def rule_settings(rule: str) -> EvaluationSettings:
+    """The evaluation settings with this rule."""
+    from medcls.config import load_config
+
+    return load_config(None, rule_override(rule)).evaluation
+
+
+def rule_override(rule: str | None) -> list[str]:
+    """``youden``, ``sensitivity=0.9`` or ``cost…`` as an override of the config's rule."""
+    if not rule:
+        return []
+    value = rule if "=" not in rule else "{" + ", ".join(f"{key}: {value}" for key, value in _split(rule)) + "}"
+    return [f"evaluation.operating_point={value}"]
+
+
+def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """``ROLE=COLUMN,ROLE=COLUMN`` texts as a mapping.
+
+    Raises:
+        UsageError: A text has no ``=``.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        for part in text.split(","):
+            role, equals, column = part.partition("=")
+            if not equals or not role.strip() or not column.strip():
+                raise UsageError(
+                    f"'{part}' is not ROLE=COLUMN", remedy=f"Write for example {option} reference=outcome,score=s100b"
+                )
+            found[role.strip()] = column.strip()
+    return found
+
+
+def _split(rule: str) -> list[tuple[str, str]]:
+    parts = (part.partition("=") for part in rule.split(","))
+    return [(key.strip(), value.strip()) for key, _, value in parts]

@@ -1,0 +1,64 @@
+"""The section about the baseline: what the network adds to a model that sees simple features alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medcls.reporting.blocks import Block, Cell, Section, Table, sentence
+from medcls.reporting.wording import TITLES, level_text, show, show_as
+
+_FIGURES = ("auc", "sensitivity", "specificity")
+
+
+def baseline_section(metrics: Mapping[str, Any]) -> Section:
+    """The network and the baseline side by side."""
+    found = metrics["baseline"]
+    text = (
+        f"{sentence(found['method'])} It was fitted on train; its penalty and its own operating point were chosen on "
+        f"{found['chosen_on']}.",
+        _verdict(found["comparison"]),
+    )
+    table = Table(
+        f"The network beside a linear model on {found['n_features']} simple features of the same input, on the same cases, "
+        f"with {level_text(metrics)} intervals.",
+        ("Figure", "Network", "Baseline", "Network − baseline"),
+        tuple(_row(name, metrics, found) for name in _FIGURES),
+    )
+    return Section("baseline", "What the network adds to simple features", "Baseline", (Block(text=text, table=table),))
+
+
+def _row(name: str, metrics: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, tuple[Cell, ...]]:
+    difference = _difference(found["comparison"], name)
+    shown: Cell = "–"
+    if difference is not None:
+        shown = show_as("", difference["difference"], as_percent=name != "auc")
+    return TITLES[name], (show(name, metrics.get(name)), show(name, found[name]), shown)
+
+
+def _difference(comparison: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """The difference of one figure; with several labels the macro AUC's alone."""
+    several = any(one["figure"] == "macro_auc" for one in comparison["differences"])
+    wanted = "macro_auc" if several and name == "auc" else name
+    found = [one for one in comparison["differences"] if one["figure"] == wanted]
+    return found[0] if found and (not several or name == "auc") else None
+
+
+def _verdict(comparison: Mapping[str, Any]) -> str:
+    found = _difference(comparison, "auc")
+    if found is None or found["difference"]["value"] is None:
+        return "Whether the network ranks cases better cannot be said here."
+    p = "" if found["p_value"] is None else f" (p {_p_value(found['p_value'])})"
+    low, high = found["difference"]["low"], found["difference"]["high"]
+    if low > 0:
+        return f"The network ranks cases better than the baseline{p}."
+    if high < 0:
+        return f"The baseline ranks cases better than the network{p}: simple features of the image carry the answer."
+    return (
+        f"It is not shown that the network ranks cases better than the baseline{p}: simple features may carry the answer, "
+        "which can be a matter of how scans were made."
+    )
+
+
+def _p_value(value: float) -> str:
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"

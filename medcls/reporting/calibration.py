@@ -1,0 +1,76 @@
+"""The section about calibration: can the stated probabilities be taken at their word, before and after they were adjusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
+from medcls.reporting.charts_calibration import reliability_chart
+from medcls.reporting.wording import level_text, show_as
+
+_TITLE = "Can the probabilities be believed?"
+_VIEWS = {"top label": "the label with the highest probability", "mean over labels": "all labels, averaged"}
+_NAMES = (
+    ("brier", "Brier score", "Mean squared error. 0 is perfect."),
+    ("nll", "Log loss", "Punishes being sure and wrong. 0 is perfect."),
+    ("ece", "ECE, 10 equal bins", "Mean gap between stated and observed share. Depends on the bins."),
+    ("mce", "Greatest gap, 10 equal bins", "The worst of these gaps."),
+    ("ece_equal_mass", "ECE, 10 bins of equal counts", "The same with as many cases in every bin."),
+    ("slope", "Calibration slope", "1 is right; below 1 the probabilities are too extreme."),
+    ("intercept", "Calibration intercept", "0 is right."),
+    ("in_the_large", "Calibration in the large", "0 is right; above 0 the label is commoner than stated."),
+)
+
+
+def calibration_section(metrics: Mapping[str, Any]) -> Section:
+    """Figures before and after beside each other, and the reliability curves."""
+    found = metrics.get("calibration")
+    if found is None:
+        return Section("calibration", _TITLE, "Calibration", (missing("calibration", metrics),))
+    before, after = found.get("before"), found["after"]
+    words = (
+        "Of the cases with a stated probability of, say, 70 %, about 70 in 100 should have the label. "
+        f"The figures are about {_VIEWS.get(after['view'], 'the ' + after['view'])}."
+    )
+    reason = (metrics.get("not_computed") or {}).get("calibration.before")
+    first = Block(
+        text=(words,) if before is not None or not reason else (words, sentence(reason)),
+        table=_table("", before, after, metrics),
+        drawings=_curves(before, after),
+    )
+    rest = [
+        Block(
+            table=_table(label, (before or {}).get("per_label", {}).get(label), one, metrics), folded=f"‘{label}’ alone"
+        )
+        for label, one in after["per_label"].items()
+    ]
+    return Section("calibration", _TITLE, "Calibration", (first, *rest))
+
+
+def _table(label: str, before: Mapping[str, Any] | None, after: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table:
+    about = f" of ‘{label}’" if label else ""
+    names = [one for one in _NAMES if one[0] in after and not _of_labels_alone(after[one[0]])]
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    for name, title, meaning in names:
+        both = (show_as(title, before[name]),) if before is not None else ()
+        rows.append((title, (*both, show_as(title, after[name]), meaning)))
+    heads = (
+        ("Figure", "Before calibration", "After calibration", "Meaning") if before else ("Figure", "Value", "Meaning")
+    )
+    return Table(f"Calibration{about}, with {level_text(metrics)} intervals.", heads, tuple(rows))
+
+
+def _of_labels_alone(figure: Mapping[str, Any]) -> bool:
+    """Whether a figure belongs to each label, and so stands in the labels' own tables."""
+    return figure["value"] is None and "each label" in str(figure["reason"])
+
+
+def _curves(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple[Any, ...]:
+    said = "Points on the dotted line are right. Below: how many cases have such a probability."
+    if before is None:
+        return drawings((reliability_chart("Reliability", after.get("reliability")), said))
+    return drawings(
+        (reliability_chart("Before calibration", before.get("reliability")), said),
+        (reliability_chart("After calibration", after.get("reliability")), said),
+    )

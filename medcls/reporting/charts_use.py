@@ -1,0 +1,61 @@
+"""Charts about use: the decision curve, and the risk of what is kept when uncertain cases are referred."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medcls.reporting.figures import COLOURS, Chart, chart, short_label
+from medcls.reporting.wording import percent
+
+_GREY = "#6a737d"
+
+
+def decision_chart(label: str, curve: Mapping[str, Any] | None) -> Chart | None:
+    """Net benefit against threshold, beside acting on everybody and on nobody; ``None`` where there is no curve."""
+    if not curve or curve.get("net_benefit") is None:
+        return None
+    thresholds, benefit, everybody = curve["thresholds"], curve["net_benefit"], curve["treat_all"]
+    highest = max(*benefit, curve["prevalence"])
+    lowest = -0.25 * highest if highest > 0 else -0.05
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        if curve.get("low") is not None:
+            low = [max(value, lowest) for value in curve["low"]]
+            high = [max(value, lowest) for value in curve["high"]]
+            axes.fill_between(thresholds, low, high, color=COLOURS[0], alpha=0.16, lw=0)
+        axes.plot(thresholds, benefit, color=COLOURS[0], lw=2, label="act on the called")
+        axes.plot(thresholds, everybody, "--", color=COLOURS[1], lw=1.5, label="act on everybody")
+        axes.axhline(0, color=_GREY, lw=1.2, ls=":", label="act on nobody")
+        axes.set(xlabel="Probability from which one would act", ylabel="Net benefit", xlim=(0, 1))
+        axes.set(ylim=(lowest, highest * 1.15 if highest > 0 else 0.1), title=short_label(label))
+        axes.legend(fontsize=8)
+
+    ranges = [f"{percent(first)} to {percent(last)} %" for first, last in curve["useful"]]
+    useful = f"better than both from {' and '.join(ranges)}" if ranges else "nowhere better than both"
+    return chart(draw, (4.6, 3.6), f"Decision curve for {label}: acting on the called is {useful}.")
+
+
+def refer_chart(curve: Mapping[str, Any] | None) -> Chart | None:
+    """Share decided wrongly among the cases kept; ``None`` without cases."""
+    if not curve or not curve.get("coverage"):
+        return None
+    kept = [100 * one for one in curve["coverage"]]
+    risk = [100 * one for one in curve["risk"]]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        if curve.get("low") is not None:
+            low, high = ([100 * one for one in curve[name]] for name in ("low", "high"))
+            axes.fill_between(kept, low, high, color=COLOURS[0], alpha=0.16, lw=0)
+        axes.plot(kept, risk, color=COLOURS[0], lw=2)
+        axes.set(xlabel="Cases that it answers itself, %", ylabel="Wrong among these, %", xlim=(0, 100))
+        axes.set_ylim(bottom=0)
+
+    words = [
+        f"of {percent(point['coverage'])} % kept, {percent(point['risk']['value'])} % wrong"
+        for point in curve["points"]
+        if point["risk"]["value"] is not None
+    ]
+    return chart(draw, (4.6, 3.4), f"Risk against coverage: {'; '.join(words)}.")

@@ -1,0 +1,232 @@
+"""What a run can say of its results to the items of a guideline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from medcls.reporting.record import Record
+from medcls.reporting.wording import TITLES, decimal, percent, show_as
+
+Said = tuple[str, str]
+"""The answer, and where more of it stands."""
+_METRICS = "metrics.json"
+_CALIBRATION = {
+    "brier": "Brier score",
+    "nll": "log loss",
+    "ece": "ECE, 10 equal bins",
+    "slope": "slope",
+    "intercept": "intercept",
+}
+_NAMES = ("auc", "sensitivity", "specificity", "ppv", "npv")
+
+
+def figures_measured(run: Record) -> Said:
+    """Which figures there are."""
+    names = ", ".join(title for name, title in TITLES.items() if name in run.metrics)
+    return f"{names}; calibration, decision curve", f"report: Figures; {_METRICS}"
+
+
+def intervals(run: Record) -> Said | None:
+    """How intervals are made."""
+    made = run.metrics.get("intervals")
+    if not made:
+        return None
+    return (
+        f"{run.level} intervals, by resampling patients ({made['replicates']} replicates, seed {made['seed']}) or from "
+        "binomial formulas, as stated with each figure",
+        f"{_METRICS} (method of each estimate)",
+    )
+
+
+def subgroups(run: Record) -> Said | None:
+    """Figures of groups at the one threshold."""
+    found = run.metrics.get("subgroups")
+    facts = [one["fact"] for one in found["facts"]] if found else []
+    if not facts:
+        return None
+    return f"figures at the one threshold by {', '.join(facts)}", "report: Subgroups; subgroups.csv"
+
+
+def demographics(run: Record) -> Said | None:
+    """Age and sex of the reported cases, groups of few patients left out."""
+    facts = (run.metrics.get("subgroups") or {}).get("facts", ())
+    found = [words for one in facts if one["fact"] in ("age", "sex") if (words := _groups(one))]
+    return (f"of {run.content.reported}: {'; '.join(found)}", "report: Subgroups; cohort.csv") if found else None
+
+
+def _groups(fact: Mapping[str, Any]) -> str:
+    groups: list[Mapping[str, Any]] = next((one["groups"] for one in fact["labels"].values()), [])
+    counted = [f"{one['name']} {one['n_cases']}" for one in groups if one["n_cases"] is not None]
+    return f"{fact['fact']}: {', '.join(counted)} cases" if counted else ""
+
+
+def explanations(run: Record) -> Said | None:
+    """Maps of where the network looked."""
+    count = len(run.content.explanations)
+    return (f"Grad-CAM maps of {count} cases, right and wrong ones", "explanations/") if count else None
+
+
+def internal(run: Record) -> Said | None:
+    """The figures on cases of the same source."""
+    return None if run.external else _performance_of(run)
+
+
+def external(run: Record) -> Said | None:
+    """The figures on another cohort."""
+    return _performance_of(run) if run.external else None
+
+
+def performance(run: Record) -> Said:
+    """The figures of the reported partition."""
+    return _performance_of(run)
+
+
+def _performance_of(run: Record) -> Said:
+    counted = f"{run.metrics['n_cases']} cases of {run.metrics['n_patients']} patients"
+    words = f"on {run.content.reported} ({counted}), {run.level} intervals: {run.figures(*_NAMES)}"
+    return words, f"report: Figures; {_METRICS}"
+
+
+def confusion(run: Record) -> Said | None:
+    """The table of reference and answer."""
+    matrix = run.metrics.get("confusion_matrix")
+    if not matrix:
+        return None
+    rows = [
+        f"reference {label}: "
+        + ", ".join(f"{n} called {name}" for name, n in zip(matrix["labels"], counts, strict=True))
+        for label, counts in zip(matrix["labels"], matrix["counts"], strict=True)
+    ]
+    return "; ".join(rows), f"report: Figures; {_METRICS}"
+
+
+def calibration(run: Record) -> Said | None:
+    """How far probabilities are right."""
+    after = (run.metrics.get("calibration") or {}).get("after")
+    if not after:
+        return None
+    shown = [show_as(title, after.get(name)) for name, title in _CALIBRATION.items()]
+    found = [f"{one.title} {one.value}{f' ({one.interval})' if one.interval else ''}" for one in shown if one.defined]
+    return (f"after calibration: {'; '.join(found)}", f"report: Calibration; {_METRICS}") if found else None
+
+
+def threshold(run: Record) -> Said | None:
+    """The operating point and where it was chosen."""
+    point = run.metrics.get("operating_point")
+    if not point:
+        return None
+    if not point["thresholds"]:
+        return "no threshold: the most probable label is the answer", f"{_METRICS} (operating_point)"
+    cuts = ", ".join(
+        f"called {one['label']} from a probability of {decimal(float(one['threshold']))}" for one in point["thresholds"]
+    )
+    when = (
+        "chosen on the very cases that it is judged on (exploratory)"
+        if point["exploratory"]
+        else f"chosen on {point['chosen_on']} by the rule {point['rule']}, and frozen before these cases were judged"
+    )
+    return f"{cuts}; {when}", f"{_METRICS} (operating_point)"
+
+
+def output(run: Record) -> Said:
+    """What the classifier gives out."""
+    return (
+        "for each scan a calibrated probability of each label, the decision at the frozen operating point, and a prediction "
+        "set; unreadable scans are refused with a reason",
+        "predictions.csv",
+    )
+
+
+def prevalence(run: Record) -> Said | None:
+    """How common each label is in each partition."""
+    flow = run.content.cohort
+    parts = [
+        f"{one.name}: " + ", ".join(f"{label} {n}" for label, n in one.by_label.items()) for one in flow.partitions
+    ]
+    return (f"cases by reference label; {'; '.join(parts)}", "report: Cohort") if parts else None
+
+
+def failures(run: Record) -> Said | None:
+    """How many answers are wrong, and which are worst."""
+    found = run.metrics.get("failures")
+    if not found:
+        return None
+    counted = [
+        f"for {label} {one['n_false_positive']} false positives and {one['n_false_negative']} false negatives"
+        for label, one in found["labels"].items()
+    ]
+    return "; ".join(counted), f"report: Failures; {_METRICS}"
+
+
+def warnings(run: Record) -> Said | None:
+    """What a reader is warned of."""
+    notes = [str(one) for one in (*run.content.warnings, *(run.metrics.get("notes") or ()))]
+    return ("; ".join(notes), "report: first warnings, Limits") if notes else None
+
+
+def clinical(run: Record) -> Said | None:
+    """Predictive values at stated prevalences."""
+    use = run.metrics.get("clinical")
+    if not use:
+        return None
+    values = next(iter(use.values()))["predictive_values"]
+    at = ", ".join(f"{percent(one['prevalence'])} %" for one in values)
+    return f"predictive values at prevalences of {at}, and decision curves", "report: In practice"
+
+
+def doubtful(run: Record) -> Said | None:
+    """What is done with cases that the classifier is not sure of."""
+    sets = run.metrics.get("conformal")
+    if not sets:
+        return None
+    return f"prediction sets: {sets['sets']['statement']}", "report: When not sure"
+
+
+def baseline(run: Record) -> Said | None:
+    """What the network adds to simple features."""
+    found = run.metrics.get("baseline")
+    if not found:
+        return None
+    simple = show_as("AUC", found["auc"])
+    return f"a linear model on simple features has AUC {simple.value} ({simple.interval})", "report: Baseline"
+
+
+def shift(run: Record) -> Said | None:
+    """How far these cases are from the training cases."""
+    found = run.metrics.get("shift")
+    if not found:
+        return None
+    words = [f"{one['name']} {one['verdict']}" for one in found["rows"] if one["verdict"] in ("some", "strong")]
+    return f"shift from training: {', '.join(words) or 'none was found'}", f"report: Shift; {_METRICS}"
+
+
+def updating(run: Record) -> Said:
+    """Whether anything was fitted on the cases that are judged."""
+    if (run.metrics.get("operating_point") or {}).get("exploratory"):
+        return "the threshold was chosen anew on these cases, exploratory; nothing else was changed", _METRICS
+    return "the model was not updated: nothing was fitted or chosen on these cases", _METRICS
+
+
+RESULTS: Mapping[str, Callable[[Record], Said | None]] = {
+    "figures": figures_measured,
+    "intervals": intervals,
+    "subgroups": subgroups,
+    "demographics": demographics,
+    "explanations": explanations,
+    "internal": internal,
+    "external": external,
+    "performance": performance,
+    "confusion": confusion,
+    "calibration": calibration,
+    "threshold": threshold,
+    "output": output,
+    "prevalence": prevalence,
+    "failures": failures,
+    "warnings": warnings,
+    "clinical": clinical,
+    "doubtful": doubtful,
+    "baseline": baseline,
+    "shift": shift,
+    "updating": updating,
+}

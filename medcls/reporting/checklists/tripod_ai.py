@@ -1,0 +1,151 @@
+"""TRIPOD+AI: 27 items, some with parts, about studies of prediction models, in our words."""
+
+from __future__ import annotations
+
+from medcls.reporting.checklists.item import Checklist, item
+
+_DATA = "Methods: data"
+_ANALYSIS = "Methods: analysis"
+_OPEN = "Open science"
+_RESULTS = "Results"
+_DISCUSSION = "Discussion"
+
+TRIPOD_AI = Checklist(
+    "tripod-ai",
+    "TRIPOD+AI",
+    "Numbers follow TRIPOD+AI (27 items, some with lettered parts; BMJ 2024;385:e078378).",
+    (
+        item("1", "Title", "Developing or evaluating a prediction model, of whom and what.", "the title", "technology"),
+        item("2", "Abstract", "A structured abstract.", "the abstract", "performance"),
+        item("3a", "Introduction", "The healthcare context and why a model.", "context, reasons, earlier models"),
+        item("3b", "Introduction", "Target population and intended use.", "patients, point of care, users", "question"),
+        item("3c", "Introduction", "Known health inequalities.", "inequalities between groups of patients"),
+        item("4", "Introduction", "Objectives.", "whether it develops, evaluates, or both"),
+        item(
+            "5a",
+            _DATA,
+            "Where the data come from, and how typical they are.",
+            "sources, reasons, representativeness",
+            "counts",
+        ),
+        item("5b", _DATA, "Dates of the data.", "first and last inclusion"),
+        item("6a", _DATA, "The setting.", "kind, number and place of centres"),
+        item("6b", _DATA, "Who was eligible.", "the clinical criteria", "left_out"),
+        item("6c", _DATA, "Treatments.", "treatments, where they matter"),
+        item(
+            "7",
+            _DATA,
+            "Preparation and checks of the data.",
+            "anything done before medcls saw them",
+            "preparation",
+            "disjoint",
+        ),
+        item("8a", _DATA, "The outcome and how it was determined.", "definition and time horizon", "labels"),
+        item("8b", _DATA, "Who determined a subjective outcome.", "qualifications of the assessors"),
+        item(
+            "8c",
+            _DATA,
+            "Blinding of whoever determined the outcome.",
+            "whether they knew images or answers of the model",
+        ),
+        item("9a", _DATA, "How predictors were chosen.", "why images alone", "predictors"),
+        item("9b", _DATA, "Definition of the predictors.", "when and how images were taken", "preparation", "scanners"),
+        item("9c", _DATA, "Who assessed subjective predictors.", "nobody, unless images were chosen or marked by hand"),
+        item("10", _DATA, "Sample size.", "how the size was arrived at", "counts"),
+        item("11", _DATA, "Missing data.", "missing clinical data and labels", "missing"),
+        item(
+            "12a",
+            _ANALYSIS,
+            "How the data were used for development and evaluation.",
+            "reasons for the partitions",
+            "partitions",
+        ),
+        item(
+            "12b",
+            _ANALYSIS,
+            "How predictors were handled.",
+            "nothing further, unless something was done before",
+            "preparation",
+        ),
+        item(
+            "12c",
+            _ANALYSIS,
+            "Model, how it was built and internally validated.",
+            "reasons for it, other models that were tried",
+            "model",
+            "training",
+            "selection",
+        ),
+        item("12d", _ANALYSIS, "Differences between clusters.", "how centres were handled", "subgroups"),
+        item("12e", _ANALYSIS, "Measures of performance.", "which of them is primary", "figures", "intervals"),
+        item("12f", _ANALYSIS, "Model updating.", "reasons, where the model was changed for new patients", "updating"),
+        item("12g", _ANALYSIS, "How predictions were made when evaluating.", "nothing further", "output"),
+        item("13", _ANALYSIS, "Class imbalance.", "reasons, and how it bears on calibration", "balance", "calibration"),
+        item("14", _ANALYSIS, "Fairness.", "groups that matter and are not among the facts", "subgroups"),
+        item(
+            "15", _ANALYSIS, "What the model gives out, and thresholds.", "reasons for the rule", "output", "threshold"
+        ),
+        item(
+            "16",
+            _ANALYSIS,
+            "Differences between development and evaluation data.",
+            "differences in setting and eligibility",
+            "shift",
+            "prevalence",
+        ),
+        item("17", "Methods: ethics", "Ethical approval and consent.", "committee, number, consent or waiver"),
+        item("18a", _OPEN, "Funding.", "sources and role of funders"),
+        item("18b", _OPEN, "Conflicts of interest.", "declarations of all authors"),
+        item("18c", _OPEN, "Protocol.", "where it is, or that there was none"),
+        item("18d", _OPEN, "Registration.", "registry and number, or that there was none"),
+        item("18e", _OPEN, "Data sharing.", "whether and where data can be had"),
+        item("18f", _OPEN, "Code sharing.", "where the code and the model can be had", "software", "hashes"),
+        item(
+            "19",
+            "Patients and public",
+            "Involvement of patients and the public.",
+            "what it was, or that there was none",
+        ),
+        item("20a", _RESULTS, "Flow of participants.", "what happened before the table was made", "counts", "left_out"),
+        item(
+            "20b",
+            _RESULTS,
+            "Characteristics of participants.",
+            "clinical characteristics",
+            "demographics",
+            "prevalence",
+        ),
+        item("20c", _RESULTS, "Comparison with the development data.", "clinical differences", "shift"),
+        item("21", _RESULTS, "Participants and events in each analysis.", "nothing further", "prevalence"),
+        item("22", _RESULTS, "The full model, so that others can predict.", "where it can be had", "model", "hashes"),
+        item(
+            "23a",
+            _RESULTS,
+            "Performance with intervals, also in subgroups.",
+            "nothing further",
+            "performance",
+            "calibration",
+            "subgroups",
+        ),
+        item(
+            "23b",
+            _RESULTS,
+            "Differences of performance between clusters.",
+            "results by centre, where there are several",
+            "subgroups",
+        ),
+        item("24", _RESULTS, "Results of updating.", "the updated model, where there is one", "updating"),
+        item("25", _DISCUSSION, "Interpretation, fairness included.", "the interpretation"),
+        item("26", _DISCUSSION, "Limitations.", "limitations of design and data", "warnings"),
+        item(
+            "27a",
+            _DISCUSSION,
+            "What is done about poor or missing input in use.",
+            "who looks at refused scans",
+            "missing",
+            "doubtful",
+        ),
+        item("27b", _DISCUSSION, "What users must do and know.", "expertise and interaction that is needed"),
+        item("27c", _DISCUSSION, "Next steps, and where it may hold.", "further research"),
+    ),
+)

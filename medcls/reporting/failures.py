@@ -1,0 +1,69 @@
+"""The section about failures: the worst wrong answers, and the cases that got none, counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medcls.reporting.blocks import Block, Cell, Section, Table, missing
+from medcls.reporting.wording import decimal, level_text, show_as
+
+_TITLE = "What it got wrong"
+
+
+def failures_section(metrics: Mapping[str, Any]) -> Section:
+    """Complete cases against the worst case, then the worst answers by name."""
+    found = metrics.get("failures")
+    if found is None:
+        return Section("failures", _TITLE, "Failures", (missing("failures", metrics),))
+    blocks = [Block(text=_words(found), table=_rates(found, metrics))]
+    for label, one in found["labels"].items():
+        alarms = f"False alarms for ‘{label}’: the surest of {one['n_false_positive']}"
+        missed = f"Missed cases of ‘{label}’: the surest of {one['n_false_negative']}"
+        for name, answers in ((alarms, one["false_positives"]), (missed, one["false_negatives"])):
+            if answers:
+                blocks.append(Block(table=_answers(name, label, answers), folded=name))
+    return Section("failures", _TITLE, "Failures", tuple(blocks))
+
+
+def _words(found: Mapping[str, Any]) -> tuple[str, ...]:
+    if not found["n_failed"]:
+        return (f"All {found['n_answered']} cases got an answer.",)
+    reasons = ", ".join(f"{code} ({count})" for code, count in found["failed_by_reason"].items())
+    words = [
+        f"{found['n_failed']} of {found['n_answered'] + found['n_failed']} cases got no answer: {reasons}.",
+        "The figures elsewhere on this page leave them out. In the worst case each of them would have been decided wrongly.",
+    ]
+    if found["n_unknown"]:
+        words.append(f"Of {found['n_unknown']} of them the reference label is not known; these are in no figure.")
+    return tuple(words)
+
+
+def _rates(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None:
+    if not found["n_failed"]:
+        return None
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    for label, one in found["labels"].items():
+        for figure, title in (("sensitivity", "Sensitivity"), ("specificity", "Specificity")):
+            cells = tuple(
+                show_as(title, one[case][figure], as_percent=True) for case in ("complete_case", "worst_case")
+            )
+            count = one["n_failed_positive" if figure == "sensitivity" else "n_failed_negative"]
+            rows.append((f"{title}, ‘{label}’", (*cells, str(count))))
+    caption = f"Without and with the cases that got no answer, with {level_text(metrics)} intervals."
+    return Table(caption, ("Figure", "Answered cases", "Worst case", "Cases without an answer"), tuple(rows))
+
+
+def _answers(name: str, label: str, answers: Sequence[Mapping[str, Any]]) -> Table:
+    rows = tuple(
+        (
+            str(one["name"]),
+            (
+                ", ".join(one["reference"]) or "none",
+                ", ".join(one["called"]) or "none",
+                decimal(float(one["probability"])),
+            ),
+        )
+        for one in answers
+    )
+    return Table(f"{name}.", ("Case", "Reference", "Answer", f"Score of ‘{label}’"), rows)

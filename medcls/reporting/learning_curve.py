@@ -1,0 +1,74 @@
+"""The learning curve of the report: the AUC against the number of training patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medcls.reporting.figures import COLOURS, Chart, chart
+from medcls.reporting.wording import Shown, show
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """One training.
+
+    Attributes:
+        part: Part of the training patients, as in ``25 %``.
+        patients: How many they are.
+        cases: How many cases.
+        auc: The AUC with its interval.
+    """
+
+    part: str
+    patients: int
+    cases: int
+    auc: Shown
+
+
+@dataclass(frozen=True)
+class CurveShown:
+    """Everything that the section shows.
+
+    Attributes:
+        judged_on: The cases that every training was judged on.
+        rows: A row for each training.
+        chart: The curve; ``None`` where fewer than two points are defined.
+        notes: What a reader must know first.
+    """
+
+    judged_on: str
+    rows: tuple[CurveRow, ...]
+    chart: Chart | None
+    notes: tuple[str, ...]
+
+
+def curve_shown(curve: Mapping[str, Any] | None) -> CurveShown | None:
+    """The section, from ``learning_curve`` of ``metrics.json``; ``None`` where none was asked for."""
+    if curve is None:
+        return None
+    rows = tuple(
+        CurveRow(f"{100 * one['part']:g}\u00a0%", one["n_patients"], one["n_cases"], show("auc", one["auc"]))
+        for one in curve["points"]
+    )
+    notes = tuple(f"{note[:1].upper()}{note[1:]}." for note in curve["notes"])
+    return CurveShown(curve["judged_on"], rows, _drawn(curve), notes)
+
+
+def _drawn(curve: Mapping[str, Any]) -> Chart | None:
+    points = [one for one in curve["points"] if one["auc"]["value"] is not None]
+    if len(points) < 2:
+        return None
+    patients = [one["n_patients"] for one in points]
+    values = [one["auc"]["value"] for one in points]
+    below = [value - one["auc"]["low"] for one, value in zip(points, values, strict=True)]
+    above = [one["auc"]["high"] - value for one, value in zip(points, values, strict=True)]
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.errorbar(patients, values, yerr=(below, above), color=COLOURS[0], marker="o", capsize=3)
+        axes.set(xlabel="Training patients", ylabel="AUC", xlim=(0, None), ylim=(min(0.4, *values), 1.02))
+
+    said = ", ".join(f"{n}: {value:.2f}" for n, value in zip(patients, values, strict=True))
+    return chart(draw, (4.6, 3.0), f"AUC by number of training patients. {said}.")

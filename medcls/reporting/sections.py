@@ -1,0 +1,33 @@
+"""The sections about one partition beyond its figures, in the order of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from medcls.reporting.baseline import baseline_section
+from medcls.reporting.blocks import Section
+from medcls.reporting.calibration import calibration_section
+from medcls.reporting.failures import failures_section
+from medcls.reporting.shift import shift_section
+from medcls.reporting.subgroups import subgroups_section
+from medcls.reporting.use import refer_section, use_section
+
+_SECTIONS: tuple[tuple[str, Callable[[Mapping[str, Any]], Section]], ...] = (
+    ("shift", shift_section),
+    ("baseline", baseline_section),
+    ("calibration", calibration_section),
+    ("clinical", use_section),
+    ("refer", refer_section),
+    ("subgroups", subgroups_section),
+    ("failures", failures_section),
+)
+
+
+def study_sections(metrics: Mapping[str, Any]) -> list[Section]:
+    """The sections for which the document has something to say, be it why there is nothing.
+
+    Args:
+        metrics: A partition of ``metrics.json``; one without a section's key is from before that section.
+    """
+    return [section(metrics) for name, section in _SECTIONS if name in metrics]

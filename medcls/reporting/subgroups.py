@@ -1,0 +1,83 @@
+"""The section about subgroups: whether the one threshold serves all kinds of patients and scanners alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from medcls.reporting.blocks import Block, Cell, Section, Table, missing, sentence
+from medcls.reporting.wording import Shown, level_text, show_as
+
+_TITLE = "Does it serve all groups alike?"
+_FIGURES = {"auc": "AUC", "sensitivity": "Sensitivity", "specificity": "Specificity", "brier": "Brier score"}
+_SHARES = frozenset({"sensitivity", "specificity"})
+_FOLD_FROM = 2  # tables; the first is open
+
+
+def subgroups_section(metrics: Mapping[str, Any]) -> Section:
+    """The widest gaps first, then a table for each fact and label."""
+    found = metrics.get("subgroups")
+    if found is None:
+        return Section("subgroups", _TITLE, "Subgroups", (missing("subgroups", metrics),))
+    words = (
+        "Figures of groups of cases at the one threshold. Where a group has fewer than "
+        f"{found['fewest_patients']} patients for a figure, it is not shown."
+    )
+    left_out = [f"{fact}: {reason}" for fact, reason in found["left_out"].items()]
+    tables = [_table(fact, label, one, metrics) for fact, label, one in _parts(found)]
+    blocks = [
+        Block(text=(words,), table=_gaps(found, metrics)),
+        *(Block(table=table, folded=name if len(tables) >= _FOLD_FROM else "") for name, table in tables),
+        *(
+            [Block(text=tuple(sentence(one) for one in left_out), folded="Facts that were not compared")]
+            if left_out
+            else ()
+        ),
+    ]
+    return Section("subgroups", _TITLE, "Subgroups", tuple(blocks))
+
+
+def _parts(found: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
+    for fact in found["facts"]:
+        for label, one in fact["labels"].items():
+            yield fact, label, one
+
+
+def _gaps(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None:
+    """The gap of sensitivity and specificity for each fact, with the groups at its ends."""
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    for fact, label, one in _parts(found):
+        for figure in ("sensitivity", "specificity"):
+            gap = one["gaps"][figure]
+            if gap["gap"]["value"] is not None:
+                cells = (_FIGURES[figure], gap["highest"], gap["lowest"], show_as("", gap["gap"], as_percent=True))
+                rows.append((f"{fact['fact']}, ‘{label}’", cells))
+    if not rows:
+        return None
+    caption = (
+        f"The widest gap between two groups of each fact, with {level_text(metrics)} intervals. An interval that begins at 0 "
+        "leaves it open whether the groups differ."
+    )
+    return Table(caption, ("Groups by", "Figure", "Highest", "Lowest", "Gap"), tuple(rows))
+
+
+def _table(
+    fact: Mapping[str, Any], label: str, one: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> tuple[str, Table]:
+    name = f"{fact['fact']}, ‘{label}’"
+    shown = [figure for figure in _FIGURES if any(group[figure]["value"] is not None for group in one["groups"])]
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    for group in one["groups"]:
+        rows.append((group["name"], (*_counts(group), *(_cell(figure, group) for figure in shown))))
+    heads = ("Group", "Cases", "With the label", *(_FIGURES[figure] for figure in shown))
+    return name, Table(f"{name} ({fact['how']}), with {level_text(metrics)} intervals.", heads, tuple(rows))
+
+
+def _counts(group: Mapping[str, Any]) -> tuple[str, str]:
+    counts = (group["n_cases"], group["n_positive"])
+    cases, positive = ("few" if one is None else str(one) for one in counts)
+    return cases, positive
+
+
+def _cell(figure: str, group: Mapping[str, Any]) -> Shown:
+    return show_as(_FIGURES[figure], group[figure], as_percent=figure in _SHARES)

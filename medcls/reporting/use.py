@@ -1,0 +1,127 @@
+"""Sections about use: what calls mean elsewhere, what they are worth, which cases to refer, which labels to leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
+from medcls.reporting.charts_use import decision_chart, refer_chart
+from medcls.reporting.wording import level_text, percent, show_as
+
+_SIZES = (
+    ("single", "one label: an answer"),
+    ("several", "several labels: not decided"),
+    ("empty", "no label: unlike anything on tune"),
+)
+_FOLD_FROM = 3  # labels; more of them are folded
+
+
+def use_section(metrics: Mapping[str, Any]) -> Section:
+    """Predictive values at stated prevalences and decision curves, by label."""
+    use = metrics.get("clinical")
+    if use is None:
+        return Section("use", "What an answer means in practice", "In practice", (missing("clinical", metrics),))
+    folded = len(use) >= _FOLD_FROM
+    blocks = [_label_block(label, one, metrics, folded=folded) for label, one in use.items()]
+    return Section("use", "What an answer means in practice", "In practice", (_use_words(), *blocks))
+
+
+def _use_words() -> Block:
+    return Block(
+        text=(
+            "Predictive values depend on how common a label is. The table works them out from the sensitivity and specificity "
+            "found here, as if these were the same elsewhere.",
+        )
+    )
+
+
+def _label_block(label: str, use: Mapping[str, Any], metrics: Mapping[str, Any], *, folded: bool) -> Block:
+    rows = tuple((f"{percent(one['prevalence'])} % have it", _use_cells(one)) for one in use["predictive_values"])
+    table = Table(
+        f"‘{label}’ at stated prevalences, with {level_text(metrics)} intervals. Alarms to read: how many alarms a reader "
+        "looks at to find one that is right.",
+        ("Where", "PPV", "NPV", "Alarms to read", "Alarms in 1,000", "Missed in 1,000"),
+        rows,
+    )
+    curve = use.get("decision_curve")
+    said = _curve_words(curve)
+    return Block(
+        heading="" if folded else f"‘{label}’",
+        table=table if rows else None,
+        drawings=drawings((decision_chart(label, curve), said)),
+        text=() if curve is not None else ("There is no decision curve: the scores are not probabilities.",),
+        folded=f"‘{label}’" if folded else "",
+    )
+
+
+def _use_cells(one: Mapping[str, Any]) -> tuple[Cell, ...]:
+    shares = tuple(show_as(name, one[name], as_percent=True) for name in ("ppv", "npv"))
+    names = ("number_needed_to_read", "calls_per_1000", "missed_per_1000")
+    return (*shares, *(show_as(name, one[name]) for name in names))
+
+
+def _curve_words(curve: Mapping[str, Any] | None) -> str:
+    if curve is None:
+        return ""
+    words = (
+        "Decision curve: what acting on the called is worth to someone who acts from a given probability, counted in right "
+        "actions for each case, needless ones taken off. It is useful where its line is above both others."
+    )
+    return f"{words} {sentence(curve['reason'])}" if curve.get("reason") else words
+
+
+def refer_section(metrics: Mapping[str, Any]) -> Section:
+    """What happens when the least certain cases go to a reader, and the prediction sets."""
+    curve, sets = metrics.get("refer"), metrics.get("conformal")
+    blocks = [_refer_block(curve, metrics) if curve else missing("refer", metrics, "Leaving cases to a reader")]
+    blocks.append(_sets_block(sets, metrics) if sets else missing("conformal", metrics, "Prediction sets"))
+    return Section("refer", "When it is not sure", "When not sure", tuple(blocks))
+
+
+def _refer_block(curve: Mapping[str, Any], metrics: Mapping[str, Any]) -> Block:
+    labels = list(curve["points"][0]["per_label"]) if curve["points"] else []
+    single = labels[0] if len(labels) == 1 else None
+    heads = ("Answers itself", "Cases kept", "Referred", "Wrong among the kept")
+    rows = []
+    for point in curve["points"]:
+        cells: list[Cell] = [
+            str(point["n_kept"]),
+            str(point["n_referred"]),
+            show_as("", point["risk"], as_percent=True),
+        ]
+        if single is not None:
+            both = point["per_label"][single]
+            cells += [show_as("", both[name], as_percent=True) for name in ("sensitivity", "specificity")]
+        rows.append((f"{percent(point['coverage'])} %", tuple(cells)))
+    extra = ("Sensitivity", "Specificity") if single is not None else ()
+    level = level_text(metrics)
+    caption = f"If the least certain cases go to a reader, with {level} intervals. Certainty: {curve['certainty']}."
+    text = (
+        "The fewer cases it answers itself, the fewer of its answers should be wrong. If the line does not fall to the "
+        "left, its certainty tells nothing."
+    )
+    return Block(
+        heading="Leaving cases to a reader",
+        text=(text,),
+        table=Table(caption, (*heads, *extra), tuple(rows)) if rows else None,
+        drawings=drawings((refer_chart(curve), sentence(str(curve.get("reason") or "")))),
+    )
+
+
+def _sets_block(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Block:
+    sets = found["sets"]
+    caption = f"Prediction sets on these cases, with {level_text(metrics)} intervals."
+    counted = [("All cases", found["coverage"])]
+    counted += [(f"Cases with ‘{label}’", one) for label, one in found["per_label"].items()]
+    counted += [(f"Sets with {words}", found[name]) for name, words in _SIZES]
+    rows = tuple((words, (show_as(words, one, as_percent=True),)) for words, one in counted)
+    reasons = [sentence(one["reason"]) for one in sets["limits"] if one["reason"]]
+    wanted = (
+        f"In place of one label, a set of labels that cannot be ruled out. Promised: {percent(1 - sets['alpha'])} %."
+    )
+    return Block(
+        heading="Prediction sets",
+        text=(wanted, str(sets["statement"]), *dict.fromkeys(reasons)),
+        table=Table(caption, ("Cases", "Reference label in the set, or share of sets"), rows),
+    )

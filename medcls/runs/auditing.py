@@ -1,0 +1,86 @@
+"""The leakage audit of a run: written beside its training, and held against what is evaluated later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medcls.cohort.audit import audit_cohort
+from medcls.cohort.relations import Relations
+from medcls.config import Config
+from medcls.files import read_json, write_json
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.runs.preparing import Material, size_warnings
+from medcls.runs.training_cases import NAME, Overlaps, meet_training_cases, write_training_cases
+
+AUDIT = "audit.json"
+
+
+def write_audit(folder: Path, material: Material, pseudonyms: Pseudonyms) -> None:
+    """Write ``audit.json`` and ``training-cases.csv`` of cases that have passed the gate."""
+    hashes = material.found.hashes if material.found is not None else {}
+    write_training_cases(folder / NAME, material.cohort, material.content, hashes, pseudonyms)
+    if material.audit is not None:
+        write_json(folder / AUDIT, material.audit.to_json(pseudonyms))
+
+
+def audit_evaluated(
+    run: Path,
+    config: Config,
+    material: Material,
+    pseudonyms: Pseudonyms,
+    *,
+    allowed: str | None = None,
+    own: bool = False,
+    progress: Progress = SILENT,
+) -> tuple[Material, dict[str, Any]]:
+    """The gate before an evaluation: no case may be one that the classifier was trained or tuned on.
+
+    Args:
+        run: The run's folder.
+        config: The run's config.
+        material: The prepared cases that are to be judged.
+        pseudonyms: With the run's key.
+        allowed: Why leaks are let through, if they are.
+        own: The cases are the run's own test partition, for which the reason given at training holds too.
+        progress: Where to say how far it is.
+
+    Returns:
+        The cases, their cohort with warnings, and the contents of ``audit.json``.
+
+    Raises:
+        CohortError: A case is one of the training cases, and no reason is given.
+    """
+    if own and allowed is None:
+        allowed = allowed_at_training(run)
+    material = material.related(config, progress)
+    found = material.found
+    hashes = found.hashes if found is not None else {}
+    tables = [path for path in (run / NAME,) if path.is_file()]
+    met = meet_training_cases(tables, material.cohort, material.content, hashes, pseudonyms, allowed)
+    audit = audit_cohort(
+        material.cohort,
+        material.content,
+        found.relations if found is not None else Relations(),
+        sides={},
+        confounding=found.confounding if found is not None else (),
+    )
+    warned = material.cohort.warn(*met.warnings, *audit.warnings, *size_warnings(material.cohort))
+    return replace(material, cohort=warned, audit=audit), _joined(audit.to_json(pseudonyms), met, pseudonyms)
+
+
+def allowed_at_training(run: Path) -> str | None:
+    """The reason why leaks were let through when the run was trained; ``None`` where they were not."""
+    path = run / AUDIT
+    found = read_json(path).get("allowed") if path.is_file() else None
+    return found if isinstance(found, str) else None
+
+
+def _joined(audit: dict[str, Any], met: Overlaps, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    return audit | {
+        "allowed": met.allowed,
+        "against_training": met.to_json(pseudonyms),
+        "warnings": [*met.warnings, *audit["warnings"]],
+    }

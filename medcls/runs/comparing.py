@@ -1,0 +1,236 @@
+"""``compare``: several models on the same cases, pair by pair, with intervals, tests and Holm's adjustment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from medcls.config.settings import EvaluationSettings
+from medcls.errors import RunError, UsageError
+from medcls.evaluation import OperatingPoint, evaluate_partition, metrics_schema
+from medcls.evaluation.comparison import compare_several, comparison_schema
+from medcls.evaluation.schema_parts import COUNT, FLAG, TEXT, TEXT_OR_NULL, closed, listed, ref, said
+from medcls.evaluation.score_scale import NO_PROBABILITY
+from medcls.files import read_json, write_csv, write_json
+from medcls.progress import SILENT, Progress
+from medcls.reporting.comparison import ComparisonContent, write_comparison
+from medcls.runs.folder import open_run
+from medcls.runs.joining import Contestant, Joined, join
+from medcls.runs.judging import Judged, Judging, judge
+from medcls.runs.results import results_folder
+
+FILES = ("comparison.json", "comparison.csv", "compare.html")
+_FIGURES = ("auc", "sensitivity", "specificity", "accuracy")
+_COLUMNS = (
+    *("first", "second", "figure", "label", "first_value", "second_value", "difference", "low", "high", "method"),
+    *("test", "statistic", "p_value", "p_adjusted", "reason"),
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What came of a comparison.
+
+    Attributes:
+        document: As in ``comparison.json``.
+        folder: Where the files lie.
+    """
+
+    document: Mapping[str, Any]
+    folder: Path
+
+
+def compare(
+    models: Sequence[Path],
+    judging: Judging | None = None,
+    out: Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Compared:
+    """Compare runs, folders of evaluations, or files of scores, on the test cases that they share.
+
+    Args:
+        models: Runs by path or name, folders with ``predictions.csv`` and ``metrics.json``, or CSV files of scores.
+        judging: How files of scores are read, and the settings of all; runs have their own operating points.
+        out: Folder for ``comparison.json``, ``comparison.csv`` and ``compare.html``; by default ``comparison-A-B``, with a
+            number when it is taken.
+        overwrite: Replace earlier results in ``out``.
+        progress: Where to say how far it is.
+
+    Raises:
+        UsageError: There are fewer than two, they are for other labels, or ``out`` has results.
+        RunError: A run is missing or unfinished.
+        CohortError: They share no case, or a case has another reference label in one of them.
+    """
+    if len(models) < 2:
+        raise UsageError("a comparison needs two models at least", remedy="Name two runs or files, or more")
+    judging = judging or Judging()
+    names = _names(models)
+    folder = results_folder(out, Path("comparison-" + "-".join(names)[:80]), FILES, overwrite=overwrite)
+    contestants = [_contestant(path, name, judging) for path, name in zip(models, names, strict=True)]
+    return compare_contestants(contestants, judging.settings, judging.seed, folder, progress)
+
+
+def judge_and_compare(
+    first: tuple[Path, Judging],
+    second: tuple[Path, Judging],
+    out: Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Judged:
+    """Judge a file of scores, and compare it with a second file of the same cases, all into one folder.
+
+    Args:
+        first: The file to judge, and how.
+        second: The file to compare with, and how it is read.
+        out: As :func:`medcls.runs.judging.judge`, with the files of :func:`compare` too.
+        overwrite: Replace earlier results in ``out``.
+        progress: Where to say how far it is.
+
+    Raises:
+        UsageError: As :func:`medcls.runs.judging.judge` and :func:`compare`.
+        CohortError: The same.
+    """
+    pairs = (first, second)
+    names = _names([path for path, _ in pairs])
+    tables = [how.calibrated(how.read(path))[0] for path, how in pairs]
+    if names[0] != names[1] and pairs[0][0] == pairs[1][0]:
+        scores = [how.columns.get("score", name) for name, (_, how) in zip(names, pairs, strict=True)]
+        names = scores if scores[0] != scores[1] else names
+    points = [how.decide(table) for table, (_, how) in zip(tables, pairs, strict=True)]
+    contestants = [Contestant(*one) for one in zip(names, tables, points, strict=True)]
+    join(contestants)  # what cannot be compared is known before anything is written
+    judged = judge(first[0], first[1], out, overwrite=overwrite, progress=progress)
+    compare_contestants(contestants, first[1].settings, first[1].seed, judged.folder, progress)
+    return judged
+
+
+def compare_contestants(
+    contestants: Sequence[Contestant],
+    settings: EvaluationSettings,
+    seed: int,
+    folder: Path,
+    progress: Progress = SILENT,
+) -> Compared:
+    """Compare models that are read already, and write the files into ``folder``."""
+    joined = join(contestants)
+    progress.note(f"Comparing {len(contestants)} models on {len(joined.contestants[0].table.names)} cases")
+    document = _document(joined, settings, seed)
+    write_json(folder / "comparison.json", document)
+    write_csv(folder / "comparison.csv", _COLUMNS, comparison_rows(document))
+    created = datetime.now().astimezone().isoformat(timespec="minutes")
+    table = joined.contestants[0].table
+    content = ComparisonContent(table.labels, table.positive, table.multilabel, created, document)
+    write_comparison(folder / "compare.html", content)
+    return Compared(document, folder)
+
+
+def comparison_document_schema() -> dict[str, Any]:
+    """The JSON Schema of ``comparison.json`` (draft 2020-12)."""
+    definitions = metrics_schema()["$defs"]
+    estimate = ref("estimate")
+    model = closed(
+        {
+            "name": TEXT,
+            "operating_point": ref("operating_point"),
+            "scores": said(TEXT, "Whether the scores are probabilities."),
+            "figures": closed(dict.fromkeys(_FIGURES, estimate)),
+        }
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "comparison.json of medcls",
+        **closed(
+            {
+                "labels": listed(TEXT),
+                "positive": TEXT_OR_NULL,
+                "multilabel": FLAG,
+                "n_cases": said(COUNT, "Cases that every model has a score for."),
+                "left_out": said(COUNT, "Cases that not every model has a score for."),
+                "models": listed(model),
+                "comparisons": listed(comparison_schema()),
+                "notes": listed(TEXT),
+            },
+            "Models on the same cases, pair by pair.",
+        ),
+        "$defs": {name: definitions[name] for name in ("estimate", "operating_point")},
+    }
+
+
+def comparison_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each difference in ``comparison.json``."""
+    rows = []
+    for pair in document["comparisons"]:
+        for one in pair["differences"]:
+            difference = one["difference"]
+            rows.append(
+                {
+                    **{name: pair[name] for name in ("first", "second")},
+                    **{name: one[name] for name in ("figure", "label", "test", "statistic", "p_value", "p_adjusted")},
+                    **{name: difference[name] for name in ("low", "high", "method")},
+                    "first_value": one["first"],
+                    "second_value": one["second"],
+                    "difference": difference["value"],
+                    "reason": one["reason"] or difference["reason"],
+                }
+            )
+    return rows
+
+
+def _names(models: Sequence[Path]) -> list[str]:
+    """A short name for each, with no more of the path than tells them apart."""
+    short = [path.stem if path.suffix.lower() == ".csv" else path.name for path in models]
+    longer = [
+        name if short.count(name) == 1 else f"{path.parent.name}-{name}"
+        for name, path in zip(short, models, strict=True)
+    ]
+    return [name if longer.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(longer)]
+
+
+def _contestant(path: Path, name: str, judging: Judging) -> Contestant:
+    if path.suffix.lower() == ".csv":
+        table = judging.calibrated(judging.read(path))[0]
+        return Contestant(name, table, judging.decide(table))
+    folder = path if (path / "predictions.csv").is_file() and (path / "metrics.json").is_file() else open_run(path).path
+    try:
+        metrics = read_json(folder / "metrics.json")
+    except FileNotFoundError:
+        raise RunError("the run has no metrics.json", where=str(folder), remedy="Finish it with --resume") from None
+    reported = next((one for one in ("test", "external", "pooled") if one in metrics), None)
+    if reported is None:
+        raise RunError("nothing was judged here", where=str(folder), remedy="Name a run with a test partition")
+    point = OperatingPoint.from_json(metrics[reported]["operating_point"])
+    own = replace(judging, columns={}, positive=point.positive, multilabel=point.multilabel, facts=())
+    return Contestant(name, own.read(folder / "predictions.csv"), point)
+
+
+def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+    judged = [(one.name, *one.judged()) for one in joined.contestants]
+    table = joined.contestants[0].table
+    return {
+        "labels": list(table.labels),
+        "positive": table.positive,
+        "multilabel": table.multilabel,
+        "n_cases": len(table.names),
+        "left_out": joined.left_out,
+        "models": [_model(one, settings, seed) for one in joined.contestants],
+        "comparisons": [one.to_json() for one in compare_several(judged, settings, seed)],
+        "notes": list(joined.notes),
+    }
+
+
+def _model(contestant: Contestant, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
+    predictions, point = contestant.judged()
+    metrics = evaluate_partition(predictions, point, settings, seed)
+    sound = contestant.table.are_probabilities
+    return {
+        "name": contestant.name,
+        "operating_point": contestant.point.to_json(),
+        "scores": "probabilities" if sound else NO_PROBABILITY,
+        "figures": {name: metrics.figures[name].to_json() for name in _FIGURES},
+    }

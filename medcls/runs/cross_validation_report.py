@@ -1,0 +1,83 @@
+"""The report of a cross-validation: of the fixed test partition where there is one, else of the pooled predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from medcls.config import Config
+from medcls.evaluation.learning_curve import LEARNING_CURVE
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.reporting.config_text import public_config
+from medcls.reporting.content import ExplainedCase, ReportContent
+from medcls.runs.choosing import choose_cases
+from medcls.runs.documents import write_documents
+from medcls.runs.fold_plan import FoldPlan
+from medcls.runs.folder import Run
+from medcls.runs.reporting import classifier_facts, cohort_flow, explain_cases, explain_chosen
+
+if TYPE_CHECKING:
+    from medcls.runs.cross_validation import CrossValidated
+
+
+def report_cross_validation(
+    run: Run,
+    config: Config,
+    plan: FoldPlan,
+    joined: CrossValidated,
+    pseudonyms: Pseudonyms,
+    environment: Mapping[str, str],
+    progress: Progress = SILENT,
+) -> None:
+    """Explain a few cases and write the run's report."""
+    cohort = plan.material.cohort
+    reported = "test" if "test" in joined.metrics else "pooled"
+    content = ReportContent(
+        title=run.name,
+        region=config.region,
+        created=datetime.now().astimezone().isoformat(timespec="minutes"),
+        labels=cohort.labels,
+        positive=cohort.positive,
+        multilabel=cohort.multilabel,
+        cohort=cohort_flow(cohort),
+        metrics={name: joined.metrics[name] for name in ("test", "pooled") if name in joined.metrics},
+        per_fold=joined.metrics["per_fold"],
+        learning_curve=joined.metrics.get(LEARNING_CURVE),
+        explanations=tuple(_explained(run, config, plan, joined, pseudonyms, progress)),
+        classifier=_facts(joined),
+        config_text=public_config(config),
+        environment=environment,
+        warnings=cohort.warnings,
+        reported=reported,
+    )
+    write_documents(run.path, content, config, joined.ensemble.provenance, run.classifier_folder)
+
+
+def _explained(
+    run: Run, config: Config, plan: FoldPlan, joined: CrossValidated, pseudonyms: Pseudonyms, progress: Progress
+) -> list[ExplainedCase]:
+    """Test cases by the ensemble; without any, held-out cases by the classifier that had never seen them."""
+    folder, count, ensemble = run.explanations, config.explanation.cases, joined.ensemble
+    if joined.answers:
+        return explain_cases(
+            ensemble, plan.material, joined.answers, folder, count, pseudonyms, progress, partition="test"
+        )
+    said = joined.out_of_fold.of_repeat(1)
+    answers = {name: answer for name, (_, answer) in said.items()}
+    cases = [case for case in plan.material.cohort.cases if case.name in answers]
+    chosen = choose_cases(cases, answers, ensemble.labels, ensemble.positive, count)
+    members = {case.name: ensemble.members[said[case.name][0]] for case in chosen}
+    return explain_chosen(chosen, members, plan.material, answers, folder, pseudonyms, progress)
+
+
+def _facts(joined: CrossValidated) -> dict[str, str]:
+    members = joined.ensemble.members
+    facts = classifier_facts(next(iter(members.values())))
+    changed = {
+        "Ensemble": f"{len(members)} folds' classifiers: the mean of their calibrated probabilities",
+        "Calibration": "each member's own, fitted on its tune part",
+        "Operating point": "of the ensemble: chosen on the out-of-fold predictions",
+    }
+    return {**{name: value for name, value in facts.items() if name != "Cohort hash"}, **changed}

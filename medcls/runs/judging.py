@@ -1,0 +1,263 @@
+"""``evaluate --predictions``: judges anybody's scores, without a model and without a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medcls.config.settings import CalibrationMethod, EvaluationSettings, Partition
+from medcls.errors import CohortError
+from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
+from medcls.evaluation.failed_cases import FailedCases
+from medcls.evaluation.study import evaluate_study
+from medcls.progress import SILENT, Progress
+from medcls.reporting.content import CohortFlow, PartitionCounts, ReasonCount, ReportContent
+from medcls.reporting.report import write_report
+from medcls.runs.environment import describe_environment
+from medcls.runs.figure_tables import write_studies
+from medcls.runs.judged_point import Decision, decide, parse_thresholds
+from medcls.runs.recalibrating import recalibrated
+from medcls.runs.results import results_folder
+from medcls.runs.score_reading import read_scores
+from medcls.runs.score_sheet import ScoreColumns
+from medcls.runs.score_table import ScoreTable
+
+FILES = ("metrics.json", "figures.csv", "subgroups.csv", "report.html")
+FAILED = "no-score"
+_NOT_KNOWN = frozenset({"training", "explanations", "config-file"})
+_FAILED_MEANING = "The file has no score for the case: whatever made the scores failed on it."
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a file of scores is read and judged.
+
+    Attributes:
+        columns: Role to column (``case``, ``patient``, ``reference``, ``score``, ``partition``) where they differ from that.
+        positive: The positive one of two labels.
+        multilabel: A case may have any number of labels.
+        thresholds: ``0.3``, or ``LABEL=0.3`` for each label; empty: chosen on the tune rows by the rule in the settings.
+        exploratory: Choose on the cases that are judged, and mark every page.
+        calibrate: Calibrate the probabilities on the tune rows by this method; ``None``: judge them as they are.
+        facts: Columns to form subgroups by; ``None``: all further columns.
+        allow_leakage: Why a patient may be both in a partition that is judged and in another; ``None``: that is an error.
+        keep_names: Call cases by their names; else by their lines in the file, which name nobody.
+        settings: Confidence level, replicates, rule, prevalences.
+        seed: Seed of the bootstrap.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    positive: str | None = None
+    multilabel: bool = False
+    thresholds: tuple[str, ...] = ()
+    exploratory: bool = False
+    calibrate: CalibrationMethod | None = None
+    facts: tuple[str, ...] | None = None
+    allow_leakage: str | None = None
+    keep_names: bool = False
+    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
+    seed: int = 0
+
+    def like(self, *, columns: Mapping[str, str] | None = None, thresholds: Sequence[str] = ()) -> Judging:
+        """The same for a second table, but for its own columns and thresholds."""
+        own = tuple(thresholds) or self.thresholds
+        return replace(self, columns={**self.columns, **(columns or {})}, thresholds=own)
+
+    def read(self, path: Path) -> ScoreTable:
+        """Read a file of scores in this way."""
+        return read_scores(
+            path,
+            columns=ScoreColumns.of(self.columns),
+            positive=self.positive,
+            multilabel=self.multilabel,
+            facts=self.facts,
+        )
+
+    def calibrated(self, table: ScoreTable) -> tuple[ScoreTable, dict[str, str]]:
+        """The table with calibrated probabilities where that is asked for, and what to say of the calibration."""
+        if self.calibrate is None:
+            return table, {}
+        better, calibration = recalibrated(table, self.calibrate)
+        return better, {"Calibration": f"{calibration.describe()}, fitted on {calibration.chosen_on}"}
+
+    def decide(self, table: ScoreTable) -> OperatingPoint:
+        """The operating point of a table, in the scores' own unit."""
+        decision = Decision(parse_thresholds(self.thresholds, table), self.settings, self.exploratory)
+        return decide(table, decision, table.where("tune"), table.where("test"))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of judging a file of scores.
+
+    Attributes:
+        name: The partition that was judged: ``test``.
+        metrics: Its figures, as in ``metrics.json``.
+        folder: Where the files lie.
+        answered: How many cases have a score.
+        refused: How many have none.
+    """
+
+    name: str
+    metrics: Mapping[str, Any]
+    folder: Path
+    answered: int
+    refused: int
+
+
+def judge(
+    predictions: Path,
+    judging: Judging | None = None,
+    out: Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Judged:
+    """Judge a file of scores.
+
+    Args:
+        predictions: The CSV file.
+        judging: How to read and judge it.
+        out: Folder for ``metrics.json``, ``figures.csv``, ``subgroups.csv`` and ``report.html``; by default
+            ``evaluation-NAME`` after the file, with a number when it is taken.
+        overwrite: Replace earlier results in ``out``.
+        progress: Where to say how far it is.
+
+    Raises:
+        CohortError: The file, a row or a column is wrong, or a patient is on two sides.
+        UsageError: The positive label or the operating point is not given and cannot be known; or ``out`` has results.
+    """
+    judging = judging or Judging()
+    folder = results_folder(out, Path(f"evaluation-{predictions.stem}"), FILES, overwrite=overwrite)
+    table = judging.read(predictions)
+    test = table.where("test")
+    if not (test & ~table.failed).any():
+        raise CohortError("no row is to be judged", where=str(predictions), remedy="Mark rows as test, with scores")
+    warnings = _check_sides(predictions, table, judging.allow_leakage) + _notes(table, judging)
+    given = table
+    table, classifier = judging.calibrated(given)
+    point = judging.decide(table)
+    progress.note(f"Judging {int(test.sum())} cases of {predictions.name}")
+    metrics = _figures(table, given, point, judging)
+    write_studies(folder, metrics)
+    write_report(folder / "report.html", _content(predictions.stem, table, metrics, warnings, classifier))
+    failed = int((table.failed & test).sum())
+    return Judged("test", metrics["test"], folder, int(test.sum()) - failed, failed)
+
+
+def _figures(table: ScoreTable, given: ScoreTable, point: OperatingPoint, judging: Judging) -> dict[str, Any]:
+    """``tune``, where there is any, as a glance; ``test`` with everything."""
+    scales, settings, seed = table.scales(), judging.settings, judging.seed
+    test, tune = (table.where(name) & ~table.failed for name in ("test", "tune"))
+    metrics = {}
+    conformal = None
+    if tune.any():
+        chosen_on = table.predictions(tune, scales)
+        conformal = None if scales else fit_conformal(chosen_on, alpha=settings.alpha)
+        shown = evaluate_partition(chosen_on, scales.ranked(point) if scales else point, settings, seed)
+        metrics["tune"] = (scales.restored(shown, point) if scales else shown).to_json()
+    kept = table.take(np.flatnonzero(test).tolist())
+    study = evaluate_study(
+        table.predictions(test, scales),
+        point,
+        settings,
+        seed,
+        uncalibrated=None if given is table else given.predictions(test),
+        conformal=conformal,
+        facts=kept.facts,
+        names=_names(kept, judging),
+        refused=_failed(table, judging),
+        scales=scales,
+    )
+    return {**metrics, "test": study.to_json()}
+
+
+def _failed(table: ScoreTable, judging: Judging) -> FailedCases:
+    """The test cases without a score."""
+    failed = table.take(np.flatnonzero(table.where("test") & table.failed).tolist())
+    names = _names(failed, judging)
+    return FailedCases(names, failed.reference, failed.patients, (FAILED,) * len(names))
+
+
+def _names(table: ScoreTable, judging: Judging) -> tuple[str, ...]:
+    return table.names if judging.keep_names else tuple(f"line {line}" for line in table.lines)
+
+
+def _check_sides(path: Path, table: ScoreTable, allowed: str | None) -> list[str]:
+    """No patient on two sides, unless the user says why that may be."""
+    if not table.patients_known:
+        return []
+    test = table.where("test")
+    first = dict(zip(table.patients[~test].tolist(), table.lines[~test].tolist(), strict=True))
+    both = [
+        (line, patient)
+        for line, patient in zip(table.lines[test], table.patients[test], strict=True)
+        if patient in first
+    ]
+    if not both:
+        return []
+    count = len({patient for _, patient in both})
+    what = f"{count} {'patient is' if count == 1 else 'patients are'} both among the test rows and the others"
+    if allowed is None:
+        line, patient = both[0]
+        raise CohortError(
+            f"{what}; the first is that of line {first[patient]} too",
+            where=f"{path}:{line}",
+            remedy="Mend the partitions, or say why it may be so with --allow-leakage REASON",
+        )
+    return [f"{what}, which was allowed: {allowed}. The figures may be too favourable"]
+
+
+def _notes(table: ScoreTable, judging: Judging) -> list[str]:
+    notes = []
+    if not table.patients_known:
+        notes.append(
+            "the file names no patients: every case counts as its own. If patients have several cases, the intervals are "
+            "too narrow"
+        )
+    if not table.are_probabilities:
+        notes.append("the scores are not probabilities: what asks for probabilities is not computed")
+    return notes
+
+
+def _content(
+    name: str,
+    table: ScoreTable,
+    metrics: Mapping[str, Any],
+    warnings: Sequence[str],
+    classifier: Mapping[str, str],
+) -> ReportContent:
+    failed = int(table.failed.sum())
+    names: tuple[Partition, ...] = ("tune", "test")
+    partitions = tuple(_counts(table, one) for one in names if (table.where(one) & ~table.failed).any())
+    used = sum(one.cases for one in partitions)
+    others = len(table.names) - failed - used
+    left_out = [
+        ReasonCount(FAILED, _FAILED_MEANING, failed),
+        ReasonCount("train", "Rows of the partition train.", others),
+    ]
+    return ReportContent(
+        title=name,
+        region="",
+        created=datetime.now().astimezone().isoformat(timespec="minutes"),
+        labels=table.labels,
+        positive=table.positive,
+        multilabel=table.multilabel,
+        cohort=CohortFlow(len(table.names), tuple(one for one in left_out if one.cases), partitions),
+        metrics=metrics,
+        classifier=classifier,
+        without=_NOT_KNOWN if classifier else _NOT_KNOWN | {"classifier"},
+        environment=describe_environment(),
+        warnings=tuple(warnings),
+    )
+
+
+def _counts(table: ScoreTable, partition: Partition) -> PartitionCounts:
+    cases = table.where(partition) & ~table.failed
+    by_label = dict(zip(table.labels, table.reference[cases].sum(axis=0).tolist(), strict=True))
+    return PartitionCounts(partition, int(cases.sum()), np.unique(table.patients[cases]).size, by_label)

@@ -1,0 +1,80 @@
+"""Learning curves: the same training on nested parts of the training patients, each a run of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from medcls.cohort import Cohort
+from medcls.cohort.thinning import thin_training
+from medcls.config import Config
+from medcls.evaluation import Estimate
+from medcls.evaluation.learning_curve import CurvePoint, LearningCurve
+from medcls.progress import SILENT, Progress
+from medcls.runs.folder import Run
+from medcls.runs.preparing import Material
+
+Train = Callable[[Run, Config], Sequence[Cohort]]
+"""Trains a run, and gives the cohort, or each fold's, that it trained on."""
+
+
+def thinned(material: Material, config: Config) -> Material:
+    """The cases with as much of the train partition as ``split.train_part`` says."""
+    if config.split.train_part == 1:
+        return material
+    seed = config.seed if config.split.seed is None else config.split.seed
+    cohort = thin_training(material.cohort, config.split.train_part, seed, material.grouping)
+    return replace(material, cohort=cohort)
+
+
+def learning_curve(
+    run: Run,
+    config: Config,
+    metrics: Mapping[str, Any],
+    trained_on: Sequence[Cohort],
+    train: Train,
+    progress: Progress = SILENT,
+) -> LearningCurve:
+    """Train on every part that ``split.learning_curve`` names, under ``learning-curve/``, and join the figures.
+
+    Args:
+        run: The run of the whole training, which is the curve's last point.
+        config: Its config.
+        metrics: Its figures.
+        trained_on: What it was trained on: the cohort, or each fold's.
+        train: Trains one part; finished parts are kept, and only looked up.
+        progress: Where to say how far it is.
+    """
+    judged_on = "pooled" if "pooled" in metrics else "test"
+    points = [_point(1.0, trained_on, metrics[judged_on])]
+    parts = sorted(set(config.split.learning_curve))
+    for number, part in enumerate(parts, 1):
+        one = Run(run.learning_curve / f"{part:g}")
+        progress.note(f"Learning curve, point {number} of {len(parts)}: {part:.0%} of the training patients")
+        points.append(_point(part, train(one, _part_config(run, config, part)), one.metrics[judged_on]))
+    return LearningCurve.of(judged_on, points)
+
+
+def _part_config(run: Run, config: Config, part: float) -> Config:
+    """The config that trains on this part alone, with the same partitions or folds."""
+    return config.model_copy(
+        update={
+            "name": f"{part:g}",
+            "runs": run.learning_curve,
+            "split": config.split.model_copy(update={"train_part": part, "learning_curve": []}),
+            "explanation": config.explanation.model_copy(update={"cases": 0}),
+        }
+    )
+
+
+def _point(part: float, cohorts: Sequence[Cohort], document: Mapping[str, Any]) -> CurvePoint:
+    trained = [cohort.partition("train") for cohort in cohorts]
+    patients = [len({case.patient for case in cases}) for cases in trained]
+    auc = document["auc"]
+    return CurvePoint(
+        part=part,
+        n_patients=round(sum(patients) / len(patients)),
+        n_cases=round(sum(map(len, trained)) / len(trained)),
+        auc=Estimate(auc["value"], auc["low"], auc["high"], auc["method"], auc["reason"]),
+    )

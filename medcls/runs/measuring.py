@@ -1,0 +1,99 @@
+"""Simple measures of prepared cases: read once, for the baseline and for what is known of the training cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.cohort import Case, Cohort
+from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
+from medcls.evaluation.shift import CohortShift, cohort_shift
+from medcls.files import read_json, write_json
+from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
+from medcls.progress import SILENT, Progress
+from medcls.runs.preparing import Material
+
+NAME = "training-summary.json"
+_SCANNER = ("manufacturer", "model", "field_strength", "kernel")
+_AXES = ("x", "y", "z")
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The simple features of cases.
+
+    Attributes:
+        names: Of the features.
+        by_case: Case name to ``(k,)`` numbers.
+    """
+
+    names: tuple[str, ...]
+    by_case: Mapping[str, NDArray[np.float64]]
+
+    def of(self, cases: Sequence[Case]) -> NDArray[np.float64]:
+        """``(n, k)`` of these cases, in their order."""
+        return np.stack([self.by_case[case.name] for case in cases])
+
+
+def measure(material: Material, progress: Progress = SILENT) -> Features:
+    """The features of every case, read from the prepared store one case at a time.
+
+    Raises:
+        StorageError: A prepared scan is gone or damaged.
+    """
+    cases = material.cohort.cases
+    by_case = {case.name: simple_features(material.entries[case.name]) for case in progress.track(cases, "Measuring")}
+    return Features(feature_names(material.recipe.dimensions), by_case)
+
+
+def write_training_summary(folder: Path, cohort: Cohort, cases: Sequence[Case], features: Features) -> CohortSummary:
+    """Write ``training-summary.json``: distributions over the training patients, and nothing about one of them."""
+    summary = summarise_cohort(_measures(cohort, cases, features))
+    write_json(folder / NAME, summary.to_json())
+    return summary
+
+
+def shift_from_training(folder: Path, cohort: Cohort, features: Features) -> CohortShift | None:
+    """How far a cohort is from the training cohort of the run in ``folder``; ``None`` where the run kept no summary.
+
+    Raises:
+        RunError: The summary is damaged.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    return cohort_shift(CohortSummary.from_json(read_json(path)), _measures(cohort, cohort.cases, features))
+
+
+def _measures(cohort: Cohort, cases: Sequence[Case], features: Features) -> CohortMeasures:
+    values = features.of(cases)
+    reference = np.zeros((len(cases), len(cohort.labels)), dtype=np.bool_)
+    for row, case in enumerate(cases):
+        reference[row, list(case.reference)] = True
+    return CohortMeasures(
+        intensity={name: values[:, features.names.index(name)] for name in INTENSITIES},
+        geometry=_geometry(cases),
+        facts={name: [str(case.facts.get(name, "")) for case in cases] for name in _SCANNER},
+        labels=cohort.labels,
+        reference=reference,
+        patients=np.array([case.patient or case.name for case in cases], dtype=np.str_),
+    )
+
+
+def _geometry(cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
+    """Voxels and millimetres along each axis of the scans; NaN where a scan has no such axis, or no geometry."""
+    found = {}
+    for axis, name in enumerate(_AXES):
+        sources = [case.source for case in cases]
+        lengths = [one.shape[axis] if one is not None and axis < len(one.shape) else np.nan for one in sources]
+        sizes = [
+            one.spacing[axis] if one is not None and one.axes and axis < len(one.spacing) else np.nan for one in sources
+        ]
+        for words, values in ((f"voxels along {name}", lengths), (f"voxel size along {name} (mm)", sizes)):
+            if np.isfinite(values).any():
+                found[words] = np.array(values, dtype=np.float64)
+    return found

@@ -1,0 +1,149 @@
+"""One training in its run folder: from parted cases to a classifier, its figures and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medcls.cohort import Cohort
+from medcls.config import PARTITIONS, Config, dump_config
+from medcls.errors import RunError
+from medcls.evaluation.learning_curve import LEARNING_CURVE
+from medcls.files import write_json
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.runs.auditing import write_audit
+from medcls.runs.baseline import fit_baseline
+from medcls.runs.batch_size import settle_batch_size
+from medcls.runs.environment import describe_environment
+from medcls.runs.figure_tables import write_studies
+from medcls.runs.folder import Run
+from medcls.runs.learning import EVALUATED, start_network, train_classifier
+from medcls.runs.learning_curve import learning_curve, thinned
+from medcls.runs.measuring import measure, write_training_summary
+from medcls.runs.preparing import Material
+from medcls.runs.studying import study_cases
+from medcls.runs.tables import read_partitions, write_cohort, write_excluded, write_predictions
+from medcls.training.device import Compute, choose_compute
+
+
+def train_material(
+    run: Run, config: Config, material: Material, pseudonyms: Pseudonyms, progress: Progress = SILENT
+) -> None:
+    """Train, calibrate, evaluate, explain and report, all into the run; what is there already is gone on from.
+
+    Args:
+        run: The run.
+        config: Its resolved config.
+        material: Prepared cases with their partitions.
+        pseudonyms: For everything that is written.
+        progress: Where to say how far it is.
+
+    Raises:
+        RunError: The run was started with another cohort.
+    """
+    compute = choose_compute(config.train, config.model.name, material.recipe.dimensions)
+    network = start_network(config, material, progress)
+    config = settle_batch_size(config, material, network, compute, progress, run=run)
+    with run.locked():
+        open_folder(run, config, material, compute, pseudonyms)
+        say_what_there_is(run, material, progress)
+        trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
+        trained.classifier.save(run.classifier_folder)
+        write_predictions(run.predictions_file, material.cohort, trained.answers, pseudonyms)
+        features = measure(material, progress)
+        write_training_summary(run.path, material.cohort, material.cohort.partition("train"), features)
+        baseline = fit_baseline(material.cohort, features, config, pseudonyms) if config.evaluation.baseline else None
+        if baseline is not None:
+            baseline.save(run.path)
+        progress.note("Evaluating")
+        metrics: dict[str, Any] = {
+            partition: study_cases(
+                trained.classifier,
+                material.cohort.partition(partition),
+                trained.answers,
+                config,
+                pseudonyms,
+                refused=[one for one in material.cohort.excluded if one.partition == partition],
+                baseline=baseline.answers(material.cohort.partition(partition), features, pseudonyms)
+                if baseline is not None and partition == "test"
+                else None,
+            ).to_json()
+            for partition in EVALUATED
+            if partition in trained.predictions
+        }
+        if config.split.learning_curve:
+            metrics[LEARNING_CURVE] = _learning_curve(run, config, material, metrics, pseudonyms, progress)
+        write_studies(run.path, metrics)
+        from medcls.runs.reporting import explain_cases, report_training
+
+        progress.note("Explaining and reporting")
+        explained = explain_cases(
+            trained.classifier,
+            material,
+            trained.answers,
+            run.explanations,
+            config.explanation.cases,
+            pseudonyms,
+            progress,
+        )
+        report_training(run, config, material, trained, metrics, explained, describe_environment(compute.device))
+    progress.note(f"Done: {run.report_file}")
+
+
+def _learning_curve(
+    run: Run,
+    config: Config,
+    material: Material,
+    metrics: Mapping[str, Any],
+    pseudonyms: Pseudonyms,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train on parts of the training patients, and say what each gave."""
+
+    def train(one: Run, part_config: Config) -> list[Cohort]:
+        part = thinned(material, part_config)
+        if not one.is_finished:
+            train_material(one, part_config, part, pseudonyms, progress)
+        return [part.cohort]
+
+    return learning_curve(run, config, metrics, [material.cohort], train, progress).to_json()
+
+
+def open_folder(run: Run, config: Config, material: Material, compute: Compute, pseudonyms: Pseudonyms) -> None:
+    """Write what is known before training; a run that is gone on with must find what it left."""
+    table = run.path / "cohort.csv"
+    if run.config_file.exists():
+        now = {pseudonyms.case(case.name): case.partition for case in material.cohort.cases}
+        if read_partitions(table) != now:
+            raise RunError(
+                "the cohort has changed since the run was started",
+                where=str(run.path),
+                remedy="Restore the scans and the table, or start anew without --resume",
+            )
+        return
+    # config.yaml makes the folder a run, and so comes last.
+    write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms)
+    write_json(run.path / "environment.json", describe_environment(compute.device))
+    write_cohort(table, material.cohort, pseudonyms)
+    write_audit(run.path, material, pseudonyms)
+    dump_config(config, run.config_file)
+
+
+def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
+    """Say how many cases each partition holds, and what to mind."""
+    cohort = material.cohort
+    progress.note(f"Run: {run.path}")
+    for name in PARTITIONS:
+        cases = cohort.partition(name)
+        if not cases:
+            continue
+        counted = ", ".join(
+            f"{label} {sum(index in case.reference for case in cases)}" for index, label in enumerate(cohort.labels)
+        )
+        patients = len({case.patient for case in cases})
+        progress.note(f"  {name:5} {len(cases)} cases of {patients} patients: {counted}")
+    if cohort.excluded:
+        progress.note(f"  {len(cohort.excluded)} cases left out: see {run.path / 'excluded.csv'}")
+    for warning in cohort.warnings:
+        progress.note(f"  mind: {warning}")

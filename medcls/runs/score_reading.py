@@ -1,0 +1,219 @@
+"""Reads anybody's scores from a CSV file; a wrong row is one line that names the file's line and the column."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medcls.config.settings import Partition, SplitSettings
+from medcls.errors import CohortError, UsageError
+from medcls.runs.score_sheet import PREFIX, ScoreColumns, ScoreSheet, read_rows
+from medcls.runs.score_table import Floats, ScoreTable
+
+_MISSING = {"", "na", "n/a", "nan", "null", "none"}
+_ROUNDING = 1e-3
+
+
+def read_scores(
+    path: Path,
+    *,
+    columns: ScoreColumns | None = None,
+    positive: str | None = None,
+    multilabel: bool = False,
+    facts: Sequence[str] | None = None,
+) -> ScoreTable:
+    """Read a file of scores.
+
+    Args:
+        path: A CSV file, UTF-8, parted by commas, semicolons or tabs.
+        columns: Which column holds what.
+        positive: The positive one of two labels; not needed where labels are 0 and 1, or one column is ``p_LABEL``.
+        multilabel: A case may have any number of labels; known without it where a reference cell holds several.
+        facts: Columns to form subgroups by; ``None``: all others.
+
+    Raises:
+        CohortError: The file is missing or no table, a column is missing, or a row is wrong.
+        UsageError: The positive label is not named, or unknown.
+    """
+    header, rows = read_rows(path)
+    sheet = ScoreSheet(path, header, rows, columns or ScoreColumns())
+    sheet.check()
+    scored = sheet.score_columns()
+    labels, several = _labels(sheet, scored, multilabel)
+    positive = _positive(sheet, labels, several, positive, scored)
+    reference = _reference(sheet, labels, several)
+    called = tuple(labels) if positive is None else (positive,)
+    scores = _scores(sheet, scored, labels, positive, several)
+    patients = sheet.cells("patient")
+    names = sheet.cells("case") or tuple(f"line {line}" for line in sheet.lines)
+    _check_names(sheet, names)
+    known = patients is not None and all(patients)
+    if patients is not None and not known:
+        line = next(line for line, patient in zip(sheet.lines, patients, strict=True) if not patient)
+        raise CohortError(f"no patient in column '{sheet.columns.patient}'", where=f"{path}:{line}")
+    return ScoreTable(
+        source=path.name,
+        labels=labels,
+        positive=positive,
+        multilabel=several,
+        scored=called,
+        scores=scores,
+        reference=reference,
+        names=names,
+        lines=np.array(sheet.lines, dtype=np.intp),
+        patients=np.array(patients if patients is not None else names, dtype=np.str_),
+        partitions=_partitions(sheet),
+        facts=sheet.facts(scored, facts),
+        patients_known=known,
+        cases_known=sheet.cells("case") is not None,
+    )
+
+
+def _labels(sheet: ScoreSheet, scored: Mapping[str, str], multilabel: bool) -> tuple[tuple[str, ...], bool]:
+    """All labels in order, and whether a case may have several."""
+    cells = sheet.cells("reference") or ()
+    named = tuple(label for label in scored if label)
+    found = sorted({part for cell in cells for part in _parts(cell)})
+    joined = [cell for cell in cells if len(_parts(cell)) > 1 and cell not in named]
+    if multilabel or (joined and named):
+        return named or tuple(found), True
+    if len(named) >= 2:
+        return named, False
+    present = sorted({cell for cell in cells if cell})
+    if len(named) == 1:
+        others = [label for label in present if label != named[0]]
+        if len(others) == 1:
+            return (others[0], named[0]), False
+        present = sorted({*present, *named})
+    if len(present) != 2:
+        raise CohortError(
+            f"one score tells two labels apart, but column '{sheet.columns.reference}' has {len(present)}: "
+            f"{', '.join(present[:5])}{' …' if len(present) > 5 else ''}",
+            where=str(sheet.path),
+            remedy=f"Give a column '{PREFIX}LABEL' for each label",
+        )
+    return tuple(present), False
+
+
+def _parts(cell: str) -> list[str]:
+    return [part.strip() for part in cell.split(";") if part.strip()]
+
+
+def _positive(
+    sheet: ScoreSheet, labels: tuple[str, ...], several: bool, wanted: str | None, scored: Mapping[str, str]
+) -> str | None:
+    """The positive one of two exclusive labels; ``None`` for others."""
+    if several or len(labels) != 2:
+        if wanted is not None:
+            raise UsageError("a positive label is named for two labels only", remedy="Leave --positive out")
+        return None
+    if wanted is None and set(labels) == {"0", "1"}:
+        return "1"
+    named = [label for label in scored if label]
+    if wanted is None and len(named) == 1:
+        return named[0]
+    if wanted not in labels:
+        what = "of two labels one must be named positive" if wanted is None else f"'{wanted}' is none of the labels"
+        raise UsageError(what, where=str(sheet.path), remedy=f"Give --positive {' or --positive '.join(labels)}")
+    if len(named) == 1 and wanted != named[0]:
+        raise UsageError(f"there is no column '{PREFIX}{wanted}'", where=f"{sheet.path}:1")
+    return wanted
+
+
+def _reference(sheet: ScoreSheet, labels: tuple[str, ...], several: bool) -> np.ndarray:
+    place = {label: index for index, label in enumerate(labels)}
+    reference = np.zeros((len(sheet.rows), len(labels)), dtype=np.bool_)
+    for row, (line, cell) in enumerate(zip(sheet.lines, sheet.cells("reference") or (), strict=True)):
+        parts = _parts(cell) if several else [cell]
+        for part in parts:
+            if not part:
+                raise sheet.wrong(
+                    line, f"no reference label in column '{sheet.columns.reference}'", "Fill it, or remove the row"
+                )
+            label = part if part in place else part.removeprefix("'")  # medcls's own mark against formulas
+            if label not in place:
+                near = difflib.get_close_matches(part, labels, n=1)
+                hint = f"Did you mean '{near[0]}'? " if near else ""
+                what = f"unknown label '{part}' in column '{sheet.columns.reference}'"
+                raise sheet.wrong(line, what, f"{hint}Labels: {', '.join(labels)}")
+            reference[row, place[label]] = True
+    return reference
+
+
+def _scores(
+    sheet: ScoreSheet, scored: Mapping[str, str], labels: tuple[str, ...], positive: str | None, several: bool
+) -> Floats:
+    """``(n, called)`` numbers: the positive label's of two, else all; a row with a missing one is NaN."""
+    numbers = {label: _numbers(sheet, column) for label, column in scored.items()}
+    if positive is not None:
+        if len(numbers) == 2:
+            _check_sums(sheet, np.stack(list(numbers.values()), axis=1))
+        return numbers[positive if positive in numbers else ""][:, None]
+    if "" in numbers:  # one score and several labels
+        raise CohortError(
+            "several labels need a column each", where=f"{sheet.path}:1", remedy=f"Give '{PREFIX}LABEL' columns"
+        )
+    scores = np.stack([numbers[label] for label in labels], axis=1)
+    scores[np.isnan(scores).any(axis=1)] = np.nan
+    if not several:
+        _check_sums(sheet, scores)
+    return scores
+
+
+def _numbers(sheet: ScoreSheet, column: str) -> Floats:
+    numbers = np.full(len(sheet.rows), np.nan)
+    for row, (line, cells) in enumerate(sheet.rows):
+        text = cells[column]
+        if text.lower() in _MISSING:
+            continue
+        try:
+            numbers[row] = float(text.replace(",", "."))
+        except ValueError:
+            raise sheet.wrong(
+                line, f"'{text}' in column '{column}' is no number", "Leave it empty where there is none"
+            ) from None
+        if not math.isfinite(numbers[row]):
+            raise sheet.wrong(line, f"'{text}' in column '{column}' is not finite")
+    return numbers
+
+
+def _check_sums(sheet: ScoreSheet, scores: Floats) -> None:
+    known = ~np.isnan(scores).any(axis=1)
+    if not known.any() or scores[known].min() < 0 or scores[known].max() > 1:
+        return  # no probabilities at all, which is said elsewhere
+    off = known & (np.abs(scores.sum(axis=1) - 1) > _ROUNDING * scores.shape[1])
+    if off.any():
+        row = int(np.flatnonzero(off)[0])
+        raise sheet.wrong(
+            sheet.lines[row],
+            f"the '{PREFIX}LABEL' columns add up to {scores[row].sum():.4g}, not 1",
+            "Give --multilabel if a case may have several labels",
+        )
+
+
+def _check_names(sheet: ScoreSheet, names: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for line, name in zip(sheet.lines, names, strict=True):
+        if not name:
+            raise sheet.wrong(line, f"no name in column '{sheet.columns.case}'")
+        if first.setdefault(name, line) != line:
+            raise sheet.wrong(line, f"the same case as in line {first[name]}", "Give each case one row")
+
+
+def _partitions(sheet: ScoreSheet) -> tuple[Partition, ...]:
+    known: dict[str, Partition] = SplitSettings().values
+    found: list[Partition] = []
+    cells = sheet.cells("partition")
+    if cells is None:
+        return tuple("test" for _ in sheet.rows)
+    for line, cell in zip(sheet.lines, cells, strict=True):
+        partition = known.get(cell.lower())
+        if partition is None:
+            what = f"'{cell}' in column '{sheet.columns.partition}' names no partition"
+            raise sheet.wrong(line, what, f"Known: {', '.join(known)}")
+        found.append(partition)
+    return tuple(found)

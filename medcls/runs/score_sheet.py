@@ -1,0 +1,160 @@
+"""A file of scores as text: its columns by role, and errors that name its lines."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from medcls.errors import CohortError, UsageError
+
+PREFIX = "p_"
+_OWN_COLUMNS = ("predicted",)  # what medcls itself writes beside the scores
+
+
+@dataclass(frozen=True)
+class ScoreColumns:
+    """Which column holds what. A column ``p_LABEL`` for each label takes the place of ``score``.
+
+    Attributes:
+        case: Name of the case; without it, cases are called by their line.
+        patient: Patient of the case; without it, every case is its own patient.
+        reference: Reference label; several are joined by ``; ``.
+        score: One score, higher for the positive label.
+        partition: ``tune`` or ``test`` (and their usual other names); without it, all cases are test.
+        given: Those that the caller named, which must exist.
+    """
+
+    case: str = "case"
+    patient: str = "patient"
+    reference: str = "reference"
+    score: str = "score"
+    partition: str = "partition"
+    given: frozenset[str] = field(default=frozenset())
+
+    @classmethod
+    def of(cls, named: Mapping[str, str]) -> ScoreColumns:
+        """The usual columns, but for those named.
+
+        Raises:
+            UsageError: There is no such role.
+        """
+        roles = [one.name for one in fields(cls) if one.name != "given"]
+        for role in named:
+            if role not in roles:
+                near = difflib.get_close_matches(role, roles, n=1)
+                hint = f"Did you mean '{near[0]}'? " if near else ""
+                raise UsageError(f"'{role}' is no role of a column", remedy=f"{hint}Roles: {', '.join(roles)}")
+        return replace(cls(), **dict(named), given=frozenset(named))
+
+    def roles(self) -> dict[str, str]:
+        """Role to column."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name != "given"}
+
+
+@dataclass(frozen=True)
+class ScoreSheet:
+    """A table as text, and which column holds what."""
+
+    path: Path
+    header: Sequence[str]
+    rows: Sequence[tuple[int, Mapping[str, str]]]
+    columns: ScoreColumns
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """The line of each row."""
+        return tuple(line for line, _ in self.rows)
+
+    def check(self) -> None:
+        """Refuse a file without the columns that are needed, or were named."""
+        for role, name in self.columns.roles().items():
+            if name not in self.header and (role == "reference" or role in self.columns.given):
+                near = difflib.get_close_matches(name, self.header, n=1)
+                hint = f"Did you mean '{near[0]}'? " if near else ""
+                raise CohortError(
+                    f"there is no column '{name}' for the {role}",
+                    where=f"{self.path}:1",
+                    remedy=f"{hint}Columns: {', '.join(filter(None, self.header))}. Name it with --columns {role}=COLUMN",
+                )
+
+    def score_columns(self) -> dict[str, str]:
+        """Label to column for ``p_LABEL`` columns; ``{'': column}`` for one score."""
+        several = {name[len(PREFIX) :]: name for name in self.header if name.startswith(PREFIX) and name != PREFIX}
+        if "score" in self.columns.given or (self.columns.score in self.header and not several):
+            return {"": self.columns.score}
+        if self.columns.score in self.header:
+            raise CohortError(
+                f"there are both '{self.columns.score}' and '{PREFIX}LABEL' columns",
+                where=f"{self.path}:1",
+                remedy=f"Name the score to judge with --columns score={self.columns.score}, or remove that column",
+            )
+        if not several:
+            raise CohortError(
+                f"there is no column '{self.columns.score}', and no '{PREFIX}LABEL'",
+                where=f"{self.path}:1",
+                remedy="Name the column of scores with --columns score=COLUMN",
+            )
+        return several
+
+    def cells(self, role: str) -> tuple[str, ...] | None:
+        """The cells of a role's column; ``None`` where the file has no such column."""
+        name = self.columns.roles()[role]
+        return tuple(row[name] for _, row in self.rows) if name in self.header else None
+
+    def facts(self, scored: Mapping[str, str], wanted: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+        """The columns that form subgroups."""
+        taken = {*self.columns.roles().values(), *scored.values(), *_OWN_COLUMNS}
+        rest = [name for name in self.header if name and name not in taken and not name.startswith(PREFIX)]
+        for name in wanted or ():
+            if name not in self.header:
+                raise CohortError(
+                    f"there is no column '{name}' to form subgroups by",
+                    where=f"{self.path}:1",
+                    remedy=f"Columns: {', '.join(filter(None, self.header))}",
+                )
+        return {name: tuple(row[name] for _, row in self.rows) for name in (rest if wanted is None else wanted)}
+
+    def wrong(self, line: int, what: str, remedy: str = "") -> CohortError:
+        """An error about one line."""
+        return CohortError(what, where=f"{self.path}:{line}", remedy=remedy)
+
+
+def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Header, and the line and cells of every row.
+
+    Raises:
+        CohortError: The file is missing, or no table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise CohortError("no such file of scores", where=str(path), remedy="Check the path") from None
+    except (OSError, UnicodeDecodeError):
+        raise CohortError(
+            "the scores cannot be read as UTF-8 text",
+            where=str(path),
+            remedy="In a spreadsheet, save them as 'CSV UTF-8'",
+        ) from None
+    if not text.strip():
+        raise CohortError("the file of scores is empty", where=str(path))
+    # Spreadsheets write ';' or tabs where the comma is the decimal sign.
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        header = [name.strip() for name in next(reader)]
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise CohortError(f"not a CSV table: {error}", where=f"{path}:{reader.line_num}") from None
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise CohortError(f"the column '{twice[0]}' is there twice", where=f"{path}:1")
+    if not rows:
+        raise CohortError("the file of scores has a header and no rows", where=str(path))
+    for line, row in rows:
+        if len(row) != len(header):
+            raise CohortError(f"{len(row)} cells, but {len(header)} columns", where=f"{path}:{line}")
+    return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]

@@ -1,0 +1,204 @@
+"""What a run keeps of its training cases, so that a later cohort can be held against them without their scans.
+
+``training-cases.csv`` has keyed hashes of case, patient and study, a digest of the voxels and a perceptual hash. Neither
+digest nor hash gives a picture back; see ``docs/explanation/privacy.md``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medcls.cohort import Case, Cohort
+from medcls.cohort.leakage import TIES, case_in_words
+from medcls.cohort.near_duplicates import find_near_known
+from medcls.errors import CohortError
+from medcls.files import read_csv, write_csv
+from medcls.privacy import Pseudonyms
+from medcls.runs.tables import pseudonym_of
+
+NAME = "training-cases.csv"
+_COLUMNS = ("case", "patient", "study", "partition", "pixels", "hash")
+_NAMED = 4
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """A case that the classifier may have learnt from.
+
+    Attributes:
+        case: The case that is to be judged.
+        tie: One of :data:`~medcls.cohort.leakage.TIES`, or ``near`` for a nearly equal picture.
+        training: The pseudonym of the case that was trained or tuned on.
+        different_bits: For ``near``: of the perceptual hashes.
+    """
+
+    case: Case
+    tie: str
+    training: str
+    different_bits: int | None = None
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """How cases that are to be judged meet those that a classifier was trained and tuned on.
+
+    Attributes:
+        exact: Beyond doubt.
+        near: Nearly the same picture, and not among the exact ones.
+        known: How many training cases they were held against; ``None`` where the run keeps none.
+        allowed: Why exact ones are let through, in the user's words.
+    """
+
+    exact: tuple[Overlap, ...] = ()
+    near: tuple[Overlap, ...] = ()
+    known: int | None = None
+    allowed: str | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know, the gravest first."""
+        found = []
+        if self.exact:
+            found.append(
+                f"LEAKAGE: {_counted(self.exact)} of the cases that the classifier was trained or tuned on are judged here, so "
+                f"figures are too favourable. It was allowed because: {self.allowed}"
+            )
+        if self.near:
+            cases = len({one.case.name for one in self.near})
+            found.append(
+                f"{cases} cases look nearly the same as a case that the classifier was trained or tuned on: copies, or next "
+                "slices of one patient"
+            )
+        if self.known is None:
+            found.append("the run keeps no list of its training cases, so it is not known whether they are judged here")
+        return tuple(found)
+
+    def to_json(self, pseudonyms: Pseudonyms) -> dict[str, Any]:
+        """For ``audit.json``."""
+
+        def shown(one: Overlap) -> dict[str, Any]:
+            row = {"case": pseudonyms.case(one.case.name), "line": one.case.line, "training_case": one.training}
+            return row | ({"tie": one.tie} if one.different_bits is None else {"different_bits": one.different_bits})
+
+        return {
+            "n_training_cases": self.known,
+            "allowed": self.allowed,
+            "exact": [shown(one) for one in self.exact],
+            "near": [shown(one) for one in self.near],
+        }
+
+
+def write_training_cases(
+    path: Path, cohort: Cohort, content: Mapping[str, str], hashes: Mapping[str, str], pseudonyms: Pseudonyms
+) -> None:
+    """Write ``training-cases.csv``: every case of train and tune.
+
+    Args:
+        path: The file.
+        cohort: The cases with their partitions.
+        content: Case name to a digest of its scan's voxels.
+        hashes: Case name to the text of its fingerprint, where it has one.
+        pseudonyms: For everything that names somebody.
+    """
+    rows = [
+        {
+            "case": pseudonyms.case(case.name),
+            "patient": _patient(case, pseudonyms),
+            "study": _study(case, pseudonyms),
+            "partition": case.partition,
+            "pixels": content.get(case.name),
+            "hash": hashes.get(case.name),
+        }
+        for case in cohort.cases
+        if case.partition in ("train", "tune")
+    ]
+    write_csv(path, _COLUMNS, rows)
+
+
+def meet_training_cases(
+    tables: Sequence[Path],
+    cohort: Cohort,
+    content: Mapping[str, str],
+    hashes: Mapping[str, str],
+    pseudonyms: Pseudonyms,
+    allowed: str | None = None,
+) -> Overlaps:
+    """Hold a cohort against the training cases that a run keeps.
+
+    Args:
+        tables: ``training-cases.csv`` of the run, or of each fold.
+        cohort: The cases that are to be judged.
+        content: Case name to a digest of its scan's voxels.
+        hashes: Case name to the text of its fingerprint; empty where near-duplicates are not looked for.
+        pseudonyms: With the key that the run was made with; with another one, patients and studies meet nobody.
+        allowed: Why exact overlaps are let through, if they are.
+
+    Raises:
+        CohortError: A case is one of the training cases, and ``allowed`` gives no reason.
+    """
+    if not tables:
+        return Overlaps()
+    known = {row["case"]: row for table in tables for row in read_csv(table)}
+    exact = _exact(known, cohort, content, pseudonyms)
+    if exact and allowed is None:
+        raise _error(exact, pseudonyms)
+    tied = {(one.case.name, one.training) for one in exact}
+    kept = {name: row["hash"] for name, row in known.items()}
+    cases = {case.name: case for case in cohort.cases}
+    near = [
+        Overlap(cases[pair.first], "near", pair.second, pair.different_bits)
+        for pair in find_near_known({name: text for name, text in hashes.items() if name in cases}, kept)
+        if (pair.first, pair.second) not in tied
+    ]
+    return Overlaps(exact, tuple(near), len(known), allowed if exact else None)
+
+
+def _exact(
+    known: Mapping[str, Mapping[str, str]], cohort: Cohort, content: Mapping[str, str], pseudonyms: Pseudonyms
+) -> tuple[Overlap, ...]:
+    """Each pair once, under its strongest tie."""
+    rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, row in known.items():
+        for tie in ("patient", "study", "pixels"):
+            if row[tie]:
+                rows[tie, row[tie]].append(name)
+    found: dict[tuple[str, str], Overlap] = {}
+    for case in cohort.cases:
+        own = {
+            "patient": _patient(case, pseudonyms),
+            "study": _study(case, pseudonyms),
+            "pixels": content.get(case.name),
+        }
+        for tie, value in own.items():
+            for name in rows.get((tie, value), ()) if value else ():
+                found.setdefault((case.name, name), Overlap(case, tie, name))
+    return tuple(found.values())
+
+
+def _patient(case: Case, pseudonyms: Pseudonyms) -> str | None:
+    """A case whose patient is not known counts as its own: its name says nothing of other cohorts."""
+    return pseudonym_of(case, pseudonyms) if case.patient != case.name else None
+
+
+def _study(case: Case, pseudonyms: Pseudonyms) -> str | None:
+    return pseudonyms.study(case.source.study_uid) if case.source is not None and case.source.study_uid else None
+
+
+def _counted(overlaps: Sequence[Overlap]) -> str:
+    cases = {tie: {one.case.name for one in overlaps if one.tie == tie} for tie in TIES}
+    return " and ".join(f"{len(names)} cases with {TIES[tie]} as one" for tie, names in cases.items() if names)
+
+
+def _error(overlaps: Sequence[Overlap], pseudonyms: Pseudonyms) -> CohortError:
+    first = list({one.case.name: one for one in overlaps}.values())
+    named = "; ".join(f"{case_in_words(one.case, pseudonyms)} meets {one.training}" for one in first[:_NAMED])
+    more = f"; and {len(first) - _NAMED} cases more" if len(first) > _NAMED else ""
+    return CohortError(
+        f"{_counted(overlaps)} of the cases that the classifier was trained or tuned on would be judged: {named}{more}",
+        remedy="Leave them out of the table; when another hospital merely counts its patients alike, put its name before "
+        "their numbers; or go on with --allow-leakage REASON, which the report then says first",
+    )
