@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from medcls.config.settings import PreprocessingSettings
+from medcls.config.settings import Kind, PreprocessingSettings
 from medcls.errors import ConfigError, MissingExtraError, ScanRefused
 from medcls.preprocessing import Recipe, build_recipe
 from medcls.preprocessing.regions import RECIPES
@@ -56,7 +56,7 @@ def test_every_region_makes_its_stated_shape_and_survives_json(recipe: Recipe) -
 def test_building_a_recipe_imports_neither_torch_nor_monai() -> None:
     code = (
         "import sys; from medcls.preprocessing import build_recipe;"
-        "from medcls.config.settings import PreprocessingSettings as P; build_recipe('lung', P());"
+        "from medcls.config.settings import Kind, PreprocessingSettings as P; build_recipe('lung', P());"
         "sys.exit(bool({'torch', 'monai', 'scipy', 'skimage'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -167,6 +167,22 @@ def test_a_picture_is_refused_by_a_3d_recipe() -> None:
         assert caught.value.code == "unfit"
 
 
+@pytest.mark.parametrize("kind", ["ct", "mr", "xray", "endoscopy", "other"])
+def test_a_scan_of_another_modality_is_refused_and_an_unnamed_one_is_not(kind: Kind) -> None:
+    recipe = build_recipe("generic", settings(kind=kind, dimensions=2, size=[32, 32]))
+    modalities = {"ct": "CT", "mr": "MR", "xray": "DX", "endoscopy": "ES", "other": "PT"}
+    for own, modality in modalities.items():
+        scan = replace(picture(), modality=modality)
+        if kind in (own, "other"):
+            recipe.prepare(scan)
+            continue
+        with pytest.raises(ScanRefused, match=f"modality is {modality}, and the recipe is for {kind}") as caught:
+            recipe.prepare(scan)
+        assert caught.value.code == "unfit"
+    for unnamed in ("OT", "SC", "UNHEARD"):
+        recipe.prepare(replace(picture(), modality=unnamed))
+
+
 def test_a_coloured_dicom_ct_is_refused_and_a_coloured_export_turned_to_grey() -> None:
     recipe = build_recipe("lung", settings(dimensions=2, size=[40, 60], steps={"orientation": False}))
     coloured = picture(channels=3)
@@ -221,7 +237,7 @@ def test_an_empty_scan_gives_finite_numbers(region: str, dimensions: int) -> Non
     kind = "ct" if region == "stomach" else "auto"
     recipe = build_recipe(region, settings(kind=kind, dimensions=dimensions, size=[16] * dimensions))  # type: ignore[arg-type]
     for value in (0, -1000, 3000):
-        scan = Scan(np.full((1, 20, 18, 6), value, np.int16), np.eye(4), modality="CT", kind="dicom")
+        scan = Scan(np.full((1, 20, 18, 6), value, np.int16), np.eye(4), modality="OT", kind="dicom")
         assert np.isfinite(recipe.prepare(scan).images).all()
 
 

@@ -280,6 +280,15 @@ def test_infer_gives_the_probabilities_of_the_run(run: Run, pictures: Pictures, 
     assert compared == len(kept) > 10
 
 
+def test_other_engines_were_held_against_torch_on_tune(run: Run) -> None:
+    pytest.importorskip("openvino")
+    classifier = medcls.load(run.path)
+    last = classifier.engine_checks[-1]
+    assert last.agrees
+    assert last.cases == sum(row["partition"] == "tune" for row in rows(run.predictions_file))
+    assert classifier.engine is not None
+
+
 def test_the_answer_does_not_depend_on_the_company(run: Run, pictures: Pictures) -> None:
     classifier = medcls.load(run.path)
     together = classifier.predict(pictures.folder, batch_size=16).set_index("scan").p_ill

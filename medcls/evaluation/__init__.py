@@ -13,6 +13,7 @@ come out. An undefined figure says why; it is never 0 or NaN, and no mean counts
 
 from medcls.evaluation.auc import RocCurve, auc, macro_auc, one_vs_rest, roc_curve
 from medcls.evaluation.average_precision import average_precision
+from medcls.evaluation.baseline import BaselineAnswers, BaselineFigures, baseline_figures
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.brier import brier
 from medcls.evaluation.calibration import (
@@ -29,6 +30,7 @@ from medcls.evaluation.calibration import (
     no_calibration,
     uncalibrated,
 )
+from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.comparison import Comparison, compare_predictions, compare_several, comparison_schema, with_holm
 from medcls.evaluation.conformal import Conformal, ConformalLimit, fit_conformal
 from medcls.evaluation.conformal_figures import ConformalFigures, conformal_figures, conformal_schema
@@ -71,6 +73,7 @@ from medcls.evaluation.ranking import RankingStatistic, RocStatistic
 from medcls.evaluation.refer import ReferCurve, ReferPoint, refer_curve, refer_schema
 from medcls.evaluation.reliability import ReliabilityBin, reliability_curve
 from medcls.evaluation.schema import metrics_schema
+from medcls.evaluation.shift import CohortShift, cohort_shift
 from medcls.evaluation.subgroups import FactGroups, Gap, Group, Subgroups, subgroup_figures, subgroups_schema
 
 __all__ = [
@@ -78,7 +81,12 @@ __all__ = [
     "GROUP_FIGURES",
     "RATE_NAMES",
     "AucDifference",
+    "BaselineAnswers",
+    "BaselineFigures",
     "Calibration",
+    "CohortMeasures",
+    "CohortShift",
+    "CohortSummary",
     "Comparison",
     "Conformal",
     "ConformalFigures",
@@ -127,11 +135,13 @@ __all__ = [
     "auc",
     "auc_difference",
     "average_precision",
+    "baseline_figures",
     "brier",
     "calibration_from_json",
     "choose_operating_point",
     "choose_threshold",
     "clopper_pearson",
+    "cohort_shift",
     "compare_predictions",
     "compare_several",
     "comparison_schema",
@@ -176,6 +186,7 @@ __all__ = [
     "roc_curve",
     "subgroup_figures",
     "subgroups_schema",
+    "summarise_cohort",
     "uncalibrated",
     "wilson",
     "with_holm",

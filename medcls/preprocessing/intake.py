@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.config.settings import Kind
+from medcls.preprocessing.modalities import contradicts
 from medcls.preprocessing.regions import GREY_KINDS
 from medcls.preprocessing.steps.step import Context, make_image
-from medcls.preprocessing.unfit import not_finite, wrong_colour, wrong_dimensions
+from medcls.preprocessing.unfit import not_finite, wrong_colour, wrong_dimensions, wrong_modality
 from medcls.scans.scan import Scan
 
 if TYPE_CHECKING:
@@ -51,8 +52,11 @@ def take_in(scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[
         size: Final size, ``(rows, columns)`` or ``(x, y, z)``.
 
     Raises:
-        ScanRefused: A picture for a 3-D recipe, colour where grey values are measured, or no finite voxel.
+        ScanRefused: A picture for a 3-D recipe, a modality that is another kind's, colour where grey values are measured,
+            or no finite voxel.
     """
+    if contradicts(scan.modality, kind):
+        raise wrong_modality(scan.modality, kind)
     if dimensions == 3 and (scan.dimensions == 2 or scan.shape[2] == 1):
         raise wrong_dimensions(
             "the scan is a single picture, and the recipe is 3-D", "Set preprocessing.dimensions to 2"

@@ -16,6 +16,15 @@ def wrong_colour(what: str, remedy: str) -> ScanRefused:
     return ScanRefused(RefusalCode.UNFIT, what, remedy=remedy)
 
 
+def wrong_modality(modality: str, kind: str) -> ScanRefused:
+    """An image of another kind than the recipe's, as its own header says."""
+    return ScanRefused(
+        RefusalCode.UNFIT,
+        f"the scan's modality is {modality}, and the recipe is for {kind}",
+        remedy="Set preprocessing.kind to what the scans are, or leave the scan out",
+    )
+
+
 def too_large(shape: tuple[int, ...]) -> ScanRefused:
     """A grid beyond any sensible memory."""
     return ScanRefused(

@@ -80,7 +80,12 @@ def train_classifier(
     evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
     logits = {name: _logits(network, material, cases, progress) for name, cases in evaluated.items()}
     classifier = _calibrated(config, material, network, fitted, logits["tune"], pseudonyms)
-    checks = check_engines(classifier, lambda: _prepared(material, evaluated["tune"]), logits["tune"], progress)
+    checks = check_engines(
+        classifier,
+        lambda: _prepared(material, progress.track(evaluated["tune"], "Checking OpenVINO")),
+        logits["tune"],
+        progress,
+    )
     classifier = replace(classifier, engine_checks=checks)
     answers = {
         case.name: classifier.answer(row)

@@ -129,13 +129,13 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    ours, theirs = row.failures[0] or _spread(row.ours), row.failures[1] or _spread(row.theirs)
+    ours, theirs = row.failures[0] or spread_cell(row.ours), row.failures[1] or spread_cell(row.theirs)
     target = f"{row.target.kind} {row.target.limit:g}" if row.target else "–"
     reached = {None: "–", True: "yes", False: "**no**"}[row.reached]
-    wall = " / ".join(_number(value) for value in row.wall) if any(row.wall) else "–"
+    wall = " / ".join(cell_of(value) for value in row.wall) if any(row.wall) else "–"
     unit = {"cpu": "", "wall": " (wall time)", "memory": " (MB)"}[row.clock]
     what = row.what + unit
-    return what, row.peer, ours, theirs, _spread(row.floor), _ratio(row), target, reached, wall
+    return what, row.peer, ours, theirs, spread_cell(row.floor), _ratio(row), target, reached, wall
 
 
 def _ratio(row: Row) -> str:
@@ -146,13 +146,13 @@ def _ratio(row: Row) -> str:
     return f"{row.ratio:.2f} {words[row.clock == 'memory']}"
 
 
-def _spread(spread: Spread | None) -> str:
+def spread_cell(spread: Spread | None) -> str:
     if spread is None:
         return "–"
-    return f"{_number(spread.median)} ({_number(spread.low)}–{_number(spread.high)})"
+    return f"{cell_of(spread.median)} ({cell_of(spread.low)}–{cell_of(spread.high)})"
 
 
-def _number(value: float | None) -> str:
+def cell_of(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
