@@ -48,7 +48,7 @@ def train(
     return train_run(load_config(config, (), changes), name=run, resume=resume, progress=progress)
 
 
-def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress: Progress = SILENT) -> Classifier:
+def load(path: PathLike | None = None, *, engine: EngineName = "torch", progress: Progress = SILENT) -> Classifier:
     """Load the classifier of a run, or of a classifier's folder; by default of the newest finished run.
 
     Args:
@@ -71,7 +71,7 @@ def infer(
     out: PathLike = "predictions",
     *,
     explain: bool = False,
-    engine: EngineName = "auto",
+    engine: EngineName = "torch",
     progress: Progress = SILENT,
 ) -> Inference:
     """Classify scans and write ``predictions.csv`` and ``predictions.json``; see :mod:`medcls.runs.inference`."""

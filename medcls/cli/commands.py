@@ -120,7 +120,7 @@ def infer(
         typer.Option(
             "--engine", help="What computes the answers; auto: OpenVINO on a CPU, if installed and as torch answers."
         ),
-    ] = Engine.AUTO,
+    ] = Engine.TORCH,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
