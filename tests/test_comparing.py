@@ -142,3 +142,17 @@ def test_folders_of_evaluations_are_compared_by_their_own_thresholds(tmp_path: P
     cuts = [model["operating_point"]["thresholds"][0]["threshold"] for model in document["models"]]
     assert cuts == [0.3, 0.5, 0.7]
     assert document["positive"] == "sick"
+
+
+def test_a_threshold_in_the_first_scores_unit_is_not_taken_for_the_seconds(shared_data: Path, tmp_path: Path) -> None:
+    asah, columns = shared_data / "reference" / "asah.csv", {"reference": "outcome", "score": "s100b"}
+    with pytest.raises(UsageError, match=r"needs a threshold of its own.*--compare-threshold"):
+        medcls.evaluate_predictions(
+            asah,
+            tmp_path / "o",
+            columns=columns,
+            positive="Poor",
+            threshold=0.205,
+            compare=asah,
+            compare_columns={"reference": "outcome", "score": "ndka"},
+        )

@@ -215,6 +215,14 @@ def test_a_patient_on_two_sides_stops_unless_a_reason_is_given(tmp_path: Path) -
     medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", allow_leakage="a second lesion", **FAST)
     page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
     assert "which was allowed: a second lesion" in page
+    assert "No patient is in two partitions" not in page
+    assert "none of whom took part" not in page
+
+
+def test_a_stated_threshold_stands_in_the_report_as_it_was_stated(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "s.csv", binary_rows(60))
+    medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", threshold=0.2053, **FAST)
+    assert "is at least 0.2053." in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
 
 
 def test_without_tune_rows_the_threshold_must_be_known(tmp_path: Path) -> None:

@@ -106,6 +106,8 @@ def test_a_reason_lets_the_training_go_on_and_is_read_first(tmp_path: Path) -> N
     assert medcls.load(run.path).provenance["leakage_allowed"] == "one hand-made phantom"
     report = run.report_file.read_text(encoding="utf-8")
     assert "LEAKAGE" in report
+    assert "none of whom took part" not in report
+    assert "No patient is in two partitions" not in report
     assert report.index("one hand-made phantom") < report.index("few")
     # The reason given at training holds for the run's own test, and for nobody else's cases.
     result = medcls.evaluate(run.path, out=tmp_path / "again")

@@ -289,7 +289,7 @@ def test_plain_words_agree_with_the_figures(binary: ReportContent) -> None:
     text = Page(render_report(binary)).text.replace("\u00a0", " ")
     assert sentence in text
     threshold = test["operating_point"]["thresholds"][0]["threshold"]
-    assert f"A case is called ‘nodule’ when its calibrated probability is at least {decimal(threshold)}." in text
+    assert f"A case is called ‘nodule’ when its calibrated probability is at least {threshold:.4g}." in text
     assert "chosen on the ‘tune’ partition for the greatest sum of sensitivity and specificity" in text
 
 

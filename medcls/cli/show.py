@@ -53,7 +53,7 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
     if len(result.rows) > _MOST_ROWS:
         typer.echo(f"… and {len(result.rows) - _MOST_ROWS} more")
     for cut in result.operating_point.cuts:
-        typer.echo(f"'{cut.label}' is answered from a probability of {cut.value:.3g}")
+        typer.echo(f"'{cut.label}' is answered from a probability of {cut.value:.4g}")
     typer.echo(f"{result.answered} answered, {result.refused} refused: {result.folder / 'predictions.csv'}")
 
 

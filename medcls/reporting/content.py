@@ -142,6 +142,11 @@ class ReportContent:
     learning_curve: Mapping[str, Any] | None = None
     without: frozenset[str] = frozenset()
 
+    @property
+    def leaks_allowed(self) -> bool:
+        """Whether patients or images cross partitions and the user let them: a warning says so, and begins with it."""
+        return any(warning.startswith("LEAKAGE") for warning in self.warnings)
+
     def __post_init__(self) -> None:
         if self.reported not in self.metrics:
             raise ValueError(f"metrics has no '{self.reported}', only {', '.join(self.metrics) or 'nothing'}")

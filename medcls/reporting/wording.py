@@ -127,6 +127,11 @@ def decimal(value: float) -> str:
     return f"−{decimal(-value)}" if value < 0 else _rounded(value, 1.0, (2, 3, 4))
 
 
+def threshold(value: float) -> str:
+    """A threshold with four digits: with fewer, it would be another rule."""
+    return f"{value:.4g}".replace("-", "−")
+
+
 def _rounded(value: float, full: float, digits: tuple[int, ...]) -> str:
     for places in digits:
         text = f"{value:.{places}f}"
@@ -274,7 +279,7 @@ def decision_sentences(metrics: Mapping[str, Any], multilabel: bool) -> list[str
     as_given = "calibration.before" in (metrics.get("not_computed") or {})
     what = "score" if _are_scores(metrics) else "probability" if as_given else "calibrated probability"
     lines = [
-        f"A case is called ‘{cut['label']}’ when its {what} is at least {decimal(float(cut['threshold']))}."
+        f"A case is called ‘{cut['label']}’ when its {what} is at least {threshold(float(cut['threshold']))}."
         + (f" Mind: {cut['reason']}." if cut.get("reason") else "")
         for cut in cuts
     ]

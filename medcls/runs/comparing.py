@@ -21,6 +21,7 @@ from medcls.runs.folder import open_run
 from medcls.runs.joining import Contestant, Joined, join
 from medcls.runs.judging import Judged, Judging, judge
 from medcls.runs.results import results_folder
+from medcls.runs.score_table import ScoreTable
 
 FILES = ("comparison.json", "comparison.csv", "compare.html")
 _FIGURES = ("auc", "sensitivity", "specificity", "accuracy")
@@ -99,6 +100,7 @@ def judge_and_compare(
     pairs = (first, second)
     names = _names([path for path, _ in pairs])
     tables = [how.calibrated(how.read(path))[0] for path, how in pairs]
+    pairs = (first, (second[0], _with_threshold(first[1], second, tables)))
     if names[0] != names[1] and pairs[0][0] == pairs[1][0]:
         scores = [how.columns.get("score", name) for name, (_, how) in zip(names, pairs, strict=True)]
         names = scores if scores[0] != scores[1] else names
@@ -108,6 +110,24 @@ def judge_and_compare(
     judged = judge(first[0], first[1], out, overwrite=overwrite, progress=progress)
     compare_contestants(contestants, first[1].settings, first[1].seed, judged.folder, progress)
     return judged
+
+
+def _with_threshold(first: Judging, second: tuple[Path, Judging], tables: Sequence[ScoreTable]) -> Judging:
+    """How the second table is decided: a stated threshold holds for both where both hold probabilities.
+
+    Raises:
+        UsageError: The scores have units of their own, and the second table no threshold.
+    """
+    path, how = second
+    if how.thresholds or not first.thresholds:
+        return how
+    if not all(table.are_probabilities for table in tables):
+        raise UsageError(
+            "the scores are no probabilities, so the second table needs a threshold of its own",
+            where=str(path),
+            remedy="State it with --compare-threshold",
+        )
+    return replace(how, thresholds=first.thresholds)
 
 
 def compare_contestants(

@@ -65,8 +65,7 @@ class Judging:
 
     def like(self, *, columns: Mapping[str, str] | None = None, thresholds: Sequence[str] = ()) -> Judging:
         """The same for a second table, but for its own columns and thresholds."""
-        own = tuple(thresholds) or self.thresholds
-        return replace(self, columns={**self.columns, **(columns or {})}, thresholds=own)
+        return replace(self, columns={**self.columns, **(columns or {})}, thresholds=tuple(thresholds))
 
     def read(self, path: Path) -> ScoreTable:
         """Read a file of scores in this way."""
@@ -210,7 +209,7 @@ def _check_sides(path: Path, table: ScoreTable, allowed: str | None) -> list[str
             where=f"{path}:{line}",
             remedy="Mend the partitions, or say why it may be so with --allow-leakage REASON",
         )
-    return [f"{what}, which was allowed: {allowed}. The figures may be too favourable"]
+    return [f"LEAKAGE: {what}, which was allowed: {allowed}. The figures may be too favourable"]
 
 
 def _notes(table: ScoreTable, judging: Judging) -> list[str]:

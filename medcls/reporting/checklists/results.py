@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from medcls.reporting.record import Record
-from medcls.reporting.wording import TITLES, decimal, percent, show_as
+from medcls.reporting.wording import TITLES, percent, show_as
+from medcls.reporting.wording import threshold as threshold_text
 
 Said = tuple[str, str]
 """The answer, and where more of it stands."""
@@ -119,7 +120,8 @@ def threshold(run: Record) -> Said | None:
     if not point["thresholds"]:
         return "no threshold: the most probable label is the answer", f"{_METRICS} (operating_point)"
     cuts = ", ".join(
-        f"called {one['label']} from a probability of {decimal(float(one['threshold']))}" for one in point["thresholds"]
+        f"called {one['label']} from a probability of {threshold_text(float(one['threshold']))}"
+        for one in point["thresholds"]
     )
     when = (
         "chosen on the very cases that it is judged on (exploratory)"
