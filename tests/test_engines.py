@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +17,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save as saved_bytes
 from typer.testing import CliRunner
 
 import medcls
 from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.engines import EngineCheck, Precision, check_engines, compiled, kept, with_engine
+from medcls.classifier.engines.compiled import CompiledNetwork
+from medcls.classifier.engines.fallback import EngineOrTorch
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.forward import torch_scores
 from medcls.cli.app import app
@@ -30,6 +36,7 @@ from tests.engine_factory import classifier, prepared, write_pictures
 torch.set_num_threads(1)
 
 Images = NDArray[np.float32]
+CONVERTED: dict[kept.Key, kept.Graph] = {}
 QUICK = [("densenet121", 2), ("resnet10", 2), ("resnet10", 3)]
 SHIPPED = [
     pytest.param(name, dimensions, marks=() if (name, dimensions) in QUICK else pytest.mark.slow)
@@ -52,6 +59,22 @@ class Notes(medcls.progress.Progress):
 @pytest.fixture
 def openvino() -> None:
     pytest.importorskip("openvino")
+
+
+@pytest.fixture(autouse=True)
+def converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Converting starts a process and imports torch there: tests of one network share it."""
+    convert = compiled.convert
+
+    def remembered(network: Any, size: tuple[int, ...]) -> kept.Graph:
+        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+        layout = str([value.stride() for value in network.parameters()])
+        key = kept.Key.of(network, size, hashlib.sha256(saved_bytes(weights)).hexdigest(), layout)
+        if key not in CONVERTED:
+            CONVERTED[key] = convert(network, size)
+        return CONVERTED[key]
+
+    monkeypatch.setattr(compiled, "convert", remembered)
 
 
 def logits(made: Classifier, count: int = 6) -> Images:
@@ -99,10 +122,10 @@ def test_shortcuts_without_weights_are_converted_too() -> None:
 @pytest.mark.usefixtures("openvino")
 def test_the_number_format_is_the_one_that_was_asked_for() -> None:
     made = classifier()
-    for precision, name in (("f32", "float32"), ("bf16", "bfloat16")):
+    # Where a processor cannot compute in bfloat16, float32 is computed instead.
+    for precision, names in (("f32", ["'float32'"]), ("bf16", ["'bfloat16'", "'float32'"])):
         engine = compiled.compile_network(made.network, made.recipe.size, precision)  # type: ignore[arg-type]
-        taken = str(engine._compiled.get_property("INFERENCE_PRECISION_HINT"))
-        assert name in taken or precision == "bf16"  # where a processor cannot, float32 is computed instead
+        assert any(name in engine.computes_in for name in names), engine.computes_in
 
 
 @pytest.mark.usefixtures("openvino")
@@ -228,7 +251,7 @@ def test_a_format_that_changed_decisions_on_tune_is_never_used(
     monkeypatch.setattr(compiled, "fast_precisions", lambda: ("bf16", "f32"))
     made = replace(classifier(), engine_checks=checks)
     engine = with_engine(made, "auto").engine
-    assert (engine.precision if engine is not None else None) == taken  # type: ignore[attr-defined]
+    assert (engine.engine.precision if isinstance(engine, EngineOrTorch) and engine.engine else None) == taken
     if taken is None:
         with pytest.raises(ClassifierError, match="did not agree with torch on the tune partition"):
             with_engine(made, "openvino")
@@ -322,13 +345,63 @@ def test_nothing_of_openvino_is_imported_unless_it_is_wanted(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("openvino")
-def test_nothing_is_reported_to_anyone(monkeypatch: pytest.MonkeyPatch) -> None:
-    telemetry = pytest.importorskip("openvino_telemetry.main")
+def test_when_the_engines_process_ends_torch_goes_on(tmp_path: Path) -> None:
+    classifier().save(tmp_path)
+    notes = Notes()
+    loaded = load_classifier(tmp_path, engine="auto", progress=notes)
+    assert isinstance(loaded, Classifier)
+    assert isinstance(loaded.engine, EngineOrTorch)
+    assert loaded.engine.engine is not None
+    by_engine = logits(loaded)
+    assert notes.said == []
+    os.kill(loaded.engine.engine.process.pid, signal.SIGKILL)
+    by_torch = logits(loaded)
+    assert np.array_equal(by_torch, logits(classifier()))
+    assert not np.array_equal(by_torch, by_engine)
+    assert len(notes.said) == 1
+    assert "by torch from here on: OpenVINO failed: its process ended with status -9" in notes.said[0]
 
-    def made(*_: Any, **__: Any) -> None:
-        raise AssertionError("telemetry was asked for")
 
-    monkeypatch.setattr(telemetry.Telemetry, "__init__", made)
-    monkeypatch.setattr(telemetry.Telemetry, "send_event", made)
-    monkeypatch.setattr("socket.socket.connect", made)
+@pytest.mark.usefixtures("openvino")
+def test_an_engine_that_was_asked_for_and_ends_is_an_error(tmp_path: Path) -> None:
+    classifier().save(tmp_path)
+    loaded = load_classifier(tmp_path, engine="openvino")
+    assert isinstance(loaded.engine, CompiledNetwork)
+    loaded.engine.process.end()
+    with pytest.raises(ClassifierError, match="OpenVINO failed: its process ended"):
+        logits(loaded)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_openvino_is_never_loaded_into_the_users_process_and_ends_with_it(tmp_path: Path) -> None:
+    classifier().save(tmp_path)
+    code = (
+        "import sys, numpy, pathlib; from medcls.classifier import load_classifier; "
+        f"made = load_classifier({str(tmp_path)!r}, engine='openvino'); "
+        "made.scores(numpy.zeros((1, 1, 32, 32), 'float32')); maps = pathlib.Path('/proc/self/maps'); "
+        "loaded = maps.read_text() if maps.exists() else ''; "
+        "print(made.engine.process.pid, 'openvino' in sys.modules, 'openvino' in loaded)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    pid, *inside = done.stdout.split()
+    assert inside == ["False", "False"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_nothing_is_reported_to_anyone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino_telemetry.main")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import pathlib, sys\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "(folder / 'started').touch()\n"
+        "def note(event, args):\n"
+        "    if event == 'socket.connect' or (event == 'import' and args[0] == 'openvino_telemetry.main'):\n"
+        "        (folder / 'reported').touch()\n"
+        "sys.addaudithook(note)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
     assert with_engine(classifier(), "openvino").engine is not None
+    assert (tmp_path / "started").exists()  # the engine's processes did run it
+    assert not (tmp_path / "reported").exists()

@@ -17,6 +17,8 @@ from medcls.classifier.engines.agreement import (
     compare_answers,
     differs_on_made_images,
 )
+from medcls.classifier.engines.fallback import EngineOrTorch
+from medcls.classifier.engines.process import EngineFailed
 from medcls.errors import ClassifierError, MissingExtraError
 from medcls.preprocessing import Prepared
 from medcls.progress import SILENT, Progress
@@ -73,7 +75,8 @@ def with_engine(
 
     Args:
         classifier: A loaded classifier.
-        wanted: ``torch``; ``openvino``; or ``auto``: OpenVINO on a CPU where it is installed and agrees, else torch.
+        wanted: ``torch``; ``openvino``; or ``auto``: OpenVINO on a CPU where it is installed and agrees, and for as long
+            as it runs; else torch.
         weights_sha256: Of the weights' file; with it, conversion is done once.
         progress: Where to say why an engine is not used.
 
@@ -100,7 +103,9 @@ def with_engine(
             )
             differs = differs_on_made_images(classifier, engine, precision)
             if differs is None:
-                return replace(classifier, engine=engine)
+                return replace(
+                    classifier, engine=engine if asked else EngineOrTorch(engine, classifier.network, progress)
+                )
             reasons.append(f"in {precision}, {differs}")
     except Exception as error:  # as above
         reasons.append(_short(error))
@@ -134,4 +139,6 @@ def _refused(reason: str) -> ClassifierError:
 
 
 def _short(error: Exception) -> str:
+    if isinstance(error, EngineFailed):
+        return error.reason[:200]
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -1,22 +1,13 @@
-"""A network compiled by OpenVINO (Apache-2.0).
-
-One image is computed at a time, so that an answer does not depend, not by a bit, on what else is in the batch; several
-images run beside each other where there are processors for it. The number format is always said: left alone, OpenVINO takes
-bfloat16 wherever the processor has it.
-
-OpenVINO's own ``convert_model`` reports its use over the network where ``openvino-telemetry`` is installed. The frontend that
-it calls does not, and is called here itself.
-"""
+"""A network compiled by OpenVINO (Apache-2.0), in a process of its own: a crash there ends no training and no inference."""
 
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import tempfile
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +15,8 @@ from numpy.typing import NDArray
 
 from medcls.classifier.engines.agreement import Precision
 from medcls.classifier.engines.kept import Graph, Key, keep, kept
+from medcls.classifier.engines.process import EngineProcess
 from medcls.networks import ClassificationNetwork
-
-_THREADS_AN_IMAGE = 4
-"""One image's layers gain little by more threads than this."""
 
 
 def is_installed() -> bool:
@@ -42,12 +31,13 @@ def version() -> str:
     return of("openvino")
 
 
+@functools.cache
 def fast_precisions() -> tuple[Precision, ...]:
     """The number formats that this processor computes fast in, the fastest first."""
-    import openvino
-
-    abilities: Sequence[str] = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("bf16", "f32") if "BF16" in abilities else ("f32",)
+    process = EngineProcess()
+    answer, _ = process.ask("abilities")
+    process.end()
+    return ("bf16", "f32") if "BF16" in answer["abilities"] else ("f32",)
 
 
 class CompiledNetwork:
@@ -57,36 +47,31 @@ class CompiledNetwork:
         graph: The network.
         precision: Number format.
         threads: How many threads compute.
+
+    Attributes:
+        precision: The number format that was asked for.
+        computes_in: What OpenVINO calls the one that it computes in.
+        process: Where it runs.
+
+    Raises:
+        EngineFailed: It cannot be compiled.
     """
 
     def __init__(self, graph: Graph, precision: Precision, threads: int) -> None:
-        import openvino
-
-        core = openvino.Core()
-        streams = max(1, threads // _THREADS_AN_IMAGE)
-        config = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": streams,
-        }
-        compiled = core.compile_model(core.read_model(graph.structure, graph.weights), "CPU", config)
+        self.process = EngineProcess()
+        told, _ = self.process.ask("compile", graph.structure, graph.weights, precision=precision, threads=threads)
         self.precision = precision
-        self._compiled = compiled
-        self._classes = int(compiled.output(0).shape[1])
-        self._queue = openvino.AsyncInferQueue(compiled, streams)
+        self.computes_in = str(told["computes_in"])
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores before softmax or sigmoid."""
-        scores = np.full((len(images), self._classes), np.nan, np.float32)
+        """Scores before softmax or sigmoid.
 
-        def take(request: Any, index: int) -> None:
-            scores[index] = request.get_output_tensor(0).data[0]
-
-        self._queue.set_callback(take)
-        for index, image in enumerate(images):
-            self._queue.start_async({0: np.ascontiguousarray(image[None])}, index)
-        self._queue.wait_all()
-        return scores
+        Raises:
+            EngineFailed: The process has ended.
+        """
+        dense = np.ascontiguousarray(images, np.float32)
+        told, (scores,) = self.process.ask("scores", dense.data, shape=list(dense.shape))
+        return np.frombuffer(scores, np.float32).reshape(told["shape"]).copy()
 
 
 def compile_network(
@@ -113,20 +98,15 @@ def compile_network(
 
 def convert(network: ClassificationNetwork, size: tuple[int, ...]) -> Graph:
     """The network in OpenVINO's form, in float32, for one image at a time."""
-    from openvino import serialize
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
     image = torch.zeros(1, network.channels, *size)
     plain = copy.deepcopy(network).cpu().float().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing is announced to go, and shapes are compared while it runs
         traced = torch.jit.trace(plain, image, check_trace=False)  # type: ignore[no-untyped-call]
-        decoder = TorchScriptPythonDecoder(traced)
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        model = frontend.convert(frontend.load(decoder))
-    model.reshape(list(image.shape))
     with tempfile.TemporaryDirectory(prefix="medcls-") as folder:
-        structure, weights = Path(folder) / "graph.xml", Path(folder) / "graph.bin"
-        serialize(model, str(structure), str(weights))
-        return Graph(structure.read_bytes(), weights.read_bytes())
+        script = Path(folder) / "network.pt"
+        traced.save(str(script))
+        process = EngineProcess()
+        _, (structure, weights) = process.ask("convert", script=str(script), shape=list(image.shape))
+        process.end()
+    return Graph(structure, weights)

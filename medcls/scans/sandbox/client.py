@@ -20,7 +20,7 @@ from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_SECONDS, read_seconds
 from medcls.scans.look import Look
 from medcls.scans.sandbox import codec
-from medcls.scans.sandbox.wire import exactly, receive, send
+from medcls.wire import exactly, receive, send
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 

@@ -24,7 +24,7 @@ from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
 from medcls.scans.memory import providing
 from medcls.scans.sandbox import codec
-from medcls.scans.sandbox.wire import receive, send
+from medcls.wire import receive, send
 
 Voxels = NDArray[np.generic]
 _SPENT_BYTES = 400 * 2**20
