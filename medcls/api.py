@@ -48,7 +48,7 @@ def train(
     return train_run(load_config(config, (), changes), name=run, resume=resume, progress=progress)
 
 
-def load(path: PathLike | None = None, *, engine: EngineName = "torch", progress: Progress = SILENT) -> Classifier:
+def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress: Progress = SILENT) -> Classifier:
     """Load the classifier of a run, or of a classifier's folder; by default of the newest finished run.
 
     Args:
@@ -68,15 +68,32 @@ def load(path: PathLike | None = None, *, engine: EngineName = "torch", progress
 def infer(
     scans: PathLike,
     model: PathLike | None = None,
-    out: PathLike = "predictions",
+    out: PathLike | None = None,
     *,
     explain: bool = False,
-    engine: EngineName = "torch",
+    overwrite: bool = False,
+    engine: EngineName = "auto",
     progress: Progress = SILENT,
 ) -> Inference:
-    """Classify scans and write ``predictions.csv`` and ``predictions.json``; see :mod:`medcls.runs.inference`."""
+    """Classify scans and write ``predictions.csv`` and ``predictions.json``; see :mod:`medcls.runs.inference`.
+
+    Args:
+        scans: A file, a folder of any depth, or a CSV table with a column ``scan``.
+        model: As ``path`` of :func:`load`.
+        out: Folder for the answers; by default ``predictions``, with a number when it is taken.
+        explain: Also write Grad-CAM overlays and maps.
+        overwrite: Replace earlier answers in ``out``.
+        engine: As for :func:`load`.
+        progress: Where to say how far it is.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+    """
     classifier = load(model, engine=engine, progress=progress)
-    return infer_scans(classifier, scans, Path(out), load_pseudonyms(), explain=explain, progress=progress)
+    folder = None if out is None else Path(out)
+    return infer_scans(
+        classifier, scans, folder, load_pseudonyms(), explain=explain, overwrite=overwrite, progress=progress
+    )
 
 
 def evaluate(
@@ -115,14 +132,18 @@ def evaluate(
 
 
 def explain(
-    model: PathLike,
+    model: PathLike | None = None,
     scans: PathLike | None = None,
     *,
     label: str | None = None,
     out: PathLike | None = None,
     progress: Progress = SILENT,
 ) -> Explanations:
-    """Write Grad-CAM overlays and maps of scans, or of a run's test cases."""
+    """Write Grad-CAM overlays and maps of scans, or of a run's test cases; by default of the newest finished run."""
     return explain_run(
-        Path(model), Path(scans) if scans else None, label=label, out=Path(out) if out else None, progress=progress
+        Path(model) if model else None,
+        Path(scans) if scans else None,
+        label=label,
+        out=Path(out) if out else None,
+        progress=progress,
     )

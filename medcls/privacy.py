@@ -30,6 +30,8 @@ _ENDING = re.compile(
 _SUFFIX = re.compile(r"#[a-z0-9.-]+$")  # which of several scans of one folder, as the search names them
 _SHOWN = 12  # hexadecimal digits: 48 bits, so two of 10,000 patients share a pseudonym once in five million cohorts
 
+_SHOWN_OF_SITE = 6  # 24 bits: two of 100 sites share a pseudonym once in three thousand cohorts
+
 
 @dataclass(frozen=True)
 class Pseudonyms:
@@ -54,6 +56,10 @@ class Pseudonyms:
     def study(self, uid: str) -> str:
         """The pseudonym of a study, from its StudyInstanceUID."""
         return uid if self.keep else "S" + self._hash("study", uid)
+
+    def site(self, institution: str) -> str:
+        """The pseudonym of an institution; short, since it stands in tables and pictures, and institutions are few."""
+        return institution if self.keep else "site-" + self._hash("site", institution)[:_SHOWN_OF_SITE]
 
     def _hash(self, *parts: str) -> str:
         message = "\x1f".join(parts).encode("utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,3 +55,13 @@ def some_multilabel(seed: int = 0, n: int = 80) -> Predictions:
     reference = generator.random((n, 3)) < [0.5, 0.3, 0.0]
     probabilities = 1 / (1 + np.exp(-generator.normal(size=(n, 3)) - 2 * reference + 1))
     return Predictions(("a", "b", "never"), None, True, probabilities, reference, (np.arange(n) // 2).astype(str))
+
+
+def rows_of(predictions: Predictions, rows: Sequence[int] | np.ndarray) -> Predictions:
+    """These cases, in this order, as often as they are named."""
+    return replace(
+        predictions,
+        probabilities=predictions.probabilities[rows],
+        reference=predictions.reference[rows],
+        patients=predictions.patients[rows],
+    )

@@ -113,6 +113,8 @@ def test_on_cuda_steps_are_tried_until_memory_runs_out() -> None:
     card = Card(40)
     assert batch_size._by_trying(card, 256).size == 32  # type: ignore[arg-type]
     assert card.steps == [2, 4, 8, 16, 32, 64]
+    assert batch_size._by_trying(Card(1000), 64).reason == "bounded by 8 steps an epoch"  # more are tried on a card
+    assert batch_size._by_trying(Card(1000), 256).reason == "no larger one is tried"
     with pytest.raises(ConfigError, match="does not hold a step of two cases"):
         batch_size._by_trying(Card(1), 256)  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ from medcls.evaluation.calibration_view import CALIBRATION_NAMES
 from medcls.evaluation.logistic import fit_intercept, fit_logistic
 from medcls.evaluation.recalibration import RecalibrationStatistic
 from medcls.evaluation.reliability import bin_edges, bin_of, reliability_curve
-from tests.evaluation_factory import binary, some_labels, some_multilabel
+from tests.evaluation_factory import binary, rows_of, some_labels, some_multilabel
 
 QUICK = EvaluationSettings(replicates=200)
 
@@ -210,14 +210,7 @@ def test_the_same_case_of_a_patient_several_times_adds_nothing() -> None:
 def test_the_order_of_cases_and_the_seed() -> None:
     predictions = stated(6, 200, images=2)
     order = np.random.default_rng(0).permutation(200)
-    shuffled = Predictions(
-        predictions.labels,
-        predictions.positive,
-        False,
-        predictions.probabilities[order],
-        predictions.reference[order],
-        predictions.patients[order],
-    )
+    shuffled = rows_of(predictions, order)
     first, again = (as_document(calibration_figures(one, QUICK, seed=1)) for one in (predictions, shuffled))
     for name in CALIBRATION_NAMES:
         for key in ("value", "low", "high"):

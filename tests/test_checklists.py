@@ -11,10 +11,12 @@ import pytest
 from medcls.config import Config
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.baseline import BaselineAnswers, baseline_figures
+from medcls.evaluation.subgroups import subgroup_figures
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.answers import ANSWERS
 from medcls.reporting.checklists.filling import CHECKLISTS, NOT_AVAILABLE, checklists_section
+from medcls.reporting.checklists.results import subgroups
 from medcls.reporting.content import PartitionCounts, ReasonCount
 from medcls.reporting.model_card import model_card
 from medcls.reporting.plain_markdown import plain
@@ -25,7 +27,7 @@ from tests.test_report import EVIL, Page
 from tests.test_report_sections import studied
 from tests.test_shift import measures, shift
 
-SECRET = "/home/mueller/Meier_Anna"
+SECRET = "/scans/Canarius^Volatilis"
 LETTERS = {
     "tripod-ai": {
         3: "abc",
@@ -116,9 +118,27 @@ def test_every_item_is_filled_or_says_that_the_run_cannot_know(document: dict[st
 
 def test_what_only_authors_know_is_never_filled(document: dict[str, Any]) -> None:
     for filled in filled_checklists(record(document)):
-        for one in filled.items:
-            if re.search(r"[Ff]unding|Registration|approval|Adverse|Harm", one.item.text):
-                assert not one.filled
+        theirs = [
+            one for one in filled.items if re.search(r"[Ff]unding|[Rr]egist|approval|Adverse|Harm", one.item.text)
+        ]
+        assert theirs
+        assert not any(one.filled for one in theirs)
+
+
+def test_the_line_on_subgroups_says_how_many_are_suppressed() -> None:
+    predictions = some_binary(n=150)
+    facts = {"sex": ["F"] * 100 + ["M"] * 45 + ["O"] * 5, "year": ["2020"] * 80 + ["2021"] * 70}
+    found = subgroup_figures(predictions, half(predictions), facts, EvaluationSettings(replicates=100)).to_json()
+    said, where = subgroups(record({"subgroups": found})) or ("", "")
+    assert said.startswith(
+        "figures at the one threshold by sex, year; suppressed for fewer than 10 patients: 1 of 5 groups"
+    )
+    assert where
+    whole = subgroup_figures(
+        predictions, half(predictions), {"year": facts["year"]}, EvaluationSettings(replicates=100)
+    )
+    plain_line = (subgroups(record({"subgroups": whole.to_json()})) or ("",))[0]
+    assert "suppressed" not in plain_line
 
 
 def test_the_card_has_the_figures_of_the_file(document: dict[str, Any]) -> None:
@@ -154,10 +174,11 @@ def test_nothing_names_a_path_or_a_person_and_no_label_is_markup(document: dict[
     evil = record(document, title=EVIL, labels=("well", f"{EVIL}|x"), positive=None)
     texts = [markdown(one, evil.content.title) for one in filled_checklists(evil)] + [model_card(evil)]
     for text in texts:
-        assert "mueller" not in text
-        assert "Meier" not in text
+        assert "Canarius" not in text
+        assert "Volatilis" not in text
         assert "<script" not in text
         assert EVIL not in text
+        assert plain(f"{EVIL}|x") in text, "the label is there, as text"
 
 
 def test_an_external_cohort_answers_other_items(document: dict[str, Any]) -> None:

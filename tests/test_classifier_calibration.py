@@ -157,7 +157,7 @@ def test_infer_writes_each_set_and_what_it_guarantees(tmp_path: Path) -> None:
     with (out / "predictions.csv").open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     assert [(row["prediction_set"], row["refer"]) for row in rows] == [("ill; well", "refer")] * 2
-    infer(classifier(), tmp_path, out, Pseudonyms(b"key" * 11))
+    infer(classifier(), tmp_path, out, Pseudonyms(b"key" * 11), overwrite=True)
     assert json.loads((out / "predictions.json").read_text(encoding="utf-8"))["conformal"] is None
     assert '"refer": true' not in (out / "predictions.json").read_text(encoding="utf-8")
 

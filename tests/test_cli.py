@@ -123,11 +123,42 @@ def test_a_table_of_scans_is_answered_row_by_row_under_its_own_names(work: Path,
 
 def test_nothing_to_answer_exits_with_4(work: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for target in ("empty", "gone"):
-        result = medcls("infer", tmp_path / target, "--model", "small", folder=work)
-        assert result.returncode == 4
-        assert target in complaint(result)
-    assert medcls("inspect", tmp_path / "gone", folder=tmp_path).returncode == 4
+    result = medcls("infer", tmp_path / "empty", "--model", "small", folder=work)
+    assert result.returncode == 4
+    assert "empty" in complaint(result)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("infer", "GONE", "--model", "small"),
+        ("infer", "GONE#s1", "--model", "small"),
+        ("infer", "pictures", "--model", "GONE"),
+        ("explain", "small", "GONE"),
+        ("inspect", "GONE"),
+        ("inspect", "pictures#s9"),
+        ("evaluate", "GONE"),
+        ("evaluate", "small", "--cases", "GONE"),
+        ("evaluate", "--predictions", "GONE"),
+        ("train", "--config", "GONE"),
+    ],
+)
+def test_a_path_where_nothing_is_exits_with_2_whatever_the_verb(arguments: tuple[str, ...], work: Path) -> None:
+    result = medcls(*(one.replace("GONE", "gone.csv") for one in arguments), folder=work)
+    assert result.returncode == 2
+    line = complaint(result)
+    assert "gone.csv" in line or "#s9" in line
+    assert "data.cases" not in line  # an option is named, not a key of a config that nobody wrote
+
+
+def test_explain_takes_the_newest_run_as_infer_does(work: Path, tmp_path: Path) -> None:
+    explained = medcls("explain", "--out", tmp_path / "x", folder=work)
+    assert explained.returncode == 0, explained.stderr
+    assert f"Classifier of the newest finished run: {Path('runs') / 'small'}" in explained.stderr
+    assert list((tmp_path / "x").glob("*.png"))
+    without = medcls("explain", folder=tmp_path)
+    assert without.returncode == 2
+    assert "no finished run was found" in complaint(without)
 
 
 def test_evaluate_and_explain_from_the_command_line(work: Path, tmp_path: Path) -> None:

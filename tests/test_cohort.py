@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 from medcls.cohort import Cohort, read_cohort
 from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError
+from medcls.progress import Progress
+from medcls.runs.preparing import prepare_whole
 
 
 def image(path: Path, value: int = 100) -> None:
@@ -42,6 +45,40 @@ def test_a_table_gives_cases_in_order_with_sorted_labels(tmp_path: Path) -> None
 def test_a_spreadsheets_semicolons_and_byte_order_mark_are_read(tmp_path: Path) -> None:
     cohort = table(tmp_path, "\ufeff" + TABLE.replace(",", ";"))
     assert len(cohort.cases) == 3
+
+
+def test_columns_that_hold_facts_are_named_when_nothing_asks_for_them(tmp_path: Path) -> None:
+    rows = TABLE.splitlines()
+    text = "\n".join([f"{rows[0]},Sex,age,Patient_Age,remark", *(f"{row},F,60,60,x" for row in rows[1:])])
+    assert table(tmp_path, text).unused == ("Sex", "age", "Patient_Age")
+    assert table(tmp_path, text, columns={"facts": ["age"]}).unused == ("Sex", "Patient_Age")
+    assert table(
+        tmp_path, text, columns={"patient": "Patient_Age", "label": "Sex"}, labels=["F", "M", "ill"]
+    ).unused == ("age",)
+    assert table(tmp_path, TABLE).unused == ()
+
+
+def test_training_says_in_one_line_which_columns_it_does_not_use(tmp_path: Path) -> None:
+    rows = TABLE.splitlines()
+    (tmp_path / "cases.csv").write_text("\n".join([f"{rows[0]},sex,age", *(f"{row},F,60" for row in rows[1:])]))
+    for number in range(3):
+        image(tmp_path / f"{number}.png", number)
+    said = io.StringIO()
+    data = {"cases": tmp_path / "cases.csv"}
+    values = {
+        "data": data,
+        "positive": "ill",
+        "store": {"folder": tmp_path / "store"},
+        "preprocessing": {"dimensions": 2},
+    }
+    prepare_whole(load_config(None, (), values), Progress(stream=said))
+    assert [line for line in said.getvalue().splitlines() if "sex, age" in line] == [
+        "The table also has sex, age: with data.columns.facts: [sex, age] the cohort is described and figures are given by them"
+    ]
+    said.truncate(0)
+    values["data"] = {**data, "columns": {"facts": ["sex", "age"]}}
+    prepare_whole(load_config(None, (), values), Progress(stream=said))
+    assert "data.columns.facts" not in said.getvalue()
 
 
 def test_columns_can_be_mapped(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from jsonschema import validate
 
 import medcls
+from medcls.cli import show
 from medcls.errors import CohortError, UsageError
 from medcls.evaluation import holm
 from medcls.runs.comparing import comparison_document_schema
@@ -98,7 +99,13 @@ def test_cases_are_joined_by_name_whatever_their_order_and_the_rest_is_counted(t
     write_table(other, kept)
     partly = medcls.compare(one, other, out=tmp_path / "c", positive="sick", **FAST).document
     assert (partly["left_out"], partly["n_cases"]) == (2, whole["n_cases"] - 2)
-    assert any("2 cases are left out" in note for note in partly["notes"])
+    assert partly["notes"][:2] == [
+        f"of the {whole['n_cases']} cases of 'model0' 2 are left out: 1 is not among the test cases of 'model1', 1 is without "
+        "a score of 'model1'",
+        f"of the {whole['n_cases'] - 1} cases of 'model1' 1 is left out: 1 is without a score of its own",
+    ]
+    assert partly["models"][0]["cases"]["n_left_out"] == 2
+    validate(partly, comparison_document_schema())
 
 
 def test_what_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
@@ -156,3 +163,131 @@ def test_a_threshold_in_the_first_scores_unit_is_not_taken_for_the_seconds(share
             compare=asah,
             compare_columns={"reference": "outcome", "score": "ndka"},
         )
+
+
+def as_run(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """A folder as a run leaves it: its own judgement of these rows, and its table of predictions."""
+    folder.parent.mkdir(exist_ok=True)
+    table = write_table(folder.parent / f"{folder.name}.csv", rows)
+    medcls.evaluate_predictions(table, folder, positive="sick", threshold=0.5, **FAST)
+    own = [{**row, "p_sick": row["score"], "p_well": 1 - float(row["score"])} for row in rows]
+    write_table(
+        folder / "predictions.csv", [{k: v for k, v in row.items() if k not in ("score", "sex")} for row in own]
+    )
+    return folder
+
+
+def test_runs_that_test_on_their_own_splits_say_what_each_drops_and_how_to_share(tmp_path: Path) -> None:
+    rows = binary_rows(240)
+    moved = [{**row, "partition": "test" if index < 120 else "tune"} for index, row in enumerate(rows)]
+    one, other = as_run(tmp_path / "one", rows), as_run(tmp_path / "other", moved)
+    document = medcls.compare(one, other, out=tmp_path / "o", **FAST).document
+    validate(document, comparison_document_schema())
+    judged = sum(row["partition"] == "test" for row in rows)
+    assert [model["cases"]["n_judged"] for model in document["models"]] == [judged, 120]
+    for model, whose in zip(document["models"], ("other", "one"), strict=True):
+        left = model["cases"]["n_judged"] - document["n_cases"]
+        assert model["cases"] == {
+            "n_judged": model["cases"]["n_judged"],
+            "n_left_out": left,
+            "reasons": {f"not among the test cases of '{whose}'": left},
+        }
+    page = (tmp_path / "o" / "compare.html").read_text(encoding="utf-8")
+    assert "split.seed" in page
+    assert f"are left out: {judged - document['n_cases']} are not among the test cases of" in page
+    whole = medcls.compare(one, as_run(tmp_path / "third", rows), out=tmp_path / "w", **FAST).document
+    assert whole["notes"] == []
+
+
+def test_a_comparison_is_refused_only_without_a_case_or_without_a_label(tmp_path: Path) -> None:
+    rows = binary_rows(120)
+    sick = [index for index, row in enumerate(rows) if row["reference"] == "sick"]
+    well = next(index for index, row in enumerate(rows) if row["reference"] == "well")
+    one = write_table(tmp_path / "one.csv", [{**row, "partition": "test"} for row in rows])
+    tune = {**rows[well], "partition": "tune"}
+    few = write_table(tmp_path / "few.csv", [tune, *({**rows[index], "partition": "test"} for index in sick)])
+    options = {"positive": "sick", "threshold": 0.5, **FAST}
+    with pytest.raises(
+        CohortError, match=r"share none has the label 'well': of the 120 cases of 'one' \d+ are left out"
+    ):
+        medcls.compare(one, few, out=tmp_path / "o", **options)
+    assert not (tmp_path / "o" / "comparison.json").exists()
+    write_table(few, [{**rows[index], "partition": "test"} for index in (sick[0], well)])
+    document = medcls.compare(one, few, out=tmp_path / "p", **options).document
+    assert document["n_cases"] == 2
+
+
+def test_one_patient_is_no_patients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{**row, "partition": "test", "patient": "p"} for row in binary_rows(10)]
+    one, other = write_table(tmp_path / "one.csv", rows), write_table(tmp_path / "other.csv", rows)
+    result = medcls.compare(one, other, out=tmp_path / "o", positive="sick", threshold=0.5, **FAST)
+    show.comparison(result, as_json=False, quiet=False)
+    for text in ((tmp_path / "o" / "compare.html").read_text(encoding="utf-8"), capsys.readouterr().out):
+        assert "10 cases of 1 patient" in text
+        assert "1 patients" not in text
+
+
+def test_files_and_runs_of_one_name_are_told_apart_in_names_and_errors(tmp_path: Path) -> None:
+    rows = binary_rows(120)
+    wrong = [dict(row) for row in rows]
+    at = next(index for index, row in enumerate(rows) if row["partition"] == "test")
+    wrong[at]["reference"] = "well" if rows[at]["reference"] == "sick" else "sick"
+    places = []
+    for folder, some in (("a", rows), ("b", wrong)):
+        (tmp_path / folder / "scores").mkdir(parents=True)
+        places.append(write_table(tmp_path / folder / "scores" / "model.csv", some))
+    expected = rf"b/scores/model\.csv:{at + 2}: .* in line {at + 2} of a/scores/model\.csv"
+    with pytest.raises(CohortError, match=expected):
+        medcls.compare(*places, out=tmp_path / "o", positive="sick", threshold=0.5, **FAST)
+    places[1].write_bytes(places[0].read_bytes())
+    document = medcls.compare(*places, out=tmp_path / "p", positive="sick", threshold=0.5, **FAST).document
+    assert [model["name"] for model in document["models"]] == ["a-scores-model", "b-scores-model"]
+    runs = [as_run(tmp_path / folder / "run", some) for folder, some in (("c", rows), ("d", wrong))]
+    with pytest.raises(CohortError, match=rf"d/run/predictions\.csv:{at + 2}: .* of c/run/predictions\.csv"):
+        medcls.compare(*runs, out=tmp_path / "q", **FAST)
+
+
+def test_files_of_one_name_without_names_of_cases_are_not_taken_for_one_file(tmp_path: Path) -> None:
+    rows = [{name: value for name, value in row.items() if name != "case"} for row in binary_rows(60)]
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    places = [write_table(tmp_path / folder / "model.csv", rows) for folder in ("a", "b")]
+    with pytest.raises(CohortError, match="cases cannot be joined without their names"):
+        medcls.compare(*places, out=tmp_path / "o", positive="sick", threshold=0.5, **FAST)
+
+
+@pytest.mark.parametrize("patients", [True, False])
+def test_neither_order_of_rows_nor_the_name_of_a_column_changes_an_interval(patients: bool, tmp_path: Path) -> None:
+    one, other = (binary_rows(90, seed=seed) for seed in (0, 1))
+    both = [
+        {**row, "score": f"{float(row['score']):.1f}", "second": b["score"]} for row, b in zip(one, other, strict=True)
+    ]
+    both = [{key: value for key, value in row.items() if patients or key != "patient"} for row in both]
+    turned = [{("name" if key == "case" else key): value for key, value in row.items()} for row in both[::-1]]
+    results = []
+    for index, rows in enumerate((both, turned)):
+        (tmp_path / str(index)).mkdir()
+        table = write_table(tmp_path / str(index) / "scores.csv", rows)
+        medcls.evaluate_predictions(
+            table,
+            tmp_path / str(index) / "out",
+            columns={"score": "score"},
+            positive="sick",
+            threshold=0.5,
+            facts=("sex",),
+            compare=table,
+            compare_columns={"score": "second"},
+            **FAST,
+        )
+        out = tmp_path / str(index) / "out"
+        results.append(
+            [json.loads((out / name).read_text(encoding="utf-8")) for name in ("comparison.json", "metrics.json")]
+        )
+    for document, same in zip(*results, strict=True):
+        for partition in document.values():
+            if isinstance(partition, dict):
+                partition.pop("failures", None)  # names cases by their lines
+        for partition in same.values():
+            if isinstance(partition, dict):
+                partition.pop("failures", None)
+        assert document == same

@@ -20,7 +20,7 @@ from medcls.errors import ClassifierError, CohortError, RunError
 from medcls.evaluation import metrics_schema
 from medcls.runs.folder import Run
 from medcls.runs.training import train_run
-from tests.test_runs import Pictures, make_pictures, settings
+from tests.test_runs import Pictures, make_pictures, names_stay_home, settings
 
 torch.set_num_threads(1)
 
@@ -58,12 +58,7 @@ def test_every_fold_is_a_complete_run_of_its_own(run: Run, pictures: Pictures) -
         assert (run.path / name).is_file(), name
     assert run.is_finished
     assert not list(run.path.rglob("*.part"))
-    for path in run.path.rglob("*"):
-        if path.is_file() and path.name != "config.yaml":
-            content = path.read_bytes()
-            assert b"patient-1" not in content, path
-            assert b"case1" not in content, path
-            assert str(pictures.folder).encode() not in content, path
+    names_stay_home(run, pictures)
 
 
 def test_every_case_is_held_out_once_and_chosen_on_training_patients(run: Run) -> None:
@@ -77,6 +72,16 @@ def test_every_case_is_held_out_once_and_chosen_on_training_patients(run: Run) -
         chosen = Run(run.folds / f"1-{fold}").metrics["tune"]["operating_point"]
         assert chosen["chosen_on"] == "tune"
         assert set(part.partition) == {"train", "tune", "test"}
+
+
+def test_report_and_card_show_the_ensembles_threshold_and_do_not_pass_off_the_folds_mean(run: Run) -> None:
+    kept = json.loads((run.classifier_folder / "classifier.json").read_text(encoding="utf-8"))["operating_point"]
+    own, mean = (one["thresholds"][0]["threshold"] for one in (kept, run.metrics["pooled"]["operating_point"]))
+    for text in (path.read_text(encoding="utf-8") for path in (run.report_file, run.path / "model-card.md")):
+        assert f"from a calibrated probability of {own:.4g}" in text
+        assert "chosen on out-of-fold predictions" in text
+        assert "Each held-out case was decided by its own fold’s threshold" in text
+        assert f"at least {mean:.4g}" not in text
 
 
 def test_pooled_figures_are_those_of_the_folds_own_decisions(run: Run) -> None:

@@ -7,6 +7,7 @@ import difflib
 import functools
 import importlib.machinery
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -126,6 +127,58 @@ def test_the_run_folder_page_has_every_file_and_every_key(after_tutorial: Path) 
     keys = list(metrics_schema()["$defs"]["partition"]["properties"])
     missing = [word for word in (*names, *columns, *keys) if not re.search(rf"`{re.escape(word)}/?`", page)]
     assert missing == []
+
+
+def test_paths_into_metrics_lead_to_a_value_in_a_file_of_that_kind(after_tutorial: Path, tmp_path: Path) -> None:
+    rows = [f"c{number},{number % 2},{(number * 7 % 11) / 11}" for number in range(40)]
+    (tmp_path / "s.csv").write_text("case,reference,score\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    judged = medcls.evaluate_predictions(tmp_path / "s.csv", tmp_path / "judged", exploratory=True, replicates=100)
+    files = [judged.folder, after_tutorial / "runs/lesion", after_tutorial / "runs/lesion/evaluation-cases"]
+    kinds = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in files]
+    named = {path for page in PAGES for path in re.findall(r"`(\w+\.operating_point\.\w+)`", prose(page))}
+    assert {"test.operating_point.exploratory", "external.operating_point.exploratory"} <= named
+    for path in named:
+        partition, *keys = path.split(".")
+        found = [
+            functools.reduce(lambda value, key: value[key], keys, one[partition]) for one in kinds if partition in one
+        ]
+        assert found, path
+    assert kinds[0]["test"]["operating_point"]["exploratory"] is True
+
+
+def test_the_table_of_what_metrics_hold_is_true(after_tutorial: Path, tmp_path: Path) -> None:
+    page = (DOCS / "reference" / "run-folder.md").read_text(encoding="utf-8")
+    listed = re.search(r"^Sections are (.*?)\. Each of", page, re.MULTILINE | re.DOTALL)
+    assert listed is not None
+    sections = set(re.findall(r"`(\w+)`", listed[1]))
+    said = dict(re.findall(r"^\| `(medcls (?:train|evaluate)[^|]*)` \| ([^\n]*) \|$", page, re.MULTILINE))
+    rows = [
+        f"c{number},{number % 2},{(number * 7 % 11) / 11},{'tune' if number < 20 else 'test'}" for number in range(60)
+    ]
+    (tmp_path / "s.csv").write_text("case,reference,score,partition\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    judged = medcls.evaluate_predictions(tmp_path / "s.csv", tmp_path / "judged", replicates=100).folder
+    run = after_tutorial / "runs/lesion"
+    kinds: list[tuple[str, Path, dict[str, set[str]], str]] = [
+        (
+            "medcls train",
+            run,
+            {"tune": {"baseline", "shift"}, "test": {"shift"}},
+            "All but `shift`; `baseline` on `test` alone",
+        ),
+        ("medcls evaluate RUN --cases FILE", run / "evaluation-cases", {"external": set()}, "All."),
+        (
+            "medcls evaluate --predictions FILE",
+            judged,
+            {"tune": sections, "test": {"baseline", "shift"}},
+            "`test`: all but `baseline` and `shift`. `tune`: none",
+        ),
+    ]
+    for kind, folder, absent, words in kinds:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        assert {name: sections - one.keys() for name, one in metrics.items()} == absent, kind
+        keys, _, missing = said[kind].partition(" | ")
+        assert set(re.findall(r"`(\w+)`", keys)) >= metrics.keys(), kind
+        assert missing.startswith(words), kind
 
 
 @pytest.mark.parametrize("block", with_language("bash"), ids=page_name)

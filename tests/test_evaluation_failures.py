@@ -21,7 +21,7 @@ from medcls.evaluation import (
     failures_schema,
     wilson,
 )
-from tests.evaluation_factory import ESTIMATE_SCHEMA, binary, half, some_binary, some_labels, some_multilabel
+from tests.evaluation_factory import ESTIMATE_SCHEMA, binary, half, rows_of, some_binary, some_labels, some_multilabel
 
 FAST = EvaluationSettings(replicates=200)
 VALIDATOR = jsonschema.Draft202012Validator({**failures_schema(), "$defs": {"estimate": ESTIMATE_SCHEMA}})
@@ -117,14 +117,7 @@ def test_the_order_of_cases_does_not_matter() -> None:
     predictions = binary(plain.reference[:, 1], plain.probabilities[:, 1].round(1), plain.patients)  # with ties
     names = [f"n{i}" for i in range(90)]
     order = np.random.default_rng(0).permutation(90)
-    moved = Predictions(
-        predictions.labels,
-        "sick",
-        False,
-        predictions.probabilities[order],
-        predictions.reference[order],
-        predictions.patients[order],
-    )
+    moved = rows_of(predictions, order)
     point = half(predictions)
     straight = failure_analysis(predictions, point, names, settings=FAST)
     shuffled = failure_analysis(moved, point, [names[i] for i in order], settings=FAST)

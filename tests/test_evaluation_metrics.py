@@ -17,67 +17,21 @@ from medcls.errors import UsageError
 from medcls.evaluation import (
     FIGURE_NAMES,
     Method,
-    OperatingPoint,
     PartitionMetrics,
     Predictions,
     choose_operating_point,
     evaluate_partition,
     metrics_schema,
 )
-from medcls.evaluation.operating_point import Threshold
+from tests.evaluation_factory import binary, half, rows_of, some_binary, some_labels, some_multilabel
 
 FAST = EvaluationSettings(replicates=200)
 VALIDATOR = jsonschema.Draft202012Validator(metrics_schema())
 PROPORTIONS = ("sensitivity", "specificity", "accuracy", "ppv", "npv")
 
 
-def half(labels: tuple[str, ...], positive: str | None = None, *, multilabel: bool = False) -> OperatingPoint:
-    """An operating point at 0.5 (or argmax)."""
-    called = labels if multilabel else () if positive is None else (positive,)
-    cuts = tuple(Threshold(label, 0.5, None, None) for label in called)
-    rule = "youden" if called else "argmax"
-    return OperatingPoint(labels, positive, multilabel, rule, cuts, "tune", "0" * 64)
-
-
-def binary(positive: Any, scores: Any, patients: Any = None) -> Predictions:
-    reference, numbers = np.asarray(positive, dtype=bool), np.asarray(scores, dtype=float)
-    owners = np.arange(reference.size).astype(str) if patients is None else np.asarray(patients, dtype=str)
-    return Predictions(
-        ("well", "sick"),
-        "sick",
-        False,
-        np.stack([1 - numbers, numbers], axis=1),
-        np.stack([~reference, reference], axis=1),
-        owners,
-    )
-
-
-def some_binary(seed: int = 0, n: int = 120, images: int = 1, shift: float = 1.0) -> Predictions:
-    generator = np.random.default_rng(seed)
-    owner = np.arange(n) // images
-    positive = owner % 3 == 0
-    scores = 1 / (1 + np.exp(-generator.normal(size=n) - shift * (2 * positive - 1)))
-    return binary(positive, scores, owner)
-
-
-def some_labels(seed: int = 0, n: int = 90, labels: tuple[str, ...] = ("a", "b", "c"), present: int = 3) -> Predictions:
-    generator = np.random.default_rng(seed)
-    reference = (np.arange(n) % present)[:, None] == np.arange(len(labels))
-    logits = generator.normal(size=(n, len(labels))) + 1.5 * reference
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return Predictions(labels, None, False, probabilities, reference, np.arange(n).astype(str))
-
-
-def some_multilabel(seed: int = 0, n: int = 80) -> Predictions:
-    generator = np.random.default_rng(seed)
-    reference = generator.random((n, 3)) < [0.5, 0.3, 0.0]
-    probabilities = 1 / (1 + np.exp(-generator.normal(size=(n, 3)) - 2 * reference + 1))
-    return Predictions(("a", "b", "never"), None, True, probabilities, reference, (np.arange(n) // 2).astype(str))
-
-
 def evaluate(predictions: Predictions, seed: int = 0, options: EvaluationSettings = FAST) -> PartitionMetrics:
-    point = half(predictions.labels, predictions.positive, multilabel=predictions.multilabel)
-    return evaluate_partition(predictions, point, options, seed)
+    return evaluate_partition(predictions, half(predictions), options, seed)
 
 
 def as_document(metrics: PartitionMetrics) -> dict[str, Any]:
@@ -256,10 +210,7 @@ def test_methods_follow_the_clusters() -> None:
 
 def test_copies_of_a_case_make_nothing_surer() -> None:
     once = some_binary(n=150)
-    order = np.repeat(np.arange(150), 6)
-    copies = Predictions(
-        once.labels, once.positive, False, once.probabilities[order], once.reference[order], once.patients[order]
-    )
+    copies = rows_of(once, np.repeat(np.arange(150), 6))
     options = EvaluationSettings(replicates=1000)
     first, second = evaluate(once, options=options).figures, evaluate(copies, options=options).figures
     for name in FIGURE_NAMES:
@@ -358,15 +309,7 @@ def test_few_patients_are_flagged() -> None:
 def test_the_order_of_cases_changes_nothing() -> None:
     predictions = some_binary(images=3)
     order = np.random.default_rng(1).permutation(predictions.n_cases)
-    shuffled = Predictions(
-        predictions.labels,
-        predictions.positive,
-        False,
-        predictions.probabilities[order],
-        predictions.reference[order],
-        predictions.patients[order],
-    )
-    first, second = evaluate(predictions).figures, evaluate(shuffled).figures
+    first, second = evaluate(predictions).figures, evaluate(rows_of(predictions, order)).figures
     for name in FIGURE_NAMES:
         for part in ("value", "low", "high"):
             assert getattr(first[name], part) == pytest.approx(getattr(second[name], part), rel=1e-12)

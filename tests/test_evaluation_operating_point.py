@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from medcls.config.settings import AtLeastSensitivity, AtLeastSpecificity, Costs, FixedThreshold, LeastCost
+from medcls.config.evaluation_settings import AtLeastSensitivity, AtLeastSpecificity, Costs, FixedThreshold, LeastCost
 from medcls.errors import ClassifierError, UsageError
 from medcls.evaluation import (
     OperatingPoint,
@@ -22,6 +22,7 @@ from medcls.evaluation import (
     exploratory_point,
 )
 from medcls.evaluation.thresholds import candidate_thresholds
+from tests.evaluation_factory import rows_of
 
 scored_cases = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=4, max_size=40).filter(
     lambda cases: len({positive for positive, _ in cases}) == 2
@@ -255,11 +256,7 @@ def test_the_rule_and_the_cases_are_kept() -> None:
 def test_the_hash_names_the_cases_and_not_their_order_or_scores() -> None:
     positive, scores = np.array([True, False, False]), np.array([0.9, 0.2, 0.4])
     first = binary(positive, scores)
-    order = [2, 0, 1]
-    shuffled = Predictions(
-        first.labels, "sick", False, first.probabilities[order], first.reference[order], first.patients[order]
-    )
-    assert shuffled.cases_hash() == first.cases_hash()
+    assert rows_of(first, [2, 0, 1]).cases_hash() == first.cases_hash()
     assert binary(positive, scores / 2).cases_hash() == first.cases_hash()
     assert binary(~positive, scores).cases_hash() != first.cases_hash()
     assert binary(positive[:2], scores[:2]).cases_hash() != first.cases_hash()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -272,3 +273,89 @@ def test_judging_imports_neither_torch_nor_monai() -> None:
     code = "import sys, medcls; medcls.evaluate_predictions; print(sorted({'torch', 'monai', 'lightning'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_columns_that_are_no_facts_form_no_subgroups_and_one_note_says_which(tmp_path: Path) -> None:
+    rows = binary_rows(120)
+    for number, row in enumerate(rows):
+        row |= {
+            "accession": f"A{number}",
+            "grade": "5" if row["reference"] == "sick" else "1",
+            "volume": str(number % 40 + 0.5),
+            "age": str(20 + number % 60),
+            "stage": str(number % 3),
+        }
+    table = write_table(tmp_path / "s.csv", rows)
+    result = medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", **FAST)
+    facts = {one["fact"] for one in result.metrics["subgroups"]["facts"]}
+    assert facts == {"sex", "age", "stage"}
+    notes = [note for note in result.warnings if note.startswith("no subgroups are formed by")]
+    assert len(notes) == 1
+    for words in ("‘accession’ (another value for each case)", "‘grade’ (its values tell the reference label exactly)"):
+        assert words in notes[0]
+    assert "‘volume’ (40 different numbers)" in notes[0]
+    assert "‘grade’" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    named = medcls.evaluate_predictions(table, tmp_path / "p", positive="sick", facts=["volume", "grade"], **FAST)
+    assert {one["fact"] for one in named.metrics["subgroups"]["facts"]} == {"volume", "grade"}
+    assert not any("no subgroups" in note for note in named.warnings)
+
+
+def test_the_column_gender_keeps_its_name_and_what_it_says_beyond_the_sexes(tmp_path: Path) -> None:
+    rows = [{**row, "gender": "Female" if row["sex"] == "F" else "Male"} for row in binary_rows(300)]
+    for row in rows:
+        row.pop("sex")
+    metrics = judged(write_table(tmp_path / "s.csv", rows), tmp_path / "a", positive="sick")["test"]
+    (fact,) = metrics["subgroups"]["facts"]
+    assert fact["fact"] == "gender"
+    assert [group["name"] for group in fact["labels"]["sick"]["groups"]] == ["male", "female"]
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert "gender, ‘sick’" in page
+    assert "sex, ‘sick’" not in page.lower()
+    for row in rows[::5]:
+        row["gender"] = "Non-binary"
+    metrics = judged(write_table(tmp_path / "t.csv", rows), tmp_path / "b", positive="sick")["test"]
+    names = {group["name"] for group in metrics["subgroups"]["facts"][0]["labels"]["sick"]["groups"]}
+    assert names == {"Female", "Male", "Non-binary"}
+
+
+def test_a_bare_score_is_not_called_a_probability(shared_data: Path, tmp_path: Path) -> None:
+    bare = {"columns": {**ASAH, "score": "ndka"}, "positive": "Poor", "threshold": 15}
+    judged(shared_data / "reference" / "asah.csv", tmp_path / "a", **bare)
+    between = write_table(tmp_path / "s.csv", binary_rows(120))
+    medcls.evaluate_predictions(between, tmp_path / "b", positive="sick", threshold=0.5, **FAST)
+    for folder in ("a", "b"):
+        page = (tmp_path / folder / "report.html").read_text(encoding="utf-8")
+        assert "its score is at least" in page
+        assert "the higher score" in page
+        assert "higher probability" not in page
+    assert "judged as probabilities, which their column does not say" in page
+    stated = [{**row, "p_sick": row["score"]} for row in binary_rows(120)]
+    for row in stated:
+        row.pop("score")
+    medcls.evaluate_predictions(write_table(tmp_path / "p.csv", stated), tmp_path / "c", threshold=0.5, **FAST)
+    page = (tmp_path / "c" / "report.html").read_text(encoding="utf-8")
+    assert "its probability is at least" in page
+    assert "which their column does not say" not in page
+
+
+def test_pages_say_nothing_odd_of_a_model_that_is_always_or_never_right(tmp_path: Path) -> None:
+    """A page is read as a reader reads it: no 'about 0', no 'fixed, on given', no hyphen for a minus."""
+    rows = [{**row, "score": "-0.5" if row["reference"] == "well" else "2.5"} for row in binary_rows(160)]
+    worse = [{**row, "score": "2.5" if row["reference"] == "well" else "-0.5"} for row in binary_rows(160)]
+    first, second = write_table(tmp_path / "right.csv", rows), write_table(tmp_path / "wrong.csv", worse)
+    options = {"positive": "sick", "threshold": -0.25, "compare_threshold": -0.25, **FAST}
+    medcls.evaluate_predictions(first, tmp_path / "r", compare=second, **options)
+    medcls.evaluate_predictions(second, tmp_path / "w", positive="sick", threshold=-0.25, **FAST)
+    pages = [tmp_path / "r" / "report.html", tmp_path / "r" / "compare.html", tmp_path / "w" / "report.html"]
+    for page in pages:
+        text = re.sub(r"<style>.*?</style>|<[^>]*>", " ", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        text = re.sub(r"\d{4}-\d\d-\d\dT\S+", "", text)
+        for odd in ("about 0", "about 100 ", "under 0.", "over 99", "fixed, on", "on given", "has no interval"):
+            assert odd not in text, (page, odd)
+        assert re.findall(r"(?<![\w.])-\.?\d", text) == []
+    right, compared, wrong = (page.read_text(encoding="utf-8") for page in pages)
+    assert "it finds all" in right
+    assert "stands at an end of its interval" in right
+    assert "stands at an end of its interval" in compared
+    assert "Stated beforehand." in compared
+    assert "it finds none" in wrong

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,8 +16,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import medcls
+from medcls.cli import show
 from medcls.config import load_config
 from medcls.errors import CohortError
+from medcls.progress import Progress
 from medcls.runs.folder import Run
 from medcls.runs.preparing import prepare_material
 from medcls.runs.training import train_run
@@ -96,7 +99,7 @@ def test_a_leak_stops_the_training_names_cases_and_lines_and_makes_no_folder(tmp
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_reason_lets_the_training_go_on_and_is_read_first(tmp_path: Path) -> None:
+def test_a_reason_lets_the_training_go_on_and_is_read_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write_cohort(tmp_path / "pictures", change=same_patient)
     run = train_run(config(table, tmp_path, allow_leakage="one hand-made phantom"))
     audit = json.loads((run.path / "audit.json").read_text(encoding="utf-8"))
@@ -112,6 +115,25 @@ def test_a_reason_lets_the_training_go_on_and_is_read_first(tmp_path: Path) -> N
     # The reason given at training holds for the run's own test, and for nobody else's cases.
     result = medcls.evaluate(run.path, out=tmp_path / "again")
     assert "one hand-made phantom" in (result.folder / "report.html").read_text(encoding="utf-8")
+    assert any(warning.startswith("LEAKAGE") and "one hand-made phantom" in warning for warning in result.warnings)
+    capsys.readouterr()
+    show.run(run, as_json=False, quiet=False)
+    assert (
+        "LEAKAGE: patients or images are on two sides, which was allowed: one hand-made phantom"
+        in capsys.readouterr().out
+    )
+    for ask in (
+        medcls.infer,
+        lambda scan, model, out, progress: medcls.explain(model, scan, out=out, progress=progress),
+    ):
+        said = io.StringIO()
+        ask(
+            next(table.parent.glob("*.png")),
+            run.path,
+            tmp_path / ask.__name__.strip("<>"),
+            progress=Progress(stream=said),
+        )
+        assert "this classifier was trained with leakage allowed: one hand-made phantom" in said.getvalue()
 
 
 def test_a_clean_run_has_an_audit_and_says_no_leakage(clean: Run) -> None:

@@ -17,7 +17,7 @@ from medcls.evaluation.failures import FailedCases
 from medcls.evaluation.study import evaluate_study
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.comparison import ComparisonContent, render_comparison
-from medcls.reporting.wording import percent
+from medcls.reporting.numbers import percent
 from tests.evaluation_factory import half, some_binary
 from tests.scores_factory import FAST, binary_rows, write_table
 from tests.test_report import EVIL, Page
@@ -85,8 +85,8 @@ def test_numbers_are_those_of_the_file(document: dict[str, Any]) -> None:
 def test_a_missing_section_gives_its_reason() -> None:
     predictions = some_binary()
     text = page_of(evaluate_study(predictions, half(predictions), SETTINGS).to_json()).text
-    assert "Prediction sets not estimable : no prediction sets were fitted" in text
-    assert "not estimable : no facts are known to form groups by" in text
+    assert "Prediction sets not computed : no prediction sets were fitted" in text
+    assert "not computed : no facts are known to form groups by" in text
     assert "The probabilities were not changed by a calibration." in text
 
 

@@ -19,9 +19,9 @@ from PIL import Image
 
 import medcls
 from medcls.config import load_config
-from medcls.errors import CohortError, NothingToDo, RunError
+from medcls.errors import CohortError, ConfigError, NothingToDo, RunError, UsageError
 from medcls.evaluation import metrics_schema
-from medcls.runs.folder import Run, all_runs
+from medcls.runs.folder import Run, all_runs, discard_untrained
 from medcls.runs.training import train_run
 
 torch.set_num_threads(1)
@@ -88,6 +88,16 @@ def run(pictures: Pictures, key_folder: Path, tmp_path_factory: pytest.TempPathF
     return train_run(settings(pictures, runs, privacy=privacy, store={"folder": key_folder / "store"}))
 
 
+def names_stay_home(run: Run, pictures: Pictures) -> None:
+    """No file but the config, which is the user's own, names a patient, a case or a folder."""
+    for path in run.path.rglob("*"):
+        if path.is_file() and path.name != "config.yaml":
+            content = path.read_bytes()
+            assert b"patient-1" not in content, path
+            assert b"case1" not in content, path
+            assert str(pictures.folder).encode() not in content, path
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
@@ -131,12 +141,7 @@ def test_metrics_are_those_of_the_predictions_and_match_the_schema(run: Run) -> 
 def test_patients_stay_on_one_side_and_keep_their_names_to_themselves(run: Run, pictures: Pictures) -> None:
     cohort = pd.read_csv(run.path / "cohort.csv")
     assert cohort.groupby("patient").partition.nunique().max() == 1
-    for path in run.path.rglob("*"):
-        if path.is_file() and path.name != "config.yaml":
-            content = path.read_bytes()
-            assert b"patient-1" not in content, path
-            assert b"case1" not in content, path
-            assert str(pictures.folder).encode() not in content, path
+    names_stay_home(run, pictures)
 
 
 def test_the_machines_name_stays_home(run: Run) -> None:
@@ -232,6 +237,29 @@ def test_what_is_wrong_is_found_before_a_folder_is_made(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("split", [{}, {"folds": 2}])
+def test_a_config_that_is_found_wrong_late_leaves_no_folder(
+    pictures: Pictures, tmp_path: Path, split: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=r"augmentation\.flip"):
+        train_run(settings(pictures, tmp_path / "runs", augmentation={"flip": ["z"]}, split=split))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_folder_in_which_something_was_trained_or_is_at_work_is_kept(tmp_path: Path) -> None:
+    trained, busy, gone = (Run(tmp_path / name) for name in ("trained", "busy", "gone"))
+    (trained.path / "folds" / "1-1" / "checkpoints").mkdir(parents=True)
+    (trained.path / "folds" / "1-1" / "checkpoints" / "last.ckpt").touch()
+    discard_untrained(trained)
+    assert (trained.path / "folds" / "1-1" / "checkpoints" / "last.ckpt").exists()
+    with busy.locked():
+        (busy.path / "config.yaml").touch()
+        discard_untrained(busy)
+        assert (busy.path / "config.yaml").exists()
+    discard_untrained(gone)
+    assert not gone.path.exists()
+
+
 def test_an_unreadable_scan_is_excluded_and_the_others_go_on(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path / "pictures")
     (pictures.folder / "image5.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
@@ -280,6 +308,21 @@ def test_infer_gives_the_probabilities_of_the_run(run: Run, pictures: Pictures, 
     assert compared == len(kept) > 10
 
 
+def test_earlier_answers_are_never_replaced_unasked(
+    run: Run, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = medcls.infer(pictures.folder / "image0.png", run.path).folder
+    assert first.as_posix() == "predictions"
+    before = (first / "predictions.csv").read_bytes()
+    assert medcls.infer(pictures.folder / "image1.png", run.path).folder.as_posix() == "predictions-2"
+    with pytest.raises(UsageError, match=r"has results already \(predictions.csv\).*--overwrite"):
+        medcls.infer(pictures.folder / "image2.png", run.path, first)
+    assert (first / "predictions.csv").read_bytes() == before
+    medcls.infer(pictures.folder / "image2.png", run.path, first, overwrite=True)
+    assert (first / "predictions.csv").read_bytes() != before
+
+
 def test_other_engines_were_held_against_torch_on_tune(run: Run) -> None:
     pytest.importorskip("openvino")
     classifier = medcls.load(run.path)
@@ -302,6 +345,18 @@ def test_evaluate_repeats_the_runs_own_test(run: Run, tmp_path: Path) -> None:
     assert result.metrics["auc"] == metrics["auc"]
     assert result.metrics["operating_point"] == metrics["operating_point"]
     assert (tmp_path / "report.html").is_file()
+
+
+def test_evaluate_refuses_a_label_that_came_into_the_table_after_the_training(
+    run: Run, pictures: Pictures, tmp_path: Path
+) -> None:
+    table = pictures.table.read_text(encoding="utf-8")
+    pictures.table.write_text(f"{table}more,somebody,image0.png,absent\n", encoding="utf-8")  # the first in order
+    try:
+        with pytest.raises(CohortError, match="unknown label 'absent'"):
+            medcls.evaluate(run.path, out=tmp_path)
+    finally:
+        pictures.table.write_text(table, encoding="utf-8")
 
 
 def test_an_external_cohort_meets_the_frozen_threshold(run: Run, tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def test_one_of_several_scans_is_inspected_by_the_name_that_it_is_listed_with(tm
 def test_a_name_that_no_scan_has_and_a_file_with_a_hash_sign(tmp_path: Path) -> None:
     save_all(slices([0.0, 2.0]), tmp_path / "a")
     wrong = inspect(tmp_path / "a#s9")
-    assert wrong.exit_code == 4
+    assert wrong.exit_code == 2
     assert "no scan of this folder is called '#s9'" in wrong.stderr
     assert "nothing at this path" in inspect(tmp_path / "gone#s9").stderr
     Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "picture#1.png")
@@ -243,8 +243,8 @@ def test_exit_codes(export: Path, tmp_path: Path) -> None:
     assert inspect(export / "t1.nii.gz").exit_code == 0
     assert inspect(export / "notes.docx").exit_code == 4
     (tmp_path / "empty").mkdir()
-    for path in (tmp_path / "empty", tmp_path / "gone"):
-        assert inspect(path).exit_code == 4
+    assert inspect(tmp_path / "empty").exit_code == 4
+    assert inspect(tmp_path / "gone").exit_code == 2
     assert "nothing at this path" in inspect(tmp_path / "gone").stderr
 
 
@@ -288,7 +288,7 @@ def test_sheets_of_an_earlier_inspection_are_no_scans(export: Path) -> None:
     outputs = ("--montage", export / "sheet.png", "--csv", export / "sheet.csv")
     first, second = inspect(export, *outputs).stdout, inspect(export, *outputs).stdout
     assert "sheet.png" in first.splitlines()[-1]
-    assert first.replace("1 companion file ", "") == second.replace("2 companion files ", "")
+    assert first.replace("1 file passed over", "") == second.replace("2 files passed over", "")
 
 
 def test_a_folder_without_a_readable_scan_gets_a_table_and_no_sheet(tmp_path: Path) -> None:
@@ -356,3 +356,33 @@ def test_a_config_says_what_is_accepted(tmp_path):
     assert (strict.exit_code, lenient.exit_code) == (4, 0)
     assert "gap" in strict.stdout
     assert [row["verdict"] for row in json.loads(lenient.stdout)["rows"]] == ["ok"]
+
+
+def totals(*arguments: object) -> list[str]:
+    """The lines between the table and the refusals."""
+    lines = inspect(*arguments).stdout.splitlines()
+    begin = next(
+        place for place, line in enumerate(lines) if " in " in line and ("scan in" in line or "scans in" in line)
+    )
+    return lines[begin : lines.index("", begin) if "" in lines[begin:] else len(lines)]
+
+
+def test_totals_say_whose_scans_there_are_and_what_of_them_can_be_read(export: Path) -> None:
+    found = totals(export)
+    assert found[0] == "5 scans in 7 files: 3 CT, 2 without a stated modality"
+    assert found[1] == "1 patient, 1 study; the patients of 2 scans are unknown"
+    assert found[2] == "1 of them cannot be read; 2 further series or files refused (5 files)"
+    assert found[3] == "1 file passed over: tables, texts, sidecars and DICOMDIR are no scans"
+    assert found[4].startswith("P and twelve digits stand for a name")
+    assert "as far as headers tell" in totals(export, "--headers")[2]
+    assert not any("twelve digits" in line for line in totals(export, "--identifiers", "keep"))
+
+
+def test_patients_that_no_scan_names_are_unknown_and_not_counted(tmp_path: Path) -> None:
+    save_all(slices([0.0, 2.0], PatientID="", StudyInstanceUID="1.2.3"), tmp_path / "a")
+    assert totals(tmp_path)[:2] == ["1 scan in 2 files: 1 CT", "patients unknown: no scan names its patient; 1 study"]
+    Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "frame.png")
+    picture = inspect(tmp_path / "frame.png").stdout
+    assert "1 scan in 1 file, which does not state its modality" in picture
+    assert "patients unknown: no scan names its patient" in picture
+    assert "OT" not in picture

@@ -21,9 +21,10 @@ from pydicom.uid import generate_uid
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans
 from medcls.scans.dicom.csa import protocol_slices
+from medcls.scans.dicom.frame_places import layout_of
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.mosaic import cut_mosaic, is_mosaic, mosaic_frames, whole_header
-from medcls.scans.dicom.series import layout_of, stacks_of
+from medcls.scans.dicom.series import stacks_of
 from tests.dicom_factory import save
 from tests.mosaic_factory import (
     COUNT,

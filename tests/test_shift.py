@@ -25,6 +25,7 @@ from medcls.evaluation.cohort_summary import (
 )
 from medcls.evaluation.quantile_distance import ks_statistic, like_lengths
 from medcls.evaluation.shift import CohortShift, Verdict, cohort_shift, shift_schema
+from medcls.reporting.shift import shift_section
 
 
 def measures(
@@ -164,6 +165,44 @@ def test_what_cannot_be_compared_says_why() -> None:
     assert "fewer than 10 patients" in str(found.of("mean").reason)
     assert found.of("manufacturer").verdict is Verdict.UNKNOWN
     assert "manufacturer" in found.meanings[-1]
+
+
+def test_no_shift_is_said_only_of_what_was_compared() -> None:
+    found = shift(
+        measures(19, 0, manufacturer=["Siemens"] * 19), measures(60, 1, manufacturer=["Siemens"] * 60, site=["A"] * 60)
+    )
+    assert verdicts(found) == {
+        **dict.fromkeys(("mean", "sd", "voxels along x", "voxel size along x (mm)", "site"), "unknown"),
+        **dict.fromkeys(("well", "ill", "manufacturer"), "none"),
+    }
+    first, second = found.meanings
+    assert first.startswith("No shift was found in what could be compared: well, ill, manufacturer.")
+    assert (
+        "mean, sd, voxels along x, voxel size along x (mm) (it is known of fewer than 20 training patients)" in second
+    )
+    assert "site (it is known of no training patient)" in second
+    schema = metrics_schema()
+    validate(found.to_json(), {**shift_schema(), "$defs": schema["$defs"]})
+    neither = shift(measures(60, 0, site=[""] * 60), measures(60, 1, site=[""] * 60))
+    assert "site" not in verdicts(neither), "what nobody states is no row"
+
+
+def test_where_nothing_was_compared_no_shift_is_not_said() -> None:
+    nobody = summarise_cohort(measures(0, 0, manufacturer=[]))
+    meanings = cohort_shift(nobody, measures(60, 1)).meanings
+    assert meanings[0].startswith("Nothing could be compared")
+    assert not any("No shift" in one for one in meanings)
+
+
+def test_the_row_of_a_scanner_says_what_its_shares_are_of() -> None:
+    rare = ["Siemens"] * 6 + [f"Maker {number // 4}" for number in range(8)] + ["Odd"]
+    found = shift(measures(15, 0, manufacturer=rare), measures(20, 1, manufacturer=["New"] * 20))
+    section = shift_section({"shift": found.to_json()})
+    table = section.blocks[0].table
+    assert table is not None
+    cells = dict(table.rows)["Rare or absent in training: manufacturer"]
+    assert cells[:2] == ("60 %", "100 %")
+    assert "fewer than five training patients" in table.caption
 
 
 @pytest.mark.parametrize("damage", [{"format": 2}, {"levels": [0.5]}, {"intensity": {"mean": {"n": 1}}}, {"facts": []}])

@@ -17,7 +17,7 @@ from medcls.evaluation import Predictions, choose_operating_point, evaluate_part
 from medcls.evaluation.failures import FailedCases
 from medcls.evaluation.score_scale import RankScale
 from medcls.evaluation.study import PartitionStudy, evaluate_study
-from tests.evaluation_factory import half, some_binary
+from tests.evaluation_factory import half, rows_of, some_binary
 
 SETTINGS = EvaluationSettings(replicates=100, prevalences=[0.02, 0.3])
 SECTIONS = ("calibration", "clinical", "refer", "conformal", "subgroups", "failures")
@@ -88,12 +88,7 @@ def test_decisions_of_several_folds_leave_out_what_asks_for_one_threshold() -> N
 def test_the_order_of_cases_changes_no_figure() -> None:
     predictions = some_binary(images=2)
     order = np.random.default_rng(0).permutation(predictions.n_cases)
-    turned = replace(
-        predictions,
-        probabilities=predictions.probabilities[order],
-        reference=predictions.reference[order],
-        patients=predictions.patients[order],
-    )
+    turned = rows_of(predictions, order)
     facts = {"sex": np.array(["F", "M", "M"] * (predictions.n_cases // 3))}
     names = np.array([f"case {index}" for index in range(predictions.n_cases)])
     one = whole_study(predictions, facts={"sex": facts["sex"].tolist()}, names=names.tolist()).to_json()

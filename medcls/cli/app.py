@@ -1,13 +1,4 @@
-"""The ``medcls`` command: its verbs, and what its exit codes mean.
-
-====  =============================================
-0     all well
-2     wrong usage or config
-3     some scans were refused, the rest answered
-4     nothing could be answered
-1     anything else
-====  =============================================
-"""
+"""The ``medcls`` command and its verbs; what its exit codes mean stands in ``docs/reference/cli.md``."""
 
 from __future__ import annotations
 
@@ -16,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medcls.cli import commands, storing
+from medcls.cli import commands, evaluation_commands, storing
 from medcls.cli.exits import exiting
 
 app = typer.Typer(
@@ -47,8 +38,8 @@ def _options(
 for _verb in (
     commands.train,
     commands.infer,
-    commands.evaluate,
-    commands.compare,
+    evaluation_commands.evaluate,
+    evaluation_commands.compare,
     commands.explain,
     commands.inspect,
     storing.store,

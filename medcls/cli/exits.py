@@ -11,6 +11,9 @@ import typer
 
 from medcls.errors import MedclsError
 
+SOME_REFUSED = 3
+NOTHING_ANSWERED = 4
+
 
 def exiting(verb: Callable[..., int]) -> Callable[..., None]:
     """Let a verb end the process with the code it returns, or with that of the error it raises."""
@@ -20,6 +23,13 @@ def exiting(verb: Callable[..., int]) -> Callable[..., None]:
         raise typer.Exit(_run(verb, *args, **options))
 
     return run
+
+
+def code_of(answered: int, refused: int) -> int:
+    """The code of a verb that answered so many scans and refused so many."""
+    if not answered:
+        return NOTHING_ANSWERED
+    return SOME_REFUSED if refused else 0
 
 
 def _run(verb: Callable[..., int], *args: object, **options: object) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from medcls.errors import NothingToDo, ScanRefused, UsageError
+from medcls.errors import ScanRefused, UsageError
 from medcls.files import storage_error
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
@@ -41,9 +41,8 @@ def inspect_into(
         What is there, and the contact sheets.
 
     Raises:
-        UsageError: The outputs are named wrongly.
+        UsageError: The outputs are named wrongly, or there is nothing at the path, or no scan of that name.
         StorageError: The outputs cannot be written; found out before anything is read.
-        NothingToDo: There is nothing at the path, or no scan of that name.
     """
     _check_outputs(montage, csv, headers=headers)
     sheets = _Sheets(montage)
@@ -66,12 +65,12 @@ def inspect_into(
     return seen, sheets.finish()
 
 
-def _nothing(scans: Path, error: ScanRefused) -> NothingToDo:
+def _nothing(scans: Path, error: ScanRefused) -> UsageError:
     folder = searched(scans)
     if folder != scans and folder.exists():
         remedy = "'medcls inspect' lists the names of this folder; --identifiers keep shows them as they are"
-        return NothingToDo(error.what, where=str(scans), remedy=remedy)
-    return NothingToDo("there is nothing at this path", where=str(scans), remedy="Check the path")
+        return UsageError(error.what, where=str(scans), remedy=remedy)
+    return UsageError("there is nothing at this path", where=str(scans), remedy="Check the path")
 
 
 class _Sheets:

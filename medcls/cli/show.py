@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
+_LEAKAGE = "LEAKAGE"  # how a warning of an allowed leak begins, here as in the report
 
 
 def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
@@ -28,6 +29,7 @@ def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         _json({"run": str(finished.path), "report": str(finished.report_file), "metrics": metrics})
     elif not quiet:
+        _mark_leakage(finished)
         for name in ("pooled", "test"):
             if name in metrics:
                 _figures(name, metrics[name])
@@ -59,10 +61,18 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
 
 def evaluation(result: Evaluated | Judged, *, as_json: bool, quiet: bool) -> None:
     """The figures of an evaluation, and where its report lies."""
+    compared: Mapping[str, Any] | None = getattr(result, "comparison", None)
     if as_json:
-        _json({"folder": str(result.folder), "metrics": {result.name: result.metrics}})
+        value = {"folder": str(result.folder), "metrics": {result.name: result.metrics}}
+        _json(value if compared is None else {**value, "comparison": compared})
     elif not quiet:
-        _figures(result.name, result.metrics)
+        for warning in result.warnings:
+            if warning.startswith(_LEAKAGE):
+                typer.echo(warning)
+        _figures(result.name, result.metrics, scores=getattr(result, "scores", False))
+        if compared is not None:
+            _differences(compared)
+            typer.echo(f"Comparison: {result.folder / 'compare.html'}")
         if result.refused:
             table = result.folder / "excluded.csv"
             cases = "1 case" if result.refused == 1 else f"{result.refused} cases"
@@ -77,22 +87,7 @@ def comparison(result: Compared, *, as_json: bool, quiet: bool) -> None:
         return
     if quiet:
         return
-    for pair in result.document["comparisons"]:
-        typer.echo(
-            f"{pair['first']} against {pair['second']}: {pair['n_cases']} cases of {pair['n_patients']} patients"
-        )
-        for one in pair["differences"]:
-            name = f"{one['figure']} {one['label'] or ''}".strip()
-            difference, p_value = (
-                one["difference"],
-                one["p_adjusted"] if one["p_adjusted"] is not None else one["p_value"],
-            )
-            if difference["value"] is None:
-                typer.echo(f"  {name:28} not estimable: {difference['reason']}")
-                continue
-            limits = f"({difference['low']:+.3f} to {difference['high']:+.3f})"
-            shown = "" if p_value is None else f"  p {p_value:.4f}"
-            typer.echo(f"  {name:28} {difference['value']:+.3f}  {limits}{shown}")
+    _differences(result.document)
     typer.echo(f"Page: {result.folder / 'compare.html'}")
 
 
@@ -131,14 +126,63 @@ def checks(found: Sequence[Check], *, as_json: bool) -> None:
     typer.echo("Ready." if ready else "Not ready: see the lines marked MEND.")
 
 
-def _figures(name: str, metrics: Mapping[str, Any]) -> None:
-    typer.echo(f"{name}: {metrics['n_cases']} cases of {metrics['n_patients']} patients ({metrics['averaging']})")
+def _mark_leakage(finished: Run) -> None:
+    from medcls.runs.auditing import allowed_at_training
+
+    allowed = allowed_at_training(finished.path)
+    if allowed is not None:
+        typer.echo(f"{_LEAKAGE}: patients or images are on two sides, which was allowed: {allowed}")
+
+
+def _differences(document: Mapping[str, Any]) -> None:
+    """What to mind, then each pair of models: first minus second, with its interval and p-value."""
+    from medcls.reporting.numbers import counted
+
+    for note in document["notes"]:
+        typer.echo(f"Mind: {note}")
+    for model in document["models"]:
+        if model["operating_point"]["exploratory"]:
+            typer.echo(
+                f"EXPLORATORY: the threshold of {model['name']} was chosen on the very cases that it is judged on"
+            )
+    several = len(document["comparisons"]) > 1  # then p-values are adjusted
+    for pair in document["comparisons"]:
+        who = f"{counted(pair['n_cases'], 'case')} of {counted(pair['n_patients'], 'patient')}"
+        typer.echo(f"{pair['first']} against {pair['second']}, first minus second: {who}")
+        for one in pair["differences"]:
+            name = f"{one['figure']} {one['label'] or ''}".strip()
+            difference = one["difference"]
+            if difference["value"] is None:
+                typer.echo(f"  {name:28} not estimable: {difference['reason']}")
+                continue
+            limits = f"({difference['low']:+.3f} to {difference['high']:+.3f})"
+            shown = _p_value(one["p_adjusted"], " adjusted") if several else _p_value(one["p_value"])
+            typer.echo(f"  {name:28} {difference['value']:+.3f}  {limits}{shown}")
+
+
+def _p_value(value: float | None, how: str = "") -> str:
+    if value is None:
+        return ""
+    return f"  p{how} < 0.0001" if value < 0.0001 else f"  p{how} {value:.4f}"
+
+
+def _figures(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -> None:
+    from medcls.reporting.decisions import decision_sentences, exploratory_banner
+    from medcls.reporting.numbers import counted
+
+    banner = exploratory_banner(metrics)
+    if banner:
+        typer.echo(f"EXPLORATORY: {banner}")
+    who = f"{counted(metrics['n_cases'], 'case')} of {counted(metrics['n_patients'], 'patient')}"
+    typer.echo(f"{name}: {who} ({metrics['averaging']})")
     for figure in _FIGURES:
         estimate = metrics[figure]
         if estimate["value"] is None:
             typer.echo(f"  {figure:18} not estimable: {estimate['reason']}")
         else:
             typer.echo(f"  {figure:18} {estimate['value']:.3f}  ({estimate['low']:.3f} to {estimate['high']:.3f})")
+    for sentence in decision_sentences(metrics, metrics["operating_point"]["multilabel"], scores=scores):
+        typer.echo(sentence.replace("\u00a0", " "))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

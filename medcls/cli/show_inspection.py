@@ -23,13 +23,20 @@ _MOST_REMEDIES = 3  # under each code
 _NARROWEST_NAME = 24
 _HEADER = ("", "scan", "modality", "size", "spacing", "orientation", "slices", "format", "part", "verdict")
 _KINDS = {"nifti": "NIfTI", "raster": "picture"}
+_HASHED = re.compile(r"(?:^|[/#])P[0-9a-f]{12}\b")  # what a keyed hash looks like in a name
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def inspection(
-    result: Inspection, *, csv: Path | None = None, sheets: Sequence[Path] = (), as_json: bool, quiet: bool
+    result: Inspection,
+    *,
+    headers: bool = False,
+    csv: Path | None = None,
+    sheets: Sequence[Path] = (),
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Show an inspection; where a table and contact sheets were written, say so."""
+    """Show an inspection, of headers alone or of pixels too; where a table and contact sheets were written, say so."""
     if as_json:
         value: dict[str, Any] = asdict(result)
         if csv is not None:
@@ -42,7 +49,8 @@ def inspection(
         return
     on_terminal = sys.stdout.isatty()
     _scans(result.rows, on_terminal)
-    typer.echo(_totals(result))
+    for line in _totals(result, headers):
+        typer.echo(line)
     _refusals(result, on_terminal)
     _notes(result, on_terminal)
     if csv is not None:
@@ -76,7 +84,7 @@ def _line(row: InspectionRow) -> tuple[str, ...]:
     return (
         str(row.number),
         _printable(row.name),
-        _printable(row.modality),
+        _printable(_modality(row)),
         " x ".join(map(str, row.shape)),
         f"{spacing} mm" if row.axes else "",
         f"{row.plane} {row.axes}".strip(),
@@ -87,15 +95,58 @@ def _line(row: InspectionRow) -> tuple[str, ...]:
     )
 
 
-def _totals(result: Inspection) -> str:
-    kinds = ", ".join(f"{count} {_printable(name)}" for name, count in result.modalities.items())
-    scans = _count(len(result.rows), "scan") + (f" ({kinds})" if kinds else "")
-    parts = [f"{scans} in {_count(result.files, 'file')}"]
-    if result.patients or result.studies:
-        parts.append(f"{_count(result.patients, 'patient')} in {_count(result.studies, 'study', 'studies')}")
+def _modality(row: InspectionRow) -> str:
+    """The modality that the file states; a picture or a NIfTI file states none, which DICOM calls OT."""
+    return "" if row.kind != "dicom" and row.modality == "OT" else row.modality
+
+
+def _totals(result: Inspection, headers: bool) -> list[str]:
+    """What was found, whose it is, what of it can be read, and what was passed over: a line each."""
+    lines = ["No scan was found"]
+    if result.rows:
+        found = f"{_count(len(result.rows), 'scan')} in {_count(result.files, 'file')}"
+        lines = [f"{found}{_kinds(result.rows)}", _whose(result)]
+    lines += [line for line in [_readable(result, headers)] if line]
     if result.ignored:
-        parts.append(f"{_count(result.ignored, 'companion file')} passed over")
-    parts.append(f"{sum(result.codes.values()) or 'none'} refused")
+        lines.append(f"{_count(result.ignored, 'file')} passed over: tables, texts, sidecars and DICOMDIR are no scans")
+    names = [row.name for row in result.rows] + [refused.name for refused in result.refused]
+    if any(map(_HASHED.search, names)):
+        lines.append(
+            "P and twelve digits stand for a name that may be a patient's; --identifiers keep shows names as they are"
+        )
+    return lines
+
+
+def _kinds(rows: Sequence[InspectionRow]) -> str:
+    counted = Counter(_modality(row) for row in rows)
+    unstated = counted.pop("", 0)
+    if not counted:
+        states = "which does not state its modality" if len(rows) == 1 else "which do not state their modality"
+        return f", {states}" if unstated else ""
+    kinds = [f"{count} {_printable(name)}" for name, count in sorted(counted.items())]
+    return f": {', '.join([*kinds, f'{unstated} without a stated modality'] if unstated else kinds)}"
+
+
+def _whose(result: Inspection) -> str:
+    studies = _count(result.studies, "study", "studies") if result.studies else ""
+    unnamed = sum(not row.patient for row in result.rows)
+    if not result.patients:
+        return f"patients unknown: no scan names its patient{f'; {studies}' if studies else ''}"
+    who = f"{_count(result.patients, 'patient')}{f', {studies}' if studies else ''}"
+    return f"{who}; the patients of {_count(unnamed, 'scan')} are unknown" if unnamed else who
+
+
+def _readable(result: Inspection, headers: bool) -> str:
+    """How many of the scans can be read, and what else lies there that cannot; empty where there is nothing."""
+    unread = len(result.rows) - result.readable
+    parts = [] if not result.rows else ["all can be read" if not unread else f"{unread} of them cannot be read"]
+    if parts and headers:
+        parts = [f"{parts[0]}, as far as headers tell"]
+    if result.refused:
+        files = _count(sum(item.files for item in result.refused), "file")
+        further = "further " if result.rows else ""
+        several = "file" if len(result.refused) == 1 else "files"
+        parts.append(f"{len(result.refused)} {further}series or {several} refused ({files})")
     return "; ".join(parts)
 
 

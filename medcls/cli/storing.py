@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medcls.cli.options import Json, Quiet
+
 if TYPE_CHECKING:
     from medcls.preprocessing.store import PreparedStore, StoreSize
 
@@ -21,8 +23,8 @@ def store(
     folder: Annotated[
         Path | None, typer.Option("--folder", help="Where the store lies; default: the user's cache folder.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
 ) -> int:
     """Show how many prepared scans are kept, how large they are, and where; make room, or clear them."""
     from medcls.preprocessing.store import PreparedStore

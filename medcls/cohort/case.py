@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medcls.config.settings import Partition
 from medcls.scans import ScanSource
@@ -61,3 +64,11 @@ class Exclusion:
     line: int | None = None
     reference: tuple[int, ...] | None = None
     partition: Partition | None = None
+
+
+def reference_matrix(cases: Sequence[Case | Exclusion], labels: int) -> NDArray[np.bool_]:
+    """References as ``(cases, labels)`` booleans; a row without any where the reference is not known."""
+    reference = np.zeros((len(cases), labels), dtype=np.bool_)
+    for row, case in enumerate(cases):
+        reference[row, list(case.reference or ())] = True
+    return reference

@@ -21,6 +21,7 @@ class Cohort:
         multilabel: Whether a case may have any number of labels.
         excluded: What was left out, and why.
         warnings: What a reader of the results should know about the cohort.
+        unused: Columns of the table that are named as facts are (sex, age, site, …), and that the config does not ask for.
     """
 
     cases: tuple[Case, ...]
@@ -29,6 +30,7 @@ class Cohort:
     multilabel: bool = False
     excluded: tuple[Exclusion, ...] = ()
     warnings: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     def partition(self, name: Partition) -> tuple[Case, ...]:
         """The cases of one partition."""

@@ -84,22 +84,6 @@ def shared_instances(cases: Sequence[Case]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((cases[one].name, cases[other].name) for one, other in pairs if one != other))
 
 
-def refuse_leaks(
-    cohort: Cohort,
-    content: Mapping[str, str],
-    pseudonyms: Pseudonyms | None = None,
-    sides: Mapping[str, str] | None = None,
-) -> None:
-    """Stop when anything crosses partitions, or folds.
-
-    Raises:
-        CohortError: Says how many cases cross, by what, which, and what to do.
-    """
-    leaks = find_leaks(cohort, content, sides)
-    if leaks:
-        raise leak_error(leaks, pseudonyms)
-
-
 def leak_error(leaks: Sequence[Leak], pseudonyms: Pseudonyms | None = None) -> CohortError:
     """The error that leaks are: how many, which (by pseudonym and line of the table), and what to do."""
     return CohortError(
@@ -149,11 +133,6 @@ def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:
                 out[case.name] = Exclusion(case.name, case.patient, "duplicate", reason, case.line)
     kept = [case for case in cohort.cases if case.name not in out]
     return cohort.replace_cases(kept, out.values())
-
-
-def label_conflicts(cohort: Cohort, content: Mapping[str, str]) -> int:
-    """How many groups of cases have identical pixels and different reference labels."""
-    return len(conflicting_groups(cohort.cases, content))
 
 
 def conflicting_groups(cases: Iterable[Case], content: Mapping[str, str]) -> tuple[tuple[Case, ...], ...]:

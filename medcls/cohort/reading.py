@@ -7,6 +7,7 @@ from dataclasses import replace
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.folder import read_folder
+from medcls.cohort.sites import with_sites
 from medcls.cohort.table import read_table
 from medcls.config.settings import Config
 from medcls.errors import ConfigError, ScanRefused
@@ -32,7 +33,8 @@ def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
         )
     else:
         raise ConfigError("no cases are named", remedy="Set data.cases to a CSV file, or data.folder to a folder")
-    return locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
+    located = locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
+    return located.replace_cases(with_sites(located.cases, config.privacy.key_file))
 
 
 def locate_scans(cohort: Cohort, leniency: Leniency = STRICT, progress: Progress = SILENT) -> Cohort:

@@ -14,6 +14,10 @@ from medcls.errors import CohortError
 
 _TRUE = {"1", "1.0", "true", "yes", "y"}
 _FALSE = {"0", "0.0", "false", "no", "n"}
+_NAMES_OF_FACTS = frozenset(
+    {"sex", "gender", "patientsex", "age", "patientage", "ageyears", "ageinyears", "race", "ethnicity", "year"}
+    | {"site", "hospital", "centre", "center", "institution", "scanner", "manufacturer", "vendor"}
+)
 
 
 def read_table(settings: DataSettings, split: SplitSettings, positive: str | None) -> Cohort:
@@ -52,7 +56,15 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
             excluded.append(found)
     multilabel = isinstance(columns.label, list)
     positive = check_positive(positive, labels, multilabel=multilabel)
-    return Cohort(tuple(cases), labels, positive, multilabel, tuple(excluded))
+    return Cohort(tuple(cases), labels, positive, multilabel, tuple(excluded), unused=_unused(header, columns))
+
+
+def _unused(header: list[str], columns: Columns) -> tuple[str, ...]:
+    """Columns that hold facts by their names, and that nothing asks for."""
+    labels = columns.label if isinstance(columns.label, list) else [columns.label]
+    used = {*labels, *columns.facts, columns.case, columns.patient, columns.scan, columns.split}
+    plain = {name: "".join(sign for sign in name.casefold() if sign.isalpha()) for name in header}
+    return tuple(name for name in header if name not in used and plain[name] in _NAMES_OF_FACTS)
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:

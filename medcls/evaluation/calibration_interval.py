@@ -18,10 +18,8 @@ import numpy as np
 from medcls.evaluation.bootstrap import percentiles
 from medcls.evaluation.calibration_view import BINNED_NAMES, ViewReplicates
 from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
-from medcls.evaluation.figures import FEW_PATIENTS, FEWEST_PATIENTS
 from medcls.evaluation.intervals import hoeffding
-
-_NO_SPREAD = 1e-12
+from medcls.evaluation.resampled import reservations, why_silent
 
 
 def calibration_estimate(
@@ -40,24 +38,14 @@ def calibration_estimate(
     if isinstance(value, Undefined):
         return Estimate.undefined(value.reason)
     replicates = drawn.figures[name]
-    defined = replicates[np.isfinite(replicates)]
-    why = None
-    if n_patients < FEWEST_PATIENTS:
-        why = f"too few patients to resample ({n_patients})"
-    elif 2 * defined.size < replicates.size:
-        why = "undefined in most bootstrap replicates"
-    elif np.ptp(defined) <= _NO_SPREAD:
-        why = "the bootstrap shows no spread"
+    why = why_silent(replicates, n_patients)
     if why is not None and name == "brier":
         conservative = hoeffding(value, n_patients, confidence, span=span)
         return Estimate.around(value, conservative, Method.HOEFFDING, f"{why}; a conservative interval is given")
     if why is not None:
-        return Estimate.undefined(f"{why}: {value:.3g} has no interval")
-    notes = [f"only {n_patients} patients: the interval may be too narrow"] if n_patients < FEW_PATIENTS else []
-    if defined.size < replicates.size:
-        notes.append(f"undefined in {replicates.size - defined.size} of {replicates.size} replicates, left out")
-    low, high = percentiles(defined, confidence, n_patients)
+        return Estimate.undefined(f"{why}, so that {value:.3g} would stand without an interval")
+    low, high = percentiles(replicates[np.isfinite(replicates)], confidence, n_patients)
     if name in BINNED_NAMES:
         furthest = percentiles(drawn.distance[name], confidence, n_patients)[1]
         low, high = max(0.0, value - furthest), min(1.0, 2 * value - low)
-    return Estimate.around(value, (low, high), Method.PATIENT_BOOTSTRAP, "; ".join(notes) or None)
+    return Estimate.around(value, (low, high), Method.UNSTRATIFIED_BOOTSTRAP, reservations(replicates, n_patients))

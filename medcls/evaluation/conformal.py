@@ -230,7 +230,8 @@ def _limit(label: str, scores: Floats, patient: Indices, alpha: float, unit: Uni
     needed = (n + 1) * (1 - alpha)
     if n < needed - _ROUNDING:
         fewest = math.ceil(1 / alpha - 1 - _ROUNDING)
-        return ConformalLimit(label, 0.0, n, f"{n} patients are fewer than the {fewest} that alpha {alpha:g} needs")
+        known = "1 patient is" if n == 1 else f"{n} patients are"
+        return ConformalLimit(label, 0.0, n, f"{known} fewer than the {fewest} that alpha {alpha:g} needs")
     falling = np.argsort(-scores, kind="stable")
     held = np.cumsum(weights[falling])
     place = min(int(np.searchsorted(held, needed - _ROUNDING)), held.size - 1)

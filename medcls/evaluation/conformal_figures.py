@@ -19,10 +19,10 @@ from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.conformal import Conformal
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate, Method
-from medcls.evaluation.figures import bootstrap_estimate
 from medcls.evaluation.intervals import Limits, clopper_pearson, hoeffding, wilson
 from medcls.evaluation.patient_sums import replicate_sums
 from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.resampled import bootstrap_estimate
 from medcls.evaluation.schema_parts import (
     COUNT,
     FLAG,

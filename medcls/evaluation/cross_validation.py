@@ -74,7 +74,7 @@ class FoldFigures:
             n_patients=document["n_patients"],
             cases_per_label=dict(document["cases_per_label"]),
             thresholds=tuple(cut["threshold"] for cut in document["operating_point"]["thresholds"]),
-            figures={figure: _estimate(document[figure]) for figure in FIGURE_NAMES if figure in document},
+            figures={figure: Estimate.from_json(document[figure]) for figure in FIGURE_NAMES if figure in document},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -224,10 +224,6 @@ def pooled_operating_point(points: Mapping[str, OperatingPoint]) -> OperatingPoi
         chosen_on="tune of each fold",
         cases_hash=hashlib.sha256("\x1e".join(one.cases_hash for one in folds).encode("utf-8")).hexdigest(),
     )
-
-
-def _estimate(value: Mapping[str, Any]) -> Estimate:
-    return Estimate(value["value"], value["low"], value["high"], value["method"], value["reason"])
 
 
 def per_fold_schema() -> Schema:

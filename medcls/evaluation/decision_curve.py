@@ -26,9 +26,9 @@ from medcls.evaluation.auc import missing_class
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Undefined
-from medcls.evaluation.figures import FEWEST_PATIENTS
 from medcls.evaluation.intervals import expanded_tail
 from medcls.evaluation.patient_sums import replicate_sums, sum_by_patient
+from medcls.evaluation.resampled import FEWEST_PATIENTS
 from medcls.evaluation.schema_parts import FLAG, NUMBER, SHARE, TEXT_OR_NULL, Schema, closed, listed, or_null, said
 
 THRESHOLDS: Floats = np.linspace(0.01, 0.99, 99)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -15,7 +15,9 @@ class Method(StrEnum):
     Attributes:
         WILSON: Wilson's score interval; the cases counted come from different patients.
         CLOPPER_PEARSON: The exact binomial interval; where patients have several cases, a patient counts as one trial.
-        PATIENT_BOOTSTRAP: Percentiles, expanded for few patients, of replicates that resample patients within strata.
+        PATIENT_BOOTSTRAP: From replicates that resample patients within strata of labels: the mix of labels is held fixed.
+        UNSTRATIFIED_BOOTSTRAP: From replicates that resample patients whatever their labels: how often a label occurs is
+            chance too, as in figures of calibration and of subgroups.
         DELONG: Normal interval with DeLong's variance; assumes independent cases.
         OBUCHOWSKI: Normal interval with Obuchowski's variance, for patients with several cases.
         DISJOINT_PAIRS: Exact, conservative limit of an AUC under perfect separation.
@@ -27,6 +29,7 @@ class Method(StrEnum):
     WILSON = "wilson"
     CLOPPER_PEARSON = "clopper-pearson"
     PATIENT_BOOTSTRAP = "patient-bootstrap"
+    UNSTRATIFIED_BOOTSTRAP = "patient-bootstrap-unstratified"
     DELONG = "delong"
     OBUCHOWSKI = "obuchowski"
     DISJOINT_PAIRS = "disjoint-pairs"
@@ -91,6 +94,11 @@ class Estimate:
     def noted(self, note: str) -> Estimate:
         """The same with one thing more to know, which is said first."""
         return replace(self, reason=note if self.reason is None else f"{note}; {self.reason}")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Estimate:
+        """The estimate that :meth:`to_json` wrote."""
+        return cls(value["value"], value["low"], value["high"], value["method"], value["reason"])
 
     def to_json(self) -> dict[str, Any]:
         """The estimate as plain JSON; an undefined value is ``null``."""

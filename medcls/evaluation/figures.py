@@ -22,7 +22,7 @@ import numpy as np
 from medcls.evaluation.arrays import Bools, Floats
 from medcls.evaluation.auc import auc
 from medcls.evaluation.average_precision import average_precision, average_precision_limits
-from medcls.evaluation.bootstrap import PatientResampling, percentiles
+from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.brier import brier
 from medcls.evaluation.counts import RATE_NAMES, Counts, rates, ratio
 from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
@@ -33,19 +33,14 @@ from medcls.evaluation.intervals import (
     disjoint_pairs,
     hoeffding,
     wilson,
-    within_bounds,
 )
 from medcls.evaluation.partial_auc import MOST_FPR, partial_auc, partial_auc_limits, standardised
 from medcls.evaluation.ranking import RANKING_NAMES
+from medcls.evaluation.resampled import bootstrap_estimate
 
 FIGURE_NAMES = (*RANKING_NAMES, *RATE_NAMES, "brier")
 LIKELIHOOD_RATIOS = ("lr_positive", "lr_negative")
 PROPORTION_NAMES = ("sensitivity", "specificity", "accuracy", "ppv", "npv")
-FEWEST_PATIENTS = 5  # to resample at all
-FEW_PATIENTS = 20  # below it the interval is given with a warning
-_NO_SPREAD = 1e-12
-
-Fallback = Callable[[], tuple[Limits, Method]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,50 +175,6 @@ def estimate_figure(view: LabelView, name: str, replicates: Floats, confidence: 
         lambda: view.without_resampling(name, value, confidence),
         BOUNDS[name],
     )
-
-
-def bootstrap_estimate(
-    value: float,
-    replicates: Floats,
-    n_patients: int,
-    confidence: float,
-    fallback: Fallback,
-    bounds: Limits | None = None,
-) -> Estimate:
-    """The interval that the replicates give, or the fallback where they say nothing.
-
-    Args:
-        value: The figure on the cases as they are.
-        replicates: ``(b,)``, NaN where a replicate leaves the figure undefined.
-        n_patients: How many patients the figure's spread rests on.
-        confidence: Confidence level.
-        fallback: Gives a conservative interval.
-        bounds: The least and the greatest value that the figure can have, the greatest may be infinite. With them the
-            interval is :func:`medcls.evaluation.intervals.within_bounds` with the replicates' deviation and bias; without
-            them, or with the figure on one of them, it is the expanded percentiles.
-    """
-    defined = replicates[np.isfinite(replicates)]
-    why = None
-    if n_patients < FEWEST_PATIENTS:
-        why = f"too few patients to resample ({n_patients})"
-    elif 2 * defined.size < replicates.size:
-        why = "undefined in most bootstrap replicates"
-    elif np.ptp(defined) <= _NO_SPREAD:
-        why = "the bootstrap shows no spread"
-    if why is not None:
-        limits, method = fallback()
-        return Estimate.around(value, limits, method, f"{why}; a conservative interval is given")
-    notes = []
-    if n_patients < FEW_PATIENTS:
-        notes.append(f"only {n_patients} patients: the interval may be too narrow")
-    if defined.size < replicates.size:
-        notes.append(f"undefined in {replicates.size - defined.size} of {replicates.size} replicates, left out")
-    if bounds is not None and bounds[0] < value < bounds[1]:
-        bias = float(defined.mean()) - value
-        limits = within_bounds(value, float(defined.std()), bounds, n_patients, confidence, bias=bias)
-    else:
-        limits = percentiles(defined, confidence, n_patients)
-    return Estimate.around(value, limits, Method.PATIENT_BOOTSTRAP, "; ".join(notes) or None)
 
 
 def _mean(first: float, second: float, _: float) -> float:

@@ -12,12 +12,12 @@ from scipy.special import expit, logit
 
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.arrays import Bools, Floats, Indices
-from medcls.evaluation.auc import auc, below_and_upto
+from medcls.evaluation.auc import auc
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.brier import brier
 from medcls.evaluation.counts import ratio
+from medcls.evaluation.delong import placements
 from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
-from medcls.evaluation.figures import bootstrap_estimate
 from medcls.evaluation.intervals import (
     Limits,
     auc_without_resampling,
@@ -28,10 +28,11 @@ from medcls.evaluation.intervals import (
 )
 from medcls.evaluation.patient_sums import sum_by_patient
 from medcls.evaluation.proportions import estimate_share
+from medcls.evaluation.resampled import NO_SPREAD, bootstrap_estimate
 
 GROUP_FIGURES = ("auc", "sensitivity", "specificity", "brier", "calibration_in_the_large")
 FEWEST = 10  # patients that a figure is shown for
-_NO_SPREAD = 1e-12
+_METHOD = Method.UNSTRATIFIED_BOOTSTRAP  # the mix of labels within a group is chance
 _TOO_FEW = "suppressed: fewer than 10 patients"
 
 
@@ -122,14 +123,14 @@ class GroupView:
         if isinstance(value, Undefined) or drawn is None:
             return Estimate.undefined(value.reason if isinstance(value, Undefined) else _TOO_FEW)
         if figure in ("sensitivity", "specificity"):
-            return estimate_share(*self._share(figure), self.resampling, drawn, confidence, _TOO_FEW)
+            return estimate_share(*self._share(figure), self.resampling, drawn, confidence, _TOO_FEW, _METHOD)
         everyone, ups, downs = self.sizes
         n_patients = min(ups, downs) if figure == "auc" else everyone
 
         def fallback() -> tuple[Limits, Method]:
             return self.conservative(figure, value, confidence)
 
-        return bootstrap_estimate(value, drawn, n_patients, confidence, fallback)
+        return bootstrap_estimate(value, drawn, n_patients, confidence, fallback, method=_METHOD)
 
     def conservative(self, figure: str, value: float, confidence: float) -> tuple[Limits, Method]:
         """An interval from a formula, by patient."""
@@ -151,12 +152,9 @@ class GroupView:
     def _placements(self) -> tuple[Floats, Floats]:
         """``(m,)`` shares of negatives below each positive, and of positives above each negative; 0 elsewhere."""
         above, under = np.zeros(self.scores.size), np.zeros(self.scores.size)
-        ups, downs = self.scores[self.positive], self.scores[~self.positive]
-        if ups.size and downs.size:
-            below, upto = below_and_upto(ups, downs)
-            above[self.positive] = (below + upto) / (2 * downs.size)
-            below, upto = below_and_upto(downs, ups)
-            under[~self.positive] = 1 - (below + upto) / (2 * ups.size)
+        if self.positive.any() and not self.positive.all():
+            ups, downs = placements(self.positive, self.scores[:, None])
+            above[self.positive], under[~self.positive] = ups[:, 0], downs[:, 0]
         return above, under
 
 
@@ -201,7 +199,7 @@ def gap_between(
     errors = np.stack([replicates for *_, replicates in shown], axis=1) - values
     errors = errors[np.isfinite(errors).all(axis=1)]
     names = shown[int(values.argmax())][0].name, shown[int(values.argmin())][0].name
-    if 2 * len(errors) < len(shown[0][2]) or (np.ptp(errors, axis=0) <= _NO_SPREAD).any():
+    if 2 * len(errors) < len(shown[0][2]) or (np.ptp(errors, axis=0) <= NO_SPREAD).any():
         shared = 1 - (1 - confidence) / len(shown)
         lows, highs = zip(*(view.conservative(figure, value, shared)[0] for view, value, _ in shown), strict=True)
         limits = max(0.0, max(lows) - min(highs)), max(highs) - min(lows)
@@ -209,7 +207,7 @@ def gap_between(
         return *names, Estimate.around(gap, limits, Method.BONFERRONI, reason)
     fewest = min(_patients_for(figure, view) for view, *_ in shown)
     q = float(np.quantile(np.ptp(errors, axis=1), 1 - 2 * expanded_tail(confidence, fewest)))
-    return *names, Estimate.around(gap, (max(0.0, gap - q), gap + q), Method.PATIENT_BOOTSTRAP)
+    return *names, Estimate.around(gap, (max(0.0, gap - q), gap + q), _METHOD)
 
 
 def _patients_for(figure: str, view: GroupView) -> int:

@@ -29,6 +29,7 @@ _NAMES = {
     "studydate": "year",
     "acquisitiondate": "year",
 }
+_GENDER = "gender"
 _SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female"}
 _VENDORS = {
     "siemens": "Siemens",
@@ -76,8 +77,7 @@ def group_fact(fact: str, values: Sequence[str]) -> Grouping:
         fact: Its name: one of medcls's facts, a DICOM keyword, or a column of a table.
         values: ``(n,)`` texts; empty when absent.
     """
-    key = re.sub(r"[^a-z]", "", fact.casefold())
-    rule = _RULES.get(_NAMES.get(key, fact.casefold()))
+    rule = _rule(fact, values)
     group_of = {value: _stated(str(value), rule) for value in set(values)}
     texts = [group_of[value] for value in values]
     how, order = "as stated" if rule is None else rule[0], _IN_ORDER
@@ -85,6 +85,23 @@ def group_fact(fact: str, values: Sequence[str]) -> Grouping:
         how, order = "thirds of these cases", _bands(numbers)
         texts = _thirds(texts, order)
     return _grouping(fact, how, texts, order)
+
+
+def is_known(fact: str, values: Sequence[str]) -> bool:
+    """Whether a fact of this name has a fixed meaning, by which its values are grouped."""
+    return _rule(fact, values) is not None
+
+
+def are_numbers(values: Sequence[str]) -> bool:
+    """Whether all stated values are numbers."""
+    return _numbers([_stated(value, None) for value in values]) is not None
+
+
+def _rule(fact: str, values: Sequence[str]) -> _Rule | None:
+    key = re.sub(r"[^a-z]", "", fact.casefold())
+    if key == _GENDER and not {value.strip().casefold() for value in values} <= {*_SEXES, *_ABSENT}:
+        return None  # what a table says of gender beyond the sexes stays as it says it
+    return _RULES.get(_NAMES.get(key, fact.casefold()))
 
 
 def _stated(value: str, rule: _Rule | None) -> str:

@@ -20,9 +20,9 @@ from medcls.evaluation.auc import auc
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
-from medcls.evaluation.figures import bootstrap_estimate
 from medcls.evaluation.intervals import Limits, auc_without_resampling, disjoint_pairs
 from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.resampled import bootstrap_estimate
 
 
 def hand_till(reference: ArrayLike, scores: ArrayLike) -> Figure:

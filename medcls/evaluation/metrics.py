@@ -25,12 +25,13 @@ from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.counts import Counts, confusion_matrix
 from medcls.evaluation.curves import RocDrawing, draw_roc
 from medcls.evaluation.estimate import Estimate
-from medcls.evaluation.figures import FEW_PATIENTS, FIGURE_NAMES, LabelView, estimate_figure
+from medcls.evaluation.figures import FIGURE_NAMES, LabelView, estimate_figure
 from medcls.evaluation.obuchowski import analytic_auc
 from medcls.evaluation.operating_point import OperatingPoint
 from medcls.evaluation.overall import PartitionFigures, Replicates
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.reliability import BINS, SCHEME, ReliabilityBin, reliability_curve
+from medcls.evaluation.resampled import FEW_PATIENTS
 
 
 @dataclass(frozen=True, eq=False)

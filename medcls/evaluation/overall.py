@@ -19,11 +19,12 @@ from medcls.evaluation.brier import brier
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.curves import BAND_FPR
 from medcls.evaluation.estimate import Estimate, Method, Undefined
-from medcls.evaluation.figures import BOUNDS, FIGURE_NAMES, LabelView, bootstrap_estimate
+from medcls.evaluation.figures import BOUNDS, FIGURE_NAMES, LabelView
 from medcls.evaluation.hand_till import HandTillStatistic, hand_till_estimate
 from medcls.evaluation.intervals import Limits, clopper_pearson, hoeffding, wilson
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.ranking import RANKING_NAMES, RankingStatistic
+from medcls.evaluation.resampled import bootstrap_estimate
 
 _RANKED = len(RANKING_NAMES)
 

@@ -13,11 +13,10 @@ from medcls.evaluation.arrays import Bools, Floats
 from medcls.evaluation.auc import auc
 from medcls.evaluation.delong import delong_covariance
 from medcls.evaluation.estimate import Estimate, Method, Undefined
-from medcls.evaluation.figures import FEWEST_PATIENTS, bootstrap_estimate
 from medcls.evaluation.intervals import Limits, auc_without_resampling, clopper_pearson, normal_quantile
 from medcls.evaluation.mcnemar import McNemar
+from medcls.evaluation.resampled import NO_SPREAD, bootstrap_estimate, why_unusable
 
-_NO_SPREAD = 1e-12
 _EXTREME = "an AUC of exactly 0 or 1 shows no variance: the p-value rests on the other one"
 
 
@@ -68,7 +67,7 @@ def paired_delong(
     variance = 0.0
     if not isinstance(covariance, Undefined):
         variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    if variance <= _NO_SPREAD**2:
+    if variance <= NO_SPREAD**2:
         flat = covariance.reason if isinstance(covariance, Undefined) else "the difference shows no variance"
         limits = difference_of(*[auc_without_resampling(a, pairs, (1 + confidence) / 2)[0] for a in areas])
         estimate = Estimate.around(difference, limits, Method.BONFERRONI, f"{flat}; a conservative interval is given")
@@ -93,11 +92,10 @@ def bootstrap_p(drawn: Floats, n_patients: int) -> tuple[float | None, str | Non
     It cannot be smaller than 2 / (b + 1).
     """
     defined = drawn[np.isfinite(drawn)]
-    if n_patients < FEWEST_PATIENTS:
-        return None, f"too few patients to resample ({n_patients})"
-    if 2 * defined.size < drawn.size:
-        return None, "undefined in most bootstrap replicates"
-    if np.ptp(defined) <= _NO_SPREAD and abs(defined[0]) > _NO_SPREAD:
+    why = why_unusable(drawn, n_patients)
+    if why is not None:
+        return None, why
+    if np.ptp(defined) <= NO_SPREAD and abs(defined[0]) > NO_SPREAD:
         return None, "the bootstrap shows no spread"
     side = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
     return min(1.0, 2 * (1 + side) / (defined.size + 1)), None

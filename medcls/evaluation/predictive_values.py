@@ -21,9 +21,9 @@ from medcls.evaluation.auc import missing_class
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate, Method
-from medcls.evaluation.figures import bootstrap_estimate
 from medcls.evaluation.intervals import Limits, clopper_pearson
 from medcls.evaluation.patient_sums import replicate_sums, sum_by_patient
+from medcls.evaluation.resampled import bootstrap_estimate
 from medcls.evaluation.schema_parts import SHARE, Schema, closed, ref, said
 
 SCREENED = 1000
@@ -210,7 +210,7 @@ def _inverse(ppv: Estimate) -> Estimate:
     if not ppv.value:
         return Estimate.undefined("no call is right")
     if not ppv.low:
-        return Estimate.undefined(f"about {1 / ppv.value:.3g}, but no upper limit: the PPV may be 0")
+        return Estimate.undefined(f"the PPV may be 0, so that {1 / ppv.value:.3g} would stand without an upper limit")
     return Estimate(1 / ppv.value, 1 / ppv.high, 1 / ppv.low, ppv.method, ppv.reason)
 
 

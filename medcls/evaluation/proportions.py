@@ -5,12 +5,18 @@ from __future__ import annotations
 from medcls.evaluation.arrays import Bools, Floats
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.estimate import Estimate, Method
-from medcls.evaluation.figures import bootstrap_estimate
 from medcls.evaluation.intervals import Limits, clopper_pearson, wilson
+from medcls.evaluation.resampled import bootstrap_estimate
 
 
 def estimate_share(
-    marked: Bools, cases: Bools, resampling: PatientResampling, replicates: Floats, confidence: float, undefined: str
+    marked: Bools,
+    cases: Bools,
+    resampling: PatientResampling,
+    replicates: Floats,
+    confidence: float,
+    undefined: str,
+    method: Method = Method.PATIENT_BOOTSTRAP,
 ) -> Estimate:
     """The share of ``cases`` that are ``marked``.
 
@@ -24,6 +30,7 @@ def estimate_share(
         replicates: ``(b,)`` the share in each replicate, NaN where there are no such cases.
         confidence: Confidence level.
         undefined: The reason to give when there are no such cases.
+        method: Which bootstrap the replicates are of.
     """
     n = int(cases.sum())
     if not n:
@@ -36,4 +43,4 @@ def estimate_share(
     def fallback() -> tuple[Limits, Method]:
         return clopper_pearson(share * n_patients, n_patients, confidence), Method.CLOPPER_PEARSON
 
-    return bootstrap_estimate(share, replicates, n_patients, confidence, fallback)
+    return bootstrap_estimate(share, replicates, n_patients, confidence, fallback, method=method)

@@ -23,12 +23,12 @@ from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.certainty import certainty, certainty_rule, check_same_labels, decided_wrongly
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate, Method
-from medcls.evaluation.figures import FEWEST_PATIENTS, bootstrap_estimate
 from medcls.evaluation.intervals import Limits, clopper_pearson, expanded_tail
 from medcls.evaluation.operating_point import OperatingPoint
 from medcls.evaluation.patient_sums import replicate_sums, sum_by_patient
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.proportions import estimate_share
+from medcls.evaluation.resampled import FEWEST_PATIENTS, bootstrap_estimate
 from medcls.evaluation.risk_coverage import area, best_area, groups_of, risk_coverage, sums_by_level
 from medcls.evaluation.schema_parts import (
     COUNT,

@@ -1,8 +1,8 @@
 """Shift: how far another cohort is from the one that a classifier was trained on, and what that means for its figures.
 
 What is compared, patient by patient: the brightness of the network's input, the scans' grid, how common each label is, and
-makers and models of scanners. Each row has a size and a p-value; p-values are adjusted by Holm over all rows. A row's
-verdict is ``none`` unless its adjusted p-value is below 0.05 and its size reaches a cut-off:
+makers and models of scanners, and sites. Each row has a size and a p-value; p-values are adjusted by Holm over all rows. A
+row's verdict is ``none`` unless its adjusted p-value is below 0.05 and its size reaches a cut-off:
 
 =================== ================================================ ======== ==========
 rows                size                                             ``some`` ``strong``
@@ -30,7 +30,8 @@ import numpy as np
 from scipy.stats import fisher_exact
 
 from medcls.evaluation.arrays import Floats
-from medcls.evaluation.cohort_summary import OTHER, CohortMeasures, CohortSummary, Measure
+from medcls.evaluation.cohort_summary import FEWEST as FEWEST_IN_TRAINING
+from medcls.evaluation.cohort_summary import FEWEST_WITH_FACT, OTHER, CohortMeasures, CohortSummary, Measure
 from medcls.evaluation.holm import holm
 from medcls.evaluation.quantile_distance import ks_p_value, ks_statistic, like_lengths
 from medcls.evaluation.schema_parts import (
@@ -51,8 +52,6 @@ SIGNIFICANT = 0.05
 SOME, STRONG = 0.1, 0.5
 KS_SOME, KS_STRONG = 0.1, 0.3
 _ROUNDING = 1e-6  # of a mean
-
-
 FEWEST = 10
 """Patients of a cohort, without whom a measure is not compared."""
 
@@ -153,11 +152,13 @@ def cohort_shift(training: CohortSummary, external: CohortMeasures) -> CohortShi
 
     Args:
         training: What was kept of the training cohort.
-        external: The other cohort's measures; what the summary does not have is left out.
+        external: The other cohort's measures; what the summary does not have is a row that is not known, and says why.
     """
     rows = [
         *(_measured("intensity", name, one, external.intensity, external) for name, one in training.intensity.items()),
+        *_not_kept("intensity", training.intensity, external.intensity, external),
         *(_measured("geometry", name, one, external.geometry, external) for name, one in training.geometry.items()),
+        *_not_kept("geometry", training.geometry, external.geometry, external),
         *_labels(training, external),
         *_scanner(training, external),
     ]
@@ -166,7 +167,7 @@ def cohort_shift(training: CohortSummary, external: CohortMeasures) -> CohortShi
         training.n_patients,
         external.n_patients,
         judged,
-        meanings([(row.group, row.verdict.value, row.name, row.training, row.external) for row in judged]),
+        meanings([(row.group, row.verdict.value, row.name, row.training, row.external, row.reason) for row in judged]),
     )
 
 
@@ -176,7 +177,11 @@ def shift_schema() -> Schema:
         {
             "group": {"enum": ["intensity", "geometry", "labels", "scanner"]},
             "name": TEXT,
-            "training": said(or_null(NUMBER), "Mean over the training patients, or share of them."),
+            "training": said(
+                or_null(NUMBER),
+                "Mean over the training patients, or share of them; in scanner rows of those with a value that fewer than "
+                f"{FEWEST_WITH_FACT} training patients had.",
+            ),
             "external": or_null(NUMBER),
             "difference": said(or_null(NUMBER), "Standardised, external minus training; of shares for scanner facts."),
             "ks": or_null(SHARE),
@@ -214,6 +219,20 @@ def _measured(
     return ShiftRow(group, name, training.mean, mean, difference, statistic, p_value, None, Verdict.NONE, reason)
 
 
+def _not_kept(
+    group: str, training: Mapping[str, Measure], given: Mapping[str, Floats], external: CohortMeasures
+) -> list[ShiftRow]:
+    """What is known of the cohort, but was known of too few training patients for a distribution of it to be kept."""
+    reason = f"it is known of fewer than {FEWEST_IN_TRAINING} training patients"
+    rows = []
+    for name, one in given.items():
+        if name not in training:
+            values = external.by_patient(np.asarray(one, dtype=np.float64))
+            mean = float(values.mean()) if values.size else None
+            rows.append(ShiftRow(group, name, None, mean, None, None, None, None, Verdict.UNKNOWN, reason))
+    return rows
+
+
 def _standardised(difference: float, variance: float, training: Measure) -> tuple[float | None, str | None]:
     """The standardised difference, or why there is none; what rounding can do is no difference."""
     small = _ROUNDING * abs(training.mean)
@@ -232,7 +251,7 @@ def _labels(training: CohortSummary, external: CohortMeasures) -> list[ShiftRow]
 
 
 def _scanner(training: CohortSummary, external: CohortMeasures) -> list[ShiftRow]:
-    """The share of patients whose scanner is none of those that training had often."""
+    """The share of patients whose scanner or site is none of those that training had often; in training that of rare ones."""
     rows = []
     for fact, counts in training.facts.items():
         values = external.patients_per_value(fact) if fact in external.facts else {}
@@ -243,6 +262,10 @@ def _scanner(training: CohortSummary, external: CohortMeasures) -> list[ShiftRow
             rows.append(ShiftRow("scanner", fact, None, None, None, None, None, None, Verdict.UNKNOWN, reason))
         else:
             rows.append(_shares("scanner", fact, (counts.get(OTHER, 0), sum(counts.values())), (unseen, stated)))
+    reason = "it is known of no training patient"
+    for fact in external.facts:
+        if fact not in training.facts and external.patients_per_value(fact):
+            rows.append(ShiftRow("scanner", fact, None, None, None, None, None, None, Verdict.UNKNOWN, reason))
     return rows
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _SHIFTED = ("some", "strong")
+_UNKNOWN = "unknown"
 _NOTHING = (
-    "No shift was found. That does not prove that there is none: only the rows of this table were compared, and a small "
-    "cohort shows large shifts alone."
+    "No shift was found{where}. That does not prove that there is none: only the rows of this table were compared, and a "
+    "small cohort shows large shifts alone."
 )
+_ALL_UNKNOWN = "Nothing could be compared, so it is not known whether these cases are like the training cases."
 _INTENSITY = (
     "The network's input differs from that in training ({rows}). The AUC and the threshold of the training cohort are not to "
     "be trusted on such scans: only the figures that were measured on this cohort are. See whether the scans are of the same "
@@ -19,8 +21,8 @@ _GEOMETRY = (
     "small findings may look otherwise: sensitivity can fall."
 )
 _SCANNER = (
-    "Patients come from scanners that training had rarely or never ({rows}). Nothing measured in training speaks for them: "
-    "look at their group's figures under subgroups."
+    "Patients come from scanners or sites that training had rarely or never ({rows}). Nothing measured in training speaks for "
+    "them: look at their group's figures under subgroups."
 )
 _LABEL = (
     "‘{name}’ is {more} common here than in training ({external} against {training} of the patients). By that alone, positive "
@@ -28,22 +30,35 @@ _LABEL = (
     "intercept); AUC, sensitivity and specificity need not change."
 )
 
-Row = tuple[str, str, str, float | None, float | None]
-"""Group, verdict, name, training, external."""
+Row = tuple[str, str, str, float | None, float | None, str | None]
+"""Group, verdict, name, training, external, and why it was not compared."""
 
 
 def meanings(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Sentences about what the shifts mean; one that says so where there is none."""
+    """Sentences about what the shifts mean, or that none was found, and what was not compared."""
     said = []
     for group, words in (("intensity", _INTENSITY), ("geometry", _GEOMETRY), ("scanner", _SCANNER)):
         names = [f"{row[2]}: {row[1]}" for row in rows if row[0] == group and row[1] in _SHIFTED]
         if names:
             said.append(words.format(rows=", ".join(names)))
-    said += [_of_label(*row[2:]) for row in rows if row[0] == "labels" and row[1] in _SHIFTED]
-    unknown = [row[2] for row in rows if row[1] == "unknown"]
+    said += [_of_label(*row[2:5]) for row in rows if row[0] == "labels" and row[1] in _SHIFTED]
+    unknown: dict[str, list[str]] = {}
+    for row in rows:
+        if row[1] == _UNKNOWN:
+            unknown.setdefault(row[5] or "no reason was given", []).append(row[2])
     if unknown:
-        said.append(f"Nothing is known of: {', '.join(unknown)}.")
-    return tuple(said) if any(row[1] in _SHIFTED for row in rows) else (_NOTHING, *said)
+        parts = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in unknown.items())
+        said.append(f"Not compared, so nothing is known of: {parts}.")
+    return tuple(said) if any(row[1] in _SHIFTED for row in rows) else (_of_no_shift(rows), *said)
+
+
+def _of_no_shift(rows: Sequence[Row]) -> str:
+    compared = [row[2] for row in rows if row[1] != _UNKNOWN]
+    if not compared:
+        return _ALL_UNKNOWN
+    return _NOTHING.format(
+        where="" if len(compared) == len(rows) else f" in what could be compared: {', '.join(compared)}"
+    )
 
 
 def _of_label(name: str, training: float | None, external: float | None) -> str:

@@ -19,9 +19,9 @@ from medcls.evaluation.arrays import Bools, Floats, Indices
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate
-from medcls.evaluation.figures import bootstrap_estimate
 from medcls.evaluation.intervals import auc_without_resampling, disjoint_pairs
 from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.resampled import bootstrap_estimate
 
 _AUC_BOUNDS = (0.0, 1.0)
 

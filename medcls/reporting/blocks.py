@@ -26,6 +26,11 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
 
+    @property
+    def has_at_end(self) -> bool:
+        """Whether a figure in it stands at an end of its interval."""
+        return any(isinstance(cell, Shown) and cell.at_end for _, cells in self.rows for cell in cells)
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -71,6 +76,11 @@ class Section:
     title: str
     short: str
     blocks: tuple[Block, ...]
+
+    @property
+    def has_at_end(self) -> bool:
+        """Whether a figure in one of its tables stands at an end of its interval."""
+        return any(block.table is not None and block.table.has_at_end for block in self.blocks)
 
 
 def missing(name: str, metrics: Mapping[str, Any], heading: str = "") -> Block:

@@ -7,9 +7,11 @@ from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
 from medcls.reporting.charts_calibration import reliability_chart
+from medcls.reporting.decisions import are_scores
 from medcls.reporting.wording import level_text, show_as
 
 _TITLE = "Can the probabilities be believed?"
+_TITLE_OF_SCORES = "Can the scores be read as probabilities?"
 _VIEWS = {"top label": "the label with the highest probability", "mean over labels": "all labels, averaged"}
 _NAMES = (
     ("brier", "Brier score", "Mean squared error. 0 is perfect."),
@@ -27,7 +29,8 @@ def calibration_section(metrics: Mapping[str, Any]) -> Section:
     """Figures before and after beside each other, and the reliability curves."""
     found = metrics.get("calibration")
     if found is None:
-        return Section("calibration", _TITLE, "Calibration", (missing("calibration", metrics),))
+        title = _TITLE_OF_SCORES if are_scores(metrics) else _TITLE
+        return Section("calibration", title, "Calibration", (missing("calibration", metrics),))
     before, after = found.get("before"), found["after"]
     words = (
         "Of the cases with a stated probability of, say, 70 %, about 70 in 100 should have the label. "
@@ -58,7 +61,11 @@ def _table(label: str, before: Mapping[str, Any] | None, after: Mapping[str, Any
     heads = (
         ("Figure", "Before calibration", "After calibration", "Meaning") if before else ("Figure", "Value", "Meaning")
     )
-    return Table(f"Calibration{about}, with {level_text(metrics)} intervals.", heads, tuple(rows))
+    caption = (
+        f"Calibration{about}, with {level_text(metrics)} intervals. They leave the mix of labels to chance, which the interval "
+        "of the Brier score under ‘Figures’ holds fixed: the two differ."
+    )
+    return Table(caption, heads, tuple(rows))
 
 
 def _of_labels_alone(figure: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medcls.reporting.figures import COLOURS, Chart, chart
-from medcls.reporting.wording import percent
+from medcls.reporting.numbers import percent
 
 
 def reliability_chart(title: str, reliability: Mapping[str, Any] | None) -> Chart | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.figures import COLOURS, Chart, chart, short_label
-from medcls.reporting.wording import percent
+from medcls.reporting.numbers import percent
 
 _GREY = "#6a737d"
 

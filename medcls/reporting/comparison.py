@@ -10,8 +10,10 @@ from typing import Any
 from medcls.files import write_text
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, sentence
 from medcls.reporting.charts_comparison import differences_chart
+from medcls.reporting.decisions import chosen_by
+from medcls.reporting.numbers import counted, percent, threshold
 from medcls.reporting.report import render
-from medcls.reporting.wording import percent, show_as
+from medcls.reporting.wording import AT_END, show_as
 
 _FIGURES = {
     "auc": "AUC",
@@ -75,6 +77,7 @@ def write_comparison(path: str | os.PathLike[str], content: ComparisonContent) -
 def render_comparison(content: ComparisonContent) -> str:
     """The page as HTML."""
     sections = [_differences(content), _models(content)]
+    at_end = [AT_END] if any(section.has_at_end for section in sections) else []
     return render(
         "compare.html.j2",
         {
@@ -82,7 +85,7 @@ def render_comparison(content: ComparisonContent) -> str:
             "exploratory": _banner(content.document),
             "contents": [(section.id, section.short) for section in sections],
             "sections": sections,
-            "warnings": [sentence(note) for note in content.document["notes"]],
+            "warnings": [sentence(note) for note in (*content.document["notes"], *at_end)],
         },
     )
 
@@ -98,7 +101,8 @@ def _differences(content: ComparisonContent) -> Section:
     document = content.document
     pairs = document["comparisons"]
     words = (
-        f"All models judged the same {document['n_cases']} cases of {pairs[0]['n_patients']} patients. "
+        f"All models judged the same {counted(document['n_cases'], 'case')} of "
+        f"{counted(pairs[0]['n_patients'], 'patient')}. "
         "A difference is first minus second: above 0 the first is better. "
         f"An interval that holds 0 leaves it open which one is. {_holm(len(pairs))}"
     )
@@ -157,12 +161,12 @@ def _models(content: ComparisonContent) -> Section:
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for model in content.document["models"]:
         point = model["operating_point"]
-        cuts = ", ".join(f"{cut['threshold']:.4g}" for cut in point["thresholds"]) or "the most probable label"
+        cuts = ", ".join(threshold(float(cut["threshold"])) for cut in point["thresholds"]) or "–"
         figures = model["figures"]
         shown = [show_as("", figures["auc"])] + [
             show_as("", figures[name], as_percent=True) for name in ("sensitivity", "specificity", "accuracy")
         ]
-        rows.append((model["name"], (*shown, cuts, f"{point['rule']}, on {point['chosen_on']}")))
-    heads = ("Model", "AUC", "Sensitivity", "Specificity", "Accuracy", "Threshold", "Chosen by")
+        rows.append((model["name"], (*shown, cuts, sentence(chosen_by(point)))))
+    heads = ("Model", "AUC", "Sensitivity", "Specificity", "Accuracy", "Threshold", "Where it is from")
     table = Table("Each model by itself on the shared cases, with intervals.", heads, tuple(rows))
     return Section("models", "Each model by itself", "Models", (Block(table=table),))

@@ -105,7 +105,6 @@ class ReportContent:
         history: The training, epoch by epoch; empty when an external cohort is evaluated.
         best_epoch: Number of the epoch whose weights are kept.
         explanations: Cases with their maps, right and wrong ones.
-        explanation_facts: Facts about the maps, such as their native size and millimetres for each cell.
         classifier: Facts about the classifier: network, input, starting weights, calibration, hashes.
         config_text: The resolved config as YAML, without paths.
         environment: Versions and device.
@@ -114,6 +113,8 @@ class ReportContent:
         per_fold: Of a cross-validation: each fold's figures and their spread, as in ``metrics.json``; ``metrics`` then
             has ``pooled``.
         learning_curve: Figures of trainings on parts of the training patients, as in ``metrics.json``.
+        scores: Whether what was judged is a bare score, not a stated probability.
+        pages: Pages that lie beside the report: file name to what stands in it.
         without: Parts that do not apply, such as ``training`` where no model was trained, or ``config-file``; they
             are left out.
 
@@ -132,7 +133,6 @@ class ReportContent:
     history: tuple[Epoch, ...] = ()
     best_epoch: int | None = None
     explanations: Sequence[ExplainedCase] = ()
-    explanation_facts: Mapping[str, str] = field(default_factory=dict)
     classifier: Mapping[str, str] = field(default_factory=dict)
     config_text: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -140,6 +140,8 @@ class ReportContent:
     reported: str = "test"
     per_fold: Mapping[str, Any] | None = None
     learning_curve: Mapping[str, Any] | None = None
+    scores: bool = False
+    pages: Mapping[str, str] = field(default_factory=dict)
     without: frozenset[str] = frozenset()
 
     @property

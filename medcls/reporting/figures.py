@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcls.reporting.content import CohortFlow, Epoch
-from medcls.reporting.wording import percent, show
+from medcls.reporting.numbers import percent
+from medcls.reporting.wording import show
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":")
@@ -130,7 +131,7 @@ def _roc_curve(axes: Any, index: int, label: str, curve: Mapping[str, Any], *, w
     band = curve.get("band")
     if band and with_band:
         axes.fill_between(band["fpr"], band["low"], band["high"], color=colour, alpha=0.16, lw=0)
-    line = LINES[index // len(COLOURS) % len(LINES)] if index >= len(COLOURS) else LINES[index % len(LINES)]
+    line = LINES[(index % len(COLOURS) + index // len(COLOURS)) % len(LINES)]  # each colour again with another line
     axes.plot(curve["fpr"], curve["tpr"], line, color=colour, lw=2, label=short_label(label))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from medcls.reporting.checklists.answers import ANSWERS
+from medcls.reporting.decisions import decided_by_folds
+from medcls.reporting.numbers import counted
 from medcls.reporting.plain_markdown import plain, table
 from medcls.reporting.record import Record
 from medcls.reporting.wording import FURTHER_TITLES, TITLES, Shown, show, show_as
@@ -78,9 +80,11 @@ def _performance(record: Record) -> list[str]:
     metrics = record.metrics
     names = [name for name in (*TITLES, *FURTHER_TITLES) if name in metrics]
     rows = [_row(show(name, metrics[name])) for name in names]
+    by_folds = decided_by_folds(metrics.get("operating_point") or {})
+    point = "each case at its own fold's operating point" if by_folds else "at the frozen operating point"
     head = (
-        f"On {record.content.reported}: {metrics['n_cases']} cases of {metrics['n_patients']} patients, at the frozen "
-        f"operating point; {record.level} intervals."
+        f"On {record.content.reported}: {counted(metrics['n_cases'], 'case')} of {counted(metrics['n_patients'], 'patient')}, "
+        f"{point}; {record.level} intervals."
     )
     return ["", "## Performance", "", plain(head), "", *table(("Figure", "Value", "Interval", "Note"), rows)]
 

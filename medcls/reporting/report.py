@@ -15,18 +15,18 @@ from medcls.files import write_text
 from medcls.reporting import figures
 from medcls.reporting.blocks import Section
 from medcls.reporting.content import ReportContent
+from medcls.reporting.decisions import are_scores, decision_sentences, exploratory_banner
 from medcls.reporting.folds import folds_table
 from medcls.reporting.learning_curve import curve_shown
+from medcls.reporting.numbers import percent
 from medcls.reporting.sections import study_sections
 from medcls.reporting.wording import (
+    AT_END,
     FURTHER_TITLES,
     TITLES,
     Shown,
-    decision_sentences,
-    exploratory_banner,
     level_text,
     meaning,
-    percent,
     plain_sentences,
     show,
     units,
@@ -41,6 +41,8 @@ _PARTS = {
     "classifier": "Classifier",
     "config": "Config and versions",
 }
+_LabelRow = tuple[str, int | None, Mapping[str, int], list[Shown]]
+"""A label, the cases with it, its counts, and its figures."""
 _LABEL_COLUMNS = {
     "auc": "AUC",
     "sensitivity": "Sensitivity",
@@ -110,6 +112,9 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
     positive = content.positive if content.binary else None
     counted = units(metrics)
     studied = study_sections(metrics)
+    rows = _rows(content, metrics, positive, TITLES)
+    further = _rows(content, metrics, positive, [name for name in FURTHER_TITLES if name in metrics])
+    label_rows = _label_rows(metrics)
     parts = [name for name in _PARTS if name not in content.without]
     return {
         "content": content,
@@ -129,13 +134,14 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
         "units": counted,
         "level": level_text(metrics),
         "tiles": [show(name, metrics.get(name)) for name in _headline(content)],
-        "sentences": plain_sentences(metrics, positive, content.multilabel),
-        "decision": decision_sentences(metrics, content.multilabel),
+        "sentences": plain_sentences(metrics, positive, content.multilabel, scores=content.scores),
+        "decision": decision_sentences(metrics, content.multilabel, scores=content.scores),
         "warnings": _warnings(content, metrics),
-        "rows": _rows(content, metrics, positive, TITLES),
-        "further": _rows(content, metrics, positive, [name for name in FURTHER_TITLES if name in metrics]),
+        "rows": rows,
+        "further": further,
+        "at_end": AT_END if _has_at_end((*rows, *further), label_rows, studied) else "",
         "label_titles": list(_LABEL_COLUMNS.values()),
-        "label_rows": _label_rows(metrics),
+        "label_rows": label_rows,
         "folds": folds_table(content.per_fold, content.metrics.get("pooled")),
         "curve": curve_shown(content.learning_curve),
         "matrix": _matrix(metrics),
@@ -177,14 +183,21 @@ def _rows(
     return [
         _FigureRow(
             show(name, metrics.get(name)),
-            meaning(name, positive, content.multilabel),
+            meaning(name, positive, content.multilabel, scores=content.scores or are_scores(metrics)),
             show(name, tune.get(name)) if tune is not None else None,
         )
         for name in names
     ]
 
 
-def _label_rows(metrics: Mapping[str, Any]) -> list[tuple[str, int | None, Mapping[str, int], list[Shown]]]:
+def _has_at_end(rows: Iterable[_FigureRow], label_rows: Iterable[_LabelRow], sections: Iterable[Section]) -> bool:
+    """Whether a figure on the page stands at an end of its interval, which needs a word."""
+    shown = [row.shown for row in rows] + [row.chosen for row in rows if row.chosen is not None]
+    shown += [one for *_, figures_shown in label_rows for one in figures_shown]
+    return any(one.at_end for one in shown) or any(section.has_at_end for section in sections)
+
+
+def _label_rows(metrics: Mapping[str, Any]) -> list[_LabelRow]:
     """For three or more labels and for multi-label: label, cases with it, 2x2 table, figures."""
     cases = metrics.get("cases_per_label") or {}
     return [

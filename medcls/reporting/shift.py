@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, sentence
-from medcls.reporting.wording import decimal, percent
+from medcls.reporting.numbers import decimal, percent
 
 _GROUPS = {
     "intensity": "Network’s input",
     "geometry": "Scans’ grid",
     "labels": "Share with label",
-    "scanner": "Share not in training",
+    "scanner": "Rare or absent in training",
 }
 _SHARES = frozenset({"labels", "scanner"})
 _NOTHING = "–"
@@ -23,7 +23,8 @@ def shift_section(metrics: Mapping[str, Any]) -> Section:
     found = metrics["shift"]
     table = Table(
         f"{found['n_external']} patients here against {found['n_training']} in training. Verdict: by the size of the "
-        "difference, where it is more than chance (p, adjusted for all rows, below 0.05).",
+        "difference, where it is more than chance (p, adjusted for all rows, below 0.05). ‘Rare or absent in training’: share "
+        "of the patients with a value that fewer than five training patients had.",
         ("Compared", "Training", "Here", "Difference", "KS", "p", "Shift"),
         tuple((f"{_GROUPS[row['group']]}: {row['name']}", _cells(row)) for row in found["rows"]),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, missing, sentence
+from medcls.reporting.numbers import minus
 from medcls.reporting.wording import Shown, level_text, show_as
 
 _TITLE = "Does it serve all groups alike?"
@@ -50,7 +51,8 @@ def _gaps(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None:
         for figure in ("sensitivity", "specificity"):
             gap = one["gaps"][figure]
             if gap["gap"]["value"] is not None:
-                cells = (_FIGURES[figure], gap["highest"], gap["lowest"], show_as("", gap["gap"], as_percent=True))
+                ends = (minus(gap["highest"]), minus(gap["lowest"]))
+                cells = (_FIGURES[figure], *ends, show_as("", gap["gap"], as_percent=True))
                 rows.append((f"{fact['fact']}, ‘{label}’", cells))
     if not rows:
         return None
@@ -68,7 +70,7 @@ def _table(
     shown = [figure for figure in _FIGURES if any(group[figure]["value"] is not None for group in one["groups"])]
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for group in one["groups"]:
-        rows.append((group["name"], (*_counts(group), *(_cell(figure, group) for figure in shown))))
+        rows.append((minus(group["name"]), (*_counts(group), *(_cell(figure, group) for figure in shown))))
     heads = ("Group", "Cases", "With the label", *(_FIGURES[figure] for figure in shown))
     return name, Table(f"{name} ({fact['how']}), with {level_text(metrics)} intervals.", heads, tuple(rows))
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
 from medcls.reporting.charts_use import decision_chart, refer_chart
-from medcls.reporting.wording import level_text, percent, show_as
+from medcls.reporting.numbers import percent
+from medcls.reporting.wording import level_text, show_as
 
 _SIZES = (
     ("single", "one label: an answer"),

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from medcls.reporting.decisions import are_scores
+from medcls.reporting.numbers import decimal, of_hundred, percent
+
 _SPACE = "\u00a0"  # keeps a number and its sign on one line
 NOT_ESTIMABLE = "not estimable"
 _PERCENT = frozenset({"sensitivity", "specificity", "accuracy", "balanced_accuracy", "ppv", "npv"})
@@ -32,10 +35,13 @@ _METHODS: Mapping[str, str] = {
     "wilson": "Wilson",
     "clopper-pearson": "Clopper–Pearson, each patient counted once",
     "patient-bootstrap": "bootstrap by patient",
+    "patient-bootstrap-unstratified": "bootstrap by patient, mix of labels left to chance",
     "delong": "DeLong",
+    "obuchowski": "Obuchowski",
     "disjoint-pairs": "exact limit for perfect separation",
     "hoeffding": "Hoeffding, conservative",
     "bonferroni": "exact parts, combined at their worst",
+    "none": "",
 }
 _BINARY_MEANINGS: Mapping[str, str] = {
     "auc": "How often a case with ‘{positive}’ gets a higher probability than one without. 0.5 is guessing, 1 perfect.",
@@ -83,6 +89,7 @@ class Shown:
         method: How the interval was made.
         note: Why there is no value, or what to know about the interval.
         defined: Whether there is a value.
+        at_end: Whether it stands at an end of its interval, to the digits that are shown.
     """
 
     title: str
@@ -91,6 +98,13 @@ class Shown:
     method: str
     note: str
     defined: bool
+    at_end: bool = False
+
+
+AT_END = (
+    "Where a figure stands at an end of its interval, here or in another table, it lies at the end of its scale, or so near "
+    "to it that resampling moves it one way only, or the two differ in digits that are not shown."
+)
 
 
 def show(name: str, figure: Mapping[str, Any] | None) -> Shown:
@@ -109,45 +123,21 @@ def show_as(title: str, figure: Mapping[str, Any] | None, *, as_percent: bool = 
         return Shown(title, NOT_ESTIMABLE, "", "", note or "no reason was given", False)
     method = str(figure.get("method") or "")
     write, unit = (percent, f"{_SPACE}%") if as_percent else (decimal, "")
-    interval = "" if low is None or high is None else f"{write(low)} to {write(high)}{unit}"
-    return Shown(title, f"{write(value)}{unit}", interval, _METHODS.get(method, method), note, True)
+    if low is None or high is None:
+        return Shown(title, f"{write(value)}{unit}", "", _METHODS.get(method, method), note, True)
+    interval = f"{write(low)} to {write(high)}{unit}"
+    at_end = low != high and write(value) in (write(low), write(high))
+    return Shown(title, f"{write(value)}{unit}", interval, _METHODS.get(method, method), note, True, at_end)
 
 
-def percent(share: float) -> str:
-    """A share as a percentage without its sign; never 0 or 100 unless it is exactly that."""
-    if share < 0:
-        return f"−{percent(-share)}"
-    return _rounded(share * 100, 100.0, (0, 1, 2))
-
-
-def decimal(value: float) -> str:
-    """A figure with two decimals (one from 10, none from 100); never 0.00 or 1.00 unless it is exactly that."""
-    if abs(value) >= 10:
-        return f"{value:.{0 if abs(value) >= 100 else 1}f}"
-    return f"−{decimal(-value)}" if value < 0 else _rounded(value, 1.0, (2, 3, 4))
-
-
-def threshold(value: float) -> str:
-    """A threshold with four digits: with fewer, it would be another rule."""
-    return f"{value:.4g}".replace("-", "−")
-
-
-def _rounded(value: float, full: float, digits: tuple[int, ...]) -> str:
-    for places in digits:
-        text = f"{value:.{places}f}"
-        if value in (0.0, full) or float(text) not in (0.0, full):
-            return text
-    step = 10.0 ** -digits[-1]
-    return f"under {step:g}" if value < full / 2 else f"over {full - step:g}"
-
-
-def meaning(name: str, positive: str | None, multilabel: bool) -> str:
-    """What a figure means, for two labels or as a mean over several."""
+def meaning(name: str, positive: str | None, multilabel: bool, *, scores: bool = False) -> str:
+    """What a figure means, for two labels or as a mean over several; of bare scores, or of probabilities."""
     if name == "brier" and multilabel:
         return "Mean squared error of the stated probabilities, averaged over labels: 0 is perfect, 1 the worst."
     if positive is None:
         return _MACRO_MEANINGS.get(name, "")
-    return _BINARY_MEANINGS.get(name, "").format(positive=positive)
+    words = _BINARY_MEANINGS.get(name, "").format(positive=positive)
+    return words.replace("a higher probability", "a higher score") if scores and name == "auc" else words
 
 
 def units(metrics: Mapping[str, Any]) -> str:
@@ -155,12 +145,15 @@ def units(metrics: Mapping[str, Any]) -> str:
     return "patients" if metrics.get("n_cases") == metrics.get("n_patients") else "cases"
 
 
-def plain_sentences(metrics: Mapping[str, Any], positive: str | None, multilabel: bool) -> list[str]:
-    """The headline figures as sentences, for two labels or for several."""
+def plain_sentences(
+    metrics: Mapping[str, Any], positive: str | None, multilabel: bool, *, scores: bool = False
+) -> list[str]:
+    """The headline figures as sentences, for two labels or for several; of bare scores, or of probabilities."""
     level = level_text(metrics)
+    what = "score" if scores or are_scores(metrics) else "probability"
     if positive is not None and not multilabel:
-        return _binary_sentences(metrics, positive, level)
-    return _several_sentences(metrics, multilabel, level)
+        return _binary_sentences(metrics, positive, level, what)
+    return _several_sentences(metrics, multilabel, level, what)
 
 
 def confidence(metrics: Mapping[str, Any]) -> float:
@@ -173,48 +166,47 @@ def level_text(metrics: Mapping[str, Any]) -> str:
     return f"{confidence(metrics) * 100:g}{_SPACE}%"
 
 
-def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str) -> list[str]:
+def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str, what: str) -> list[str]:
     who = units(metrics)
     found, left_alone, right_alarms, right_quiet = _binary_counts(metrics, positive)
     return [
-        _per_hundred(
-            metrics, "sensitivity", f"Of every 100 {who} with ‘{positive}’, it finds about {{}}", level, found
-        ),
+        _per_hundred(metrics, "sensitivity", f"Of every 100 {who} with ‘{positive}’, it finds {{}}", level, found),
         _per_hundred(
             metrics,
             "specificity",
-            f"Of every 100 {who} without it, it rightly leaves about {{}} alone",
+            f"Of every 100 {who} without it, it rightly leaves {{}} alone",
             level,
             left_alone,
         ),
         _per_hundred(
             metrics,
             "ppv",
-            f"Of every 100 answers ‘{positive}’, about {{}} are right",
+            f"Of every 100 answers ‘{positive}’, {{}} are right",
             level,
             right_alarms,
             _rarer(metrics, positive),
         ),
-        _per_hundred(metrics, "npv", "Of every 100 all-clear answers, about {} are right", level, right_quiet),
+        _per_hundred(metrics, "npv", "Of every 100 all-clear answers, {} are right", level, right_quiet),
         _ranking(
-            metrics, f"Shown one of the {who} with ‘{positive}’ and one without, it gives the one with it the higher"
+            metrics,
+            f"Shown one of the {who} with ‘{positive}’ and one without, it gives the one with it the higher {what}",
         ),
     ]
 
 
-def _several_sentences(metrics: Mapping[str, Any], multilabel: bool, level: str) -> list[str]:
+def _several_sentences(metrics: Mapping[str, Any], multilabel: bool, level: str, what: str) -> list[str]:
     who = units(metrics)
     first = (
-        "Of every 100 decisions about a label, about {} are right, averaged over labels"
+        "Of every 100 decisions about a label, {} are right, averaged over labels"
         if multilabel
-        else f"Of every 100 {who}, about {{}} get the right label"
+        else f"Of every 100 {who}, {{}} get the right label"
     )
     return [
         _per_hundred(metrics, "accuracy", first, level),
         _per_hundred(
-            metrics, "sensitivity", f"Of every 100 {who} with a label, it finds about {{}}, averaged over labels", level
+            metrics, "sensitivity", f"Of every 100 {who} with a label, it finds {{}}, averaged over labels", level
         ),
-        _ranking(metrics, "Shown one case with a label and one without, it gives the one with it the higher"),
+        _ranking(metrics, "Shown one case with a label and one without, it gives the one with it the higher " + what),
     ]
 
 
@@ -232,7 +224,7 @@ def _per_hundred(
         return f"{shown.title}: {NOT_ESTIMABLE}, because {shown.note}."
     numbers = f" ({level} interval {percent(figure['low'])} to {percent(figure['high'])})" if shown.interval else ""
     here = f"; here it was {counted[0]} of {counted[1]}" if _agrees(counted, float(figure["value"])) and counted else ""
-    return f"{words.format(percent(figure['value']))}{numbers}{here}.{remark}"
+    return f"{words.format(of_hundred(figure['value']))}{numbers}{here}.{remark}"
 
 
 def _ranking(metrics: Mapping[str, Any], words: str) -> str:
@@ -240,7 +232,8 @@ def _ranking(metrics: Mapping[str, Any], words: str) -> str:
     shown = show("auc", figure)
     if figure is None or not shown.defined:
         return f"AUC: {NOT_ESTIMABLE}, because {shown.note}."
-    return f"{words} probability {percent(figure['value'])} times out of 100; guessing would do so 50 times."
+    often = {0.0: "never", 1.0: "every time"}.get(figure["value"], f"{of_hundred(figure['value'])} times out of 100")
+    return f"{words} {often}; guessing would do so 50 times out of 100."
 
 
 def _binary_counts(metrics: Mapping[str, Any], positive: str) -> tuple[tuple[int, int] | None, ...]:
@@ -264,60 +257,3 @@ def _rarer(metrics: Mapping[str, Any], positive: str) -> str:
     if not n or with_label is None:
         return ""
     return f" This holds where {percent(with_label / n)}{_SPACE}% have it, as here; where it is rarer, more alarms are false."
-
-
-def decision_sentences(metrics: Mapping[str, Any], multilabel: bool) -> list[str]:
-    """How a probability becomes an answer, and where that was chosen."""
-    point = metrics.get("operating_point") or {}
-    cuts = point.get("thresholds") or ()
-    if not cuts:
-        return (
-            []
-            if multilabel or not point
-            else ["The answer is the label with the highest probability. No threshold was chosen."]
-        )
-    as_given = "calibration.before" in (metrics.get("not_computed") or {})
-    what = "score" if _are_scores(metrics) else "probability" if as_given else "calibrated probability"
-    lines = [
-        f"A case is called ‘{cut['label']}’ when its {what} is at least {threshold(float(cut['threshold']))}."
-        + (f" Mind: {cut['reason']}." if cut.get("reason") else "")
-        for cut in cuts
-    ]
-    if point.get("exploratory"):
-        many = "These thresholds were" if len(cuts) > 1 else "This threshold was"
-        return [*lines, f"{many} chosen on these very cases {_rule(str(point.get('rule', '')))}: see the mark above."]
-    if point.get("chosen_on") == "given":
-        return [
-            *lines,
-            "The threshold was stated, not chosen on these cases." if len(cuts) == 1 else "The thresholds were stated.",
-        ]
-    where = point.get("chosen_on", "tune")
-    many = "These thresholds were" if len(cuts) > 1 else "This threshold was"
-    lines.append(f"{many} chosen on the ‘{where}’ partition {_rule(str(point.get('rule', '')))}, and then frozen.")
-    return lines
-
-
-def exploratory_banner(metrics: Mapping[str, Any]) -> str:
-    """What every page is marked with when thresholds were chosen on the cases that they are judged on; else empty."""
-    if not (metrics.get("operating_point") or {}).get("exploratory"):
-        return ""
-    return (
-        "the threshold was chosen on the very cases that it is judged on. Sensitivity, specificity and what rests on them "
-        "are too favourable, and are no test of the classifier."
-    )
-
-
-def _are_scores(metrics: Mapping[str, Any]) -> bool:
-    """Whether thresholds are for scores that are no probabilities: those leave Brier's score undefined."""
-    brier = metrics.get("brier") or {}
-    return brier.get("value") is None and "not probabilities" in str(brier.get("reason"))
-
-
-def _rule(rule: str) -> str:
-    if rule == "youden":
-        return "for the greatest sum of sensitivity and specificity (Youden’s index)"
-    name, _, least = rule.partition(" >= ")
-    other = {"sensitivity": "specificity", "specificity": "sensitivity"}.get(name)
-    if other and least:
-        return f"for the best {other} with a {name} of at least {percent(float(least))}{_SPACE}%"
-    return f"by the rule ‘{rule}’"

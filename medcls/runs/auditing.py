@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medcls.classifier import Classifier
 from medcls.cohort.audit import audit_cohort
 from medcls.cohort.relations import Relations
 from medcls.config import Config
@@ -76,6 +77,16 @@ def allowed_at_training(run: Path) -> str | None:
     path = run / AUDIT
     found = read_json(path).get("allowed") if path.is_file() else None
     return found if isinstance(found, str) else None
+
+
+def say_leakage(classifier: Classifier, progress: Progress) -> None:
+    """Say that a classifier was trained with leakage allowed, and why, before anybody takes its answers."""
+    allowed = classifier.provenance.get("leakage_allowed")
+    if allowed:
+        progress.note(
+            f"LEAKAGE: this classifier was trained with leakage allowed: {allowed}. What its run says of its quality is too "
+            "favourable"
+        )
 
 
 def _joined(audit: dict[str, Any], met: Overlaps, pseudonyms: Pseudonyms) -> dict[str, Any]:

@@ -12,18 +12,22 @@ from medcls.config.settings import EvaluationSettings
 from medcls.errors import RunError, UsageError
 from medcls.evaluation import OperatingPoint, evaluate_partition, metrics_schema
 from medcls.evaluation.comparison import compare_several, comparison_schema
-from medcls.evaluation.schema_parts import COUNT, FLAG, TEXT, TEXT_OR_NULL, closed, listed, ref, said
+from medcls.evaluation.schema_parts import COUNT, FLAG, TEXT, TEXT_OR_NULL, by_name, closed, listed, ref, said
 from medcls.evaluation.score_scale import NO_PROBABILITY
 from medcls.files import read_json, write_csv, write_json
 from medcls.progress import SILENT, Progress
 from medcls.reporting.comparison import ComparisonContent, write_comparison
 from medcls.runs.folder import open_run
 from medcls.runs.joining import Contestant, Joined, join
-from medcls.runs.judging import Judged, Judging, judge
+from medcls.runs.judging import FILES as JUDGED_FILES
+from medcls.runs.judging import Judged, Judging, judge_into, judged_folder
 from medcls.runs.results import results_folder
 from medcls.runs.score_table import ScoreTable
+from medcls.runs.telling_apart import tails
 
-FILES = ("comparison.json", "comparison.csv", "compare.html")
+PAGE = "compare.html"
+PREDICTIONS = "predictions.csv"
+FILES = ("comparison.json", "comparison.csv", PAGE)
 _FIGURES = ("auc", "sensitivity", "specificity", "accuracy")
 _COLUMNS = (
     *("first", "second", "figure", "label", "first_value", "second_value", "difference", "low", "high", "method"),
@@ -65,14 +69,16 @@ def compare(
     Raises:
         UsageError: There are fewer than two, they are for other labels, or ``out`` has results.
         RunError: A run is missing or unfinished.
-        CohortError: They share no case, or a case has another reference label in one of them.
+        CohortError: They share no case, or none of a label, or a case has another reference label in one of them.
     """
     if len(models) < 2:
         raise UsageError("a comparison needs two models at least", remedy="Name two runs or files, or more")
     judging = judging or Judging()
     names = _names(models)
     folder = results_folder(out, Path("comparison-" + "-".join(names)[:80]), FILES, overwrite=overwrite)
-    contestants = [_contestant(path, name, judging) for path, name in zip(models, names, strict=True)]
+    contestants = _with_sources(
+        [_contestant(path, name, judging) for path, name in zip(models, names, strict=True)], models
+    )
     return compare_contestants(contestants, judging.settings, judging.seed, folder, progress)
 
 
@@ -97,6 +103,7 @@ def judge_and_compare(
         UsageError: As :func:`medcls.runs.judging.judge` and :func:`compare`.
         CohortError: The same.
     """
+    folder = judged_folder(first[0], out, (*JUDGED_FILES, *FILES), overwrite=overwrite)
     pairs = (first, second)
     names = _names([path for path, _ in pairs])
     tables = [how.calibrated(how.read(path))[0] for path, how in pairs]
@@ -105,11 +112,14 @@ def judge_and_compare(
         scores = [how.columns.get("score", name) for name, (_, how) in zip(names, pairs, strict=True)]
         names = scores if scores[0] != scores[1] else names
     points = [how.decide(table) for table, (_, how) in zip(tables, pairs, strict=True)]
-    contestants = [Contestant(*one) for one in zip(names, tables, points, strict=True)]
+    contestants = _with_sources(
+        [Contestant(*one) for one in zip(names, tables, points, strict=True)], [path for path, _ in pairs]
+    )
     join(contestants)  # what cannot be compared is known before anything is written
-    judged = judge(first[0], first[1], out, overwrite=overwrite, progress=progress)
-    compare_contestants(contestants, first[1].settings, first[1].seed, judged.folder, progress)
-    return judged
+    pages = {PAGE: f"{names[0]} against {names[1]}: the comparison has a page of its own."}
+    judged = judge_into(folder, *first, pages=pages, progress=progress)
+    compared = compare_contestants(contestants, first[1].settings, first[1].seed, folder, progress)
+    return replace(judged, comparison=compared.document)
 
 
 def _with_threshold(first: Judging, second: tuple[Path, Judging], tables: Sequence[ScoreTable]) -> Judging:
@@ -146,7 +156,7 @@ def compare_contestants(
     created = datetime.now().astimezone().isoformat(timespec="minutes")
     table = joined.contestants[0].table
     content = ComparisonContent(table.labels, table.positive, table.multilabel, created, document)
-    write_comparison(folder / "compare.html", content)
+    write_comparison(folder / PAGE, content)
     return Compared(document, folder)
 
 
@@ -160,6 +170,13 @@ def comparison_document_schema() -> dict[str, Any]:
             "operating_point": ref("operating_point"),
             "scores": said(TEXT, "Whether the scores are probabilities."),
             "figures": closed(dict.fromkeys(_FIGURES, estimate)),
+            "cases": closed(
+                {
+                    "n_judged": said(COUNT, "Its own test cases, shared or not."),
+                    "n_left_out": COUNT,
+                    "reasons": said(by_name(COUNT), "Why cases are left out, to how many."),
+                }
+            ),
         }
     )
     return {
@@ -204,19 +221,25 @@ def comparison_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _names(models: Sequence[Path]) -> list[str]:
     """A short name for each, with no more of the path than tells them apart."""
-    short = [path.stem if path.suffix.lower() == ".csv" else path.name for path in models]
-    longer = [
-        name if short.count(name) == 1 else f"{path.parent.name}-{name}"
-        for name, path in zip(short, models, strict=True)
-    ]
+    bare = [path.with_suffix("") if path.suffix.lower() == ".csv" else path for path in models]
+    longer = ["-".join(parts) for parts in tails(bare)]
     return [name if longer.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(longer)]
+
+
+def _with_sources(contestants: Sequence[Contestant], models: Sequence[Path]) -> list[Contestant]:
+    """The same, whose tables say in errors which of several files of one name they are."""
+    files = [path if path.suffix.lower() == ".csv" else path / PREDICTIONS for path in models]
+    sources = ["/".join(parts) for parts in tails(files)]
+    return [
+        replace(one, table=replace(one.table, source=source)) for one, source in zip(contestants, sources, strict=True)
+    ]
 
 
 def _contestant(path: Path, name: str, judging: Judging) -> Contestant:
     if path.suffix.lower() == ".csv":
         table = judging.calibrated(judging.read(path))[0]
         return Contestant(name, table, judging.decide(table))
-    folder = path if (path / "predictions.csv").is_file() and (path / "metrics.json").is_file() else open_run(path).path
+    folder = path if (path / PREDICTIONS).is_file() and (path / "metrics.json").is_file() else open_run(path).path
     try:
         metrics = read_json(folder / "metrics.json")
     except FileNotFoundError:
@@ -226,7 +249,7 @@ def _contestant(path: Path, name: str, judging: Judging) -> Contestant:
         raise RunError("nothing was judged here", where=str(folder), remedy="Name a run with a test partition")
     point = OperatingPoint.from_json(metrics[reported]["operating_point"])
     own = replace(judging, columns={}, positive=point.positive, multilabel=point.multilabel, facts=())
-    return Contestant(name, own.read(folder / "predictions.csv"), point)
+    return Contestant(name, own.read(folder / PREDICTIONS), point, of_run=True)
 
 
 def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
@@ -238,7 +261,10 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
         "multilabel": table.multilabel,
         "n_cases": len(table.names),
         "left_out": joined.left_out,
-        "models": [_model(one, settings, seed) for one in joined.contestants],
+        "models": [
+            {**_model(one, settings, seed), "cases": dropped.to_json()}
+            for one, dropped in zip(joined.contestants, joined.dropped, strict=True)
+        ],
         "comparisons": [one.to_json() for one in compare_several(judged, settings, seed)],
         "notes": list(joined.notes),
     }

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from medcls.config import Config
 from medcls.evaluation.learning_curve import LEARNING_CURVE
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.reporting.config_text import public_config
-from medcls.reporting.content import ExplainedCase, ReportContent
+from medcls.reporting.content import ExplainedCase
+from medcls.reporting.decisions import point_in_words
 from medcls.runs.choosing import choose_cases
 from medcls.runs.documents import write_documents
 from medcls.runs.fold_plan import FoldPlan
 from medcls.runs.folder import Run
-from medcls.runs.reporting import classifier_facts, cohort_flow, explain_cases, explain_chosen
+from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases, explain_chosen
 
 if TYPE_CHECKING:
     from medcls.runs.cross_validation import CrossValidated
@@ -32,25 +32,13 @@ def report_cross_validation(
     progress: Progress = SILENT,
 ) -> None:
     """Explain a few cases and write the run's report."""
-    cohort = plan.material.cohort
-    reported = "test" if "test" in joined.metrics else "pooled"
-    content = ReportContent(
-        title=run.name,
-        region=config.region,
-        created=datetime.now().astimezone().isoformat(timespec="minutes"),
-        labels=cohort.labels,
-        positive=cohort.positive,
-        multilabel=cohort.multilabel,
-        cohort=cohort_flow(cohort),
-        metrics={name: joined.metrics[name] for name in ("test", "pooled") if name in joined.metrics},
+    judged = {name: joined.metrics[name] for name in ("test", "pooled") if name in joined.metrics}
+    content = replace(
+        cohort_content(run.name, config, plan.material.cohort, judged, environment, reported=next(iter(judged))),
         per_fold=joined.metrics["per_fold"],
         learning_curve=joined.metrics.get(LEARNING_CURVE),
         explanations=tuple(_explained(run, config, plan, joined, pseudonyms, progress)),
         classifier=_facts(joined),
-        config_text=public_config(config),
-        environment=environment,
-        warnings=cohort.warnings,
-        reported=reported,
     )
     write_documents(run.path, content, config, joined.ensemble.provenance, run.classifier_folder)
 
@@ -78,6 +66,6 @@ def _facts(joined: CrossValidated) -> dict[str, str]:
     changed = {
         "Ensemble": f"{len(members)} folds' classifiers: the mean of their calibrated probabilities",
         "Calibration": "each member's own, fitted on its tune part",
-        "Operating point": "of the ensemble: chosen on the out-of-fold predictions",
+        "Operating point": f"of the ensemble itself: {point_in_words(joined.ensemble.operating_point.to_json())}",
     }
     return {**{name: value for name, value in facts.items() if name != "Cohort hash"}, **changed}

@@ -54,7 +54,7 @@ def run_demo(region: str, out: Path, *, seed: int = 0, progress: Progress = SILE
     )
     changes = {
         "region": region,
-        "data": {"cases": cohort.cases_csv},
+        "data": {"cases": cohort.cases_csv, "columns": {"facts": ["age", "sex"]}},
         "positive": cohort.positive,
         "runs": out / "runs",
         "name": f"demo-{region}",

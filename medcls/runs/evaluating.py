@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Answer, Classifier, load_classifier
 from medcls.cohort import Cohort, read_cohort
 from medcls.config import Config
-from medcls.config.settings import OperatingPointRule, SplitSettings
+from medcls.config.evaluation_settings import OperatingPointRule
+from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError, RunError
 from medcls.evaluation import exploratory_point
 from medcls.files import write_json
 from medcls.preprocessing import PreparedStore
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.reporting.config_text import public_config
-from medcls.reporting.content import ReportContent
 from medcls.runs.auditing import AUDIT, audit_evaluated
 from medcls.runs.baseline import load_baseline
 from medcls.runs.documents import write_documents
@@ -29,7 +27,7 @@ from medcls.runs.folder import Run
 from medcls.runs.learning import as_predictions
 from medcls.runs.measuring import measure, shift_from_training
 from medcls.runs.preparing import Material, prepare_cases
-from medcls.runs.reporting import classifier_facts, cohort_flow, explain_cases
+from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases
 from medcls.runs.results import results_folder
 from medcls.runs.studying import study_cases
 from medcls.runs.tables import read_partitions, write_excluded, write_predictions
@@ -48,6 +46,7 @@ class Evaluated:
         folder: Where the files lie.
         answered: How many cases were answered.
         refused: How many were refused.
+        warnings: What a reader must know before believing a figure, as in the report.
     """
 
     name: str
@@ -55,6 +54,7 @@ class Evaluated:
     folder: Path
     answered: int
     refused: int
+    warnings: tuple[str, ...] = ()
 
 
 def evaluate_run(
@@ -93,11 +93,8 @@ def evaluate_run(
     classifier = load_classifier(run.path)
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
     name = "test" if cases is None else "external"
-    cohort = (
-        _own_test(run, config, pseudonyms, progress)
-        if cases is None
-        else _external(cases, config, classifier, progress)
-    )
+    frozen = _frozen(config, classifier)
+    cohort = _own_test(run, frozen, pseudonyms, progress) if cases is None else _external(cases, frozen, progress)
     default = run.path / f"evaluation-{name if cases is None else cases.stem}"
     folder = results_folder(out, default, FILES, overwrite=overwrite)
     store = PreparedStore.of(config.store)
@@ -158,23 +155,19 @@ def _own_test(run: Run, config: Config, pseudonyms: Pseudonyms, progress: Progre
     return replace(cohort, cases=tuple(cases), excluded=tuple(excluded))
 
 
-def _external(table: Path, config: Config, classifier: Classifier, progress: Progress) -> Cohort:
+def _frozen(config: Config, classifier: Classifier) -> Config:
+    """The config with the classifier's labels, so that none that is missing or new in a table shifts them."""
+    labels = None if classifier.multilabel else list(classifier.labels)  # multi-label: they are columns of the config
+    data = config.data.model_copy(update={"labels": labels})
+    return config.model_copy(update={"data": data, "positive": classifier.positive})
+
+
+def _external(table: Path, config: Config, progress: Progress) -> Cohort:
+    if not table.is_file():
+        raise CohortError("there is no such table of other cases", where=str(table), remedy="Give --cases a CSV file")
     columns = config.data.columns.model_copy(update={"split": None})
-    data = config.data.model_copy(
-        update={
-            "cases": table,
-            "folder": None,
-            "root": None,
-            "columns": columns,
-            "labels": None if classifier.multilabel else list(classifier.labels),
-        }
-    )
-    external = config.model_copy(update={"data": data, "positive": classifier.positive, "split": SplitSettings()})
-    cohort = read_cohort(external, progress)
-    if cohort.labels != classifier.labels:
-        raise CohortError(
-            f"the table's labels are not the classifier's: {', '.join(classifier.labels)}", where=str(table)
-        )
+    data = config.data.model_copy(update={"cases": table, "folder": None, "root": None, "columns": columns})
+    cohort = read_cohort(config.model_copy(update={"data": data, "split": SplitSettings()}), progress)
     return cohort.replace_cases(replace(case, partition="test") for case in cohort.cases)
 
 
@@ -210,21 +203,11 @@ def _write(
     count = config.explanation.cases
     _clear(folder / "explanations")
     explained = explain_cases(classifier, material, answers, folder / "explanations", count, pseudonyms, progress)
-    content = ReportContent(
-        title=f"{config.name}: {name}",
-        region=config.region,
-        created=datetime.now().astimezone().isoformat(timespec="minutes"),
-        labels=classifier.labels,
-        positive=classifier.positive,
-        multilabel=classifier.multilabel,
-        cohort=cohort_flow(cohort),
-        metrics={name: metrics},
+    title, environment = f"{config.name}: {name}", describe_environment()
+    content = replace(
+        cohort_content(title, config, cohort, {name: metrics}, environment, reported=name),
         explanations=tuple(explained),
         classifier=classifier_facts(classifier),
-        config_text=public_config(config),
-        environment=describe_environment(),
-        warnings=cohort.warnings,
-        reported=name,
     )
     write_documents(folder, content, config, classifier.provenance, run.classifier_folder)
-    return Evaluated(name, metrics, folder, len(cohort.cases), len(cohort.excluded))
+    return Evaluated(name, metrics, folder, len(cohort.cases), len(cohort.excluded), cohort.warnings)

@@ -10,7 +10,8 @@ from pathlib import Path
 from medcls.classifier import Classifier, load_classifier
 from medcls.errors import RunError, ScanRefused, UsageError
 from medcls.progress import SILENT, Progress
-from medcls.runs.folder import Run, open_run
+from medcls.runs.auditing import say_leakage
+from medcls.runs.folder import Run, model_folder, open_run
 from medcls.runs.targets import find_targets
 from medcls.scans import Found, Refusal, ScanSource
 
@@ -54,7 +55,7 @@ class Explanations:
 
 
 def explain(
-    model: Path,
+    model: Path | None,
     scans: Path | None,
     *,
     label: str | None = None,
@@ -64,18 +65,21 @@ def explain(
     """Explain scans, or a run's test cases.
 
     Args:
-        model: A run, by path or name, or a classifier's folder.
+        model: A run, by path or name, or a classifier's folder; ``None``: the newest finished run.
         scans: A file, folder or CSV table; ``None``: the test cases of the run.
         label: The label to argue for; by default the positive one, or the most probable.
         out: Folder for the files; by default ``explanations/`` of the run, or of the working folder.
         progress: Where to say how far it is.
 
     Raises:
-        RunError: No scans are given and ``model`` is no run.
+        RunError: No scans are given and ``model`` is no run, or no run has finished.
+        UsageError: There is nothing at the path of the scans, or the classifier has no such label.
         NothingToDo: There is no scan.
     """
+    model = model_folder(model, progress)
     run = _run_of(model)
     classifier = load_classifier(run.path if run else model)
+    say_leakage(classifier, progress)
     if label is not None and label not in classifier.labels:
         raise UsageError(f"the classifier has no label '{label}'", remedy=f"Labels: {', '.join(classifier.labels)}")
     if scans is not None:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medcls.cohort.audit import Audit, audit_cohort
+from medcls.cohort import Cohort
 from medcls.cohort.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold
-from medcls.cohort.relations import Relations
 from medcls.config import Config
-from medcls.errors import CohortError, RunError
+from medcls.errors import RunError
 from medcls.files import read_csv, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
@@ -91,12 +90,12 @@ def plan_folds(material: Material, config: Config, progress: Progress = SILENT) 
     """
     given = {case.partition for case in material.cohort.cases}
     whole = _inside_and_outside(material.related(config, progress), config)
-    folds, grouping = _make(whole, config)
+    folds, grouping = whole.parted(lambda ties: make_folds(whole.cohort, config.split, config.seed, ties))
     parts = {}
     for fold in folds:
         parted = part_by_fold(whole.cohort, fold, config.split, config.seed, grouping)
         parts[fold.name] = thinned(part_material(replace(whole, cohort=parted), config), config)
-    audit = _audit(whole, folds, config)
+    audit = whole.audited(whole.cohort, config, _sides(whole.cohort, folds))
     warnings = [*audit.warnings, *size_warnings(whole.cohort), *fold_warnings(whole.cohort, folds)]
     if "tune" in given:
         warnings.append("the table's tune partition is not used: every fold tunes on its own training patients")
@@ -116,27 +115,7 @@ def _inside_and_outside(material: Material, config: Config) -> Material:
     return replace(past, cohort=replace(past.cohort, warnings=material.cohort.warnings), audit=None)
 
 
-def _make(material: Material, config: Config) -> tuple[tuple[Fold, ...], Mapping[str, str]]:
-    """The folds, with near-duplicates together if that leaves enough groups of every label; and what ties cases."""
-    content, grouping = material.content, material.grouping
-    try:
-        return make_folds(material.cohort, config.split, config.seed, grouping), grouping
-    except CohortError:
-        if grouping == content:
-            raise
-        return make_folds(material.cohort, config.split, config.seed, content), content
-
-
-def _audit(material: Material, folds: Sequence[Fold], config: Config) -> Audit:
-    """What crosses the folds of the first repeat, and the test partition."""
-    sides = {case.name: "test" for case in material.cohort.partition("test")}
-    sides |= {name: f"fold {fold.number}" for fold in folds if fold.repeat == 1 for name in fold.held_out}
-    found = material.found
-    return audit_cohort(
-        material.cohort,
-        material.content,
-        found.relations if found is not None else Relations(),
-        sides=sides,
-        confounding=found.confounding if found is not None else (),
-        allowed=config.split.allow_leakage,
-    )
+def _sides(cohort: Cohort, folds: Sequence[Fold]) -> dict[str, str]:
+    """Case name to the fold of the first repeat that holds it out, or the test partition."""
+    sides = {case.name: "test" for case in cohort.partition("test")}
+    return sides | {name: f"fold {fold.number}" for fold in folds if fold.repeat == 1 for name in fold.held_out}

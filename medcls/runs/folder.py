@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from medcls.config import Config, load_config
 from medcls.errors import RunError
 from medcls.files import read_json, storage_error
+from medcls.progress import SILENT, Progress
+
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Run:
 
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(str(self.path / ".lock"), timeout=0)
+            lock = FileLock(str(self.path / _LOCK), timeout=0)
             with lock:
                 yield
         except Timeout:
@@ -183,6 +187,33 @@ def newest_finished(runs: Path = Path("runs")) -> Run:
             remedy="Train one with 'medcls train --config FILE', or name one with --model",
         )
     return max(finished, key=lambda run: run.report_file.stat().st_mtime)
+
+
+def model_folder(model: str | os.PathLike[str] | None, progress: Progress = SILENT) -> Path:
+    """The folder that a model's path or a run's name means; by default that of the newest finished run, which is said.
+
+    Raises:
+        RunError: There is no such run, or none has finished.
+    """
+    if model is None:
+        run = newest_finished()
+        progress.note(f"Classifier of the newest finished run: {run.path}")
+        return run.path
+    return Path(model) if Path(model).exists() else open_run(model).path
+
+
+def discard_untrained(run: Run) -> None:
+    """Remove a run's folder, unless something was trained in it, or another process is at work in it.
+
+    A checkpoint, of a fold too, is never thrown away.
+    """
+    if not run.path.is_dir():
+        return
+    with suppress(RunError), run.locked():
+        if not any(run.path.rglob("*.ckpt")):
+            shutil.rmtree(run.path, ignore_errors=True)
+    if run.path.is_dir() and [one.name for one in run.path.iterdir()] in ([], [_LOCK]):  # not removed while it was held
+        shutil.rmtree(run.path, ignore_errors=True)
 
 
 def to_resume(runs: Path, name: str) -> Run | None:

@@ -14,7 +14,11 @@ from medcls.evaluation import Conformal, OperatingPoint
 from medcls.files import write_csv, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.runs.auditing import say_leakage
+from medcls.runs.results import results_folder
 from medcls.runs.targets import find_targets
+
+FILES = ("predictions.csv", "predictions.json")
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,11 @@ class Inference:
 def infer(
     classifier: Classifier,
     scans: str | os.PathLike[str],
-    out: Path,
+    out: Path | None,
     pseudonyms: Pseudonyms,
     *,
     explain: bool = False,
+    overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Inference:
     """Answer every scan at a path, and write the tables.
@@ -78,20 +83,25 @@ def infer(
     Args:
         classifier: The classifier.
         scans: A file, a folder of any depth, or a CSV table with a column ``scan`` of paths.
-        out: Folder for ``predictions.csv`` and ``predictions.json``, and ``explanations/`` when asked.
+        out: Folder for ``predictions.csv`` and ``predictions.json``, and ``explanations/`` when asked; by default
+            ``predictions``, with a number when it is taken.
         pseudonyms: For the patients.
         explain: Also write a Grad-CAM overlay and map of every scan that was answered.
+        overwrite: Replace earlier answers in ``out``.
         progress: Where to say how far it is.
 
     Raises:
+        UsageError: There is nothing at the path, or ``out`` has answers already.
         NothingToDo: There is no scan and no file to refuse.
     """
+    out = results_folder(out, Path("predictions"), FILES, overwrite=overwrite)
+    say_leakage(classifier, progress)
     found = find_targets(scans, classifier.leniency, progress)
     rows = tuple(predict_found(classifier, found, pseudonyms, progress=progress))
     result = Inference(rows, classifier.labels, classifier.operating_point, out, classifier.conformal)
     labels = classifier.labels
-    write_csv(out / "predictions.csv", answer_columns(labels), (answer_cells(row, labels) for row in rows))
-    write_json(out / "predictions.json", result.to_json())
+    write_csv(out / FILES[0], answer_columns(labels), (answer_cells(row, labels) for row in rows))
+    write_json(out / FILES[1], result.to_json())
     if explain:
         from medcls.runs.explaining import explain_found
 

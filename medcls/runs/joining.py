@@ -10,6 +10,8 @@ import numpy as np
 from medcls.errors import CohortError, UsageError
 from medcls.evaluation import OperatingPoint, Predictions
 from medcls.evaluation.score_scale import ScoreScales
+from medcls.runs.dropping import Dropped, dropped_by, left_out_notes, names_judged, remedy
+from medcls.runs.score_order import in_order
 from medcls.runs.score_table import ScoreTable
 
 
@@ -21,11 +23,13 @@ class Contestant:
         name: What it is called.
         table: What it said.
         point: Its operating point, in the scores' own unit.
+        of_run: Whether a run said it, about test cases that the run had chosen.
     """
 
     name: str
     table: ScoreTable
     point: OperatingPoint
+    of_run: bool = False
 
     def judged(self) -> tuple[Predictions, OperatingPoint]:
         """Predictions and operating point for evaluation, on ranks where the scores are no probabilities."""
@@ -40,11 +44,13 @@ class Joined:
 
     Attributes:
         contestants: The models, each with the shared cases alone.
+        dropped: For each model, which of its own test cases are left out.
         left_out: Judged cases of any of them that another lacks or failed on.
         notes: What a reader must know of the join.
     """
 
     contestants: tuple[Contestant, ...]
+    dropped: tuple[Dropped, ...]
     left_out: int
     notes: tuple[str, ...]
 
@@ -54,7 +60,8 @@ def join(contestants: Sequence[Contestant]) -> Joined:
 
     Raises:
         UsageError: The models are for other labels, or have the same name.
-        CohortError: No case is shared, or a case has another reference label in one of them.
+        CohortError: No case is shared, no shared case has one of the labels, or a case has another reference label in one
+            of them.
     """
     first = contestants[0]
     models = [_like(first, one) for one in contestants]
@@ -67,11 +74,12 @@ def join(contestants: Sequence[Contestant]) -> Joined:
         )
     places = [_judged_places(one.table) for one in models]
     shared = [name for name in places[0] if all(name in other for other in places[1:])]
+    dropped = dropped_by(models, shared)
     if not shared:
         raise CohortError(
             "no case is in all of them",
-            where=", ".join(one.name for one in models),
-            remedy="Case names must be the same in all: those of predictions.csv where a run is compared",
+            where=", ".join(one.table.source for one in models),
+            remedy=f"Case names must be the same in all: those of predictions.csv where a run is compared. {remedy(models)}",
         )
     kept = [
         replace(one, table=one.table.take([place[name] for name in shared]))
@@ -79,10 +87,10 @@ def join(contestants: Sequence[Contestant]) -> Joined:
     ]
     for other in kept[1:]:
         _check_reference(kept[0], other)
-    everything = {name for one in models for name in _names(one.table)}
-    return Joined(
-        tuple(_same_patients(kept)), len(everything) - len(shared), _notes(len(everything) - len(shared), kept)
-    )
+    _check_labels(models, kept[0], dropped)
+    everything = {name for one in models for name in names_judged(one.table)}
+    notes = (*left_out_notes(dropped, models), *_notes(kept))
+    return Joined(tuple(_same_patients(kept)), dropped, len(everything) - len(shared), notes)
 
 
 def _like(first: Contestant, other: Contestant) -> Contestant:
@@ -95,10 +103,6 @@ def _like(first: Contestant, other: Contestant) -> Contestant:
     cuts = {cut.label: cut for cut in other.point.cuts}
     ordered = tuple(cuts[label] for label in table.scored) if cuts else ()
     return replace(other, table=table, point=replace(other.point, labels=table.labels, cuts=ordered))
-
-
-def _names(table: ScoreTable) -> list[str]:
-    return [table.names[row] for row in np.flatnonzero(table.where("test"))]
 
 
 def _judged_places(table: ScoreTable) -> dict[str, int]:
@@ -117,21 +121,27 @@ def _check_reference(first: Contestant, other: Contestant) -> None:
         )
 
 
+def _check_labels(models: Sequence[Contestant], kept: Contestant, dropped: Sequence[Dropped]) -> None:
+    """Refuse what the join has left without a label: its figures, and those of all labels together, would be undefined."""
+    for index, label in enumerate(kept.table.labels):
+        had = any(one.table.reference[one.table.where("test"), index].any() for one in models)
+        if had and not kept.table.reference[:, index].any():
+            raise CohortError(
+                f"of the cases that all of them share none has the label '{label}': {'; '.join(one.words for one in dropped)}",
+                where=", ".join(one.table.source for one in models),
+                remedy=remedy(models),
+            )
+
+
 def _same_patients(contestants: Sequence[Contestant]) -> list[Contestant]:
-    """Give all the patients of the first that knows them: bootstrap draws must be the same for all."""
+    """Give all the patients of the first that knows them, and an order that names nothing: see ``score_order``."""
     known = next((one.table for one in contestants if one.table.patients_known), contestants[0].table)
-    return [
-        replace(one, table=replace(one.table, patients=known.patients, patients_known=known.patients_known))
-        for one in contestants
-    ]
+    alike = [replace(one.table, patients=known.patients, patients_known=known.patients_known) for one in contestants]
+    return [replace(one, table=table) for one, table in zip(contestants, in_order(alike), strict=True)]
 
 
-def _notes(left_out: int, contestants: Sequence[Contestant]) -> tuple[str, ...]:
+def _notes(contestants: Sequence[Contestant]) -> tuple[str, ...]:
     notes = []
-    if left_out:
-        notes.append(
-            f"{left_out} {'case is' if left_out == 1 else 'cases are'} left out, because not every model has a score for it"
-        )
     if not any(one.table.patients_known for one in contestants):
         notes.append("no table names patients: every case counts as its own")
     return tuple(notes)

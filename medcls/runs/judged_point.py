@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medcls.config.settings import EvaluationSettings, FixedThreshold
+from medcls.config.evaluation_settings import EvaluationSettings, FixedThreshold
 from medcls.errors import UsageError
 from medcls.evaluation import OperatingPoint, Threshold, choose_threshold
 from medcls.evaluation.operating_point import ARGMAX, EXPLORATORY, describe_rule
@@ -69,11 +69,11 @@ def decide(table: ScoreTable, decision: Decision, tune: Bools, test: Bools) -> O
     """
     exclusive = table.positive is None and not table.multilabel
     if decision.thresholds or exclusive:
-        return _point(table, ARGMAX if exclusive else "fixed", (), GIVEN, test, dict(decision.thresholds))
+        given = tuple(Threshold(label, value, None, None) for label, value in decision.thresholds)
+        return _point(table, ARGMAX if exclusive else "fixed", given, GIVEN, test)
     if decision.exploratory:
         return _chosen(table, decision.settings, test, f"{EXPLORATORY} (test)")
-    stated = isinstance(decision.settings.operating_point, FixedThreshold)
-    if stated:
+    if isinstance(decision.settings.operating_point, FixedThreshold):
         return _chosen(table, decision.settings, test, GIVEN)
     if not (tune & ~table.failed).any():
         raise UsageError(
@@ -95,15 +95,7 @@ def _chosen(table: ScoreTable, settings: EvaluationSettings, cases: Bools, name:
     return _point(table, describe_rule(rule), cuts, name, cases)
 
 
-def _point(
-    table: ScoreTable,
-    rule: str,
-    cuts: tuple[Threshold, ...],
-    name: str,
-    cases: Bools,
-    thresholds: dict[str, float] | None = None,
-) -> OperatingPoint:
-    given = tuple(Threshold(label, value, None, None) for label, value in (thresholds or {}).items())
-    in_order = tuple(cut for label in table.scored for cut in (*cuts, *given) if cut.label == label)
+def _point(table: ScoreTable, rule: str, cuts: tuple[Threshold, ...], name: str, cases: Bools) -> OperatingPoint:
+    in_order = tuple(sorted(cuts, key=lambda cut: table.scored.index(cut.label)))
     hashed = "" if name == GIVEN else table.predictions(cases, table.scales()).cases_hash()
     return OperatingPoint(table.labels, table.positive, table.multilabel, rule, in_order, name, hashed)

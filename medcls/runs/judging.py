@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medcls.config.settings import CalibrationMethod, EvaluationSettings, Partition
+from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSettings
 from medcls.errors import CohortError
 from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
 from medcls.evaluation.failed_cases import FailedCases
 from medcls.evaluation.study import evaluate_study
 from medcls.progress import SILENT, Progress
-from medcls.reporting.content import CohortFlow, PartitionCounts, ReasonCount, ReportContent
 from medcls.reporting.report import write_report
-from medcls.runs.environment import describe_environment
 from medcls.runs.figure_tables import write_studies
 from medcls.runs.judged_point import Decision, decide, parse_thresholds
+from medcls.runs.judged_report import FAILED, judged_content
 from medcls.runs.recalibrating import recalibrated
 from medcls.runs.results import results_folder
+from medcls.runs.score_facts import left_out_in_words
 from medcls.runs.score_reading import read_scores
 from medcls.runs.score_sheet import ScoreColumns
 from medcls.runs.score_table import ScoreTable
 
 FILES = ("metrics.json", "figures.csv", "subgroups.csv", "report.html")
-FAILED = "no-score"
-_NOT_KNOWN = frozenset({"training", "explanations", "config-file"})
-_FAILED_MEANING = "The file has no score for the case: whatever made the scores failed on it."
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class Judging:
         thresholds: ``0.3``, or ``LABEL=0.3`` for each label; empty: chosen on the tune rows by the rule in the settings.
         exploratory: Choose on the cases that are judged, and mark every page.
         calibrate: Calibrate the probabilities on the tune rows by this method; ``None``: judge them as they are.
-        facts: Columns to form subgroups by; ``None``: all further columns.
+        facts: Columns to form subgroups by; ``None``: all further columns that are facts.
         allow_leakage: Why a patient may be both in a partition that is judged and in another; ``None``: that is an error.
         keep_names: Call cases by their names; else by their lines in the file, which name nobody.
         settings: Confidence level, replicates, rule, prevalences.
@@ -100,6 +96,9 @@ class Judged:
         folder: Where the files lie.
         answered: How many cases have a score.
         refused: How many have none.
+        warnings: What a reader must know before believing a figure, as in the report.
+        scores: Whether a bare score was judged, not a stated probability.
+        comparison: Of a comparison with a second file, as in ``comparison.json``.
     """
 
     name: str
@@ -107,6 +106,9 @@ class Judged:
     folder: Path
     answered: int
     refused: int
+    warnings: tuple[str, ...] = ()
+    scores: bool = False
+    comparison: Mapping[str, Any] | None = None
 
 
 def judge(
@@ -131,8 +133,32 @@ def judge(
         CohortError: The file, a row or a column is wrong, or a patient is on two sides.
         UsageError: The positive label or the operating point is not given and cannot be known; or ``out`` has results.
     """
-    judging = judging or Judging()
-    folder = results_folder(out, Path(f"evaluation-{predictions.stem}"), FILES, overwrite=overwrite)
+    folder = judged_folder(predictions, out, FILES, overwrite=overwrite)
+    return judge_into(folder, predictions, judging or Judging(), progress=progress)
+
+
+def judged_folder(predictions: Path, out: Path | None, files: Sequence[str], *, overwrite: bool) -> Path:
+    """The folder for the results of judging a file; see :func:`medcls.runs.results.results_folder`."""
+    return results_folder(out, Path(f"evaluation-{predictions.stem}"), files, overwrite=overwrite)
+
+
+def judge_into(
+    folder: Path,
+    predictions: Path,
+    judging: Judging,
+    *,
+    pages: Mapping[str, str] | None = None,
+    progress: Progress = SILENT,
+) -> Judged:
+    """Judge a file of scores as :func:`judge` does, with the results in ``folder``, whatever is there.
+
+    Args:
+        folder: Folder for the results.
+        predictions: The CSV file.
+        judging: How to read and judge it.
+        pages: Pages that will lie beside the report, which links them: file name to words.
+        progress: Where to say how far it is.
+    """
     table = judging.read(predictions)
     test = table.where("test")
     if not (test & ~table.failed).any():
@@ -142,11 +168,15 @@ def judge(
     table, classifier = judging.calibrated(given)
     point = judging.decide(table)
     progress.note(f"Judging {int(test.sum())} cases of {predictions.name}")
+    if table.no_facts:
+        progress.note(f"Mind: {left_out_in_words(table.no_facts)}")
     metrics = _figures(table, given, point, judging)
     write_studies(folder, metrics)
-    write_report(folder / "report.html", _content(predictions.stem, table, metrics, warnings, classifier))
+    content = judged_content(predictions.stem, table, metrics, warnings, classifier, pages or {})
+    write_report(folder / "report.html", content)
     failed = int((table.failed & test).sum())
-    return Judged("test", metrics["test"], folder, int(test.sum()) - failed, failed)
+    answered = int(test.sum()) - failed
+    return Judged("test", metrics["test"], folder, answered, failed, tuple(warnings), content.scores)
 
 
 def _figures(table: ScoreTable, given: ScoreTable, point: OperatingPoint, judging: Judging) -> dict[str, Any]:
@@ -221,42 +251,11 @@ def _notes(table: ScoreTable, judging: Judging) -> list[str]:
         )
     if not table.are_probabilities:
         notes.append("the scores are not probabilities: what asks for probabilities is not computed")
+    elif table.bare and judging.calibrate is None:
+        notes.append(
+            "the scores lie between 0 and 1 and are judged as probabilities, which their column does not say. Where they are "
+            "none, do not believe Brier's score, calibration and decision curves"
+        )
+    if table.no_facts:
+        notes.append(left_out_in_words(table.no_facts))
     return notes
-
-
-def _content(
-    name: str,
-    table: ScoreTable,
-    metrics: Mapping[str, Any],
-    warnings: Sequence[str],
-    classifier: Mapping[str, str],
-) -> ReportContent:
-    failed = int(table.failed.sum())
-    names: tuple[Partition, ...] = ("tune", "test")
-    partitions = tuple(_counts(table, one) for one in names if (table.where(one) & ~table.failed).any())
-    used = sum(one.cases for one in partitions)
-    others = len(table.names) - failed - used
-    left_out = [
-        ReasonCount(FAILED, _FAILED_MEANING, failed),
-        ReasonCount("train", "Rows of the partition train.", others),
-    ]
-    return ReportContent(
-        title=name,
-        region="",
-        created=datetime.now().astimezone().isoformat(timespec="minutes"),
-        labels=table.labels,
-        positive=table.positive,
-        multilabel=table.multilabel,
-        cohort=CohortFlow(len(table.names), tuple(one for one in left_out if one.cases), partitions),
-        metrics=metrics,
-        classifier=classifier,
-        without=_NOT_KNOWN if classifier else _NOT_KNOWN | {"classifier"},
-        environment=describe_environment(),
-        warnings=tuple(warnings),
-    )
-
-
-def _counts(table: ScoreTable, partition: Partition) -> PartitionCounts:
-    cases = table.where(partition) & ~table.failed
-    by_label = dict(zip(table.labels, table.reference[cases].sum(axis=0).tolist(), strict=True))
-    return PartitionCounts(partition, int(cases.sum()), np.unique(table.patients[cases]).size, by_label)

@@ -16,6 +16,7 @@ from medcls.classifier import Answer, Classifier
 from medcls.classifier.engines import check_engines
 from medcls.classifier.forward import mean_logits
 from medcls.cohort import Case, Cohort
+from medcls.cohort.case import reference_matrix
 from medcls.config import PARTITIONS, Config, Partition, config_text
 from medcls.evaluation import Predictions, choose_operating_point, fit_calibration, fit_conformal, no_calibration
 from medcls.loading import Augmentation, Mixing, eval_loader, train_loader
@@ -238,14 +239,6 @@ def _calibrated(
         conformal=fit_conformal(predictions, alpha=config.evaluation.alpha, chosen_on="tune"),
         refer=config.evaluation.refer is not False,
     )
-
-
-def reference_matrix(cases: Sequence[Case], labels: int) -> NDArray[np.bool_]:
-    """References as ``(cases, labels)`` booleans."""
-    reference = np.zeros((len(cases), labels), bool)
-    for row, case in enumerate(cases):
-        reference[row, list(case.reference)] = True
-    return reference
 
 
 def _provenance(config: Config, material: Material, fitted: Fitted) -> dict[str, object]:

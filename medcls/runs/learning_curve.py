@@ -71,10 +71,9 @@ def _part_config(run: Run, config: Config, part: float) -> Config:
 def _point(part: float, cohorts: Sequence[Cohort], document: Mapping[str, Any]) -> CurvePoint:
     trained = [cohort.partition("train") for cohort in cohorts]
     patients = [len({case.patient for case in cases}) for cases in trained]
-    auc = document["auc"]
     return CurvePoint(
         part=part,
         n_patients=round(sum(patients) / len(patients)),
         n_cases=round(sum(map(len, trained)) / len(trained)),
-        auc=Estimate(auc["value"], auc["low"], auc["high"], auc["method"], auc["reason"]),
+        auc=Estimate.from_json(document["auc"]),
     )

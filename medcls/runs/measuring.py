@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.cohort import Case, Cohort
+from medcls.cohort.case import reference_matrix
 from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.shift import CohortShift, cohort_shift
 from medcls.files import read_json, write_json
@@ -18,7 +19,7 @@ from medcls.progress import SILENT, Progress
 from medcls.runs.preparing import Material
 
 NAME = "training-summary.json"
-_SCANNER = ("manufacturer", "model", "field_strength", "kernel")
+_SCANNER = ("manufacturer", "model", "field_strength", "kernel", "site")
 _AXES = ("x", "y", "z")
 
 
@@ -71,15 +72,12 @@ def shift_from_training(folder: Path, cohort: Cohort, features: Features) -> Coh
 
 def _measures(cohort: Cohort, cases: Sequence[Case], features: Features) -> CohortMeasures:
     values = features.of(cases)
-    reference = np.zeros((len(cases), len(cohort.labels)), dtype=np.bool_)
-    for row, case in enumerate(cases):
-        reference[row, list(case.reference)] = True
     return CohortMeasures(
         intensity={name: values[:, features.names.index(name)] for name in INTENSITIES},
         geometry=_geometry(cases),
         facts={name: [str(case.facts.get(name, "")) for case in cases] for name in _SCANNER},
         labels=cohort.labels,
-        reference=reference,
+        reference=reference_matrix(cases, len(cohort.labels)),
         patients=np.array([case.patient or case.name for case in cases], dtype=np.str_),
     )
 

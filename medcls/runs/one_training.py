@@ -12,13 +12,14 @@ from medcls.evaluation.learning_curve import LEARNING_CURVE
 from medcls.files import write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.reporting.numbers import counted
 from medcls.runs.auditing import write_audit
 from medcls.runs.baseline import fit_baseline
 from medcls.runs.batch_size import settle_batch_size
 from medcls.runs.environment import describe_environment
 from medcls.runs.figure_tables import write_studies
 from medcls.runs.folder import Run
-from medcls.runs.learning import EVALUATED, start_network, train_classifier
+from medcls.runs.learning import EVALUATED, Trained, start_network, train_classifier
 from medcls.runs.learning_curve import learning_curve, thinned
 from medcls.runs.measuring import measure, write_training_summary
 from medcls.runs.preparing import Material
@@ -51,27 +52,7 @@ def train_material(
         trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
         trained.classifier.save(run.classifier_folder)
         write_predictions(run.predictions_file, material.cohort, trained.answers, pseudonyms)
-        features = measure(material, progress)
-        write_training_summary(run.path, material.cohort, material.cohort.partition("train"), features)
-        baseline = fit_baseline(material.cohort, features, config, pseudonyms) if config.evaluation.baseline else None
-        if baseline is not None:
-            baseline.save(run.path)
-        progress.note("Evaluating")
-        metrics: dict[str, Any] = {
-            partition: study_cases(
-                trained.classifier,
-                material.cohort.partition(partition),
-                trained.answers,
-                config,
-                pseudonyms,
-                refused=[one for one in material.cohort.excluded if one.partition == partition],
-                baseline=baseline.answers(material.cohort.partition(partition), features, pseudonyms)
-                if baseline is not None and partition == "test"
-                else None,
-            ).to_json()
-            for partition in EVALUATED
-            if partition in trained.predictions
-        }
+        metrics = _figures(run, config, material, trained, pseudonyms, progress)
         if config.split.learning_curve:
             metrics[LEARNING_CURVE] = _learning_curve(run, config, material, metrics, pseudonyms, progress)
         write_studies(run.path, metrics)
@@ -89,6 +70,30 @@ def train_material(
         )
         report_training(run, config, material, trained, metrics, explained, describe_environment(compute.device))
     progress.note(f"Done: {run.report_file}")
+
+
+def _figures(
+    run: Run, config: Config, material: Material, trained: Trained, pseudonyms: Pseudonyms, progress: Progress
+) -> dict[str, Any]:
+    """The figures of tune and test, those of test beside the baseline's; what later cohorts are held against is kept."""
+    cohort, features = material.cohort, measure(material, progress)
+    write_training_summary(run.path, cohort, cohort.partition("train"), features)
+    baseline = fit_baseline(cohort, features, config, pseudonyms) if config.evaluation.baseline else None
+    if baseline is not None:
+        baseline.save(run.path)
+    progress.note("Evaluating")
+    metrics: dict[str, Any] = {}
+    for partition in EVALUATED:
+        if partition not in trained.predictions:
+            continue
+        cases = cohort.partition(partition)
+        beside = baseline.answers(cases, features, pseudonyms) if baseline and partition == "test" else None
+        refused = [one for one in cohort.excluded if one.partition == partition]
+        study = study_cases(
+            trained.classifier, cases, trained.answers, config, pseudonyms, refused=refused, baseline=beside
+        )
+        metrics[partition] = study.to_json()
+    return metrics
 
 
 def _learning_curve(
@@ -138,12 +143,12 @@ def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
         cases = cohort.partition(name)
         if not cases:
             continue
-        counted = ", ".join(
+        by_label = ", ".join(
             f"{label} {sum(index in case.reference for case in cases)}" for index, label in enumerate(cohort.labels)
         )
         patients = len({case.patient for case in cases})
-        progress.note(f"  {name:5} {len(cases)} cases of {patients} patients: {counted}")
+        progress.note(f"  {name:5} {counted(len(cases), 'case')} of {counted(patients, 'patient')}: {by_label}")
     if cohort.excluded:
-        progress.note(f"  {len(cohort.excluded)} cases left out: see {run.path / 'excluded.csv'}")
+        progress.note(f"  {counted(len(cohort.excluded), 'case')} left out: see {run.path / 'excluded.csv'}")
     for warning in cohort.warnings:
         progress.note(f"  mind: {warning}")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from medcls.classifier import Answer
 from medcls.classifier.answers import MULTILABEL_SEPARATOR
 from medcls.cohort import Case, Cohort
+from medcls.cohort.case import reference_matrix
 from medcls.errors import RunError
 from medcls.evaluation import Predictions
 from medcls.files import read_csv, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.runs.folder import Run
-from medcls.runs.learning import reference_matrix
 from medcls.runs.tables import cohort_row, pseudonym_of
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from medcls.cohort import Case, Cohort, Exclusion, read_cohort, split_cohort
 from medcls.cohort.audit import Audit, audit_cohort, few_positives
@@ -20,6 +21,8 @@ from medcls.runs.checks import check_evaluation
 from medcls.runs.relating import Related, relate
 from medcls.scans import RefusalCode
 from medcls.scans.leniency import Leniency
+
+_Parted = TypeVar("_Parted")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,33 @@ class Material:
         content = self.content
         return content if self.found is None else self.found.relations.grouping(content, near=self.keeps_near)
 
+    def parted(self, part: Callable[[Mapping[str, str]], _Parted]) -> tuple[_Parted, Mapping[str, str]]:
+        """What ``part`` makes of a grouping of the cases, and that grouping.
+
+        Near-duplicates are together in it if that leaves enough groups of every label.
+
+        Raises:
+            CohortError: The cases cannot be parted.
+        """
+        content, grouping = self.content, self.grouping
+        try:
+            return part(grouping), grouping
+        except CohortError:
+            if grouping == content:
+                raise
+            return part(content), content
+
+    def audited(self, cohort: Cohort, config: Config, sides: Mapping[str, str] | None = None) -> Audit:
+        """What crosses the partitions of ``cohort``, or the ``sides`` (case name to fold), beside what else was found."""
+        return audit_cohort(
+            cohort,
+            self.content,
+            self.found.relations if self.found is not None else Relations(),
+            sides=sides,
+            confounding=self.found.confounding if self.found is not None else (),
+            allowed=config.split.allow_leakage,
+        )
+
     def related(self, config: Config, progress: Progress = SILENT) -> Material:
         """The same cases with their relations looked for, once."""
         if self.found is not None:
@@ -81,6 +111,12 @@ def prepare_whole(config: Config, progress: Progress = SILENT) -> Material:
     """Read the cohort and prepare every scan; cases have the partitions that the table gives, or none."""
     recipe = build_recipe(config.region, config.preprocessing)
     cohort = read_cohort(config, progress)
+    if cohort.unused:
+        names = ", ".join(cohort.unused)
+        progress.note(
+            f"The table also has {names}: with data.columns.facts: [{names}] the cohort is described and figures are given by "
+            "them"
+        )
     check_evaluation(config, cohort)
     store = PreparedStore.of(config.store)
     return prepare_cases(cohort, recipe, store, Leniency.chosen(config.preprocessing), progress)
@@ -125,31 +161,13 @@ def part_material(
             ``split.allow_leakage`` gives no reason.
     """
     material = material.related(config, progress)
-    cohort = drop_leaks(material.cohort, material.content) if config.split.on_leak == "drop" else material.cohort
-    cohort = _parted(cohort, material, config, partitions)
-    audit = _audit(cohort, material, config)
+    kept = drop_leaks(material.cohort, material.content) if config.split.on_leak == "drop" else material.cohort
+    cohort, _ = material.parted(lambda ties: split_cohort(kept, config.split, config.seed, ties, partitions))
+    audit = material.audited(cohort, config)
     if audit.leaks and audit.allowed is None:
         keep = config.privacy.identifiers == "keep"
         raise leak_error(audit.leaks, load_pseudonyms(keep=keep, key_file=config.privacy.key_file))
     return replace(material, cohort=cohort.warn(*audit.warnings, *size_warnings(cohort)), audit=audit)
-
-
-def _audit(cohort: Cohort, material: Material, config: Config) -> Audit:
-    found = material.found
-    relations, confounding = (found.relations, found.confounding) if found else (Relations(), ())
-    allowed = config.split.allow_leakage
-    return audit_cohort(cohort, material.content, relations, confounding=confounding, allowed=allowed)
-
-
-def _parted(cohort: Cohort, material: Material, config: Config, partitions: Sequence[Partition]) -> Cohort:
-    """Part the cases, with near-duplicates together if that leaves enough groups of every label."""
-    content, grouping = material.content, material.grouping
-    try:
-        return split_cohort(cohort, config.split, config.seed, grouping, partitions)
-    except CohortError:
-        if grouping == content:
-            raise
-        return split_cohort(cohort, config.split, config.seed, content, partitions)
 
 
 def size_warnings(cohort: Cohort) -> list[str]:

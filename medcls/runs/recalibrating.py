@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.config.settings import CalibrationMethod
+from medcls.config.evaluation_settings import CalibrationMethod
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, fit_calibration
 from medcls.runs.score_table import ScoreTable

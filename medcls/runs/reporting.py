@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -101,16 +102,9 @@ def report_training(
     environment: Mapping[str, str],
 ) -> None:
     """Write the run's report, with checklists and model card."""
-    cohort = material.cohort
-    content = ReportContent(
-        title=run.name,
-        region=config.region,
-        created=datetime.now().astimezone().isoformat(timespec="minutes"),
-        labels=cohort.labels,
-        positive=cohort.positive,
-        multilabel=cohort.multilabel,
-        cohort=cohort_flow(cohort),
-        metrics={name: metrics[name] for name in PARTITIONS if name in metrics},
+    judged: dict[str, Mapping[str, Any]] = {name: metrics[name] for name in PARTITIONS if name in metrics}
+    content = replace(
+        cohort_content(run.name, config, material.cohort, judged, environment),
         learning_curve=metrics.get(LEARNING_CURVE),
         history=tuple(
             Epoch(int(row["epoch"] or 0), row["train_loss"], row["tune_loss"], row["tune_auc"], row["learning_rate"])
@@ -119,11 +113,33 @@ def report_training(
         best_epoch=trained.fitted.best_epoch,
         explanations=tuple(explained),
         classifier=classifier_facts(trained.classifier),
+    )
+    write_documents(run.path, content, config, trained.classifier.provenance, run.classifier_folder)
+
+
+def cohort_content(
+    title: str,
+    config: Config,
+    cohort: Cohort,
+    metrics: Mapping[str, Mapping[str, Any]],
+    environment: Mapping[str, str],
+    reported: str = "test",
+) -> ReportContent:
+    """What a report says of a config, its cohort and the figures, before anything about a classifier."""
+    return ReportContent(
+        title=title,
+        region=config.region,
+        created=datetime.now().astimezone().isoformat(timespec="minutes"),
+        labels=cohort.labels,
+        positive=cohort.positive,
+        multilabel=cohort.multilabel,
+        cohort=cohort_flow(cohort),
+        metrics=metrics,
         config_text=public_config(config),
         environment=environment,
         warnings=cohort.warnings,
+        reported=reported,
     )
-    write_documents(run.path, content, config, trained.classifier.provenance, run.classifier_folder)
 
 
 def cohort_flow(cohort: Cohort) -> CohortFlow:

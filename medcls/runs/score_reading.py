@@ -11,6 +11,8 @@ import numpy as np
 
 from medcls.config.settings import Partition, SplitSettings
 from medcls.errors import CohortError, UsageError
+from medcls.runs.score_facts import choose_facts
+from medcls.runs.score_order import in_order
 from medcls.runs.score_sheet import PREFIX, ScoreColumns, ScoreSheet, read_rows
 from medcls.runs.score_table import Floats, ScoreTable
 
@@ -33,7 +35,7 @@ def read_scores(
         columns: Which column holds what.
         positive: The positive one of two labels; not needed where labels are 0 and 1, or one column is ``p_LABEL``.
         multilabel: A case may have any number of labels; known without it where a reference cell holds several.
-        facts: Columns to form subgroups by; ``None``: all others.
+        facts: Columns to form subgroups by; ``None``: all others that are facts (:mod:`medcls.runs.score_facts`).
 
     Raises:
         CohortError: The file is missing or no table, a column is missing, or a row is wrong.
@@ -55,7 +57,9 @@ def read_scores(
     if patients is not None and not known:
         line = next(line for line, patient in zip(sheet.lines, patients, strict=True) if not patient)
         raise CohortError(f"no patient in column '{sheet.columns.patient}'", where=f"{path}:{line}")
-    return ScoreTable(
+    further = sheet.further(scored, facts)
+    chosen, left_out = choose_facts(further, reference) if facts is None else (further, {})
+    table = ScoreTable(
         source=path.name,
         labels=labels,
         positive=positive,
@@ -67,10 +71,13 @@ def read_scores(
         lines=np.array(sheet.lines, dtype=np.intp),
         patients=np.array(patients if patients is not None else names, dtype=np.str_),
         partitions=_partitions(sheet),
-        facts=sheet.facts(scored, facts),
+        facts=chosen,
+        no_facts=left_out,
         patients_known=known,
         cases_known=sheet.cells("case") is not None,
+        bare="" in scored,
     )
+    return in_order([table])[0]
 
 
 def _labels(sheet: ScoreSheet, scored: Mapping[str, str], multilabel: bool) -> tuple[tuple[str, ...], bool]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from medcls.errors import CohortError, UsageError
 
 PREFIX = "p_"
-_OWN_COLUMNS = ("predicted",)  # what medcls itself writes beside the scores
+_OWN_COLUMNS = ("predicted", "prediction_set", "refer", "fold")  # what medcls itself writes beside the scores
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class ScoreSheet:
         name = self.columns.roles()[role]
         return tuple(row[name] for _, row in self.rows) if name in self.header else None
 
-    def facts(self, scored: Mapping[str, str], wanted: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
-        """The columns that form subgroups."""
+    def further(self, scored: Mapping[str, str], wanted: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+        """The columns that were asked for to form subgroups, else all that have no other role."""
         taken = {*self.columns.roles().values(), *scored.values(), *_OWN_COLUMNS}
         rest = [name for name in self.header if name and name not in taken and not name.startswith(PREFIX)]
         for name in wanted or ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
-    """Cases as a file gives them.
+    """Cases as a file gives them, in an order of their own: see :mod:`medcls.runs.score_order`.
 
     Attributes:
         source: Name of the file, without its folder.
@@ -31,11 +31,13 @@ class ScoreTable:
         reference: ``(n, labels)`` booleans.
         names: The cases' names, or their lines.
         lines: ``(n,)`` line of each case in the file.
-        patients: ``(n,)`` identifiers.
+        patients: ``(n,)`` identifiers; numbers where the file names none.
         partitions: The partition of each case.
-        facts: Further columns by name, a text for each case.
+        facts: Columns to form subgroups by, a text for each case.
         patients_known: Whether the file names patients; else every case is its own.
         cases_known: Whether the file names cases; else they are called by their lines.
+        no_facts: Further columns that form no subgroups, and why.
+        bare: Whether the scores are of one column, which does not say that they are probabilities.
     """
 
     source: str
@@ -52,6 +54,8 @@ class ScoreTable:
     facts: Mapping[str, tuple[str, ...]]
     patients_known: bool
     cases_known: bool
+    no_facts: Mapping[str, str] = field(default_factory=dict)
+    bare: bool = False
 
     @property
     def failed(self) -> Bools:

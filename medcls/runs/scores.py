@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def evaluate_predictions(
         threshold: The operating point, in the scores' own unit; by label where there are several.
         exploratory: Choose it on the cases that are judged; every page is marked.
         calibrate: Calibrate on the tune rows: ``temperature``, ``platt``, ``isotonic``, ``vector`` or ``dirichlet``.
-        facts: Columns to form subgroups by; ``None``: all further ones.
+        facts: Columns to form subgroups by; ``None``: all further ones that are facts.
         compare: A second table of the same cases.
         compare_columns: As ``columns``, where the second table differs.
         compare_threshold: As ``threshold``, for the second table.
@@ -64,18 +65,12 @@ def evaluate_predictions(
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
     """
-    how = Judging(
-        columns=dict(columns or {}),
-        positive=positive,
-        multilabel=multilabel,
-        thresholds=_texts(threshold),
-        exploratory=exploratory,
+    how = replace(
+        _judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation),
         calibrate=_method(calibrate),
         facts=None if facts is None else tuple(facts),
         allow_leakage=allow_leakage,
         keep_names=keep_names,
-        settings=load_config(None, (), {"evaluation": evaluation}).evaluation,
-        seed=seed,
     )
     folder = Path(out) if out is not None else None
     if compare is None:
@@ -107,18 +102,30 @@ def compare(
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
     """
-    how = Judging(
+    how = replace(_judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation), facts=())
+    folder = Path(out) if out is not None else None
+    return compare_paths([Path(one) for one in models], how, folder, overwrite=overwrite, progress=progress)
+
+
+def _judging(
+    columns: Mapping[str, str] | None,
+    positive: str | None,
+    multilabel: bool,
+    threshold: Thresholds | None,
+    exploratory: bool,
+    seed: int,
+    evaluation: Mapping[str, Any],
+) -> Judging:
+    """What judging and comparing are both told."""
+    return Judging(
         columns=dict(columns or {}),
         positive=positive,
         multilabel=multilabel,
         thresholds=_texts(threshold),
         exploratory=exploratory,
-        facts=(),
         settings=load_config(None, (), {"evaluation": evaluation}).evaluation,
         seed=seed,
     )
-    folder = Path(out) if out is not None else None
-    return compare_paths([Path(one) for one in models], how, folder, overwrite=overwrite, progress=progress)
 
 
 def _texts(threshold: Thresholds | None) -> tuple[str, ...]:

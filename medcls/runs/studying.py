@@ -9,6 +9,7 @@ import numpy as np
 
 from medcls.classifier import Answer, Classifier
 from medcls.cohort import Case, Exclusion
+from medcls.cohort.case import reference_matrix
 from medcls.config import Config
 from medcls.evaluation import OperatingPoint
 from medcls.evaluation.baseline import BaselineAnswers, baseline_figures
@@ -66,12 +67,9 @@ def study_cases(
 
 def _failed(refused: Sequence[Exclusion], labels: int, pseudonyms: Pseudonyms) -> FailedCases:
     """Cases without an answer; one whose reference is not known counts as such."""
-    reference = np.zeros((len(refused), labels), dtype=np.bool_)
-    for row, one in enumerate(refused):
-        reference[row, list(one.reference or ())] = True
     return FailedCases(
         names=tuple(pseudonyms.case(one.name) for one in refused),
-        reference=reference,
+        reference=reference_matrix(refused, labels),
         patients=np.array([_patient(one, pseudonyms) for one in refused], dtype=np.str_),
         reasons=tuple(one.code for one in refused),
     )

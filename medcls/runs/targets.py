@@ -7,9 +7,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from medcls.errors import CohortError, NothingToDo, ScanRefused
+from medcls.errors import CohortError, NothingToDo, ScanRefused, UsageError
 from medcls.progress import SILENT, Progress
-from medcls.scans import Found, Refusal, ScanSource, find_one, find_scans
+from medcls.scans import Found, Refusal, RefusalCode, ScanSource, find_one, find_scans
 from medcls.scans.archive import archive_of
 from medcls.scans.leniency import Leniency
 
@@ -24,21 +24,32 @@ def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Pr
         progress: Where to say how far it is.
 
     Raises:
+        UsageError: There is nothing at the path.
         CohortError: The table has no such column, or is no text.
-        NothingToDo: There is nothing at the path, or no scan and no file to refuse.
+        NothingToDo: There is no scan and no file to refuse.
     """
     path = Path(scans)
     if not path.exists() and "#" not in path.name and archive_of(path) is None:
-        raise NothingToDo("there is nothing at this path", where=str(path), remedy="Check the path")
+        raise UsageError("there is nothing at this path", where=str(path), remedy="Check the path")
     if path.suffix.lower() == ".csv":
         found = _find_listed(path, leniency, progress)
     elif path.exists():
         found = find_scans(path, leniency=leniency, progress=progress)
     else:
-        found = Found(scans=(find_one(path, leniency=leniency),))
+        found = _find_named(path, leniency)
     if not found.scans and not found.refused:
         raise NothingToDo("no scan was found", where=str(path), remedy="Give a scan, or a folder that holds some")
     return found
+
+
+def _find_named(path: Path, leniency: Leniency) -> Found:
+    """The one scan that a name with ``#``, or a path into an archive, means."""
+    try:
+        return Found(scans=(find_one(path, leniency=leniency),))
+    except ScanRefused as refused:
+        if refused.code == RefusalCode.NO_SCAN:
+            raise UsageError(refused.what, where=str(path), remedy="Check the path") from refused
+        return Found(refused=(Refusal.of(refused, path.name, (path,)),))
 
 
 def _find_listed(table: Path, leniency: Leniency, progress: Progress) -> Found:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from medcls.config import Config
-from medcls.errors import RunError
+from medcls.errors import RunError, UsageError
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.batch_size import as_in
 from medcls.runs.cross_validation import cross_validate
 from medcls.runs.fold_plan import plan_folds
-from medcls.runs.folder import Run, new_run, to_resume
+from medcls.runs.folder import Run, discard_untrained, new_run, to_resume
 from medcls.runs.learning_curve import thinned
 from medcls.runs.one_training import train_material
 from medcls.runs.preparing import prepare_material, prepare_whole
@@ -31,19 +31,30 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
 
     Raises:
         MedclsError: Anything that is wrong with config, cohort, scans or disk, as one line. No run folder is made
-            before the cohort has been read and parted.
+            before the cohort has been read and parted, and none is left where the config is found wrong only later,
+            before anything was trained.
     """
     run, config = _choose_run(config, name, resume, progress)
+    new = not run.path.exists()
+    try:
+        _train(run, config, progress)
+    except UsageError:
+        if new:
+            discard_untrained(run)
+        raise
+    return run
+
+
+def _train(run: Run, config: Config, progress: Progress) -> None:
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
     if config.split.folds is None:
         train_material(run, config, thinned(prepare_material(config, progress), config), pseudonyms, progress)
-        return run
+        return
     plan = plan_folds(prepare_whole(config, progress), config, progress)
     if config.split.fold is not None:
         train_material(run, config, plan.part(config.split.fold), pseudonyms, progress)
     else:
         cross_validate(run, config, plan, pseudonyms, progress)
-    return run
 
 
 def _choose_run(config: Config, name: str | None, resume: bool, progress: Progress) -> tuple[Run, Config]:

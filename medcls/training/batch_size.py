@@ -142,7 +142,7 @@ def _by_trying(step: _Step, limit: int) -> ChosenBatchSize:
             where="train.batch_size",
             remedy="Use a smaller preprocessing.size or network, or train.device: cpu",
         )
-    return ChosenBatchSize(size, _because(size, limit, "the device's memory"))
+    return ChosenBatchSize(size, _because(size, limit, "cuda", "the device's memory"))
 
 
 def _by_estimate(step: _Step, limit: int, room: int) -> ChosenBatchSize:
@@ -153,7 +153,8 @@ def _by_estimate(step: _Step, limit: int, room: int) -> ChosenBatchSize:
     # Weights, their gradients and two moments are there whatever the batch.
     aside = 4 * sum(one.numel() * one.element_size() for one in step.network.parameters())
     size = largest_that_fits(lambda size: aside + size * each <= room, limit) or _SMALLEST
-    return ChosenBatchSize(size, _because(size, limit, f"{room / 1e9:.1f} GB of memory at {each / 1e6:.0f} MB a case"))
+    memory = f"{room / 1e9:.1f} GB of memory at {each / 1e6:.0f} MB a case"
+    return ChosenBatchSize(size, _because(size, limit, "cpu", memory))
 
 
 @contextmanager
@@ -171,10 +172,10 @@ def _counting_saved() -> Iterator[dict[int, int]]:
         yield saved
 
 
-def _because(size: int, limit: int, memory: str) -> str:
+def _because(size: int, limit: int, device: str, memory: str) -> str:
     if size < limit:
         return f"bounded by {memory}"
-    if size in _LARGEST.values():
+    if size == _LARGEST[device]:
         return "no larger one is tried"
     return f"bounded by {_STEPS_AN_EPOCH} steps an epoch"
 

@@ -42,12 +42,10 @@ class Fitted:
     Attributes:
         best_epoch: The epoch, counted from 1, whose weights the network now has.
         epochs: How many epochs were trained.
-        best_score: Its tune score: the AUC, less a trace of the loss.
     """
 
     best_epoch: int
     epochs: int
-    best_score: float
 
 
 def fit(
@@ -106,8 +104,7 @@ def fit(
         with _interruptible(trainer):
             trainer.fit(module, train, tune, ckpt_path=str(last) if last.exists() else None)
     forget_host(folder / "logs")
-    score = next(one.best_model_score for one in trainer.checkpoint_callbacks if one.monitor == "tune_score")
-    write_json(checkpoints / FITTED, {"epochs": int(trainer.current_epoch), "best_score": float(score)})
+    write_json(checkpoints / FITTED, {"epochs": int(trainer.current_epoch)})
     return _restore_best(module, checkpoints, compute)
 
 
@@ -163,7 +160,7 @@ def _restore_best(module: ClassificationModule, folder: Path, compute: Compute) 
     module.network.eval()
     lay_out(module.network.to(compute.device), module.network.dimensions, channels_last=False)
     facts = read_json(folder / FITTED)
-    return Fitted(int(checkpoint["epoch"]) + 1, int(facts["epochs"]), float(facts["best_score"]))
+    return Fitted(int(checkpoint["epoch"]) + 1, int(facts["epochs"]))
 
 
 @contextmanager

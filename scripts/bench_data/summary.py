@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench_scans.table import Row, cell_of, spread_cell
+from bench_scans.table import Row, cell_of, spread_cell, table
 
 HEADINGS = ("what", "beside", "medcls", "beside it", "floor", "beside / medcls", "medcls / floor", "target", "reached")
 UNITS = {"cpu": "ms of processor time", "wall": "ms of wall time", "memory": "MB"}
@@ -12,14 +12,7 @@ UNITS = {"cpu": "ms of processor time", "wall": "ms of wall time", "memory": "MB
 
 def summary(rows: Sequence[Row]) -> str:
     """A Markdown table, one section a block; medians with the smallest and the largest in brackets."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "| " + " | ".join("---" for _ in HEADINGS) + " |"]
-    block = ""
-    for row in rows:
-        if row.block != block:
-            block = row.block
-            lines.append(f"| **{block}** |" + " |" * (len(HEADINGS) - 1))
-        lines.append("| " + " | ".join(_cells(row)) + " |")
-    return "\n".join(lines)
+    return table(HEADINGS, rows, _cells)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

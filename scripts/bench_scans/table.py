@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -118,13 +118,18 @@ def _wall(figures: Figures, name: str) -> float | None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table, one section a block."""
-    lines = ["| " + " | ".join(HEADINGS) + " |", "| " + " | ".join("---" for _ in HEADINGS) + " |"]
+    return table(HEADINGS, rows, _cells)
+
+
+def table(headings: Sequence[str], rows: Sequence[Row], cells: Callable[[Row], Sequence[str]]) -> str:
+    """A Markdown table with a line for each row, and one with its name before each block."""
+    lines = ["| " + " | ".join(headings) + " |", "| " + " | ".join("---" for _ in headings) + " |"]
     block = ""
     for row in rows:
         if row.block != block:
             block = row.block
-            lines.append(f"| **{block}** |" + " |" * (len(HEADINGS) - 1))
-        lines.append("| " + " | ".join(_cells(row)) + " |")
+            lines.append(f"| **{block}** |" + " |" * (len(headings) - 1))
+        lines.append("| " + " | ".join(cells(row)) + " |")
     return "\n".join(lines)
 
 

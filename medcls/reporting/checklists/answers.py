@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from medcls.reporting.checklists.results import RESULTS, Said
+from medcls.reporting.numbers import counted, percent
 from medcls.reporting.record import Record
-from medcls.reporting.wording import percent
 
 _COHORT = "report: Cohort"
 _CONFIG = "report: Config; config.yaml"
@@ -31,8 +31,10 @@ def _counts(run: Record) -> Said | None:
     flow = run.content.cohort
     if not flow.partitions:
         return None
-    parts = ", ".join(f"{one.name} {one.cases} cases of {one.patients} patients" for one in flow.partitions)
-    return f"{flow.given} cases given, {flow.used} used: {parts}", f"{_COHORT}; cohort.csv"
+    parts = ", ".join(
+        f"{one.name} {counted(one.cases, 'case')} of {counted(one.patients, 'patient')}" for one in flow.partitions
+    )
+    return f"{counted(flow.given, 'case')} given, {flow.used} used: {parts}", f"{_COHORT}; cohort.csv"
 
 
 def _left_out(run: Record) -> Said:

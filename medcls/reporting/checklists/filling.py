@@ -91,13 +91,12 @@ def markdown(filled: FilledChecklist, title: str) -> str:
 
 def checklists_section(filled: tuple[FilledChecklist, ...]) -> Section:
     """All checklists, folded, for the report."""
-    blocks = [
-        Block(
-            text=(one.checklist.version,),
-            table=Table(f"{one.checklist.title}: {one.counted}.", _HEADS, tuple((r[0], r[1:]) for r in rows)),
-            folded=one.checklist.title,
-        )
-        for one in filled
-        for rows in ([each.cells() for each in one.items],)
-    ]
-    return Section("checklists", "Reporting checklists", "Checklists", (Block(text=(_MIND,)), *blocks))
+    blocks = (Block(text=(_MIND,)), *map(_folded, filled))
+    return Section("checklists", "Reporting checklists", "Checklists", blocks)
+
+
+def _folded(filled: FilledChecklist) -> Block:
+    checklist = filled.checklist
+    rows = tuple((cells[0], cells[1:]) for cells in (one.cells() for one in filled.items))
+    table = Table(f"{checklist.title}: {filled.counted}.", _HEADS, rows)
+    return Block(text=(checklist.version,), table=table, folded=checklist.title)

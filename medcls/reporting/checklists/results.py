@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from medcls.reporting.decisions import chosen_by, decided_by_folds, folds_sentences
+from medcls.reporting.numbers import counted, percent
+from medcls.reporting.numbers import threshold as threshold_text
 from medcls.reporting.record import Record
-from medcls.reporting.wording import TITLES, percent, show_as
-from medcls.reporting.wording import threshold as threshold_text
+from medcls.reporting.wording import TITLES, show_as
 
 Said = tuple[str, str]
 """The answer, and where more of it stands."""
@@ -43,16 +45,38 @@ def intervals(run: Record) -> Said | None:
 def subgroups(run: Record) -> Said | None:
     """Figures of groups at the one threshold."""
     found = run.metrics.get("subgroups")
-    facts = [one["fact"] for one in found["facts"]] if found else []
-    if not facts:
+    if not found or not found["facts"]:
         return None
-    return f"figures at the one threshold by {', '.join(facts)}", "report: Subgroups; subgroups.csv"
+    facts = ", ".join(one["fact"] for one in found["facts"])
+    words = f"figures at the one threshold by {facts}{_suppressed(found)}"
+    return words, "report: Subgroups; subgroups.csv"
+
+
+def _suppressed(found: Mapping[str, Any]) -> str:
+    """How many groups have too few patients to be shown, and how many lack some figure for that; empty where none."""
+    every, hidden, in_part = set(), set(), set()
+    for fact in found["facts"]:
+        for group in (group for one in fact["labels"].values() for group in one["groups"]):
+            name = fact["fact"], group["name"]
+            every.add(name)
+            reasons = [one["reason"] for one in group.values() if isinstance(one, Mapping) and one["value"] is None]
+            if group["n_cases"] is None:
+                hidden.add(name)
+            elif any(str(reason).startswith("suppressed") for reason in reasons):
+                in_part.add(name)
+    if not hidden | in_part:
+        return ""
+    fewest = found["fewest_patients"]
+    return (
+        f"; suppressed for fewer than {fewest} patients: {len(hidden)} of {len(every)} groups wholly, {len(in_part)} for "
+        "some figures"
+    )
 
 
 def demographics(run: Record) -> Said | None:
     """Age and sex of the reported cases, groups of few patients left out."""
     facts = (run.metrics.get("subgroups") or {}).get("facts", ())
-    found = [words for one in facts if one["fact"] in ("age", "sex") if (words := _groups(one))]
+    found = [words for one in facts if one["fact"] in ("age", "sex", "gender") if (words := _groups(one))]
     return (f"of {run.content.reported}: {'; '.join(found)}", "report: Subgroups; cohort.csv") if found else None
 
 
@@ -84,8 +108,8 @@ def performance(run: Record) -> Said:
 
 
 def _performance_of(run: Record) -> Said:
-    counted = f"{run.metrics['n_cases']} cases of {run.metrics['n_patients']} patients"
-    words = f"on {run.content.reported} ({counted}), {run.level} intervals: {run.figures(*_NAMES)}"
+    who = f"{counted(run.metrics['n_cases'], 'case')} of {counted(run.metrics['n_patients'], 'patient')}"
+    words = f"on {run.content.reported} ({who}), {run.level} intervals: {run.figures(*_NAMES)}"
     return words, f"report: Figures; {_METRICS}"
 
 
@@ -119,16 +143,16 @@ def threshold(run: Record) -> Said | None:
         return None
     if not point["thresholds"]:
         return "no threshold: the most probable label is the answer", f"{_METRICS} (operating_point)"
+    if decided_by_folds(point):
+        kept = run.content.classifier.get("Operating point")
+        more = [f"Operating point of the classifier that is kept: {kept}"] if kept else []
+        return " ".join([*folds_sentences(point), *more]), f"{_METRICS} (operating_point); report: Classifier"
     cuts = ", ".join(
         f"called {one['label']} from a probability of {threshold_text(float(one['threshold']))}"
         for one in point["thresholds"]
     )
-    when = (
-        "chosen on the very cases that it is judged on (exploratory)"
-        if point["exploratory"]
-        else f"chosen on {point['chosen_on']} by the rule {point['rule']}, and frozen before these cases were judged"
-    )
-    return f"{cuts}; {when}", f"{_METRICS} (operating_point)"
+    frozen = "" if point["exploratory"] else ", and frozen before these cases were judged"
+    return f"{cuts}; {chosen_by(point)}{frozen}", f"{_METRICS} (operating_point)"
 
 
 def output(run: Record) -> Said:
@@ -199,8 +223,13 @@ def shift(run: Record) -> Said | None:
     found = run.metrics.get("shift")
     if not found:
         return None
-    words = [f"{one['name']} {one['verdict']}" for one in found["rows"] if one["verdict"] in ("some", "strong")]
-    return f"shift from training: {', '.join(words) or 'none was found'}", f"report: Shift; {_METRICS}"
+    rows = found["rows"]
+    words = [f"{one['name']} {one['verdict']}" for one in rows if one["verdict"] in ("some", "strong")]
+    compared = [one["name"] for one in rows if one["verdict"] != "unknown"]
+    left = [one["name"] for one in rows if one["verdict"] == "unknown"]
+    what = ", ".join(words) or ("none was found" if compared else "not known")
+    more = f"; not compared: {', '.join(left)}" if left else ""
+    return f"shift from training: {what}{more}", f"report: Shift; {_METRICS}"
 
 
 def updating(run: Record) -> Said:

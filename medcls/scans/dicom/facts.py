@@ -38,12 +38,13 @@ def facts_of(dataset: t.Attributes) -> dict[str, str]:
 
 
 def identity_of(dataset: t.Attributes) -> dict[str, str]:
-    """Identifiers of patient, study and series; never names."""
+    """Identifiers of patient, study and series, and the institution; never names of persons."""
     identity = {
         "patient_id": t.text(dataset, "PatientID"),
         "issuer": t.text(dataset, "IssuerOfPatientID"),
         "study_uid": t.text(dataset, "StudyInstanceUID"),
         "series_uid": t.text(dataset, "SeriesInstanceUID"),
+        "institution": t.text(dataset, "InstitutionName"),
     }
     return {name: value for name, value in identity.items() if value}
 

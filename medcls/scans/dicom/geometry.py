@@ -194,7 +194,8 @@ def _places(steps: NDArray[np.float64], leniency: Leniency) -> tuple[NDArray[np.
         )
     holes = int((counts - 1).sum())
     if holes and (leniency.on_gap == "error" or counts.max() - 1 > MAX_MISSING_RUN):
-        raise refusal(RefusalCode.GAP, f"{holes} of {len(steps) + 1 + holes} slices are missing")
+        verb = "is" if holes == 1 else "are"
+        raise refusal(RefusalCode.GAP, f"{holes} of {len(steps) + 1 + holes} slices {verb} missing")
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp), True
 
 

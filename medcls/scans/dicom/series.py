@@ -13,16 +13,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.frame_places import as_vector, count_positions, heights_of, layout_of, repeat_a_position
 from medcls.scans.dicom.frames import Frame
-from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout, heights, lay_out
+from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout
+from medcls.scans.dicom.splitting import split_repeats
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.paths import Paths
 
 _VOLUMETRIC = frozenset({"CT", "MR", "PT"})
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds below it (PS3.4 B.5)
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _fits_together(frames: Sequence[Frame]) -> bool:
     instances = Counter((frame.sop_uid, frame.index) for frame in frames)
     if any(frame.header.projection or not frame.placed for frame in frames) or max(instances.values()) > 1:
         return False
-    return not any(_repeats(group) for group in _planes(frames))
+    return not any(repeat_a_position(group) for group in _planes(frames))
 
 
 def _stacks_of_series(frames: list[Frame], leniency: Leniency) -> list[Stack]:
@@ -113,16 +115,15 @@ def _stacks_of_series(frames: list[Frame], leniency: Leniency) -> list[Stack]:
 
 def _unplaced(frames: Sequence[Frame]) -> list[Stack]:
     """Images that stand alone, and slices of which nothing says where they lie."""
-    lost = [f for f in frames if not f.header.projection and f.header.modality in _VOLUMETRIC]
-    lost = [f for f in lost if "Secondary" not in _class(f) or f.header.count > 1]
-    files = {frame.path for frame in lost}
+    lost = [frame for frame in frames if _should_be_placed(frame)]
+    if len(lost) < 2:
+        lost = []
     stacks = []
-    if len(lost) > 1:
+    if lost:
         what = f"{len(lost)} slices, and position, orientation or pixel spacing is missing"
         order = sorted(lost, key=lambda frame: (frame.path, frame.index))
         stacks.append(Stack(tuple(order), error=refusal(RefusalCode.NO_GEOMETRY, what)))
-    else:
-        files = set()
+    files = {frame.path for frame in lost}
     for frame in frames:
         if frame.path in files:
             continue
@@ -133,8 +134,12 @@ def _unplaced(frames: Sequence[Frame]) -> list[Stack]:
     return stacks
 
 
-def _class(frame: Frame) -> str:
-    return "Secondary" if frame.header.sop_class.startswith("1.2.840.10008.5.1.4.1.1.7") else ""
+def _should_be_placed(frame: Frame) -> bool:
+    """Whether a frame is a slice of a volume: no projection, and no single secondary capture (a screenshot)."""
+    header = frame.header
+    if header.projection or header.modality not in _VOLUMETRIC:
+        return False
+    return header.count > 1 or not header.sop_class.startswith(_SECONDARY_CAPTURE)
 
 
 def _planes(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -150,7 +155,7 @@ def _planes(frames: Sequence[Frame]) -> list[list[Frame]]:
         rounded = tuple(round(value, 4) for value in spacing or ())  # type: ignore[attr-defined]
         near = groups[(*form, rounded)]
         for group in near:
-            if np.abs(_vector(group[0].orientation) - np.array(orientation)).max() <= SAME_ORIENTATION:
+            if np.abs(as_vector(group[0].orientation) - np.array(orientation)).max() <= SAME_ORIENTATION:
                 group.extend(alike)
                 break
         else:
@@ -164,26 +169,28 @@ def _settled(frame: Frame) -> tuple[object, ...]:
 
 
 def _volumes(frames: list[Frame], label: str, leniency: Leniency) -> list[Stack]:
-    if not _repeats(frames):
+    if not repeat_a_position(frames):
         return [_volume(frames, label, leniency)]
-    parts = _split(frames)
-    if parts is None and _positions(frames) == 1:
+    parts = split_repeats(frames)
+    if parts is None and count_positions(frames) == 1:
         # No volume can be mistaken here: pictures of one place, each read alone.
         pictures = sorted(frames, key=lambda frame: (frame.path, frame.index))
         return [Stack((frame,), f"picture {number}") for number, frame in enumerate(pictures, start=1)]
     if parts is None and leniency.on_duplicates == "warn":
         return [_without_copies(frames, label, leniency)]
     if parts is None:
-        error = refusal(RefusalCode.DUPLICATE_SLICES, f"{len(frames)} slices lie at {_positions(frames)} positions")
+        error = refusal(
+            RefusalCode.DUPLICATE_SLICES, f"{len(frames)} slices lie at {count_positions(frames)} positions"
+        )
         return [Stack(tuple(frames), label, error)]
     return [_volume(part, ", ".join(filter(None, (label, name))), leniency) for name, part in parts]
 
 
 def _without_copies(frames: Sequence[Frame], label: str, leniency: Leniency) -> Stack:
     """The first frame of each position, and the others apart."""
-    along = _along(frames)
-    order = np.argsort(along, kind="stable")
-    first = np.concatenate([[True], np.diff(along[order]) >= SAME_POSITION_MM])
+    places = heights_of(frames)
+    order = np.argsort(places, kind="stable")
+    first = np.concatenate([[True], np.diff(places[order]) >= SAME_POSITION_MM])
     kept = [frames[index] for index in order[first]]
     copies = tuple(frames[index] for index in order[~first])
     return replace(_volume(kept, label, leniency), copies=copies)
@@ -209,97 +216,3 @@ def _volume(frames: Sequence[Frame], part: str, leniency: Leniency) -> Stack:
     ordered = tuple(frames[index] for index in layout.order)
     layout = replace(layout, order=tuple(range(len(frames))))
     return Stack(ordered, part, layout=layout)
-
-
-def layout_of(frames: Sequence[Frame], leniency: Leniency = STRICT) -> Layout:
-    """Lay out frames by the mean of their orientations; see :func:`medcls.scans.dicom.geometry.lay_out`."""
-    return lay_out(_points(frames), mean_orientation(frames), _vector(frames[0].spacing), leniency)
-
-
-def mean_orientation(frames: Sequence[Frame]) -> NDArray[np.float64]:
-    """``(6,)`` mean of ImageOrientationPatient, independent of the frames' order."""
-    if len({frame.orientation for frame in frames}) == 1:
-        return _vector(frames[0].orientation)
-    # Sorted first, so that the sum does not depend on the order of the files.
-    rows = np.sort(np.stack([_vector(frame.orientation) for frame in frames]), axis=0)
-    return np.asarray(rows.mean(axis=0))
-
-
-def _vector(values: tuple[float, ...] | None) -> NDArray[np.float64]:
-    return np.asarray(values or (), dtype=np.float64)
-
-
-def _points(frames: Sequence[Frame]) -> NDArray[np.float64]:
-    return np.array([frame.position for frame in frames], dtype=np.float64)
-
-
-def _along(frames: Sequence[Frame]) -> NDArray[np.float64]:
-    return heights(_points(frames), mean_orientation(frames))
-
-
-def _repeats(frames: Sequence[Frame]) -> bool:
-    try:
-        return len(frames) > 1 and bool((np.diff(np.sort(_along(frames))) < SAME_POSITION_MM).any())
-    except ScanRefused:
-        return False  # an impossible orientation is refused when the volume is laid out
-
-
-def _positions(frames: Sequence[Frame]) -> int:
-    return int(1 + (np.diff(np.sort(_along(frames))) >= SAME_POSITION_MM).sum())
-
-
-def _split(frames: list[Frame]) -> list[tuple[str, list[Frame]]] | None:
-    """Split frames with repeated positions into volumes with none.
-
-    Attributes are tried in their order. One that covers all positions with each of its values is taken, until no position
-    repeats; one whose values leave no position twice, each with two slices at least, ends the search at once.
-    """
-    chosen: list[str] = []
-    for name in dict.fromkeys(name for frame in frames for name in frame.splits):
-        parts = _by(frames, [*chosen, name])
-        if len(parts) <= len(_by(frames, chosen)):
-            continue
-        if all(not _repeats(part) for part in parts.values()) and _whole(frames, parts):
-            return _named(parts, [*chosen, name])
-        if len({_positions(part) for part in parts.values()}) == 1 and _positions(frames) == _positions(
-            next(iter(parts.values()))
-        ):
-            chosen.append(name)
-    return None
-
-
-def _whole(frames: Sequence[Frame], parts: dict[tuple[str, ...], list[Frame]]) -> bool:
-    sizes = [len(part) for part in parts.values()]
-    return min(sizes) >= 2 or _positions(frames) == 1
-
-
-def _by(frames: Sequence[Frame], names: Sequence[str]) -> dict[tuple[str, ...], list[Frame]]:
-    parts: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
-        parts[tuple(frame.splits.get(name, "") for name in names)].append(frame)
-    return parts
-
-
-def _named(parts: dict[tuple[str, ...], list[Frame]], names: Sequence[str]) -> list[tuple[str, list[Frame]]]:
-    """Volumes in the order of their values, numerically where they are numbers, and what each says it is."""
-    keys = sorted(parts, key=lambda key: tuple(_sortable(value) for value in key))
-    ranks = [sorted({key[i] for key in keys}, key=_sortable) for i in range(len(names))]
-    named = []
-    for key in keys:
-        words = []
-        for i, (name, value) in enumerate(zip(names, key, strict=True)):
-            # Long or free text (directions, times, identifiers) is told by its rank.
-            plain = value if len(value) <= 12 and name not in _RANKED else str(ranks[i].index(value) + 1)
-            words.append(f"{name} {plain or 'none'}")
-        named.append((", ".join(words), parts[key]))
-    return named
-
-
-_RANKED = frozenset({"direction", "file", "acquisition time"})
-
-
-def _sortable(value: str) -> tuple[int, float, str]:
-    try:
-        return (0, float(value), "")
-    except ValueError:
-        return (1, 0.0, value)

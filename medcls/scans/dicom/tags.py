@@ -31,6 +31,7 @@ TAGS: dict[str, tuple[int, str]] = {
     # whose and which
     "PatientID": (0x00100020, "LO"),
     "IssuerOfPatientID": (0x00100021, "LO"),
+    "InstitutionName": (0x00080080, "LO"),
     "StudyInstanceUID": (0x0020000D, "UI"),
     "SeriesInstanceUID": (0x0020000E, "UI"),
     "SeriesNumber": (0x00200011, "IS"),

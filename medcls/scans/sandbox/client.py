@@ -20,9 +20,9 @@ from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_SECONDS, read_seconds
 from medcls.scans.look import Look
 from medcls.scans.sandbox import codec
-from medcls.wire import exactly, receive, send
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
+from medcls.wire import exactly, receive, send
 
 _PATIENCE = 20
 """A worker whose processor time the system does not limit, or who waits for a disk, gets so many times its limit."""

@@ -1,0 +1,73 @@
+"""Options that several verbs have, each with its help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Identifiers(StrEnum):
+    """What stands for patients in a table of answers."""
+
+    HASH = "hash"
+    KEEP = "keep"
+
+
+class Engine(StrEnum):
+    """What computes a network's answers."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
+
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The config, a YAML file.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a key: --set train.epochs=5.", metavar="KEY=VALUE")
+]
+ScansArgument = Annotated[
+    Path, typer.Argument(help="A scan, a folder of any depth, or a CSV table with a column 'scan'.")
+]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", "-m", help="A run or a classifier's folder; default: the newest finished run.")
+]
+OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")]
+ColumnsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        help="Columns of a table of scores that have other names than case, patient, reference, score, partition.",
+        metavar="ROLE=COLUMN,…",
+    ),
+]
+PositiveOption = Annotated[
+    str | None,
+    typer.Option("--positive", help="Of two labels in a table of scores, the positive one.", metavar="LABEL"),
+]
+MultilabelOption = Annotated[
+    bool, typer.Option("--multilabel", help="In a table of scores, a case may have any number of labels.")
+]
+ThresholdOption = Annotated[
+    list[str] | None,
+    typer.Option("--threshold", help="Call a case from this score on; LABEL=X for each label.", metavar="X"),
+]
+RuleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rule", help="How a threshold is chosen: youden, sensitivity=0.95 or specificity=0.9.", metavar="RULE"
+    ),
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")]
+AllowLeakage = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-leakage",
+        help="Go on although a patient or image is on two sides, and why; the report says it first.",
+        metavar="REASON",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output.")]

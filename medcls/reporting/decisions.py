@@ -1,0 +1,125 @@
+"""How a score becomes an answer, in words: the threshold, who chose it, and on which cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medcls.reporting.numbers import percent, threshold
+
+_SPACE = "\u00a0"
+_GIVEN = "given"
+_EACH_FOLD = "tune of each fold"  # as medcls.evaluation.pooled_operating_point writes it
+
+
+def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: bool = False) -> list[str]:
+    """How a probability, or a score, becomes an answer, and where that was chosen.
+
+    Args:
+        metrics: A partition of ``metrics.json``.
+        multilabel: A case may have several labels.
+        scores: What was judged is a bare score, not a stated probability.
+    """
+    point = metrics.get("operating_point") or {}
+    cuts = point.get("thresholds") or ()
+    if not cuts:
+        return (
+            []
+            if multilabel or not point
+            else ["The answer is the label with the highest probability. No threshold was chosen."]
+        )
+    if decided_by_folds(point):
+        kept = "The classifier that is kept joins the folds’ and has a threshold of its own, which stands under ‘Classifier’."
+        return [*folds_sentences(point), kept]
+    what = _what(metrics, scores)
+    lines = [
+        f"A case is called ‘{cut['label']}’ when its {what} is at least {threshold(float(cut['threshold']))}."
+        + (f" Mind: {cut['reason']}." if cut.get("reason") else "")
+        for cut in cuts
+    ]
+    many = "These thresholds were" if len(cuts) > 1 else "This threshold was"
+    if point.get("exploratory"):
+        return [*lines, f"{many} chosen on these very cases {_rule(str(point.get('rule', '')))}: see the mark above."]
+    if point.get("chosen_on") == _GIVEN:
+        stated = (
+            "The threshold was stated, not chosen on these cases." if len(cuts) == 1 else "The thresholds were stated."
+        )
+        return [*lines, stated]
+    where = point.get("chosen_on", "tune")
+    lines.append(f"{many} chosen on the ‘{where}’ partition {_rule(str(point.get('rule', '')))}, and then frozen.")
+    return lines
+
+
+def chosen_by(point: Mapping[str, Any]) -> str:
+    """Who chose an operating point, in the few words of a table's cell or half a sentence."""
+    if not point["thresholds"]:
+        return "no threshold: the most probable label is the answer"
+    if point["exploratory"]:
+        return f"chosen on these very cases {_rule(point['rule'])} (exploratory)"
+    if point["chosen_on"] == _GIVEN:
+        return "stated beforehand"
+    if decided_by_folds(point):
+        return f"the mean of the folds’ own, each chosen on the fold’s tune part {_rule(point['rule'])}"
+    return f"chosen on {point['chosen_on']} {_rule(point['rule'])}"
+
+
+def decided_by_folds(point: Mapping[str, Any]) -> bool:
+    """Whether each case was decided by its own fold's threshold, so that those of the operating point decided none."""
+    return point.get("chosen_on") == _EACH_FOLD
+
+
+def point_in_words(point: Mapping[str, Any]) -> str:
+    """An operating point by itself: its thresholds, and how they were chosen."""
+    cuts = [
+        f"called ‘{cut['label']}’ from a calibrated probability of {threshold(float(cut['threshold']))}"
+        + (f" ({cut['reason']})" if cut.get("reason") else "")
+        for cut in point["thresholds"]
+    ]
+    return "; ".join([*cuts, chosen_by(point)])
+
+
+def folds_sentences(point: Mapping[str, Any]) -> list[str]:
+    """What is said where each case was decided by its own fold's threshold."""
+    means = [
+        f"For ‘{cut['label']}’, {threshold(float(cut['threshold']))} is the {cut['reason'].partition(';')[0]}."
+        for cut in point["thresholds"]
+        if cut.get("reason")
+    ]
+    return [
+        "Each held-out case was decided by its own fold’s threshold: no one threshold stands behind these figures.",
+        *means,
+        f"Each was chosen on the fold’s tune part {_rule(str(point.get('rule', '')))}, and then frozen.",
+    ]
+
+
+def exploratory_banner(metrics: Mapping[str, Any]) -> str:
+    """What every page is marked with when thresholds were chosen on the cases that they are judged on; else empty."""
+    if not (metrics.get("operating_point") or {}).get("exploratory"):
+        return ""
+    return (
+        "the threshold was chosen on the very cases that it is judged on. Sensitivity, specificity and what rests on them "
+        "are too favourable, and are no test of the classifier."
+    )
+
+
+def are_scores(metrics: Mapping[str, Any]) -> bool:
+    """Whether what was judged are scores that are no probabilities: those leave Brier's score undefined."""
+    brier = metrics.get("brier") or {}
+    return brier.get("value") is None and "not probabilities" in str(brier.get("reason"))
+
+
+def _what(metrics: Mapping[str, Any], scores: bool) -> str:
+    as_given = "calibration.before" in (metrics.get("not_computed") or {})
+    if are_scores(metrics) or (scores and as_given):
+        return "score"
+    return "probability" if as_given else "calibrated probability"
+
+
+def _rule(rule: str) -> str:
+    if rule == "youden":
+        return "for the greatest sum of sensitivity and specificity (Youden’s index)"
+    name, _, least = rule.partition(" >= ")
+    other = {"sensitivity": "specificity", "specificity": "sensitivity"}.get(name)
+    if other and least:
+        return f"for the best {other} with a {name} of at least {percent(float(least))}{_SPACE}%"
+    return f"by the rule ‘{rule}’"
