@@ -211,6 +211,14 @@ def test_small_cells_are_suppressed_and_say_so() -> None:
     assert fact.gaps["sick"]["specificity"].gap.value is not None
 
 
+def test_few_without_the_label_do_not_show_as_a_difference_of_counts() -> None:
+    positive = np.arange(200) % 2 == 0
+    positive[100:] = np.arange(100) >= 4  # four well in the second group
+    predictions = binary(positive, np.random.default_rng(0).random(200))
+    _, female = figures(predictions, {"sex": ["M"] * 100 + ["F"] * 100}).facts[0].groups["sick"]
+    assert (female.name, female.n_cases, female.n_positive) == ("female", 100, None)
+
+
 @pytest.mark.parametrize(
     "predictions",
     [some_labels(n=150), some_labels(n=150, labels=("a", "b", "c", "never")), some_multilabel(n=150), binary([], [])],

@@ -13,8 +13,8 @@ all pairs of groups at once: ``q`` is the percentile of the greatest error over 
 the limits are ``gap - q`` (not below 0) and ``gap + q``. A lower limit of 0: the groups may well be alike.
 
 **Small groups** are suppressed: fewer than ten patients with the label leave no sensitivity and no AUC, fewer than ten
-without it no specificity and no AUC, fewer than ten at all nothing; such counts are not shown either, so that nobody
-can be singled out.
+without it no specificity and no AUC, fewer than ten at all nothing; such counts are not shown either. Where one group
+alone is suppressed, its size still follows from the total.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Group:
         name: The group's.
         n_cases: Cases; ``None`` when they come from fewer than ten patients.
         n_patients: Patients; ``None`` when fewer than ten.
-        n_positive: Cases with the label; ``None`` when they come from fewer than ten patients.
+        n_positive: Cases with the label; ``None`` when they, or those without it, come from fewer than ten patients.
         figures: An estimate for each of :data:`medcls.evaluation.group_figures.GROUP_FIGURES`.
     """
 
@@ -240,12 +240,12 @@ def _fact(grouping: Grouping, by_label: Mapping[str, list[_Drawn]], confidence: 
 
 
 def _group(view: GroupView, replicates: Mapping[str, Floats], confidence: float) -> Group:
-    everyone, ups, _ = view.sizes
+    everyone, ups, downs = view.sizes
     enough = everyone >= FEWEST
     return Group(
         name=view.name,
         n_cases=view.positive.size if enough else None,
         n_patients=everyone if enough else None,
-        n_positive=int(view.positive.sum()) if enough and ups >= FEWEST else None,
+        n_positive=int(view.positive.sum()) if enough and min(ups, downs) >= FEWEST else None,
         figures={name: view.estimate(name, replicates.get(name), confidence) for name in GROUP_FIGURES},
     )
