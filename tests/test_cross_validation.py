@@ -103,6 +103,26 @@ def test_pooled_figures_are_those_of_the_folds_own_decisions(run: Run) -> None:
     assert (decided == (table.predicted == "ill")).all()
 
 
+def test_cross_validations_are_compared_by_their_folds_own_decisions(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(run.path / "metrics.json", other)
+    table = pd.read_csv(run.predictions_file)
+    found = table.index[(table.reference == "ill") & (table.predicted == "ill")][:2]
+    table.loc[found, "predicted"] = "well"  # the probabilities stay
+    table.to_csv(other / "predictions.csv", index=False)
+    document = medcls.compare(run.path, other, out=tmp_path / "compared").document
+    differences = {one["figure"]: one for one in document["comparisons"][0]["differences"]}
+    assert document["n_cases"] == 36
+    assert differences["auc"]["difference"]["value"] == 0
+    assert differences["sensitivity"]["difference"]["value"] == pytest.approx(2 / (table.reference == "ill").sum())
+    assert differences["sensitivity"]["first"] == pytest.approx(run.metrics["pooled"]["sensitivity"]["value"])
+    assert differences["specificity"]["difference"]["value"] == 0
+    own = document["models"][0]["figures"]["sensitivity"]["value"]
+    assert own == pytest.approx(run.metrics["pooled"]["sensitivity"]["value"])
+    assert any("its own fold's classifier" in note for note in document["notes"])
+
+
 def test_folds_figures_and_their_mean_are_told_apart(run: Run) -> None:
     per_fold = run.metrics["per_fold"]
     aucs = []
@@ -260,6 +280,21 @@ def test_a_fixed_test_partition_and_repeats(pictures: Pictures, places: Path, tm
     assert not set(outside) & set(folds.case)
     again = medcls.evaluate(finished.path, out=tmp_path / "again")
     assert again.metrics["auc"] == metrics["test"]["auc"]
+    # The ensemble's answers on test are compared, not those of the folds.
+    compared = medcls.compare(finished.path, tmp_path / "again", out=tmp_path / "compared").document
+    assert compared["n_cases"] == 12
+    assert {one["difference"]["value"] for one in compared["comparisons"][0]["differences"]} == {0}
+
+    # Without a test partition, held-out cases are, each repeat for itself.
+    pooled_only = tmp_path / "pooled-only"
+    pooled_only.mkdir()
+    pd.read_csv(finished.predictions_file).query("partition == 'pooled'").to_csv(
+        pooled_only / "predictions.csv", index=False
+    )
+    (pooled_only / "metrics.json").write_text(json.dumps({"pooled": metrics["pooled"]}), encoding="utf-8")
+    shutil.copytree(pooled_only, tmp_path / "twin")
+    twice = medcls.compare(pooled_only, tmp_path / "twin", out=tmp_path / "compared-twice").document
+    assert (twice["n_cases"], twice["comparisons"][0]["n_patients"]) == (48, 12)
 
 
 def test_too_few_patients_are_found_before_a_folder_is_made(pictures: Pictures, places: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ figures without one being named first, p-values must be adjusted: :func:`compare
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -27,6 +27,7 @@ import numpy as np
 
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
+from medcls.evaluation.arrays import Bools
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.certainty import check_same_labels
 from medcls.evaluation.differences import Difference, Pair
@@ -103,6 +104,7 @@ def compare_predictions(
     seed: int = 0,
     names: tuple[str, str] = ("first", "second"),
     cases: tuple[Sequence[str], Sequence[str]] | None = None,
+    called: tuple[Bools | None, Bools | None] = (None, None),
 ) -> Comparison:
     """Compare two classifiers' answers about the same cases, in the same order.
 
@@ -115,21 +117,24 @@ def compare_predictions(
         seed: Seed of the bootstrap.
         names: What the two are called.
         cases: The names of the cases in both, to be checked too.
+        called: For each, ``(n, labels)`` decisions that were made already, each by its own classifier's operating point
+            (cross-validation); ``None``: the operating point decides.
 
     Raises:
-        UsageError: The cases, patients, reference labels or labels differ, or a point is for other labels.
+        UsageError: The cases, patients, reference labels or labels differ, a point is for other labels, or decisions do not
+            fit the predictions.
     """
     _check(first, second, names, cases)
     check_same_labels(first, first_point)
     check_same_labels(second, second_point)
     settings = settings or EvaluationSettings()
-    called = first_point.decide(first.probabilities), second_point.decide(second.probabilities)
+    decisions = _decisions(first, first_point, called[0]), _decisions(second, second_point, called[1])
     resampling = PatientResampling.of(first.patients, first.reference)
     return Comparison(
         names=(names[0], names[1]),
         n_cases=first.n_cases,
         n_patients=resampling.n_patients,
-        differences=Pair((first, second), called, resampling, settings, seed).differences(),
+        differences=Pair((first, second), decisions, resampling, settings, seed).differences(),
         confidence=settings.confidence,
         replicates=settings.replicates,
         seed=seed,
@@ -140,17 +145,30 @@ def compare_several(
     classifiers: Sequence[tuple[str, Predictions, OperatingPoint]],
     settings: EvaluationSettings | None = None,
     seed: int = 0,
+    *,
+    called: Mapping[str, Bools] | None = None,
 ) -> tuple[Comparison, ...]:
     """Every pair of several classifiers on the same cases, with p-values adjusted by Holm over the pairs.
+
+    Args:
+        classifiers: Name, answers and operating point of each.
+        settings: Confidence level and number of replicates.
+        seed: Seed of the bootstrap.
+        called: By name, decisions that were made already; see :func:`compare_predictions`.
 
     Raises:
         UsageError: As :func:`compare_predictions`, or there are fewer than two.
     """
     if len(classifiers) < 2:
         raise UsageError("a comparison needs two classifiers at least")
-    pairs = combinations(classifiers, 2)
+    made = called or {}
     return with_holm(
-        [compare_predictions(a[1], b[1], a[2], b[2], settings, seed, names=(a[0], b[0])) for a, b in pairs]
+        [
+            compare_predictions(
+                *(a[1], b[1], a[2], b[2], settings, seed), names=(a[0], b[0]), called=(made.get(a[0]), made.get(b[0]))
+            )
+            for a, b in combinations(classifiers, 2)
+        ]
     )
 
 
@@ -201,6 +219,14 @@ def comparison_schema() -> Schema:
         },
         "Two classifiers on the same cases.",
     )
+
+
+def _decisions(predictions: Predictions, point: OperatingPoint, called: Bools | None) -> Bools:
+    if called is None:
+        return point.decide(predictions.probabilities)
+    if called.shape != predictions.reference.shape:
+        raise UsageError(f"decisions {called.shape} do not fit predictions {predictions.reference.shape}")
+    return called
 
 
 def _check(

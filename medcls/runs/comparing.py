@@ -22,6 +22,7 @@ from medcls.runs.joining import Contestant, Joined, join
 from medcls.runs.judging import FILES as JUDGED_FILES
 from medcls.runs.judging import Judged, Judging, judge_into, judged_folder
 from medcls.runs.results import results_folder
+from medcls.runs.run_answers import HELD_OUT, answers_of_run
 from medcls.runs.score_table import ScoreTable
 from medcls.runs.telling_apart import tails
 
@@ -244,16 +245,16 @@ def _contestant(path: Path, name: str, judging: Judging) -> Contestant:
         metrics = read_json(folder / "metrics.json")
     except FileNotFoundError:
         raise RunError("the run has no metrics.json", where=str(folder), remedy="Finish it with --resume") from None
-    reported = next((one for one in ("test", "external", "pooled") if one in metrics), None)
+    reported = next((one for one in ("test", "external", HELD_OUT) if one in metrics), None)
     if reported is None:
         raise RunError("nothing was judged here", where=str(folder), remedy="Name a run with a test partition")
     point = OperatingPoint.from_json(metrics[reported]["operating_point"])
-    own = replace(judging, columns={}, positive=point.positive, multilabel=point.multilabel, facts=())
-    return Contestant(name, own.read(folder / PREDICTIONS), point, of_run=True)
+    return answers_of_run(folder / PREDICTIONS, name, point, reported)
 
 
 def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
     judged = [(one.name, *one.judged()) for one in joined.contestants]
+    called = {one.name: one.called for one in joined.contestants if one.called is not None}
     table = joined.contestants[0].table
     return {
         "labels": list(table.labels),
@@ -265,14 +266,14 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
             {**_model(one, settings, seed), "cases": dropped.to_json()}
             for one, dropped in zip(joined.contestants, joined.dropped, strict=True)
         ],
-        "comparisons": [one.to_json() for one in compare_several(judged, settings, seed)],
+        "comparisons": [one.to_json() for one in compare_several(judged, settings, seed, called=called)],
         "notes": list(joined.notes),
     }
 
 
 def _model(contestant: Contestant, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
     predictions, point = contestant.judged()
-    metrics = evaluate_partition(predictions, point, settings, seed)
+    metrics = evaluate_partition(predictions, point, settings, seed, called=contestant.called)
     sound = contestant.table.are_probabilities
     return {
         "name": contestant.name,

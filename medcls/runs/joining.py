@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medcls.errors import CohortError, UsageError
 from medcls.evaluation import OperatingPoint, Predictions
@@ -24,12 +25,24 @@ class Contestant:
         table: What it said.
         point: Its operating point, in the scores' own unit.
         of_run: Whether a run said it, about test cases that the run had chosen.
+        decided: Case to its labels, where each case was decided already, by a threshold of its own fold; ``None``: ``point``
+            decides.
     """
 
     name: str
     table: ScoreTable
     point: OperatingPoint
     of_run: bool = False
+    decided: Mapping[str, frozenset[str]] | None = None
+
+    @property
+    def called(self) -> NDArray[np.bool_] | None:
+        """``(n, labels)`` decisions that were made already, for the rows of :meth:`judged`; ``None``: there are none."""
+        if self.decided is None:
+            return None
+        rows = zip(self.table.names, self.table.failed, strict=True)
+        kept = [[label in self.decided[name] for label in self.table.labels] for name, failed in rows if not failed]
+        return np.array(kept, np.bool_).reshape(-1, len(self.table.labels))
 
     def judged(self) -> tuple[Predictions, OperatingPoint]:
         """Predictions and operating point for evaluation, on ranks where the scores are no probabilities."""
@@ -144,4 +157,9 @@ def _notes(contestants: Sequence[Contestant]) -> tuple[str, ...]:
     notes = []
     if not any(one.table.patients_known for one in contestants):
         notes.append("no table names patients: every case counts as its own")
+    notes += [
+        f"'{one.name}' is a cross-validation: each held-out case was answered by its own fold's classifier at its own threshold"
+        for one in contestants
+        if one.decided is not None
+    ]
     return tuple(notes)

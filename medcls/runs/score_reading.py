@@ -43,6 +43,11 @@ def read_scores(
     """
     header, rows = read_rows(path)
     sheet = ScoreSheet(path, header, rows, columns or ScoreColumns())
+    return scores_of(sheet, positive=positive, multilabel=multilabel, facts=facts)
+
+
+def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, facts: Sequence[str] | None) -> ScoreTable:
+    """The scores in a table of text; arguments and errors as :func:`read_scores`."""
     sheet.check()
     scored = sheet.score_columns()
     labels, several = _labels(sheet, scored, multilabel)
@@ -56,11 +61,11 @@ def read_scores(
     known = patients is not None and all(patients)
     if patients is not None and not known:
         line = next(line for line, patient in zip(sheet.lines, patients, strict=True) if not patient)
-        raise CohortError(f"no patient in column '{sheet.columns.patient}'", where=f"{path}:{line}")
+        raise CohortError(f"no patient in column '{sheet.columns.patient}'", where=f"{sheet.path}:{line}")
     further = sheet.further(scored, facts)
     chosen, left_out = choose_facts(further, reference) if facts is None else (further, {})
     table = ScoreTable(
-        source=path.name,
+        source=sheet.path.name,
         labels=labels,
         positive=positive,
         multilabel=several,

@@ -1,0 +1,60 @@
+"""What a run said of its test cases, as one model to compare; a cross-validation without test: of the cases held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from medcls.classifier.answers import MULTILABEL_SEPARATOR
+from medcls.evaluation import OperatingPoint
+from medcls.runs.joining import Contestant
+from medcls.runs.score_reading import scores_of
+from medcls.runs.score_sheet import ScoreColumns, ScoreSheet, read_rows
+
+HELD_OUT = "pooled"
+"""The partition, in ``predictions.csv`` and ``metrics.json``, of what folds said of cases that they never saw."""
+
+
+def answers_of_run(path: Path, name: str, point: OperatingPoint, partition: str) -> Contestant:
+    """The answers in a run's ``predictions.csv``.
+
+    Held-out cases keep what their own fold decided. With repeats a case has an answer in each; they are joined repeat by
+    repeat with those of another cross-validation, and count as one patient's.
+
+    Args:
+        path: The table.
+        name: What the model is called.
+        point: The operating point; for held-out cases the folds' in one, for the reader.
+        partition: The one that ``metrics.json`` reports: :data:`HELD_OUT` or another.
+
+    Raises:
+        CohortError: The table is missing or damaged.
+    """
+    header, everything = read_rows(path)
+    apart = partition == HELD_OUT
+    rows = [(line, row) for line, row in everything if (row.get("partition") == HELD_OUT) == apart]
+    if apart:
+        repeats = len({_repeat(row) for _, row in rows})
+        rows = [(line, {**row, "case": _case(row, repeats), "partition": "test"}) for line, row in rows]
+    table = scores_of(
+        ScoreSheet(path, header, rows, ScoreColumns()),
+        positive=point.positive,
+        multilabel=point.multilabel,
+        facts=(),
+    )
+    decided = {row["case"]: _labels(row, point.multilabel) for _, row in rows} if apart else None
+    return Contestant(name, table, point, of_run=True, decided=decided)
+
+
+def _repeat(row: Mapping[str, str]) -> str:
+    """A fold is called ``REPEAT-FOLD``."""
+    return row["fold"].partition("-")[0]
+
+
+def _case(row: Mapping[str, str], repeats: int) -> str:
+    return row["case"] if repeats < 2 else f"{row['case']}, repeat {_repeat(row)}"
+
+
+def _labels(row: Mapping[str, str], multilabel: bool) -> frozenset[str]:
+    said = row["predicted"].split(MULTILABEL_SEPARATOR) if multilabel else [row["predicted"]]
+    return frozenset(label for label in said if label)
