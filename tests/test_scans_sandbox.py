@@ -206,5 +206,6 @@ def test_refusals_leave_no_memory_behind_in_a_worker(tmp_path):
         with pytest.raises(ScanRefused):
             source.read()
         with client.workers.one() as worker:
+            worker.ask({"job": "look", "paths": []}, 60)  # answered when the job before is put away
             open_files.append(len(os.listdir(f"/proc/{worker._process.pid}/fd")))
     assert open_files[1:] == open_files[:1] * 3
