@@ -81,7 +81,9 @@ class Audit:
         found += [_identity_warning(kind, self.identities) for kind in MEANINGS if self._count(kind)]
         if self.conflicts:
             found.append(
-                f"{len(self.conflicts)} image(s) occur more than once, the same or nearly so, with different reference labels"
+                f"{len(self.conflicts)} images occur more than once, the same or nearly so, with different reference labels"
+                if len(self.conflicts) > 1
+                else "an image occurs more than once, the same or nearly so, with different reference labels"
             )
         found += [one.warning for one in self.confounding if one.suspicious]
         return tuple(found)
