@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from medcls.cohort import near_duplicates
+from medcls.cohort import Case, near_duplicates
 from medcls.cohort.fingerprints import BITS, Fingerprint, bits_of, fingerprint
 from medcls.cohort.near_duplicates import (
     LEAST_CORRELATION,
@@ -24,6 +24,7 @@ from medcls.cohort.near_duplicates import (
     find_near_known,
     join_digests,
 )
+from medcls.cohort.relations import find_relations
 
 
 def picture(seed: int, side: int = 160) -> NDArray[np.uint8]:
@@ -138,6 +139,22 @@ def test_images_that_are_all_alike_are_said_to_be(monkeypatch: pytest.MonkeyPatc
     found = find_near_duplicates({str(number): printed(picture(0)) for number in range(30)})
     assert found.too_alike
     assert found.pairs == ()
+
+
+@pytest.mark.parametrize(
+    ("alike", "named", "told_apart"),
+    [(4, True, True), (12, True, False), (12, False, True), (25, False, False)],
+    ids=["copies", "one image of many patients", "slices of nobody in particular", "nearly all"],
+)
+def test_images_that_tie_many_patients_are_of_one_kind_and_no_copies(alike: int, named: bool, told_apart: bool) -> None:
+    cases = [Case(f"c{n}", f"p{n}" if named else f"c{n}", Path(f"c{n}"), (n % 2,)) for n in range(40)]
+    prints = {case.name: printed(picture(0 if n < alike else n)) for n, case in enumerate(cases)}
+    content = {case.name: case.name for case in cases}
+    found = find_relations(cases, content, prints)
+    assert found.near is not None
+    assert found.near.too_alike is not told_apart
+    groups = set(found.grouping(content, near=True).values())
+    assert len(groups) == (40 - alike + 1 if told_apart else 40)
 
 
 def test_ten_thousand_fingerprints_are_compared_in_bounded_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +12,11 @@ from medcls.cohort.fingerprints import Fingerprint
 from medcls.cohort.identities import SharedIdentity, find_shared_identities
 from medcls.cohort.leakage import shared_instances
 from medcls.cohort.near_duplicates import NearDuplicates, find_near_duplicates, join_digests
+
+_MOST_PATIENTS = 0.1
+"""Of the named patients, the most that copies of one image may be of; from six on. Copies under so many names are none."""
+_MOST_IMAGES = 0.5
+"""Of all images, the most that may be tied to one another."""
 
 
 @dataclass(frozen=True)
@@ -53,4 +59,23 @@ def find_relations(
         fingerprints: Case name to the fingerprint of its image; ``None``: near-duplicates are not looked for.
     """
     near = None if fingerprints is None else find_near_duplicates(fingerprints)
+    if near is not None and _are_all_alike(near, cases):
+        near = NearDuplicates(images=near.images, too_alike=True)
     return Relations(near, shared_instances(cases), find_shared_identities(cases, content))
+
+
+def _are_all_alike(near: NearDuplicates, cases: Sequence[Case]) -> bool:
+    """Whether near-duplicates tie so many patients to one another that they are no copies, but images of one kind.
+
+    Such a cluster would leave nothing to part: it grows by false alarms, each of which joins two clusters.
+    """
+    cluster = join_digests({case.name: case.name for case in cases}, [(one.first, one.second) for one in near.pairs])
+    images = Counter(cluster.values())
+    patients = defaultdict(set)
+    named = [case for case in cases if case.patient not in ("", case.name)]  # the others are their own patients
+    for case in named:
+        patients[cluster[case.name]].add(case.patient)
+    most = max(map(len, patients.values()), default=0)
+    return most > max(5, _MOST_PATIENTS * len({case.patient for case in named})) or max(
+        images.values(), default=0
+    ) > max(5, _MOST_IMAGES * len(cases))
