@@ -8,7 +8,7 @@
     │   ├── CohortError        exit 2   the table of cases, its labels or its partitions are wrong
     │   ├── WeightsError       exit 2   a weights file is missing, damaged, or does not fit the network
     │   ├── ClassifierError    exit 2   a saved classifier is missing, damaged, or of another version
-    │   ├── RunError           exit 2   a run folder is missing, unfinished, or in use
+    │   ├── RunError           exit 2   a run folder is missing, damaged, unfinished, or in use
     │   └── MissingExtraError  exit 2   an optional dependency is not installed
     ├── ScanRefused            exit 3   one scan cannot be read rightly; others go on
     ├── NothingToDo            exit 4   nothing of what was given could be answered
@@ -66,7 +66,7 @@ class ClassifierError(UsageError):
 
 
 class RunError(UsageError):
-    """A run folder is missing, unfinished, or in use by another process."""
+    """A run folder is missing, damaged, unfinished, or in use by another process."""
 
 
 class MissingExtraError(UsageError):

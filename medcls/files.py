@@ -15,13 +15,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from medcls.errors import StorageError
+from medcls.errors import MedclsError, RunError, StorageError
 
 CACHE_VARIABLE = "MEDCLS_CACHE"
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _CSV_LINE_END = "\r\n"
 """A cell is quoted when it holds a character of the line's end: so that a lone carriage return is, too (Python < 3.13)."""
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
+_NO_SPACE = "Free some space or choose another folder"
+_NO_PERMISSION = "Choose a folder that you may write to, or mend the permissions of this one"
+_REMEDIES = {
+    errno.EACCES: _NO_PERMISSION,
+    errno.EPERM: _NO_PERMISSION,
+    errno.EROFS: "Choose a folder that can be written to",
+}
 
 
 def cache_folder(name: str) -> Path:
@@ -71,7 +78,7 @@ def storage_error(error: OSError, path: Path) -> Exception:
         return StorageError(
             f"cannot write {path.name}: {reason}",
             where=str(path.parent),
-            remedy="Free some space or choose another folder; what was finished before is intact",
+            remedy=f"{_REMEDIES.get(error.errno or 0, _NO_SPACE)}; what was finished before is intact",
         )
     return error
 
@@ -111,6 +118,28 @@ def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Read the rows that :func:`write_csv` wrote, cells as they were given to it (numbers as text)."""
     with open(path, newline="", encoding="utf-8") as handle:
         return [{_uncell(name): _uncell(value) for name, value in row.items()} for row in csv.DictReader(handle)]
+
+
+@contextlib.contextmanager
+def reading_kept(
+    path: str | os.PathLike[str], remedy: str = "Restore the file from a copy of the run"
+) -> Iterator[None]:
+    """Read, and make values of, a file that an earlier run wrote: whatever it lacks or garbles is one error that names it.
+
+    Args:
+        path: The file; the block reads it, and does nothing that can fail for another reason.
+        remedy: What the user can do about it.
+
+    Raises:
+        RunError: The file is damaged, missing, or cannot be read.
+    """
+    file = Path(path)
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{file.name} is missing or cannot be read", where=str(file), remedy=remedy) from error
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, csv.Error, MedclsError) as error:
+        raise RunError(f"{file.name} is damaged", where=str(file), remedy=remedy) from error
 
 
 def write_with(path: str | os.PathLike[str], save: Callable[[IO[bytes]], object], *, private: bool = False) -> None:

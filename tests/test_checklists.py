@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from medcls.reporting.checklists.results import subgroups
 from medcls.reporting.content import PartitionCounts, ReasonCount
 from medcls.reporting.model_card import model_card
 from medcls.reporting.plain_markdown import plain
-from medcls.reporting.record import Record
+from medcls.reporting.record import Origin, Record
 from medcls.reporting.wording import FURTHER_TITLES, TITLES, show
 from tests.evaluation_factory import half, some_binary, some_labels, some_multilabel
 from tests.test_report import EVIL, Page
@@ -214,3 +215,75 @@ def test_the_report_has_them_folded_at_its_end_and_its_sections_stand_in_the_lis
     simple = show("auc", document["baseline"]["auc"])
     assert simple.value in page.text
     assert "not to be trusted" in page.text
+
+
+def values(given: Record, checklist: str, number: str) -> str:
+    filled = next(one for one in filled_checklists(given) if one.checklist.name == checklist)
+    return ". ".join(next(one for one in filled.items if one.item.number == number).values)
+
+
+def judged_elsewhere(document: dict[str, Any], **origin: Any) -> Record:
+    cohort = CohortFlow(
+        52, (ReasonCount("truncated", "", 2),), (PartitionCounts("external", 50, 38, {"well": 30, "sick": 20}),)
+    )
+    return replace(record(document, "external", cohort=cohort), origin=Origin(evaluated=True, **origin))
+
+
+def test_an_external_table_is_not_passed_off_as_the_training_data(document: dict[str, Any]) -> None:
+    given = judged_elsewhere(document, given=(), training="train 80 cases of 40 patients", met="none is tied")
+    for where in (("stard-ai", "19"), ("claim-2024", "7"), ("tripod-ai", "20a")):
+        assert "the figures come from the external table: 52 cases given, 50 used: external 50 cases" in values(
+            given, *where
+        )
+    made_with = "the classifier was trained and tuned on: train 80 cases of 40 patients"
+    assert values(given, "stard-ai", "AI-a") == made_with
+    assert made_with in values(given, "claim-2024", "7")
+    for where in (("claim-2024", "19"), ("tripod-ai", "12a"), ("stard-ai", "AI-c")):
+        assert values(given, *where).startswith("nothing was parted here")
+    assert "For the training: at random by patient" in values(given, "claim-2024", "19")
+    assert "none is in two partitions" not in model_card(given)
+    assert "None is tied" in model_card(given)
+    unknown = judged_elsewhere(document, met="not known")
+    assert values(unknown, "stard-ai", "AI-a") == ""
+    assert "not available" in values(unknown, "claim-2024", "7")
+    assert "not known whether as the table" in values(unknown, "claim-2024", "19")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((), "at random by patient, stratified by label: 15 % tune and 20 % test; the table gave no partitions"),
+        (("train", "tune", "test"), "train, tune and test as the table's partition column gave them"),
+        (
+            ("train", "test"),
+            "train and test as the table's partition column gave them; of its train cases at random by patient, "
+            "stratified by label: 19 % tune",
+        ),
+    ],
+)
+def test_documents_say_which_partitions_the_table_gave(
+    document: dict[str, Any], given: tuple[str, ...], words: str
+) -> None:
+    said = values(replace(record(document), origin=Origin(given=given)), "claim-2024", "19")
+    assert said.replace("\u00a0", " ") == words
+
+
+def test_cases_without_an_answer_are_counted_once(document: dict[str, Any]) -> None:
+    failed = document | {"failures": {**document["failures"], "n_failed": 2}}
+    given = judged_elsewhere(failed)
+    for where in (("claim-2024", "12"), ("tripod-ai", "11"), ("stard-ai", "16")):
+        said = values(given, *where)
+        assert said.startswith("2 cases without label or readable scan left out")
+        assert "of these, 2 of external got no answer" in said
+
+
+def test_probabilities_that_no_calibration_changed_are_not_called_calibrated(document: dict[str, Any]) -> None:
+    why = "probabilities were not calibrated afterwards: the logits do not follow"
+    given = replace(record(document), origin=Origin(calibrated=False, calibration=why))
+    everything = model_card(given) + "".join(markdown(one, "lung") for one in filled_checklists(given))
+    assert why in everything
+    for wrong in ("calibrated afterwards on tune", "a calibrated probability", "After calibration:"):
+        assert wrong not in everything
+        assert wrong in model_card(record(document)) + "".join(
+            markdown(one, "lung") for one in filled_checklists(record(document))
+        )

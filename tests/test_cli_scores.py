@@ -125,6 +125,8 @@ WRONG = [
     (("evaluate", "--predictions", "T", "--positive", "sick", "--threshold", "half"), "'half' is no threshold"),
     (("evaluate", "--predictions", "T", "--columns", "score"), "'score' is not ROLE=COLUMN"),
     (("evaluate", "--predictions", "T", "--compare-columns", "score=x"), "need --compare"),
+    (("evaluate", "--predictions", "T", "--rule", "foo"), "'--rule foo' is no rule. Rules: youden, sensitivity=X"),
+    (("evaluate", "--predictions", "T", "--rule", "sensitivity=2"), "with X between 0 and 1"),
     (("compare", "T", "--positive", "sick"), "needs two models at least"),
     (("compare", "gone", "T", "--positive", "sick"), "no run is here"),
 ]

@@ -92,6 +92,16 @@ def test_an_override_wins_and_is_named_when_wrong(tmp_path: Path) -> None:
     assert "key=value" in fault(tmp_path, SMALLEST, "train.epochs")
 
 
+def test_an_override_that_does_not_fit_the_file_is_named_and_the_file_is_not(tmp_path: Path) -> None:
+    text = "region: lung\npreprocessing:\n  dimensions: 2\n  size: [64, 64]\n"
+    line = fault(tmp_path, text, "preprocessing.size=[64,64,64]")
+    assert line.startswith("--set preprocessing.size=[64,64,64]: ")
+    assert "size has 3 numbers, but dimensions is 2" in line
+    assert fault(tmp_path, text, "preprocessing.dimensions=3").startswith("--set preprocessing.dimensions=3: ")
+    assert fault(tmp_path, text, "preprocessing.size=[64,x]").startswith("--set preprocessing.size=[64,x]: ")
+    assert "lung.yaml:2" in fault(tmp_path, text.replace("[64, 64]", "[64]"), "train.epochs=2")
+
+
 def test_a_folder_from_the_command_line_replaces_the_files_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 
 import medcls
 from medcls.classifier.ensemble import Ensemble
+from medcls.cli import show
 from medcls.config import load_config
 from medcls.errors import ClassifierError, CohortError, RunError
 from medcls.evaluation import metrics_schema
@@ -138,6 +140,29 @@ def test_folds_figures_and_their_mean_are_told_apart(run: Run) -> None:
     page = run.report_file.read_text(encoding="utf-8")
     for words in ("Mean over folds", "Pooled", "not independent", "1-3"):
         assert words in page
+
+
+def test_what_the_pooled_figures_lack_is_explained_by_the_folds(run: Run) -> None:
+    missing = run.metrics["pooled"]["not_computed"]
+    fitted = [medcls.load(fold).calibration.reason is None for fold in run.folds.iterdir()]
+    calibrated = f"of {sum(fitted)} of 3 folds were calibrated" if any(fitted) else "not changed by a calibration: "
+    assert calibrated in missing["calibration.before"]
+    assert "fitted on the out-of-fold predictions; their coverage is not judged" in missing["conformal"]
+    page = run.report_file.read_text(encoding="utf-8")
+    assert "their coverage is not judged here" in page
+    assert "no prediction sets" not in page
+
+
+def test_what_folds_warn_of_and_the_ranking_within_them_reach_report_and_terminal(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned = [pd.read_csv(fold / "cohort.csv").query("partition == 'tune'").reference for fold in run.folds.iterdir()]
+    fewest = min((part == "ill").sum() for part in tuned)
+    page = html.unescape(run.report_file.read_text(encoding="utf-8"))
+    assert f"The tune part of a fold has fewer than 10 cases of 'ill' ({fewest})" in page
+    show.run(run, as_json=False, quiet=False)
+    within = run.metrics["per_fold"]["auc_within_folds"]["ill"]
+    assert f"AUC within folds: ill {within['value']:.3f} ({within['low']:.3f} to" in capsys.readouterr().out
 
 
 def test_the_ensemble_is_the_mean_of_its_members(run: Run, pictures: Pictures) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,7 +30,7 @@ from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.forward import torch_scores
 from medcls.cli.app import app
 from medcls.config.settings import NetworkName
-from medcls.errors import ClassifierError, MissingExtraError
+from medcls.errors import ClassifierError, MissingExtraError, UsageError
 from medcls.files import cache_folder
 from tests.engine_factory import classifier, prepared, write_pictures
 
@@ -276,6 +277,36 @@ def test_checks_are_kept_with_the_classifier(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("openvino")
+def test_the_answers_say_what_they_were_made_by(tmp_path: Path) -> None:
+    made = replace(classifier(), provenance={"created": "then", "environment": {"medcls": "0.0.9"}})
+    run = tmp_path / "runs" / "lung"
+    made.save(run / "classifier")
+    (run / "config.yaml").write_text("region: lung\n", encoding="utf-8")
+    Ensemble.of({"1": made, "2": made}, made.operating_point, {}).save(tmp_path / "copied")
+    write_pictures(tmp_path / "scans", 2)
+    weights = hashlib.sha256((run / "classifier" / "weights.safetensors").read_bytes()).hexdigest()
+
+    def by(model: Path, engine: Any) -> tuple[dict[str, Any], list[str]]:
+        notes, out = Notes(), tmp_path / "out"
+        medcls.infer(tmp_path / "scans", model, out, engine=engine, overwrite=True, progress=notes)
+        written = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
+        assert written["medcls"] == version("medcls")
+        return written["classifier"], notes.said
+
+    plain, said = by(run, "torch")
+    assert (plain["run"], plain["medcls"], plain["created"]) == ("lung", "0.0.9", "then")
+    assert (plain["weights_sha256"], plain["engine"]["name"], plain["engine"]["precision"]) == (weights, "torch", "f32")
+    assert not any("OpenVINO" in line for line in said)
+    fast, said = by(run, "openvino")
+    assert fast["engine"] == {"name": "openvino", "version": compiled.version(), "precision": "f32", "failed": False}
+    assert "Computed by OpenVINO in f32" in said
+    joined, said = by(tmp_path / "copied", "auto")
+    assert joined["run"] is None
+    assert [(one["name"], one["weights_sha256"]) for one in joined["members"]] == [("1", weights), ("2", weights)]
+    assert {one["engine"]["name"] for one in joined["members"]} == {"openvino"}
+
+
+@pytest.mark.usefixtures("openvino")
 def test_members_of_an_ensemble_have_engines_of_their_own(tmp_path: Path) -> None:
     first, second = (
         classifier(),
@@ -332,6 +363,17 @@ def test_without_the_package_torch_answers(tmp_path: Path, monkeypatch: pytest.M
     assert check_engines(made, lambda: prepared(made, 6), logits(made)) == ()
     with pytest.raises(MissingExtraError, match=r"pip install 'medcls\[fast\]'"):
         load_classifier(tmp_path, engine="openvino")
+
+
+def test_an_engine_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    classifier().save(tmp_path / "model")
+    write_pictures(tmp_path / "scans", 1)
+    for ask in (
+        lambda: medcls.load(tmp_path / "model", engine="x"),  # type: ignore[arg-type]
+        lambda: medcls.infer(tmp_path / "scans", tmp_path / "model", tmp_path / "out", engine="x"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(UsageError, match=r"no engine 'x'.*auto, torch, openvino"):
+            ask()
 
 
 def test_nothing_of_openvino_is_imported_unless_it_is_wanted(tmp_path: Path) -> None:

@@ -45,6 +45,13 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path, monkeyp
     assert os.listdir(tmp_path) == ["metrics.json"]
 
 
+@pytest.mark.parametrize(("number", "remedy"), [(errno.EACCES, "permissions"), (errno.ENOSPC, "Free some space")])
+def test_the_remedy_is_of_what_went_wrong(tmp_path: Path, number: int, remedy: str) -> None:
+    said = str(files.storage_error(OSError(number, "no"), tmp_path / "a.json"))
+    assert remedy in said
+    assert ("Free some space" in said) == (number == errno.ENOSPC)
+
+
 def test_private_files_are_the_owners_alone(tmp_path: Path) -> None:
     files.write_bytes(tmp_path / "key", b"secret", private=True)
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0

@@ -207,6 +207,31 @@ def test_an_unknown_label_among_several_and_a_row_that_does_not_add_up(tmp_path:
         medcls.evaluate_predictions(write_table(tmp_path / "s.csv", rows), tmp_path / "o", **FAST)
 
 
+def test_a_column_of_probabilities_with_something_else_in_it_is_refused_by_line_and_column(tmp_path: Path) -> None:
+    rows = [{"p_sick" if key == "score" else key: row[key] for key in row} for row in binary_rows(120)]
+    rows[1]["p_sick"] = "1.0000001"  # rounding is no fault
+    sound = medcls.evaluate_predictions(write_table(tmp_path / "r.csv", rows), tmp_path / "r", **FAST)
+    assert sound.metrics["not_computed"].get("calibration") is None
+    rows[4]["p_sick"] = "-2.5"
+    table = write_table(tmp_path / "s.csv", rows)
+    with pytest.raises(CohortError, match=r"s\.csv:6: -2\.5 in column 'p_sick' is no probability") as caught:
+        medcls.evaluate_predictions(table, tmp_path / "o", **FAST)
+    assert "--columns score=p_sick" in str(caught.value)
+    named = medcls.evaluate_predictions(
+        table, tmp_path / "n", columns={"score": "p_sick"}, positive="sick", **FAST
+    )  # the remedy works
+    assert named.metrics["not_computed"]["calibration"] == "the scores are not probabilities"
+    several = several_rows(("a", "b"), multilabel=True)
+    several[0]["p_b"] = "3"
+    with pytest.raises(CohortError, match=r"m\.csv:2: 3 in column 'p_b' .*sigmoid"):
+        medcls.evaluate_predictions(write_table(tmp_path / "m.csv", several), tmp_path / "m", multilabel=True, **FAST)
+
+
+def test_a_folder_of_scores_is_called_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(CohortError, match="this is a folder, not a file of scores"):
+        medcls.evaluate_predictions(tmp_path, tmp_path / "o", **FAST)
+
+
 def test_a_patient_on_two_sides_stops_unless_a_reason_is_given(tmp_path: Path) -> None:
     rows = binary_rows(60)
     rows[2]["patient"] = "p0"  # a test case of a tune patient

@@ -19,7 +19,9 @@ import medcls
 from medcls.cli import show
 from medcls.config import load_config
 from medcls.errors import CohortError
+from medcls.evaluation.shift_meaning import strong_shift
 from medcls.progress import Progress
+from medcls.runs import evaluating
 from medcls.runs.folder import Run
 from medcls.runs.preparing import prepare_material
 from medcls.runs.training import train_run
@@ -162,6 +164,33 @@ def test_an_external_cohort_of_others_passes(clean: Run, tmp_path: Path) -> None
     audit = json.loads((result.folder / "audit.json").read_text(encoding="utf-8"))
     assert audit["against_training"]["exact"] == audit["against_training"]["near"] == []
     assert audit["against_training"]["n_training_cases"] > 30
+
+
+def test_what_flatters_or_limits_is_in_report_model_card_and_notes(
+    clean: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(rows: list[Row]) -> None:
+        for row in rows[20:]:
+            row["patient"] = ""
+        rows[5]["scan"] = rows[1]["scan"]  # of another patient
+
+    # Too few patients were trained on for a verdict, so the sentence is that of a strong one.
+    monkeypatch.setattr(evaluating, "strong_shift", lambda _: strong_shift([("geometry", "voxels along x")]))
+    result = medcls.evaluate(clean.path, other_hospital(tmp_path, change), tmp_path / "out", progress=Progress())
+    said = capsys.readouterr().err
+    report, card = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("report.html", "model-card.md"))
+    box = report.partition("Before you believe these figures")[2].partition("</ul>")[0]
+    limits = card.partition("## Limitations")[2].partition("##")[0]
+    for words in (
+        "4 of 24 test cases name no patient",
+        "2 test cases are copies, or nearly, of another test case",
+        "trong shift: these cases are unlike the training cases in",
+        "voxels along x",
+    ):
+        assert words in box
+        assert words in limits
+        assert any(words in warning for warning in result.warnings)
+        assert any(words in line for line in said.splitlines() if line.startswith("  mind: "))
 
 
 def training_picture(clean: Run, kind: str) -> Path:

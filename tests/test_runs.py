@@ -120,6 +120,8 @@ def test_a_run_folder_holds_everything_it_promises(run: Run) -> None:
         assert (run.path / name).is_file(), name
     assert len(list(run.explanations.glob("*.png"))) == len(list(run.explanations.glob("*.nii.gz"))) == 2
     assert [row["epoch"] for row in rows(run.path / "history.csv")] == ["1", "2"]
+    # The rate that an epoch was learnt with: after the last one it is 0.
+    assert all(float(row["learning_rate"]) > 0 for row in rows(run.path / "history.csv"))
     assert not list(run.path.rglob("*.part"))
 
 

@@ -159,3 +159,13 @@ def test_a_small_file_that_declares_a_huge_volume_is_refused_from_its_header(tmp
     raw[42:48] = np.array([30000, 30000, 30000], "<i2").tobytes()
     path.write_bytes(bytes(raw))
     assert code_of(path) == "too-large"
+
+
+@pytest.mark.parametrize("content", [gzip.compress(b""), gzip.compress(b"")[:5], gzip.compress(b"no volume")])
+def test_a_packed_file_with_nothing_in_it_is_damaged_and_no_archive(tmp_path, content):
+    path = tmp_path / "x.nii.gz"
+    path.write_bytes(content)
+    assert code_of(path) == "damaged"
+    (refused,) = find_scans(tmp_path).refused
+    assert refused.code == "damaged"
+    assert "archive" not in refused.reason + refused.remedy

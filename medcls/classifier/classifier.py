@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class Classifier:
         refer: Whether answers whose prediction set is not exactly the answer are marked for a reader to decide.
         engine_checks: How other engines' answers differed from the network's on tune; see :mod:`medcls.classifier.engines`.
         engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.
+        weights_sha256: Of the weights' file that it was loaded from; ``None``: it was not loaded.
+        loaded_from: The folder.
     """
 
     network: ClassificationNetwork = field(repr=False)
@@ -64,6 +67,8 @@ class Classifier:
     refer: bool = False
     engine_checks: tuple[EngineCheck, ...] = ()
     engine: Scores | None = field(default=None, repr=False)
+    weights_sha256: str | None = None
+    loaded_from: Path | None = field(default=None, repr=False)
 
     @property
     def scores(self) -> Scores:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -181,7 +181,7 @@ def load_ensemble(
         raise damaged(folder, error.what) from None
     if list(ensemble.labels) != description["labels"] or ensemble.operating_point.labels != ensemble.labels:
         raise damaged(folder, f"the labels of {DESCRIPTION} are not the members'")
-    return ensemble
+    return replace(ensemble, loaded_from=folder)
 
 
 def _question(member: Classifier) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from medcls.preprocessing import Prepared
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.scans import Found, Refusal, ScanSource, find_one, find_scans
+from medcls.scans.naming import name_with_root
 
 if TYPE_CHECKING:
     from medcls.classifier.classifier import Classifier
@@ -129,8 +130,8 @@ def _find(path: str | os.PathLike[str], classifier: Classifier, progress: Progre
         return found
     return replace(
         found,
-        scans=tuple(replace(source, name=str(given / source.name)) for source in found.scans),
-        refused=tuple(replace(refusal, name=str(given / refusal.name)) for refusal in found.refused),
+        scans=tuple(replace(source, name=name_with_root(source, given)) for source in found.scans),
+        refused=tuple(replace(refusal, name=name_with_root(refusal, given)) for refusal in found.refused),
     )
 
 

@@ -9,12 +9,12 @@ import hashlib
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from medcls.classifier.classifier import Classifier
 from medcls.classifier.engines import EngineCheck, EngineName, with_engine
 from medcls.config.settings import ModelSettings
-from medcls.errors import ClassifierError, MedclsError
+from medcls.errors import ClassifierError, MedclsError, UsageError
 from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
 from medcls.files import read_json, write_bytes, write_json
 from medcls.networks import ClassificationNetwork, build_network
@@ -89,7 +89,10 @@ def load_classifier(
     Raises:
         ClassifierError: Nothing is there, it is damaged, a newer medcls wrote it, or the engine cannot compute it.
         MissingExtraError: The engine is not installed.
+        UsageError: There is no such engine.
     """
+    if engine not in (engines := get_args(EngineName)):
+        raise UsageError(f"there is no engine '{engine}'", remedy=f"Choose one of: {', '.join(engines)}")
     folder = _classifier_folder(Path(path))
     description = _read_description(folder)
     try:
@@ -116,6 +119,8 @@ def load_classifier(
             conformal=read_conformal(description.get("conformal"), tuple(description["labels"])),
             refer=bool(description.get("refer", False)),
             engine_checks=tuple(EngineCheck.from_json(one) for one in description.get("engine_checks", ())),
+            weights_sha256=description["weights_sha256"],
+            loaded_from=folder,
         )
     except MedclsError:
         raise

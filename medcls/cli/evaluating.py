@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medcls.errors import UsageError
+from medcls.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from medcls.config.settings import EvaluationSettings
     from medcls.progress import Progress
     from medcls.runs.judging import Judged, Judging
+
+_RULES = "youden, sensitivity=X or specificity=X, with X between 0 and 1, for example sensitivity=0.95"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def judging(
         other = "--rule" if rule else "--exploratory"
         raise UsageError(f"--threshold and {other} do not go together", remedy="State the threshold, or choose one")
     chosen = [f"evaluation.calibrate={calibrate}"] if calibrate else []
+    if rule:
+        rule_settings(rule)
     config = load_config(None, [*(changes or ()), *rule_override(rule), *chosen])
     return Judging(
         columns=pairs(columns or (), "--columns"),
@@ -127,10 +131,17 @@ def judge(
 
 
 def rule_settings(rule: str) -> EvaluationSettings:
-    """The evaluation settings with this rule."""
+    """The evaluation settings with this rule.
+
+    Raises:
+        UsageError: There is no such rule.
+    """
     from medcls.config import load_config
 
-    return load_config(None, rule_override(rule)).evaluation
+    try:
+        return load_config(None, rule_override(rule)).evaluation
+    except ConfigError:
+        raise UsageError(f"'--rule {rule}' is no rule", remedy=f"Rules: {_RULES}") from None
 
 
 def rule_override(rule: str | None) -> list[str]:

@@ -33,6 +33,8 @@ def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
         for name in ("pooled", "test"):
             if name in metrics:
                 _figures(name, metrics[name])
+            if name == "pooled" and name in metrics:
+                _within_folds(metrics["per_fold"]["auc_within_folds"])
         typer.echo(f"Report: {finished.report_file}")
 
 
@@ -183,6 +185,17 @@ def _figures(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -> 
             typer.echo(f"  {figure:18} {estimate['value']:.3f}  ({estimate['low']:.3f} to {estimate['high']:.3f})")
     for sentence in decision_sentences(metrics, metrics["operating_point"]["multilabel"], scores=scores):
         typer.echo(sentence.replace("\u00a0", " "))
+
+
+def _within_folds(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """The AUC of cases that the same fold held out, which no scale of another fold's probabilities disturbs."""
+    shown = [
+        f"{label} {one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+        if one["value"] is not None
+        else f"{label} not estimable: {one['reason']}"
+        for label, one in found.items()
+    ]
+    typer.echo(f"AUC within folds: {', '.join(shown)}")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

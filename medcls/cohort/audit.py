@@ -9,6 +9,7 @@ from typing import Any
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.confounding import Confounding
+from medcls.cohort.copies import Copies, copies_warnings, find_copies
 from medcls.cohort.identities import MEANINGS, SharedIdentity
 from medcls.cohort.leakage import Leak, conflicting_groups, find_leaks, leaks_in_words, sides_of
 from medcls.cohort.near_duplicates import (
@@ -53,6 +54,7 @@ class Audit:
         identities: Cases of several patients that seem to be one.
         conflicts: Groups of equal or nearly equal images with different reference labels.
         confounding: How well the header alone tells each label.
+        copies: How many cases of a partition or fold show the picture of another patient in it.
         allowed: Why leaks were let through, in the user's words; ``None`` where they were not.
     """
 
@@ -65,6 +67,7 @@ class Audit:
     identities: tuple[SharedIdentity, ...] = ()
     conflicts: tuple[tuple[Case, ...], ...] = ()
     confounding: tuple[Confounding, ...] = ()
+    copies: tuple[Copies, ...] = ()
     allowed: str | None = None
 
     @property
@@ -78,6 +81,7 @@ class Audit:
                 f"favourable.{reason}"
             )
         found += self._near_warnings()
+        found += copies_warnings(self.copies)
         found += [_identity_warning(kind, self.identities) for kind in MEANINGS if self._count(kind)]
         if self.conflicts:
             found.append(
@@ -90,7 +94,9 @@ class Audit:
 
     def _near_warnings(self) -> list[str]:
         if self.too_alike:
-            return ["the images are too alike to tell near-duplicates from others, so none were looked for"]
+            return [
+                "the images are too alike to tell near-duplicates from others: none are reported, and none kept together"
+            ]
         judged = {name: set[str]() for name in dict.fromkeys(self.sides.values())}
         for leak in self.near:
             for name, side in zip((leak.pair.first, leak.pair.second), leak.sides, strict=True):
@@ -135,6 +141,9 @@ class Audit:
                     for leak in self.near
                 ],
             },
+            "copies_within": [
+                {"side": one.side, "n_cases": one.cases, "n_identical": one.identical} for one in self.copies
+            ],
             "identities": [{"kind": one.kind, "cases": [shown(case) for case in one.cases]} for one in self.identities],
             "label_conflicts": [[shown(case) for case in group] for group in self.conflicts],
             "confounding": [one.to_json() for one in self.confounding],
@@ -157,7 +166,8 @@ def audit_cohort(
         cohort: The cohort.
         content: Case name to a digest of its scan's voxels.
         relations: As :func:`~medcls.cohort.relations.find_relations` found them.
-        sides: Case name to the name of its fold; default: the partitions.
+        sides: Case name to the name of its fold; default: the partitions. Where it is empty, nothing can cross, and copies
+            are looked for inside the partitions.
         confounding: What the header alone tells, by label.
         allowed: Why leaks are let through, if they are.
     """
@@ -174,6 +184,7 @@ def audit_cohort(
         identities=relations.identities,
         conflicts=conflicting_groups(cohort.cases, join_digests(content, _names(near))),
         confounding=tuple(confounding),
+        copies=find_copies(cohort.cases, content, _names(near), sides or sides_of(cohort)),
         allowed=allowed if leaks else None,
     )
 

@@ -27,6 +27,7 @@ class Case:
         source: The scan found at ``scan``; ``None`` until it is located.
         facts: Further facts: from the user's table, then from the scan's header.
         line: The line of the user's table that the case ends at; ``None`` where there is no table.
+        names_patient: Whether the table or the header names the patient; else the case stands for one.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Case:
     source: ScanSource | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     line: int | None = None
+    names_patient: bool = True
 
     def left_out(self, code: str, reason: str) -> Exclusion:
         """The case as one that is not used."""

@@ -21,6 +21,7 @@ class Cohort:
         multilabel: Whether a case may have any number of labels.
         excluded: What was left out, and why.
         warnings: What a reader of the results should know about the cohort.
+        given: Partitions that the table, or the folders, gave; the others were made. ``None``: not parted yet.
         unused: Columns of the table that are named as facts are (sex, age, site, …), and that the config does not ask for.
     """
 
@@ -31,6 +32,7 @@ class Cohort:
     excluded: tuple[Exclusion, ...] = ()
     warnings: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    given: tuple[Partition, ...] | None = None
 
     def partition(self, name: Partition) -> tuple[Case, ...]:
         """The cases of one partition."""

@@ -125,6 +125,21 @@ def fold_warnings(cohort: Cohort, folds: Sequence[Fold]) -> tuple[str, ...]:
     )
 
 
+def tune_warnings(parts: Sequence[Cohort]) -> tuple[str, ...]:
+    """What a reader of cohorts as folds see them should know: labels of which a tune part has few cases."""
+    few = []
+    for index, label in enumerate(parts[0].labels):
+        fewest = min(sum(index in case.reference for case in part.partition("tune")) for part in parts)
+        if fewest < FEW_POSITIVES:
+            few.append(f"'{label}' ({fewest})")
+    if not few:
+        return ()
+    return (
+        f"the tune part of a fold has fewer than {FEW_POSITIVES} cases of {', '.join(few)}: its calibration and threshold rest "
+        "on few cases",
+    )
+
+
 def rows_by_rarest_label(groups: Sequence[Sequence[Case]], labels: int) -> dict[int, list[int]]:
     """Label to the groups of which it is the rarest label, the rarest label first.
 

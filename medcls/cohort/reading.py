@@ -60,8 +60,14 @@ def reason_without_names(refusal: ScanRefused) -> str:
 
 
 def _with_source(case: Case, source: ScanSource) -> Case:
-    patient = case.patient or _patient_of(source) or case.name
-    return replace(case, source=source, patient=patient, facts={**source.facts, **case.facts})
+    patient = case.patient or _patient_of(source)
+    return replace(
+        case,
+        source=source,
+        patient=patient or case.name,
+        names_patient=bool(patient),
+        facts={**source.facts, **case.facts},
+    )
 
 
 def _patient_of(source: ScanSource) -> str:

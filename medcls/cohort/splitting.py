@@ -60,7 +60,7 @@ def split_cohort(
         cases = [replace(case, partition=assigned.get(case.name, case.partition)) for case in cohort.cases]
         cohort = cohort.replace_cases(cases)
     _check_partitions(cohort, partitions)
-    return cohort
+    return replace(cohort, given=tuple(name for name in PARTITIONS if name in given))
 
 
 def group_cases(cases: Sequence[Case], content: Mapping[str, str]) -> list[int]:

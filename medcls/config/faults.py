@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -46,8 +47,16 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
         keys = ", ".join(_keys_at(key))
         return ConfigError(f"'{dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
     message = first["msg"].removeprefix("Value error, ")
+    where = _where_of_section(key, message, where_of) or where
     given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {first['input']!r})"
     return ConfigError(f"'{dotted(key)}': {message[:1].lower()}{message[1:]}{given}" if key else message, where=where)
+
+
+def _where_of_section(key: Key, message: str, where_of: Callable[[Key], str]) -> str | None:
+    """Where, outside the file, a key of a section was given that the section's fault speaks of: the section is the file's."""
+    named = [name for name in _keys_at(key) if re.search(rf"\b{name}\b", message)]
+    places = [where_of((*key, name)) for name in named]
+    return next((place for place in places if place.startswith("--set ") or place == "argument"), None)
 
 
 def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:

@@ -214,6 +214,8 @@ def _put(source: _Source, key: Key, value: Any, where: str) -> None:
         values[name] = inner if isinstance(inner, dict) else {}
         values = values[name]
     values[key[-1]] = value
+    for old in [one for one in source.places if one[: len(key)] == key]:  # what lay under it is gone
+        del source.places[old]
     source.places[key] = where
     if len(key) > 1:
         _one_of_cases_and_folder(source.values, key)

@@ -30,6 +30,17 @@ _LABEL = (
     "intercept); AUC, sensitivity and specificity need not change."
 )
 
+_STRONG = (
+    "strong shift: these cases are unlike the training cases in {groups}. What was measured in training does not speak for "
+    "them; the section on shift says what it means"
+)
+_COMPARED = {
+    "intensity": "the network's input",
+    "geometry": "the scans' grid",
+    "labels": "how common a label is",
+    "scanner": "scanners or sites",
+}
+
 Row = tuple[str, str, str, float | None, float | None, str | None]
 """Group, verdict, name, training, external, and why it was not compared."""
 
@@ -50,6 +61,17 @@ def meanings(rows: Sequence[Row]) -> tuple[str, ...]:
         parts = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in unknown.items())
         said.append(f"Not compared, so nothing is known of: {parts}.")
     return tuple(said) if any(row[1] in _SHIFTED for row in rows) else (_of_no_shift(rows), *said)
+
+
+def strong_shift(rows: Sequence[tuple[str, str]]) -> str | None:
+    """A warning that names what is shifted strongly; ``None`` where nothing is.
+
+    Args:
+        rows: Group and name of each row whose verdict is ``strong``.
+    """
+    named = {words: [name for group, name in rows if group == one] for one, words in _COMPARED.items()}
+    groups = "; ".join(f"{words} ({', '.join(names)})" for words, names in named.items() if names)
+    return _STRONG.format(groups=groups) if groups else None
 
 
 def _of_no_shift(rows: Sequence[Row]) -> str:

@@ -90,6 +90,7 @@ def evaluate_study(
     refused: FailedCases | None = None,
     scales: ScoreScales | None = None,
     called: Bools | None = None,
+    why: Mapping[str, str] | None = None,
 ) -> PartitionStudy:
     """Everything about one partition.
 
@@ -106,6 +107,7 @@ def evaluate_study(
         scales: Given where the scores are no probabilities: what asks for probabilities is then not computed.
         called: ``(n, labels)`` decisions that were made already, each by its own fold's operating point; what asks for
             one operating point is then not computed.
+        why: For a section, or part of one, why it is missing if it is, where the caller knows more of it.
 
     Raises:
         UsageError: The arrays do not fit together, or the operating point or the sets are for other labels.
@@ -134,7 +136,13 @@ def evaluate_study(
         subgroups=groups if groups is None or sound else without_probabilities(groups),
         failures=wrong if wrong is None or scales is None else scales.restored_failures(wrong),
         reasons=_reasons(
-            sound=sound, one_point=one_point, calibrated=before is not None, sets=sets, facts=facts, names=names
+            sound=sound,
+            one_point=one_point,
+            calibrated=before is not None,
+            sets=sets,
+            facts=facts,
+            names=names,
+            why=why,
         ),
     )
 
@@ -165,6 +173,7 @@ def _reasons(
     sets: Conformal | None,
     facts: Mapping[str, Sequence[str]] | None,
     names: Sequence[str],
+    why: Mapping[str, str] | None,
 ) -> dict[str, str]:
     """Why sections, or parts of them, are missing."""
     reasons: dict[str, str] = {}
@@ -183,7 +192,8 @@ def _reasons(
     if not sound:
         reasons.pop("calibration.before", None)
         reasons |= dict.fromkeys(("calibration", "refer", "conformal"), NO_PROBABILITY)
-    return reasons
+        return reasons
+    return {name: (why or {}).get(name, reason) for name, reason in reasons.items()}
 
 
 def _differ(one: Predictions, other: Predictions) -> bool:

@@ -13,14 +13,14 @@ all pairs of groups at once: ``q`` is the percentile of the greatest error over 
 the limits are ``gap - q`` (not below 0) and ``gap + q``. A lower limit of 0: the groups may well be alike.
 
 **Small groups** are suppressed: fewer than ten patients with the label leave no sensitivity and no AUC, fewer than ten
-without it no specificity and no AUC, fewer than ten at all nothing; such counts are not shown either. Where one group
-alone is suppressed, its size still follows from the total.
+without it no specificity and no AUC, fewer than ten at all nothing; such counts are not shown either. Where one group's
+count alone would be missing, and so follow from the total, the next smallest is withheld too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from medcls.config.settings import EvaluationSettings
@@ -55,8 +55,8 @@ class Group:
 
     Attributes:
         name: The group's.
-        n_cases: Cases; ``None`` when they come from fewer than ten patients.
-        n_patients: Patients; ``None`` when fewer than ten.
+        n_cases: Cases; ``None`` when they come from fewer than ten patients, or another group's would follow from it.
+        n_patients: Patients; ``None`` when fewer than ten, or for the same reason.
         n_positive: Cases with the label; ``None`` when they, or those without it, come from fewer than ten patients.
         figures: An estimate for each of :data:`medcls.evaluation.group_figures.GROUP_FIGURES`.
     """
@@ -200,7 +200,9 @@ def subgroups_schema() -> Schema:
     group = closed(
         {
             "name": TEXT,
-            "n_cases": said(count, "Null when they come from fewer than ten patients."),
+            "n_cases": said(
+                count, "Null when they come from fewer than ten patients, or another group's few would follow from it."
+            ),
             "n_patients": count,
             "n_positive": count,
             **figures,
@@ -233,10 +235,28 @@ def _views(
 def _fact(grouping: Grouping, by_label: Mapping[str, list[_Drawn]], confidence: float) -> FactGroups:
     groups, gaps = {}, {}
     for label, drawn in by_label.items():
-        groups[label] = tuple(_group(view, replicates, confidence) for view, replicates in drawn)
+        groups[label] = _no_lone_gap([_group(view, replicates, confidence) for view, replicates in drawn])
         views, replicates = [view for view, _ in drawn], [one for _, one in drawn]
         gaps[label] = {name: Gap(*gap_between(name, views, replicates, confidence)) for name in GROUP_FIGURES}
     return FactGroups(grouping.fact, grouping.how, groups, gaps)
+
+
+def _no_lone_gap(groups: Sequence[Group]) -> tuple[Group, ...]:
+    """The groups, with a second count withheld wherever only one was: the total less the others would tell it."""
+    found = list(groups)
+    second = _second_to_withhold([group.n_patients for group in found])
+    if second is not None:
+        found[second] = replace(found[second], n_cases=None, n_patients=None)
+    second = _second_to_withhold([group.n_positive for group in found])
+    if second is not None:
+        found[second] = replace(found[second], n_positive=None)
+    return tuple(found)
+
+
+def _second_to_withhold(counts: Sequence[int | None]) -> int | None:
+    """Where the smallest known count stands, if exactly one is not known."""
+    known = [(count, place) for place, count in enumerate(counts) if count is not None]
+    return min(known)[1] if known and len(known) == len(counts) - 1 else None
 
 
 def _group(view: GroupView, replicates: Mapping[str, Floats], confidence: float) -> Group:

@@ -115,6 +115,7 @@ class ReportContent:
         learning_curve: Figures of trainings on parts of the training patients, as in ``metrics.json``.
         scores: Whether what was judged is a bare score, not a stated probability.
         pages: Pages that lie beside the report: file name to what stands in it.
+        unchecked: Whether it is not known if the judged cases took part in training.
         without: Parts that do not apply, such as ``training`` where no model was trained, or ``config-file``; they
             are left out.
 
@@ -142,6 +143,7 @@ class ReportContent:
     learning_curve: Mapping[str, Any] | None = None
     scores: bool = False
     pages: Mapping[str, str] = field(default_factory=dict)
+    unchecked: bool = False
     without: frozenset[str] = frozenset()
 
     @property

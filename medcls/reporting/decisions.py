@@ -68,10 +68,11 @@ def decided_by_folds(point: Mapping[str, Any]) -> bool:
     return point.get("chosen_on") == _EACH_FOLD
 
 
-def point_in_words(point: Mapping[str, Any]) -> str:
+def point_in_words(point: Mapping[str, Any], *, calibrated: bool = True) -> str:
     """An operating point by itself: its thresholds, and how they were chosen."""
+    what = "calibrated probability" if calibrated else "probability"
     cuts = [
-        f"called ‘{cut['label']}’ from a calibrated probability of {threshold(float(cut['threshold']))}"
+        f"called ‘{cut['label']}’ from a {what} of {threshold(float(cut['threshold']))}"
         + (f" ({cut['reason']})" if cut.get("reason") else "")
         for cut in point["thresholds"]
     ]

@@ -47,7 +47,11 @@ def model_card(record: Record) -> str:
     lines += _listed("Intended use", [*_INTENDED, *_said(record, "question")])
     lines += _listed("Out of scope", _OUT_OF_SCOPE)
     lines += _listed(
-        "Data", _said(record, "counts", "left_out", "partitions", "disjoint", "prevalence", "demographics")
+        "Data",
+        _said(
+            record,
+            *("counts", "training_elsewhere", "left_out", "partitions", "disjoint", "prevalence", "demographics"),
+        ),
     )
     lines += _listed(
         "Model", _said(record, "technology", "model", "initialisation", "preparation", "output", "threshold")

@@ -14,6 +14,29 @@ EXTERNAL = "external"
 
 
 @dataclass(frozen=True)
+class Origin:
+    """How the classifier was made, where the report's cohort does not say it.
+
+    Attributes:
+        given: Partitions that the table gave; the others were made at random; ``None``: not known.
+        evaluated: Whether the cases were judged after the training, so that the report's cohort is not that of the training.
+        training: What is known of the training cases where others are judged; empty: nothing.
+        met: Whether training cases are among those judged then; empty where nothing was evaluated.
+        checked: Whether that could be looked for.
+        calibrated: Whether a calibration changed the probabilities.
+        calibration: What was done about the probabilities after the training, as half a sentence.
+    """
+
+    given: tuple[str, ...] | None = None
+    evaluated: bool = False
+    training: str = ""
+    met: str = ""
+    checked: bool = True
+    calibrated: bool = True
+    calibration: str = "probabilities were calibrated afterwards on tune"
+
+
+@dataclass(frozen=True)
 class Record:
     """What documents are filled from.
 
@@ -21,11 +44,13 @@ class Record:
         content: What stands in the report.
         config: The resolved config; only what names nobody and no path is taken from it.
         hashes: What was hashed, to its SHA-256.
+        origin: How the classifier was made.
     """
 
     content: ReportContent
     config: Config
     hashes: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin = Origin()
 
     @property
     def metrics(self) -> Mapping[str, Any]:

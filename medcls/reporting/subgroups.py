@@ -72,12 +72,15 @@ def _table(
     for group in one["groups"]:
         rows.append((minus(group["name"]), (*_counts(group), *(_cell(figure, group) for figure in shown))))
     heads = ("Group", "Cases", "With the label", *(_FIGURES[figure] for figure in shown))
-    return name, Table(f"{name} ({fact['how']}), with {level_text(metrics)} intervals.", heads, tuple(rows))
+    caption = f"{name} ({fact['how']}), with {level_text(metrics)} intervals."
+    if any(None in (group["n_cases"], group["n_positive"]) for group in one["groups"]):
+        caption += " Withheld are counts of fewer than ten patients, and those from which they would follow."
+    return name, Table(caption, heads, tuple(rows))
 
 
 def _counts(group: Mapping[str, Any]) -> tuple[str, str]:
     counts = (group["n_cases"], group["n_positive"])
-    cases, positive = ("few" if one is None else str(one) for one in counts)
+    cases, positive = ("withheld" if one is None else str(one) for one in counts)
     return cases, positive
 
 

@@ -10,11 +10,11 @@ from medcls.classifier import Classifier
 from medcls.cohort.audit import audit_cohort
 from medcls.cohort.relations import Relations
 from medcls.config import Config
-from medcls.files import read_json, write_json
+from medcls.files import read_json, reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.preparing import Material, size_warnings
-from medcls.runs.training_cases import NAME, Overlaps, meet_training_cases, write_training_cases
+from medcls.runs.training_cases import NAME, KnownCases, Overlaps, meet_training_cases, write_training_cases
 
 AUDIT = "audit.json"
 
@@ -35,6 +35,7 @@ def audit_evaluated(
     *,
     allowed: str | None = None,
     own: bool = False,
+    known: KnownCases | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Material, dict[str, Any]]:
     """The gate before an evaluation: no case may be one that the classifier was trained or tuned on.
@@ -46,6 +47,7 @@ def audit_evaluated(
         pseudonyms: With the run's key.
         allowed: Why leaks are let through, if they are.
         own: The cases are the run's own test partition, for which the reason given at training holds too.
+        known: The training cases that the run keeps; ``None`` where it keeps none.
         progress: Where to say how far it is.
 
     Returns:
@@ -59,8 +61,7 @@ def audit_evaluated(
     material = material.related(config, progress)
     found = material.found
     hashes = found.hashes if found is not None else {}
-    tables = [path for path in (run / NAME,) if path.is_file()]
-    met = meet_training_cases(tables, material.cohort, material.content, hashes, pseudonyms, allowed)
+    met = meet_training_cases(known, material.cohort, material.content, hashes, pseudonyms, allowed)
     audit = audit_cohort(
         material.cohort,
         material.content,
@@ -73,9 +74,16 @@ def audit_evaluated(
 
 
 def allowed_at_training(run: Path) -> str | None:
-    """The reason why leaks were let through when the run was trained; ``None`` where they were not."""
+    """The reason why leaks were let through when the run was trained; ``None`` where they were not.
+
+    Raises:
+        RunError: ``audit.json`` is damaged.
+    """
     path = run / AUDIT
-    found = read_json(path).get("allowed") if path.is_file() else None
+    if not path.is_file():
+        return None
+    with reading_kept(path):
+        found = read_json(path)["allowed"]
     return found if isinstance(found, str) else None
 
 

@@ -21,7 +21,7 @@ from medcls.config import Config
 from medcls.errors import RunError
 from medcls.evaluation import OperatingPoint, Predictions, choose_operating_point
 from medcls.evaluation.baseline import BaselineAnswers
-from medcls.files import read_json, write_json
+from medcls.files import read_json, reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.runs.measuring import Features
 from medcls.runs.tables import pseudonym_of
@@ -128,7 +128,7 @@ def load_baseline(folder: Path) -> Baseline | None:
     path = folder / NAME
     if not path.is_file():
         return None
-    try:
+    with reading_kept(path, "Restore the file, or remove it"):
         value: Mapping[str, Any] = read_json(path)
         if value["format"] != _FORMAT:
             raise ValueError("another format")
@@ -142,8 +142,6 @@ def load_baseline(folder: Path) -> Baseline | None:
             np.isfinite(one).all() for one in numbers.values()
         ):
             raise ValueError("numbers do not fit together")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError("the baseline is damaged", where=str(path), remedy="Restore the file, or remove it") from error
     return Baseline(names, model, point)
 
 

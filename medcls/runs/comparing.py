@@ -14,10 +14,10 @@ from medcls.evaluation import OperatingPoint, evaluate_partition, metrics_schema
 from medcls.evaluation.comparison import compare_several, comparison_schema
 from medcls.evaluation.schema_parts import COUNT, FLAG, TEXT, TEXT_OR_NULL, by_name, closed, listed, ref, said
 from medcls.evaluation.score_scale import NO_PROBABILITY
-from medcls.files import read_json, write_csv, write_json
+from medcls.files import reading_kept, write_csv, write_json
 from medcls.progress import SILENT, Progress
 from medcls.reporting.comparison import ComparisonContent, write_comparison
-from medcls.runs.folder import open_run
+from medcls.runs.folder import Run, open_run
 from medcls.runs.joining import Contestant, Joined, join
 from medcls.runs.judging import FILES as JUDGED_FILES
 from medcls.runs.judging import Judged, Judging, judge_into, judged_folder
@@ -241,14 +241,13 @@ def _contestant(path: Path, name: str, judging: Judging) -> Contestant:
         table = judging.calibrated(judging.read(path))[0]
         return Contestant(name, table, judging.decide(table))
     folder = path if (path / PREDICTIONS).is_file() and (path / "metrics.json").is_file() else open_run(path).path
-    try:
-        metrics = read_json(folder / "metrics.json")
-    except FileNotFoundError:
-        raise RunError("the run has no metrics.json", where=str(folder), remedy="Finish it with --resume") from None
+    run = Run(folder)
+    metrics = run.metrics
     reported = next((one for one in ("test", "external", HELD_OUT) if one in metrics), None)
     if reported is None:
         raise RunError("nothing was judged here", where=str(folder), remedy="Name a run with a test partition")
-    point = OperatingPoint.from_json(metrics[reported]["operating_point"])
+    with reading_kept(run.metrics_file):
+        point = OperatingPoint.from_json(metrics[reported]["operating_point"])
     return answers_of_run(folder / PREDICTIONS, name, point, reported)
 
 

@@ -30,14 +30,17 @@ from medcls.evaluation.cross_validation import scale_warning
 from medcls.evaluation.learning_curve import LEARNING_CURVE
 from medcls.evaluation.study import evaluate_study
 from medcls.evaluation.within_folds import auc_within_folds
+from medcls.files import reading_kept
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.runs.calibrated import why_no_figures_before
 from medcls.runs.environment import describe_environment
 from medcls.runs.figure_tables import write_studies
 from medcls.runs.fold_plan import FoldPlan
 from medcls.runs.folder import Run
 from medcls.runs.learning_curve import learning_curve
 from medcls.runs.measuring import measure, write_training_summary
+from medcls.runs.minding import say_what_to_mind
 from medcls.runs.one_training import open_folder, say_what_there_is, train_material
 from medcls.runs.out_of_fold import OutOfFold, read_out_of_fold, write_joint_predictions
 from medcls.runs.studying import study_cases
@@ -100,6 +103,7 @@ def cross_validate(
         test = [(case, joined.answers[case.name]) for case in plan.material.cohort.partition("test")]
         write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort.labels, pseudonyms)
         write_studies(run.path, joined.metrics)
+        say_what_to_mind((), joined.metrics["pooled"], progress)  # of the cohort it is said above
         progress.note("Explaining and reporting")
         environment = describe_environment(compute.device)
         report_cross_validation(run, config, plan, joined, pseudonyms, environment, progress)
@@ -174,10 +178,10 @@ def _join(
         conformal=fit_conformal(unseen, alpha=config.evaluation.alpha, chosen_on=OUT_OF_FOLD),
         refer=config.evaluation.refer is not False,
     )
-    figures = [FoldFigures.of(name, one.metrics["test"]) for name, one in folds.items()]
+    figures = [_figures_of(name, one) for name, one in folds.items()]
     within = auc_within_folds(out_of_fold.predictions, out_of_fold.folds, config.evaluation, config.seed)
     metrics: dict[str, Any] = {
-        "pooled": _pooled(config, out_of_fold, members, within),
+        "pooled": _pooled(config, out_of_fold, ensemble, within),
         "per_fold": over_folds(figures, within).to_json(),
     }
     answers = _answer(ensemble, plan, progress)
@@ -188,23 +192,36 @@ def _join(
     return CrossValidated(ensemble, out_of_fold, answers, metrics)
 
 
+def _figures_of(name: str, fold: Run) -> FoldFigures:
+    metrics = fold.metrics
+    with reading_kept(fold.metrics_file):
+        return FoldFigures.of(name, metrics["test"])
+
+
 def _pooled(
-    config: Config, out_of_fold: OutOfFold, members: Mapping[str, Classifier], within: Mapping[str, Estimate]
+    config: Config, out_of_fold: OutOfFold, ensemble: Ensemble, within: Mapping[str, Estimate]
 ) -> dict[str, Any]:
     """The figures of all held-out predictions together, each case decided by its own fold."""
-    points = {name: member.operating_point for name, member in members.items()}
+    points = {name: member.operating_point for name, member in ensemble.members.items()}
     study = evaluate_study(
         out_of_fold.predictions,
         pooled_operating_point(points),
         config.evaluation,
         config.seed,
         called=out_of_fold.called,
+        why={"calibration.before": why_no_figures_before(ensemble), "conformal": _why_no_sets(ensemble)},
     )
     repeats = config.split.repeats
     said = (f"every case is counted once in each of {repeats} repeats",) if repeats > 1 else ()
     pooled = {label: metrics.figures["auc"] for label, metrics in study.metrics.per_label.items()}
     figures = replace(study.metrics, notes=(*said, *scale_warning(pooled, within), *study.metrics.notes))
     return replace(study, metrics=figures).to_json()
+
+
+def _why_no_sets(ensemble: Ensemble) -> str:
+    if ensemble.conformal is None:
+        return "no prediction sets were fitted"
+    return f"those of the ensemble were fitted on the {OUT_OF_FOLD}; their coverage is not judged here"
 
 
 def _answer(ensemble: Ensemble, plan: FoldPlan, progress: Progress) -> dict[str, Answer]:
@@ -225,6 +242,7 @@ def _provenance(config: Config, plan: FoldPlan, members: Mapping[str, Classifier
         "repeats": config.split.repeats,
         "leakage_allowed": plan.material.audit.allowed if plan.material.audit is not None else None,
         "cases": {name: len(cohort.partition(name)) for name in ("train", "test")},
+        "partitions_given": None if cohort.given is None else list(cohort.given),
         "environment": kept.get("environment", {}),
     }
 

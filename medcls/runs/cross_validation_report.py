@@ -12,10 +12,12 @@ from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.content import ExplainedCase
 from medcls.reporting.decisions import point_in_words
+from medcls.runs.calibrated import why_not_calibrated
 from medcls.runs.choosing import choose_cases
 from medcls.runs.documents import write_documents
 from medcls.runs.fold_plan import FoldPlan
 from medcls.runs.folder import Run
+from medcls.runs.origin import origin_of
 from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases, explain_chosen
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ def report_cross_validation(
         explanations=tuple(_explained(run, config, plan, joined, pseudonyms, progress)),
         classifier=_facts(joined),
     )
-    write_documents(run.path, content, config, joined.ensemble.provenance, run.classifier_folder)
+    made = joined.ensemble
+    write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
 
 
 def _explained(
@@ -61,11 +64,8 @@ def _explained(
 
 
 def _facts(joined: CrossValidated) -> dict[str, str]:
-    members = joined.ensemble.members
-    facts = classifier_facts(next(iter(members.values())))
-    changed = {
-        "Ensemble": f"{len(members)} folds' classifiers: the mean of their calibrated probabilities",
-        "Calibration": "each member's own, fitted on its tune part",
-        "Operating point": f"of the ensemble itself: {point_in_words(joined.ensemble.operating_point.to_json())}",
-    }
+    point = point_in_words(
+        joined.ensemble.operating_point.to_json(), calibrated=why_not_calibrated(joined.ensemble) is None
+    )
+    facts, changed = classifier_facts(joined.ensemble), {"Operating point": f"of the ensemble itself: {point}"}
     return {**{name: value for name, value in facts.items() if name != "Cohort hash"}, **changed}

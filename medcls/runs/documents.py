@@ -13,7 +13,7 @@ from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.filling import checklists_section
 from medcls.reporting.content import ReportContent
 from medcls.reporting.model_card import model_card
-from medcls.reporting.record import Record
+from medcls.reporting.record import Origin, Record
 from medcls.reporting.report import write_report
 
 CHECKLISTS = "checklists"
@@ -21,7 +21,12 @@ MODEL_CARD = "model-card.md"
 
 
 def write_documents(
-    folder: Path, content: ReportContent, config: Config, provenance: Mapping[str, Any], classifier: Path
+    folder: Path,
+    content: ReportContent,
+    config: Config,
+    provenance: Mapping[str, Any],
+    classifier: Path,
+    origin: Origin,
 ) -> None:
     """Write ``checklists/``, ``model-card.md`` and, last, ``report.html``.
 
@@ -31,8 +36,9 @@ def write_documents(
         config: The resolved config.
         provenance: The classifier's.
         classifier: The classifier's folder, for its hash.
+        origin: How the classifier was made.
     """
-    record = Record(content, config, _hashes(provenance, classifier))
+    record = Record(content, config, _hashes(provenance, classifier), origin)
     filled = filled_checklists(record)
     for name, one in zip(FILES, filled, strict=True):
         write_text(folder / CHECKLISTS / name, markdown(one, content.title))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from medcls.config.evaluation_settings import OperatingPointRule
 from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError, RunError
 from medcls.evaluation import exploratory_point
+from medcls.evaluation.shift_meaning import strong_shift
 from medcls.files import write_json
 from medcls.preprocessing import PreparedStore
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.reporting.record import Origin
 from medcls.runs.auditing import AUDIT, audit_evaluated
 from medcls.runs.baseline import load_baseline
 from medcls.runs.documents import write_documents
@@ -25,12 +27,15 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.figure_tables import TABLES, write_studies
 from medcls.runs.folder import Run
 from medcls.runs.learning import as_predictions
-from medcls.runs.measuring import measure, shift_from_training
+from medcls.runs.measuring import measure, read_training_summary, shift_from_training
+from medcls.runs.minding import say_what_to_mind
+from medcls.runs.origin import origin_of_evaluated
 from medcls.runs.preparing import Material, prepare_cases
 from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases
 from medcls.runs.results import results_folder
 from medcls.runs.studying import study_cases
 from medcls.runs.tables import read_partitions, write_excluded, write_predictions
+from medcls.runs.training_cases import read_training_cases
 from medcls.scans import Refusal, ScanSource
 
 FILES = (*TABLES, "predictions.csv", "excluded.csv", "report.html")
@@ -85,7 +90,7 @@ def evaluate_run(
 
     Raises:
         UsageError: ``out`` has results already.
-        RunError: The run has no classifier, or its cases are no longer what they were.
+        RunError: The run has no classifier, a file of it is damaged, or its cases are no longer what they were.
         CohortError: The external table is wrong; or a case is one that the classifier was trained or tuned on, and no
             reason is given.
     """
@@ -94,13 +99,19 @@ def evaluate_run(
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
     name = "test" if cases is None else "external"
     frozen = _frozen(config, classifier)
-    cohort = _own_test(run, frozen, pseudonyms, progress) if cases is None else _external(cases, frozen, progress)
+    known = read_training_cases(run.path, _took_part(classifier, "train", "tune"))
+    baseline, summary = load_baseline(run.path), None if cases is None else read_training_summary(run.path)
+    cohort = (
+        _own_test(run, classifier, frozen, pseudonyms, progress)
+        if cases is None
+        else _external(cases, frozen, progress)
+    )
     default = run.path / f"evaluation-{name if cases is None else cases.stem}"
     folder = results_folder(out, default, FILES, overwrite=overwrite)
     store = PreparedStore.of(config.store)
     material = prepare_cases(cohort, classifier.recipe, store, classifier.leniency, progress)
     material, audit = audit_evaluated(
-        run.path, config, material, pseudonyms, allowed=allow_leakage, own=cases is None, progress=progress
+        run.path, config, material, pseudonyms, allowed=allow_leakage, own=cases is None, known=known, progress=progress
     )
     write_json(folder / AUDIT, audit)
     answers = _answers(classifier, material, progress)
@@ -108,7 +119,7 @@ def evaluate_run(
     if exploratory:
         predictions = as_predictions(classifier, material.cohort.cases, answers, pseudonyms)
         point = exploratory_point(predictions, rule or config.evaluation.operating_point, name=name)
-    features, baseline = measure(material, progress), load_baseline(run.path)
+    features = measure(material, progress)
     study = study_cases(
         classifier,
         material.cohort.cases,
@@ -118,28 +129,45 @@ def evaluate_run(
         refused=material.cohort.excluded,
         point=point,
         baseline=None if baseline is None else baseline.answers(material.cohort.cases, features, pseudonyms),
-        shift=None if cases is None else shift_from_training(run.path, material.cohort, features),
+        shift=None if summary is None else shift_from_training(summary, material.cohort, features),
     )
-    return _write(run, name, folder, config, classifier, material, answers, study.to_json(), pseudonyms, progress)
+    origin = origin_of_evaluated(classifier, known, audit)
+    metrics = study.to_json()
+    return _write(run, name, folder, config, classifier, material, answers, metrics, origin, pseudonyms, progress)
 
 
-def sources_of_test(run: Run, progress: Progress = SILENT) -> tuple[list[tuple[str, ScanSource]], list[Refusal]]:
+def sources_of_test(
+    run: Run, classifier: Classifier, progress: Progress = SILENT
+) -> tuple[list[tuple[str, ScanSource]], list[Refusal]]:
     """The scans of a run's test cases, each named by its case's pseudonym, and those that cannot be found any more."""
     config = run.load_config()
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
-    cohort = _own_test(run, config, pseudonyms, progress)
+    cohort = _own_test(run, classifier, config, pseudonyms, progress)
     found = [(pseudonyms.case(case.name), case.source) for case in cohort.cases if case.source is not None]
     refused = [Refusal(pseudonyms.case(one.name), one.code, one.reason, "") for one in cohort.excluded]
     return found, refused
 
 
-def _own_test(run: Run, config: Config, pseudonyms: Pseudonyms, progress: Progress) -> Cohort:
+def _took_part(classifier: Classifier, *partitions: str) -> int | None:
+    """How many cases of these partitions the classifier says it was made with; ``None`` where it does not say."""
+    counts = classifier.provenance.get("cases")
+    counts = [counts.get(name, 0) for name in partitions] if isinstance(counts, Mapping) else [None]
+    return sum(counts) if all(isinstance(one, int) for one in counts) else None
+
+
+def _own_test(run: Run, classifier: Classifier, config: Config, pseudonyms: Pseudonyms, progress: Progress) -> Cohort:
     partitions = read_partitions(run.path / "cohort.csv")
+    expected, said = sum(one == "test" for one in partitions.values()), _took_part(classifier, "test")
+    if said is not None and expected < said:
+        raise RunError(
+            f"cohort.csv is damaged: it has {expected} of the run's {said} test cases",
+            where=str(run.path / "cohort.csv"),
+            remedy="Restore the file from a copy of the run",
+        )
     cohort = read_cohort(config, progress)
     named = [(case, partitions.get(pseudonyms.case(case.name))) for case in cohort.cases]
     cases = [replace(case, partition="test") for case, partition in named if partition == "test"]
     excluded = [one for one in cohort.excluded if partitions.get(pseudonyms.case(one.name)) == "test"]
-    expected = sum(partition == "test" for partition in partitions.values())
     if not expected:
         raise RunError(
             "the run has no test partition: its cases were judged fold by fold",
@@ -178,6 +206,11 @@ def _answers(classifier: Classifier, material: Material, progress: Progress) -> 
     return {case.name: classifier.answer(row) for case, row in zip(cases, logits, strict=True)}
 
 
+def _shift_rows(metrics: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    rows: Sequence[Mapping[str, Any]] = (metrics.get("shift") or {}).get("rows", ())
+    return rows
+
+
 def _clear(folder: Path) -> None:
     """Leave no picture of an earlier evaluation among the new ones."""
     for old in (*folder.glob("*.png"), *folder.glob("*.nii.gz")):
@@ -193,10 +226,13 @@ def _write(
     material: Material,
     answers: Mapping[str, Answer],
     metrics: Mapping[str, Any],
+    origin: Origin,
     pseudonyms: Pseudonyms,
     progress: Progress,
 ) -> Evaluated:
-    cohort = material.cohort
+    shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
+    cohort = material.cohort if shifted is None else material.cohort.warn(shifted)
+    say_what_to_mind(cohort.warnings, metrics, progress)
     write_studies(folder, {name: metrics})
     write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)
     write_excluded(folder / "excluded.csv", cohort, pseudonyms)
@@ -208,6 +244,7 @@ def _write(
         cohort_content(title, config, cohort, {name: metrics}, environment, reported=name),
         explanations=tuple(explained),
         classifier=classifier_facts(classifier),
+        unchecked=not origin.checked,
     )
-    write_documents(folder, content, config, classifier.provenance, run.classifier_folder)
+    write_documents(folder, content, config, classifier.provenance, run.classifier_folder, origin)
     return Evaluated(name, metrics, folder, len(cohort.cases), len(cohort.excluded), cohort.warnings)

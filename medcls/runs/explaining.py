@@ -89,7 +89,7 @@ def explain(
         raise RunError("no scans are given, and this is no run", where=str(model), remedy="Name scans to explain")
     from medcls.runs.evaluating import sources_of_test
 
-    sources, refused = sources_of_test(run, progress)
+    sources, refused = sources_of_test(run, classifier, progress)
     return explain_sources(classifier, sources, refused, out or run.explanations, label=label, progress=progress)
 
 

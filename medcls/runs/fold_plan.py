@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medcls.cohort import Cohort
-from medcls.cohort.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold
+from medcls.cohort.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold, tune_warnings
 from medcls.config import Config
 from medcls.errors import RunError
-from medcls.files import read_csv, write_csv
+from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.learning_curve import thinned
@@ -54,9 +54,11 @@ class FoldPlan:
         """Compare with the ``folds.csv`` of a run that is gone on with.
 
         Raises:
-            RunError: The folds are others.
+            RunError: The folds are others, or the table is damaged.
         """
-        if read_csv(path) != self._rows(pseudonyms):
+        with reading_kept(path):
+            rows = read_csv(path)
+        if rows != self._rows(pseudonyms):
             raise RunError(
                 "the folds are not those that the run was started with",
                 where=str(path),
@@ -96,13 +98,10 @@ def plan_folds(material: Material, config: Config, progress: Progress = SILENT) 
         parted = part_by_fold(whole.cohort, fold, config.split, config.seed, grouping)
         parts[fold.name] = thinned(part_material(replace(whole, cohort=parted), config), config)
     audit = whole.audited(whole.cohort, config, _sides(whole.cohort, folds))
-    warnings = [*audit.warnings, *size_warnings(whole.cohort), *fold_warnings(whole.cohort, folds)]
+    warnings = [*audit.warnings, *size_warnings(whole.cohort, in_folds=True), *fold_warnings(whole.cohort, folds)]
     if "tune" in given:
         warnings.append("the table's tune partition is not used: every fold tunes on its own training patients")
-    if config.evaluation.refer is not False:
-        warnings.append(
-            "the ensemble has no prediction sets, so evaluation.refer holds for the folds' classifiers alone"
-        )
+    warnings += tune_warnings([part.cohort for part in parts.values()])
     return FoldPlan(replace(whole, cohort=whole.cohort.warn(*warnings), audit=audit), folds, parts)
 
 

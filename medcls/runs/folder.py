@@ -14,7 +14,7 @@ from typing import Any
 
 from medcls.config import Config, load_config
 from medcls.errors import RunError
-from medcls.files import read_json, storage_error
+from medcls.files import read_json, reading_kept, storage_error
 from medcls.progress import SILENT, Progress
 
 _LOCK = ".lock"
@@ -92,10 +92,17 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The contents of ``metrics.json``."""
+        """The contents of ``metrics.json``.
+
+        Raises:
+            RunError: There is none yet, or it is damaged.
+        """
         if not self.metrics_file.exists():
             raise RunError("the run has no metrics.json", where=str(self.path), remedy="Finish it with --resume")
-        found: dict[str, Any] = read_json(self.metrics_file)
+        with reading_kept(self.metrics_file):
+            found: dict[str, Any] = read_json(self.metrics_file)
+            if not isinstance(found, dict) or not all(isinstance(one, dict | list) for one in found.values()):
+                raise TypeError("no studies by their names")
         return found
 
     def load_config(self) -> Config:

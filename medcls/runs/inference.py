@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Classifier, Row
 from medcls.classifier.answers import answer_cells, answer_columns
+from medcls.classifier.identity import engines_in_words, identify
 from medcls.classifier.prediction import predict_found
 from medcls.evaluation import Conformal, OperatingPoint
 from medcls.files import write_csv, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.auditing import say_leakage
+from medcls.runs.environment import describe_environment
 from medcls.runs.results import results_folder
 from medcls.runs.targets import find_targets
 
@@ -31,6 +34,7 @@ class Inference:
         operating_point: How probabilities became answers.
         folder: Where ``predictions.csv`` and ``predictions.json`` lie.
         conformal: How the prediction sets came about, and what they guarantee; ``None``: there are none.
+        classifier: What answered: see :func:`medcls.classifier.identity.identify`.
     """
 
     rows: tuple[Row, ...]
@@ -38,6 +42,7 @@ class Inference:
     operating_point: OperatingPoint
     folder: Path
     conformal: Conformal | None = None
+    classifier: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def answered(self) -> int:
@@ -57,6 +62,8 @@ class Inference:
     def to_json(self) -> dict[str, Any]:
         """The contents of ``predictions.json``."""
         return {
+            "medcls": describe_environment()["medcls"],
+            "classifier": dict(self.classifier),
             "labels": list(self.labels),
             "operating_point": self.operating_point.to_json(),
             "conformal": None if self.conformal is None else self.conformal.to_json(),
@@ -96,9 +103,13 @@ def infer(
     """
     out = results_folder(out, Path("predictions"), FILES, overwrite=overwrite)
     say_leakage(classifier, progress)
+    engines = engines_in_words(classifier)
+    if engines is not None:
+        progress.note(f"Computed by {engines}")
     found = find_targets(scans, classifier.leniency, progress)
     rows = tuple(predict_found(classifier, found, pseudonyms, progress=progress))
-    result = Inference(rows, classifier.labels, classifier.operating_point, out, classifier.conformal)
+    made_by = identify(classifier)  # now that it is known whether the engine went through
+    result = Inference(rows, classifier.labels, classifier.operating_point, out, classifier.conformal, made_by)
     labels = classifier.labels
     write_csv(out / FILES[0], answer_columns(labels), (answer_cells(row, labels) for row in rows))
     write_json(out / FILES[1], result.to_json())

@@ -19,6 +19,7 @@ from medcls.reporting.report import write_report
 from medcls.runs.figure_tables import write_studies
 from medcls.runs.judged_point import Decision, decide, parse_thresholds
 from medcls.runs.judged_report import FAILED, judged_content
+from medcls.runs.minding import say_what_to_mind
 from medcls.runs.recalibrating import recalibrated
 from medcls.runs.results import results_folder
 from medcls.runs.score_facts import left_out_in_words
@@ -168,9 +169,8 @@ def judge_into(
     table, classifier = judging.calibrated(given)
     point = judging.decide(table)
     progress.note(f"Judging {int(test.sum())} cases of {predictions.name}")
-    if table.no_facts:
-        progress.note(f"Mind: {left_out_in_words(table.no_facts)}")
     metrics = _figures(table, given, point, judging)
+    say_what_to_mind(warnings, metrics["test"], progress)
     write_studies(folder, metrics)
     content = judged_content(predictions.stem, table, metrics, warnings, classifier, pages or {})
     write_report(folder / "report.html", content)

@@ -11,6 +11,7 @@ from medcls.cohort.thinning import thin_training
 from medcls.config import Config
 from medcls.evaluation import Estimate
 from medcls.evaluation.learning_curve import CurvePoint, LearningCurve
+from medcls.files import reading_kept
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run
 from medcls.runs.preparing import Material
@@ -52,7 +53,9 @@ def learning_curve(
     for number, part in enumerate(parts, 1):
         one = Run(run.learning_curve / f"{part:g}")
         progress.note(f"Learning curve, point {number} of {len(parts)}: {part:.0%} of the training patients")
-        points.append(_point(part, train(one, _part_config(run, config, part)), one.metrics[judged_on]))
+        learnt, figures = train(one, _part_config(run, config, part)), one.metrics
+        with reading_kept(one.metrics_file):
+            points.append(_point(part, learnt, figures[judged_on]))
     return LearningCurve.of(judged_on, points)
 
 

@@ -13,7 +13,7 @@ from medcls.cohort import Case, Cohort
 from medcls.cohort.case import reference_matrix
 from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.shift import CohortShift, cohort_shift
-from medcls.files import read_json, write_json
+from medcls.files import read_json, reading_kept, write_json
 from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
 from medcls.progress import SILENT, Progress
 from medcls.runs.preparing import Material
@@ -58,8 +58,8 @@ def write_training_summary(folder: Path, cohort: Cohort, cases: Sequence[Case], 
     return summary
 
 
-def shift_from_training(folder: Path, cohort: Cohort, features: Features) -> CohortShift | None:
-    """How far a cohort is from the training cohort of the run in ``folder``; ``None`` where the run kept no summary.
+def read_training_summary(folder: Path) -> CohortSummary | None:
+    """The summary of the training cohort that the run in ``folder`` keeps; ``None`` where it keeps none.
 
     Raises:
         RunError: The summary is damaged.
@@ -67,7 +67,13 @@ def shift_from_training(folder: Path, cohort: Cohort, features: Features) -> Coh
     path = folder / NAME
     if not path.is_file():
         return None
-    return cohort_shift(CohortSummary.from_json(read_json(path)), _measures(cohort, cohort.cases, features))
+    with reading_kept(path, "Restore the file, or remove it"):
+        return CohortSummary.from_json(read_json(path))
+
+
+def shift_from_training(summary: CohortSummary, cohort: Cohort, features: Features) -> CohortShift:
+    """How far a cohort is from the training cohort."""
+    return cohort_shift(summary, _measures(cohort, cohort.cases, features))
 
 
 def _measures(cohort: Cohort, cases: Sequence[Case], features: Features) -> CohortMeasures:

@@ -15,7 +15,7 @@ from medcls.cohort import Case, Cohort
 from medcls.cohort.case import reference_matrix
 from medcls.errors import RunError
 from medcls.evaluation import Predictions
-from medcls.files import read_csv, write_csv
+from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.runs.folder import Run
 from medcls.runs.tables import cohort_row, pseudonym_of
@@ -78,13 +78,14 @@ def read_out_of_fold(
         pseudonyms: Those that the tables were written with.
 
     Raises:
-        RunError: A fold's table lacks a case.
+        RunError: A fold's table lacks a case, or is damaged.
     """
     cases: list[Case] = []
     names: list[str] = []
     answers: list[Answer] = []
     for name, run in folds.items():
-        said = _answers(run.predictions_file, cohort)
+        with reading_kept(run.predictions_file):
+            said = _answers(run.predictions_file, cohort)
         for case in parts[name].partition("test"):
             answer = said.get(pseudonyms.case(case.name))
             if answer is None:

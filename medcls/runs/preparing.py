@@ -170,11 +170,28 @@ def part_material(
     return replace(material, cohort=cohort.warn(*audit.warnings, *size_warnings(cohort)), audit=audit)
 
 
-def size_warnings(cohort: Cohort) -> list[str]:
-    """What a reader should know of few cases and unknown patients."""
+def size_warnings(cohort: Cohort, *, in_folds: bool = False) -> list[str]:
+    """What a reader should know of few cases and unknown patients; with ``in_folds``, the cases of train are judged too."""
     warnings = list(few_positives(cohort))
     if not any(case.patient != case.name for case in cohort.cases):
         warnings.append(
             "no patients are known: every case counts as its own, so intervals are too narrow if patients repeat"
         )
-    return warnings
+        return warnings
+    return [*warnings, *_unnamed_patients(cohort, in_folds=in_folds)]
+
+
+def _unnamed_patients(cohort: Cohort, *, in_folds: bool) -> list[str]:
+    """A warning for each partition that judges and has cases without a patient."""
+    judged: dict[Partition, str] = {"train": "cases in folds"} if in_folds else {"tune": "tune cases"}
+    judged["test"] = "test cases"
+    found = []
+    for partition, called in judged.items():
+        cases = cohort.partition(partition)
+        unnamed = sum(not case.names_patient for case in cases)
+        if unnamed:
+            found.append(
+                f"{unnamed} of {len(cases)} {called} name no patient: each counts as its own, so intervals are too narrow if "
+                "patients repeat"
+            )
+    return found

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Answer, Classifier
+from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
 from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import ScanRefused
-from medcls.evaluation.calibration import NOWHERE
 from medcls.evaluation.learning_curve import LEARNING_CURVE
 from medcls.explanation.explanation import Explanation
 from medcls.explanation.overlay import png_bytes
@@ -29,10 +29,13 @@ from medcls.reporting.content import (
     ReasonCount,
     ReportContent,
 )
+from medcls.reporting.record import EXTERNAL
+from medcls.runs.calibrated import calibration_fact, mean_of_members
 from medcls.runs.choosing import choose_cases, is_right
 from medcls.runs.documents import write_documents
 from medcls.runs.folder import Run
 from medcls.runs.learning import Trained
+from medcls.runs.origin import origin_of
 from medcls.runs.preparing import Material
 from medcls.scans import CAUSES, RefusalCode
 from medcls.training.history import read_history
@@ -114,7 +117,8 @@ def report_training(
         explanations=tuple(explained),
         classifier=classifier_facts(trained.classifier),
     )
-    write_documents(run.path, content, config, trained.classifier.provenance, run.classifier_folder)
+    made = trained.classifier
+    write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
 
 
 def cohort_content(
@@ -133,7 +137,7 @@ def cohort_content(
         labels=cohort.labels,
         positive=cohort.positive,
         multilabel=cohort.multilabel,
-        cohort=cohort_flow(cohort),
+        cohort=cohort_flow(cohort, external=reported == EXTERNAL),
         metrics=metrics,
         config_text=public_config(config),
         environment=environment,
@@ -142,11 +146,13 @@ def cohort_content(
     )
 
 
-def cohort_flow(cohort: Cohort) -> CohortFlow:
-    """The way from the cases that were given to the partitions."""
+def cohort_flow(cohort: Cohort, *, external: bool = False) -> CohortFlow:
+    """The way from the cases that were given to the partitions; those of an external cohort are judged as test is."""
     counts = Counter(exclusion.code for exclusion in cohort.excluded)
     reasons = tuple(ReasonCount(code, _reason(code), number) for code, number in sorted(counts.items()))
-    partitions = tuple(partition_counts(name, cohort.partition(name), cohort.labels) for name in PARTITIONS)
+    partitions = tuple(
+        partition_counts(EXTERNAL if external else name, cohort.partition(name), cohort.labels) for name in PARTITIONS
+    )
     return CohortFlow(
         given=len(cohort.cases) + len(cohort.excluded),
         left_out=reasons,
@@ -163,22 +169,16 @@ def partition_counts(name: str, cases: Sequence[Case], labels: tuple[str, ...]) 
 def classifier_facts(classifier: Classifier) -> dict[str, str]:
     """What a reader should know about the classifier."""
     recipe = classifier.recipe
+    joined = {"Ensemble": mean_of_members(classifier)} if isinstance(classifier, Ensemble) else {}
     return {
+        **joined,
         "Network": f"{classifier.model.name}, {recipe.dimensions}-D",
         "Input": f"{' x '.join(map(str, recipe.size))}, {recipe.channels} channel(s)",
         "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
         "Starting weights": _weights(classifier.model.weights),
-        "Calibration": _calibration(classifier),
+        "Calibration": calibration_fact(classifier),
         "Cohort hash": str(classifier.provenance.get("cohort_sha256", ""))[:16],
     }
-
-
-def _calibration(classifier: Classifier) -> str:
-    calibration = classifier.calibration
-    if calibration.chosen_on == NOWHERE:
-        return "none: probabilities are the network's own"
-    fitted = f"{calibration.describe()}, fitted on {calibration.chosen_on}"
-    return fitted if calibration.reason is None else f"{fitted} ({calibration.reason})"
 
 
 def _explain(classifier: Classifier, material: Material, case: Case, answer: Answer) -> Explanation:

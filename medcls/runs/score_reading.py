@@ -18,6 +18,8 @@ from medcls.runs.score_table import Floats, ScoreTable
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _ROUNDING = 1e-3
+_OUTSIDE = 1e-6  # that float32 may put a probability beyond 0 or 1
+_TO_PROBABILITIES = "Apply the softmax first, or for labels that do not exclude each other the sigmoid"
 
 
 def read_scores(
@@ -161,6 +163,9 @@ def _scores(
 ) -> Floats:
     """``(n, called)`` numbers: the positive label's of two, else all; a row with a missing one is NaN."""
     numbers = {label: _numbers(sheet, column) for label, column in scored.items()}
+    for label, column in scored.items():
+        if label:
+            numbers[label] = _probabilities(sheet, column, numbers[label], one=positive is not None)
     if positive is not None:
         if len(numbers) == 2:
             _check_sums(sheet, np.stack(list(numbers.values()), axis=1))
@@ -193,10 +198,23 @@ def _numbers(sheet: ScoreSheet, column: str) -> Floats:
     return numbers
 
 
+def _probabilities(sheet: ScoreSheet, column: str, numbers: Floats, *, one: bool) -> Floats:
+    """The numbers of a column that says that it holds probabilities, with those that rounding put outside put back."""
+    out = (numbers < -_OUTSIDE) | (numbers > 1 + _OUTSIDE)  # neither is true of NaN
+    if out.any():
+        row = int(np.flatnonzero(out)[0])
+        raise sheet.wrong(
+            sheet.lines[row],
+            f"{numbers[row]:g} in column '{column}' is no probability, which a column '{PREFIX}LABEL' holds",
+            f"Where it is a score, say so with --columns score={column}" if one else _TO_PROBABILITIES,
+        )
+    return numbers.clip(0, 1)
+
+
 def _check_sums(sheet: ScoreSheet, scores: Floats) -> None:
     known = ~np.isnan(scores).any(axis=1)
-    if not known.any() or scores[known].min() < 0 or scores[known].max() > 1:
-        return  # no probabilities at all, which is said elsewhere
+    if not known.any():
+        return
     off = known & (np.abs(scores.sum(axis=1) - 1) > _ROUNDING * scores.shape[1])
     if off.any():
         row = int(np.flatnonzero(off)[0])

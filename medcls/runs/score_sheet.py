@@ -133,6 +133,16 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise CohortError("no such file of scores", where=str(path), remedy="Check the path") from None
+    except IsADirectoryError:
+        raise CohortError(
+            "this is a folder, not a file of scores",
+            where=str(path),
+            remedy="Give the CSV table itself, for example predictions.csv in it",
+        ) from None
+    except PermissionError:
+        raise CohortError(
+            "the file of scores may not be read", where=str(path), remedy="Mend its permissions"
+        ) from None
     except (OSError, UnicodeDecodeError):
         raise CohortError(
             "the scores cannot be read as UTF-8 text",

@@ -17,6 +17,7 @@ from medcls.evaluation.failed_cases import FailedCases
 from medcls.evaluation.shift import CohortShift
 from medcls.evaluation.study import PartitionStudy, evaluate_study
 from medcls.privacy import Pseudonyms
+from medcls.runs.calibrated import why_no_figures_before
 from medcls.runs.learning import as_predictions
 
 
@@ -58,6 +59,7 @@ def study_cases(
         facts=facts_of(cases),
         names=[pseudonyms.case(case.name) for case in cases],
         refused=_failed(refused, len(classifier.labels), pseudonyms),
+        why={"calibration.before": why_no_figures_before(classifier)},
     )
     beside = (
         None if baseline is None else baseline_figures(predictions, point, baseline, config.evaluation, config.seed)

@@ -8,8 +8,8 @@ from typing import Any
 
 from medcls.classifier.answers import MULTILABEL_SEPARATOR, SET_COLUMNS, Answer, set_cells
 from medcls.cohort import Case, Cohort
-from medcls.config.settings import Partition
-from medcls.files import read_csv, write_csv
+from medcls.config import PARTITIONS, Partition
+from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 
 
@@ -37,8 +37,16 @@ def pseudonym_of(case: Case, pseudonyms: Pseudonyms) -> str:
 
 
 def read_partitions(path: Path) -> dict[str, Partition]:
-    """Case pseudonym to partition, as ``cohort.csv`` has them."""
-    return {row["case"]: row["partition"] for row in read_csv(path)}  # type: ignore[misc]
+    """Case pseudonym to partition, as ``cohort.csv`` has them.
+
+    Raises:
+        RunError: The table is damaged.
+    """
+    with reading_kept(path):
+        found: dict[str, Partition] = {row["case"]: row["partition"] for row in read_csv(path)}  # type: ignore[misc]
+        if not found or not all(case and partition in PARTITIONS for case, partition in found.items()):
+            raise ValueError("no cases with their partitions")
+    return found
 
 
 def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:

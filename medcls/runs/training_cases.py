@@ -6,6 +6,7 @@ digest nor hash gives a picture back; see ``docs/explanation/privacy.md``.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ from typing import Any
 from medcls.cohort import Case, Cohort
 from medcls.cohort.leakage import TIES, case_in_words
 from medcls.cohort.near_duplicates import find_near_known
-from medcls.errors import CohortError
-from medcls.files import read_csv, write_csv
+from medcls.errors import CohortError, RunError
+from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.runs.tables import pseudonym_of
 
 NAME = "training-cases.csv"
 _COLUMNS = ("case", "patient", "study", "partition", "pixels", "hash")
+_DIGEST = re.compile("[0-9a-f]{64}")  # of voxels, and the perceptual hash
 _NAMED = 4
+KnownCases = Mapping[str, Mapping[str, str]]
+"""Pseudonym of a training case to its row."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,39 @@ def write_training_cases(
     write_csv(path, _COLUMNS, rows)
 
 
+def read_training_cases(folder: Path, trained_on: int | None) -> KnownCases | None:
+    """The training cases that the run in ``folder`` keeps; ``None`` where it keeps none.
+
+    Args:
+        folder: The run's folder.
+        trained_on: How many cases its classifier was trained and tuned on; ``None``: not known.
+
+    Raises:
+        RunError: The table is damaged, or lacks some of them: nobody could be found there who took part in training.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    with reading_kept(path):
+        known = {row["case"]: row for row in read_csv(path)}
+        if not known or not all(name and _is_whole(row) for name, row in known.items()):
+            raise ValueError("not the rows that were written")
+    if trained_on is not None and len(known) < trained_on:
+        raise RunError(
+            f"{NAME} is damaged: it has {len(known)} of the {trained_on} cases that the classifier was trained and tuned on",
+            where=str(path),
+            remedy="Restore the file from a copy of the run",
+        )
+    return known
+
+
+def _is_whole(row: Mapping[str, str]) -> bool:
+    whole = row["partition"] in ("train", "tune") and _DIGEST.fullmatch(row["pixels"]) is not None
+    return whole and set(_COLUMNS) <= row.keys() and (not row["hash"] or _DIGEST.fullmatch(row["hash"]) is not None)
+
+
 def meet_training_cases(
-    tables: Sequence[Path],
+    known: KnownCases | None,
     cohort: Cohort,
     content: Mapping[str, str],
     hashes: Mapping[str, str],
@@ -130,7 +165,7 @@ def meet_training_cases(
     """Hold a cohort against the training cases that a run keeps.
 
     Args:
-        tables: ``training-cases.csv`` of the run, or of each fold.
+        known: As :func:`read_training_cases` gives them.
         cohort: The cases that are to be judged.
         content: Case name to a digest of its scan's voxels.
         hashes: Case name to the text of its fingerprint; empty where near-duplicates are not looked for.
@@ -140,9 +175,8 @@ def meet_training_cases(
     Raises:
         CohortError: A case is one of the training cases, and ``allowed`` gives no reason.
     """
-    if not tables:
+    if known is None:
         return Overlaps()
-    known = {row["case"]: row for table in tables for row in read_csv(table)}
     exact = _exact(known, cohort, content, pseudonyms)
     if exact and allowed is None:
         raise _error(exact, pseudonyms)
@@ -158,7 +192,7 @@ def meet_training_cases(
 
 
 def _exact(
-    known: Mapping[str, Mapping[str, str]], cohort: Cohort, content: Mapping[str, str], pseudonyms: Pseudonyms
+    known: KnownCases, cohort: Cohort, content: Mapping[str, str], pseudonyms: Pseudonyms
 ) -> tuple[Overlap, ...]:
     """Each pair once, under its strongest tie."""
     rows: dict[tuple[str, str], list[str]] = defaultdict(list)

@@ -21,6 +21,8 @@ from medcls.scans.source import ScanSource
 
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR, PS3.10 section 8.6
 
+_PACKED_VOLUMES = (".nii.gz", ".hdr.gz", ".img.gz")
+
 
 @dataclass(frozen=True)
 class Look:
@@ -107,6 +109,12 @@ def _archive(path: str) -> Look:
     if archive_of(file) is not None:
         raise refusal(
             RefusalCode.NOT_AN_IMAGE, "this is an archive inside an archive", remedy="Unpack the outer one first"
+        )
+    if file.name.lower().endswith(_PACKED_VOLUMES):
+        raise refusal(
+            RefusalCode.DAMAGED,
+            "this is empty, or no NIfTI file, once it is unpacked",
+            remedy="Copy or export the file again",
         )
     if not is_archive(file):
         raise refusal(

@@ -46,19 +46,35 @@ def named_stacks(stacks: Sequence[Stack], root: Path) -> list[str]:
 
 def base_of(item: ScanSource | Refusal, root: Path) -> str:
     """The name of a scan or a refusal without its suffix; of a header and its data file, the header's."""
-    whole = isinstance(item, Refusal) or item.kind == "dicom"
-    return base_name(item.paths if whole else item.paths[:1], root)
+    return base_name(_told_by(item), root)
 
 
 def base_name(paths: Sequence[Path], root: Path) -> str:
     """The name of a scan without its suffix: its file when it has one, else the folder that all its files are in."""
+    return relative_name(_base(paths), root)
+
+
+def name_with_root(item: ScanSource | Refusal, root: Path) -> str:
+    """The name of a scan or a refusal that was found below ``root``, with ``root`` before it: a path, and maybe a suffix."""
+    paths = _told_by(item)
+    if paths and _base(paths) == root:  # its name starts with the root's own
+        return str(root) + item.name.removeprefix(relative_name(root, root))
+    return str(root / item.name)
+
+
+def _told_by(item: ScanSource | Refusal) -> Sequence[Path]:
+    whole = isinstance(item, Refusal) or item.kind == "dicom"
+    return item.paths if whole else item.paths[:1]
+
+
+def _base(paths: Sequence[Path]) -> Path:
     if len(paths) == 1:
-        return relative_name(paths[0], root)
+        return paths[0]
     names = Paths.of(paths).names
     folder = os.path.dirname(names[0])
     if not all(map(operator.methodcaller("startswith", os.path.join(folder, "")), names)):
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
-    return relative_name(Path(folder), root)
+    return Path(folder)
 
 
 def _suffix(stack: Stack) -> str:

@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from medcls.config.settings import TrainSettings
-from medcls.files import read_json, write_json
+from medcls.files import read_json, reading_kept, write_json
 from medcls.loading import Batch
 from medcls.progress import Progress
 from medcls.training.checkpoint_io import SafeCheckpointIO
@@ -159,8 +159,9 @@ def _restore_best(module: ClassificationModule, folder: Path, compute: Compute) 
     module.load_state_dict(checkpoint["state_dict"])
     module.network.eval()
     lay_out(module.network.to(compute.device), module.network.dimensions, channels_last=False)
-    facts = read_json(folder / FITTED)
-    return Fitted(int(checkpoint["epoch"]) + 1, int(facts["epochs"]))
+    with reading_kept(folder / FITTED):
+        epochs = int(read_json(folder / FITTED)["epochs"])
+    return Fitted(int(checkpoint["epoch"]) + 1, epochs)
 
 
 @contextmanager

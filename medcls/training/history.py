@@ -27,10 +27,12 @@ class History(Callback):  # type: ignore[misc]
         self.epochs = epochs
         self.rows: list[dict[str, float | None]] = []
         self._started = 0.0
+        self._rate = 0.0
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Start the clock."""
+        """Start the clock, and note the learning rate that the epoch begins with."""
         self._started = time.monotonic()
+        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Add the epoch's row."""
@@ -39,7 +41,7 @@ class History(Callback):  # type: ignore[misc]
         for name in ("train_loss", "tune_loss", "tune_auc"):
             value = metrics.get(name, math.nan)
             row[name] = value if math.isfinite(value) else None
-        row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row["learning_rate"] = self._rate
         row["seconds"] = round(time.monotonic() - self._started, 3)
         self.rows.append(row)
         write_csv(self.path, COLUMNS, self.rows)

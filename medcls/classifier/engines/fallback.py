@@ -19,10 +19,15 @@ class EngineOrTorch:
         engine: It has been found to agree with the network.
         network: The network.
         progress: Where to say, once, that the engine failed.
+
+    Attributes:
+        engine: ``None`` once it has failed.
+        precision: The engine's number format.
     """
 
     def __init__(self, engine: CompiledNetwork, network: torch.nn.Module, progress: Progress) -> None:
         self.engine: CompiledNetwork | None = engine
+        self.precision = engine.precision
         self._torch: Scores = torch_scores(network)
         self._progress = progress
 

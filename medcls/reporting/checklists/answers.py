@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from medcls.config.settings import SplitSettings
 from medcls.reporting.checklists.results import RESULTS, Said
 from medcls.reporting.numbers import counted, percent
 from medcls.reporting.record import Record
 
 _COHORT = "report: Cohort"
 _CONFIG = "report: Config; config.yaml"
+_OF_RUN = "the run's config.yaml, training-cases.csv, classifier.json"
+_MADE_WITH = "the classifier was trained and tuned on"
 _CLASSIFIER = "report: Classifier; classifier/classifier.json"
 
 
@@ -34,7 +37,25 @@ def _counts(run: Record) -> Said | None:
     parts = ", ".join(
         f"{one.name} {counted(one.cases, 'case')} of {counted(one.patients, 'patient')}" for one in flow.partitions
     )
-    return f"{counted(flow.given, 'case')} given, {flow.used} used: {parts}", f"{_COHORT}; cohort.csv"
+    whole = f"{counted(flow.given, 'case')} given, {flow.used} used: {parts}"
+    if not run.origin.evaluated:
+        return whole, f"{_COHORT}; cohort.csv"
+    source = "the external table" if run.external else "the run's own test partition, judged again"
+    return f"the figures come from {source}: {whole}", f"{_COHORT}; predictions.csv"
+
+
+def _training_data(run: Record) -> Said | None:
+    """Which cases the classifier was made with, where that is known."""
+    if not run.origin.evaluated:
+        return _counts(run)
+    return (f"{_MADE_WITH}: {run.origin.training}", _OF_RUN) if run.origin.training else None
+
+
+def _training_elsewhere(run: Record) -> Said | None:
+    """The same where other cases are judged; a training's own counts have it."""
+    if not run.origin.evaluated:
+        return None
+    return _training_data(run) or (f"{_MADE_WITH}: not available, the run keeps no list of them", _OF_RUN)
 
 
 def _left_out(run: Record) -> Said:
@@ -63,10 +84,10 @@ def _hashes_of_names(run: Record) -> Said:
 
 def _missing(run: Record) -> Said:
     refused = sum(one.cases for one in run.content.cohort.left_out)
-    words = f"{refused} cases without label or readable scan were left out, none was imputed"
-    failures = run.metrics.get("failures")
-    if failures:
-        words += f"; {failures['n_failed']} of the judged cases got no answer, and are counted in as the worst case"
+    words = f"{counted(refused, 'case')} without label or readable scan left out, none imputed"
+    failed = (run.metrics.get("failures") or {}).get("n_failed")
+    if failed:
+        words += f"; of these, {failed} of {run.content.reported} got no answer, and are counted in as the worst case"
     return words, "report: Cohort, Failures; excluded.csv"
 
 
@@ -86,18 +107,50 @@ def _predictors(run: Record) -> Said:
 
 
 def _partitions(run: Record) -> Said:
-    split = run.config.split
+    made, where = _parted(run)
+    if not run.origin.evaluated:
+        return made, where
+    return f"nothing was parted here: every case that could be read is judged. For the training: {made}", _OF_RUN
+
+
+def _parted(run: Record) -> Said:
+    """How the cases of the training came into partitions."""
+    split, given, where = run.config.split, run.origin.given, f"{_CONFIG}; cohort.csv"
     if split.folds:
         repeats = f", {split.repeats} times" if split.repeats > 1 else ""
-        return f"cross-validation with {split.folds} folds{repeats}, stratified by label, whole patients", "folds.csv"
-    return (
-        "as the table's partition column says; without one at random by patient, stratified by label, "
-        f"{percent(split.tune)} % tune and {percent(split.test)} % test",
-        f"{_CONFIG}; cohort.csv",
-    )
+        apart = (
+            "; the table's test cases were kept out of the folds"
+            if split.fold is None and "test" in (given or ())
+            else ""
+        )
+        return (
+            f"cross-validation with {split.folds} folds{repeats}, stratified by label, whole patients{apart}",
+            "folds.csv",
+        )
+    table = "folders" if run.config.data.folder is not None else "table's partition column"
+    if given is None:
+        return f"not known whether as the {table} gave them or at random: the run does not say", where
+    by_chance = [f"{percent(part)} % {name}" for name, part in _made(split, given).items()]
+    drawn = f"at random by patient, stratified by label: {' and '.join(by_chance)}"
+    if not given:
+        return f"{drawn}; the table gave no partitions", where
+    said = f"{_listed(given)} as the {table} gave {'it' if len(given) == 1 else 'them'}"
+    return f"{said}; of its train cases {drawn}" if by_chance else said, where
+
+
+def _made(split: SplitSettings, given: tuple[str, ...]) -> dict[str, float]:
+    """The partitions that were not given, with the share of the cases that they were to have."""
+    tune = split.tune / (1 - split.test) if "test" in given else split.tune
+    return {name: part for name, part in (("tune", tune), ("test", split.test)) if name not in given}
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _disjoint(run: Record) -> Said:
+    if run.origin.evaluated:
+        return run.origin.met, "audit.json"
     allowed = run.config.split.allow_leakage
     if allowed is not None:
         return "patients or images cross partitions, which was allowed: see the report's first warning", "audit.json"
@@ -143,7 +196,7 @@ def _balance(run: Record) -> Said:
         "both": "cases of rare labels were drawn more often, and weigh more in the loss",
         "none": "nothing was done about rare labels",
     }
-    return f"{how[run.config.train.balance]}; probabilities were calibrated afterwards on tune", _CONFIG
+    return f"{how[run.config.train.balance]}; {run.origin.calibration}", _CONFIG
 
 
 def _selection(run: Record) -> Said:
@@ -174,6 +227,8 @@ ANSWERS: Mapping[str, Callable[[Record], Said | None]] = {
     "technology": _technology,
     "question": _question,
     "counts": _counts,
+    "training_data": _training_data,
+    "training_elsewhere": _training_elsewhere,
     "left_out": _left_out,
     "preparation": _preparation,
     "subset": _subset,

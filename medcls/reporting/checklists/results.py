@@ -59,10 +59,11 @@ def _suppressed(found: Mapping[str, Any]) -> str:
         for group in (group for one in fact["labels"].values() for group in one["groups"]):
             name = fact["fact"], group["name"]
             every.add(name)
-            reasons = [one["reason"] for one in group.values() if isinstance(one, Mapping) and one["value"] is None]
-            if group["n_cases"] is None:
+            figures = [one for one in group.values() if isinstance(one, Mapping)]
+            suppressed = [one for one in figures if str(one["reason"]).startswith("suppressed")]
+            if len(suppressed) == len(figures):
                 hidden.add(name)
-            elif any(str(reason).startswith("suppressed") for reason in reasons):
+            elif suppressed:
                 in_part.add(name)
     if not hidden | in_part:
         return ""
@@ -133,7 +134,8 @@ def calibration(run: Record) -> Said | None:
         return None
     shown = [show_as(title, after.get(name)) for name, title in _CALIBRATION.items()]
     found = [f"{one.title} {one.value}{f' ({one.interval})' if one.interval else ''}" for one in shown if one.defined]
-    return (f"after calibration: {'; '.join(found)}", f"report: Calibration; {_METRICS}") if found else None
+    when = "after calibration" if run.origin.calibrated else "without calibration"
+    return (f"{when}: {'; '.join(found)}", f"report: Calibration; {_METRICS}") if found else None
 
 
 def threshold(run: Record) -> Said | None:
@@ -157,9 +159,10 @@ def threshold(run: Record) -> Said | None:
 
 def output(run: Record) -> Said:
     """What the classifier gives out."""
+    kind = "calibrated probability" if run.origin.calibrated else "probability (not calibrated)"
     return (
-        "for each scan a calibrated probability of each label, the decision at the frozen operating point, and a prediction "
-        "set; unreadable scans are refused with a reason",
+        f"for each scan a {kind} of each label, the decision at the frozen operating point, and a prediction set; unreadable "
+        "scans are refused with a reason",
         "predictions.csv",
     )
 

@@ -86,7 +86,7 @@ STARD_AI = Checklist(
         item("28", _OTHER, "Registration.", "registry and number"),
         item("29", _OTHER, "Where the protocol is.", "where it is"),
         item("30", _OTHER, "Funding.", "sources and role of funders"),
-        item("AI-a", _AI, "Where the training data come from.", "sources, dates, annotation", "counts"),
+        item("AI-a", _AI, "Where the training data come from.", "sources, dates, annotation", "training_data"),
         item("AI-b", _AI, "Preparation of the data.", "anything done before medcls saw them", "preparation"),
         item(
             "AI-c",

@@ -27,6 +27,7 @@ TRIPOD_AI = Checklist(
             "Where the data come from, and how typical they are.",
             "sources, reasons, representativeness",
             "counts",
+            "training_elsewhere",
         ),
         item("5b", _DATA, "Dates of the data.", "first and last inclusion"),
         item("6a", _DATA, "The setting.", "kind, number and place of centres"),
