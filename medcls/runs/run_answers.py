@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from medcls.classifier.answers import MULTILABEL_SEPARATOR
 from medcls.evaluation import OperatingPoint
 from medcls.runs.joining import Contestant
-from medcls.runs.score_reading import scores_of
+from medcls.runs.score_reading import labels_in, scores_of
 from medcls.runs.score_sheet import ScoreColumns, ScoreSheet, read_rows
+from medcls.runs.score_table import ScoreTable
 
 HELD_OUT = "pooled"
 """The partition, in ``predictions.csv`` and ``metrics.json``, of what folds said of cases that they never saw."""
@@ -42,7 +42,7 @@ def answers_of_run(path: Path, name: str, point: OperatingPoint, partition: str)
         multilabel=point.multilabel,
         facts=(),
     )
-    decided = {row["case"]: _labels(row, point.multilabel) for _, row in rows} if apart else None
+    decided = {row["case"]: _labels(row, table) for _, row in rows} if apart else None
     return Contestant(name, table, point, of_run=True, decided=decided)
 
 
@@ -55,6 +55,7 @@ def _case(row: Mapping[str, str], repeats: int) -> str:
     return row["case"] if repeats < 2 else f"{row['case']}, repeat {_repeat(row)}"
 
 
-def _labels(row: Mapping[str, str], multilabel: bool) -> frozenset[str]:
-    said = row["predicted"].split(MULTILABEL_SEPARATOR) if multilabel else [row["predicted"]]
-    return frozenset(label for label in said if label)
+def _labels(row: Mapping[str, str], table: ScoreTable) -> frozenset[str]:
+    said = labels_in(row["predicted"]) if table.multilabel else [row["predicted"]]
+    # A label that a spreadsheet would take for a formula has medcls's own mark before it.
+    return frozenset(label if label in table.labels else label.removeprefix("'") for label in said if label)

@@ -91,8 +91,8 @@ def _labels(sheet: ScoreSheet, scored: Mapping[str, str], multilabel: bool) -> t
     """All labels in order, and whether a case may have several."""
     cells = sheet.cells("reference") or ()
     named = tuple(label for label in scored if label)
-    found = sorted({part for cell in cells for part in _parts(cell)})
-    joined = [cell for cell in cells if len(_parts(cell)) > 1 and cell not in named]
+    found = sorted({part for cell in cells for part in labels_in(cell)})
+    joined = [cell for cell in cells if len(labels_in(cell)) > 1 and cell not in named]
     if multilabel or (joined and named):
         return named or tuple(found), True
     if len(named) >= 2:
@@ -113,7 +113,8 @@ def _labels(sheet: ScoreSheet, scored: Mapping[str, str], multilabel: bool) -> t
     return tuple(present), False
 
 
-def _parts(cell: str) -> list[str]:
+def labels_in(cell: str) -> list[str]:
+    """The labels of a cell that may hold several, joined by semicolons."""
     return [part.strip() for part in cell.split(";") if part.strip()]
 
 
@@ -142,7 +143,7 @@ def _reference(sheet: ScoreSheet, labels: tuple[str, ...], several: bool) -> np.
     place = {label: index for index, label in enumerate(labels)}
     reference = np.zeros((len(sheet.rows), len(labels)), dtype=np.bool_)
     for row, (line, cell) in enumerate(zip(sheet.lines, sheet.cells("reference") or (), strict=True)):
-        parts = _parts(cell) if several else [cell]
+        parts = labels_in(cell) if several else [cell]
         for part in parts:
             if not part:
                 raise sheet.wrong(
