@@ -147,7 +147,8 @@ def test_images_that_are_all_alike_are_said_to_be(monkeypatch: pytest.MonkeyPatc
     ids=["copies", "one image of many patients", "slices of nobody in particular", "nearly all"],
 )
 def test_images_that_tie_many_patients_are_of_one_kind_and_no_copies(alike: int, named: bool, told_apart: bool) -> None:
-    cases = [Case(f"c{n}", f"p{n}" if named else f"c{n}", Path(f"c{n}"), (n % 2,)) for n in range(40)]
+    # Patients may be called as their only case is.
+    cases = [Case(f"c{n}", f"c{n}", Path(f"c{n}"), (n % 2,), names_patient=named) for n in range(40)]
     prints = {case.name: printed(picture(0 if n < alike else n)) for n, case in enumerate(cases)}
     content = {case.name: case.name for case in cases}
     found = find_relations(cases, content, prints)

@@ -72,7 +72,7 @@ def _are_all_alike(near: NearDuplicates, cases: Sequence[Case]) -> bool:
     cluster = join_digests({case.name: case.name for case in cases}, [(one.first, one.second) for one in near.pairs])
     images = Counter(cluster.values())
     patients = defaultdict(set)
-    named = [case for case in cases if case.patient not in ("", case.name)]  # the others are their own patients
+    named = [case for case in cases if case.names_patient]
     for case in named:
         patients[cluster[case.name]].add(case.patient)
     most = max(map(len, patients.values()), default=0)

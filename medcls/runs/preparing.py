@@ -173,7 +173,7 @@ def part_material(
 def size_warnings(cohort: Cohort, *, in_folds: bool = False) -> list[str]:
     """What a reader should know of few cases and unknown patients; with ``in_folds``, the cases of train are judged too."""
     warnings = list(few_positives(cohort))
-    if not any(case.patient != case.name for case in cohort.cases):
+    if not any(case.names_patient for case in cohort.cases):
         warnings.append(
             "no patients are known: every case counts as its own, so intervals are too narrow if patients repeat"
         )

@@ -215,7 +215,7 @@ def _exact(
 
 def _patient(case: Case, pseudonyms: Pseudonyms) -> str | None:
     """A case whose patient is not known counts as its own: its name says nothing of other cohorts."""
-    return pseudonym_of(case, pseudonyms) if case.patient != case.name else None
+    return pseudonym_of(case, pseudonyms) if case.names_patient else None
 
 
 def _study(case: Case, pseudonyms: Pseudonyms) -> str | None:
