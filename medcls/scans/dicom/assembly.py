@@ -19,13 +19,8 @@ from medcls.scans.memory import empty
 Pixels = NDArray[np.generic]
 
 
-def is_colour(header: Header) -> bool:
-    """Whether frames are RGB once decoded."""
-    return header.samples >= 3 or header.photometric == "PALETTE COLOR"
-
-
 class Assembly:
-    """Values of a scan's frames, in the source's unit, in the order in which they are taken.
+    """Values of a scan's frames, in the source's unit, in the order in which they are taken; some at a time.
 
     Args:
         count: How many frames there will be.
@@ -38,33 +33,40 @@ class Assembly:
         self._array: Pixels = np.empty((0, 0, 0, 0))
         self._scaling: dict[tuple[int, bool, float, float], Header] = {}
 
-    def take(self, frame: Frame, stored: Pixels, padding: NDArray[np.bool_] | None) -> None:
-        """Add a frame.
+    def take(self, frames: Sequence[Frame], stored: Pixels, padding: NDArray[np.bool_] | None) -> None:
+        """Add ``k`` frames that are alike (:func:`medcls.scans.dicom.frames.alike`).
 
         Args:
-            frame: What its header says.
-            stored: ``(rows, columns)`` stored values or ``(rows, columns, 3)`` RGB; not kept.
-            padding: ``(rows, columns)`` which of them are padding; ``None`` when none is.
+            frames: What their headers say.
+            stored: ``(k, rows, columns)`` stored values or ``(k, rows, columns, 3)`` RGB; not kept.
+            padding: ``(k, rows, columns)`` which of them are padding; ``None`` when none is.
 
         Raises:
-            ScanRefused: ``changed`` when it does not fit the others, ``too-large``, ``not-finite``.
+            ScanRefused: ``changed`` when they do not fit the others, ``too-large``, ``not-finite``.
         """
+        frame, values = frames[0], self._places(frames, stored.dtype)
         number = len(self.frames)
-        if not number:
-            self._start(frame, stored)
-        elif number >= self._count or self._unlike(frame):
-            raise refusal(RefusalCode.CHANGED, "the files no longer make one scan", where=frame.path)
-        self.frames.append(frame)
-        if is_colour(frame.header):
-            self._array[number] = np.moveaxis(stored, -1, 0)
+        self.frames.extend(frames)
+        if frame.header.colour:
+            values[...] = np.moveaxis(stored, -1, 1)
             return
-        self._widen(frame)
         if padding is not None:
             self.padding.add(number, padding)
-        values = self._array[number, 0]
-        rescale(stored, frame.slope, frame.intercept, values)
+        rescale(stored, frame.slope, frame.intercept, values[:, 0])
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise refusal(RefusalCode.NOT_FINITE, "the rescaled values are not finite", where=frame.path)
+
+    def room(self, frames: Sequence[Frame], word: np.dtype[np.generic]) -> Pixels | None:
+        """The place of the next frames as memory for their stored values, where both are equally wide, so that nothing needs
+        to be copied: ``(k, rows, columns)`` of ``word``; else ``None``. :meth:`take` is to follow.
+
+        Raises:
+            ScanRefused: As :meth:`take`.
+        """
+        values = self._places(frames, word)
+        if frames[0].header.colour or values.dtype.kind == "f" or values.dtype.itemsize != word.itemsize:
+            return None
+        return values[:, 0].view(word)
 
     def arranged(self, frames: Sequence[Frame]) -> Pixels:
         """The values ``(n, C, rows, columns)`` of some of the frames, in their order; a view where that is possible."""
@@ -91,18 +93,28 @@ class Assembly:
         array[real] = (high - (array[real] - low)).astype(array.dtype)
         array[~real] = low
 
-    def _start(self, frame: Frame, stored: Pixels) -> None:
+    def _places(self, frames: Sequence[Frame], word: np.dtype[np.generic]) -> Pixels:
+        """Where the next frames belong, ``(k, C, rows, columns)``, in a type that fits them too."""
+        frame, number = frames[0], len(self.frames)
+        if not number and not self._array.size:
+            self._start(frame, word)
+        if number + len(frames) > self._count or self._unlike(frame):
+            raise refusal(RefusalCode.CHANGED, "the files no longer make one scan", where=frame.path)
+        if not frame.header.colour:
+            self._widen(frame)
+        return self._array[number : number + len(frames)]
+
+    def _start(self, frame: Frame, word: np.dtype[np.generic]) -> None:
         header = frame.header
-        channels = 3 if is_colour(header) else 1
+        channels = 3 if header.colour else 1
         check_size((header.columns, header.rows, channels, self._count), frame.path)
-        dtype = stored.dtype if channels == 3 else value_dtype(header, [(frame.slope, frame.intercept)])
+        dtype = word if channels == 3 else value_dtype(header, [(frame.slope, frame.intercept)])
         self._array = empty((self._count, channels, header.rows, header.columns), dtype)
 
     def _unlike(self, frame: Frame) -> bool:
-        first, header = self.frames[0].header, frame.header
-        return first is not header and (
-            (first.rows, first.columns, is_colour(first)) != (header.rows, header.columns, is_colour(header))
-        )
+        channels, rows, columns = self._array.shape[1:]
+        header = frame.header
+        return (header.rows, header.columns, header.colour) != (rows, columns, channels == 3)
 
     def _widen(self, frame: Frame) -> None:
         """Change the type of the values when this frame does not fit it; what is there already fits the wider one."""

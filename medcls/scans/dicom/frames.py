@@ -6,8 +6,9 @@ Functional Groups Sequences (PS3.3 C.7.6.16), so that both kinds can be grouped 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from medcls.scans.dicom.objects import is_projection
 
@@ -52,6 +53,11 @@ class Header:
         """Whether each image stands alone: projections and photographs are never stacked."""
         return is_projection(self.sop_class, self.modality)
 
+    @property
+    def colour(self) -> bool:
+        """Whether frames are RGB once decoded."""
+        return self.samples >= 3 or self.photometric == "PALETTE COLOR"
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -86,3 +92,14 @@ class Frame:
     def placed(self) -> bool:
         """Whether position, orientation and pixel spacing are all known."""
         return self.position is not None and self.orientation is not None and self.spacing is not None
+
+
+def alike(frames: Sequence[Frame]) -> Iterator[range]:
+    """Numbers of frames that follow each other and share a header and a scaling: their pixels are worked on together."""
+    for _, numbers in groupby(range(len(frames)), lambda number: _likeness(frames[number])):
+        first, *others = numbers
+        yield range(first, first + 1 + len(others))
+
+
+def _likeness(frame: Frame) -> tuple[object, ...]:
+    return id(frame.header), frame.slope, frame.intercept

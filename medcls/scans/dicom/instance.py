@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +74,7 @@ class Scratch:
 
 @dataclass(frozen=True)
 class PlainFile:
-    """A plain file, open, its header read.
+    """A plain file, open until its block ends, its header read.
 
     Attributes:
         frame: The one frame that it holds.
@@ -88,11 +86,17 @@ class PlainFile:
 
     frame: Frame
     handle: Any
-    path: Path
+    path: str
     offset: int
     length: int
     words: bool
     planar: int
+
+    def __enter__(self) -> PlainFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.handle.close()
 
     @property
     def compressed(self) -> bool:
@@ -106,13 +110,16 @@ class PlainFile:
         return PixelBytes(memory, self.words, self.planar)
 
     def read_into(self, memory: memoryview) -> None:
-        """Put its pixel data into memory of their length.
+        """Fill memory with the beginning of its pixel data.
 
         Raises:
             ScanRefused: ``damaged`` when there are fewer.
         """
-        self.handle.seek(self.offset)
         done = 0
+        if len(memory) > self.length:
+            what = f"{self.length} of {len(memory)} bytes of pixels are there"
+            raise refusal(RefusalCode.DAMAGED, what, where=self.path)
+        self.handle.seek(self.offset)
         while done < len(memory):
             count = self.handle.readinto(memory[done:])
             if not count:
@@ -127,8 +134,9 @@ def open_instance(path: Path, scratch: Scratch) -> Instance:
     Raises:
         ScanRefused: It holds no image, or is damaged, or its kind is not supported.
     """
-    with open_plain(path) as plain:
-        if plain is not None:
+    plain = open_plain(str(path))
+    if plain is not None:
+        with plain:
             return Instance([plain.frame], plain.pixels(scratch))
     from medcls.scans.dicom.headers import read_whole
 
@@ -136,28 +144,35 @@ def open_instance(path: Path, scratch: Scratch) -> Instance:
     return Instance(frames_of(dataset, path), _judged_pixels(dataset))
 
 
-@contextlib.contextmanager
-def open_plain(path: Path) -> Iterator[PlainFile | None]:
-    """Open a plain file; ``None`` when pydicom is to judge.
+def open_plain(path: str) -> PlainFile | None:
+    """Open a plain file, to be closed by the caller; ``None`` when pydicom is to judge.
 
     Raises:
         ScanRefused: It holds no image, or its kind is not supported.
         OSError: The file cannot be read.
     """
-    with _unbuffered(path) as handle:
-        head = handle.read(HEAD)
-        size = handle.seek(0, io.SEEK_END) if len(head) == HEAD else len(head)
-        elements = plain_elements(handle, size, head)
-        if elements is None or elements.pixels is None or (elements.pixels[1] < 0) == (elements.syntax in NATIVE):
-            yield None
-            return
-        offset, length = elements.pixels
-        (frame,) = frames_of(elements, path)
-        length = size - offset if length < 0 else length
-        if length > _longest_pixels(frame.header):
-            yield None
-            return
-        yield PlainFile(frame, handle, path, offset, length, elements.words, whole(elements, "PlanarConfiguration"))
+    handle, plain = _unbuffered(path), None
+    try:
+        plain = _plain_file(handle, path)
+    finally:
+        if plain is None:
+            handle.close()
+    return plain
+
+
+def _plain_file(handle: Any, path: str) -> PlainFile | None:
+    head = handle.read(HEAD)
+    size = handle.seek(0, io.SEEK_END) if len(head) == HEAD else len(head)
+    elements = plain_elements(handle, size, head)
+    if elements is None or elements.pixels is None or (elements.pixels[1] < 0) == (elements.syntax in NATIVE):
+        return None
+    offset, length = elements.pixels
+    (frame,) = frames_of(elements, path)
+    length = size - offset if length < 0 else length
+    if length > _longest_pixels(frame.header):
+        return None
+    planar = whole(elements, "PlanarConfiguration") if frame.header.samples > 1 else 0
+    return PlainFile(frame, handle, path, offset, length, elements.words, planar)
 
 
 def _longest_pixels(header: Header) -> int:
@@ -187,11 +202,11 @@ def plain_elements(handle: Any, size: int, head: bytes) -> Elements | None:
             head += more
 
 
-def _unbuffered(path: Path) -> Any:
+def _unbuffered(path: str) -> Any:
     try:
         return io.FileIO(path)
     except OSError:
-        return open_file(path)
+        return open_file(Path(path))
 
 
 def _judged_pixels(dataset: Dataset) -> PixelBytes:

@@ -16,12 +16,12 @@ Pixels = NDArray[np.generic]
 
 
 def is_padding(stored: Pixels, frame: Frame) -> NDArray[np.bool_] | None:
-    """Which stored values are padding; ``None`` when none is.
+    """Which stored values ``(…, rows, columns)`` of frames like this one are padding; ``None`` when none is.
 
     Lossy compression blurs the padding value. In CT, where it lies below air, everything nearer to it than to air is
     padding then.
     """
-    if frame.header.padding is None or stored.ndim > 2:
+    if frame.header.padding is None or frame.header.colour:
         return None
     low, high = frame.header.padding
     if frame.header.modality == "CT" and frame.header.syntax in LOSSY and frame.slope > 0:
@@ -45,10 +45,12 @@ class Padding:
         self._masks: dict[int, NDArray[np.uint8]] = {}
         self._count = 0
 
-    def add(self, number: int, mask: NDArray[np.bool_]) -> None:
-        """Remember the mask ``(rows, columns)`` of a slice."""
-        self._masks[number] = np.packbits(mask)
-        self._count += int(mask.sum())
+    def add(self, number: int, masks: NDArray[np.bool_]) -> None:
+        """Remember the masks ``(k, rows, columns)`` of the slices from ``number`` on."""
+        for place, mask in enumerate(masks, start=number):
+            if mask.any():
+                self._masks[place] = np.packbits(mask)
+                self._count += int(mask.sum())
 
     def mask(self, number: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """The mask of a slice, of this shape."""

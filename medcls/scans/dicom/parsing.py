@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
@@ -16,6 +16,18 @@ from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import check_image_size, check_size
 
 _Made = TypeVar("_Made")
+
+
+class _Plane(NamedTuple):
+    """What mostly all frames of a series share beside their header, as :class:`Frame` has it."""
+
+    orientation: tuple[float, ...] | None
+    spacing: tuple[float, ...] | None
+    slope: float
+    intercept: float
+    thickness: float | None
+    splits: Mapping[str, str]
+
 
 _SPLITS = {
     "echo time": "EchoTime",
@@ -33,19 +45,28 @@ _SPLITS = {
 """What tells volumes at one place apart, in the order it is tried, after echo and type."""
 
 _OWN = frozenset(
-    {*_SPLITS.values(), "SOPInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "EchoNumbers"}
+    {
+        *_SPLITS.values(),
+        "SOPInstanceUID",
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "RescaleSlope",
+        "RescaleIntercept",
+        "EchoNumbers",
+    }
 )
+"""What no header is made of."""
 _SHARED = tuple(tag for keyword, (tag, _) in TAGS.items() if keyword not in _OWN)
 _MOST_KNOWN = 1024
 _known: dict[tuple[object, ...], Header] = {}
-_SPLITTING = (
-    TAGS["EchoNumbers"][0],
-    TAGS["ImageType"][0],
+_PLANE = (
+    *[TAGS[keyword][0] for keyword in ("ImageOrientationPatient", "PixelSpacing", "SliceThickness")],
+    *[TAGS[keyword][0] for keyword in ("RescaleSlope", "RescaleIntercept", "EchoNumbers", "ImageType")],
     *[TAGS[keyword][0] for keyword in _SPLITS.values()],
     *PRIVATE_B_VALUES,
     *PRIVATE_DIRECTIONS,
 )
-_known_splits: dict[tuple[object, ...], Mapping[str, str]] = {}
+_known_planes: dict[tuple[object, ...], _Plane] = {}
 
 
 def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
@@ -55,7 +76,7 @@ def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
         ScanRefused: The object is no image, a localizer, damaged, or a multi-frame image without positions.
     """
     if isinstance(attributes, Elements):
-        return [_frame(attributes, _shared_header(attributes, path), path)]
+        return [_plain_frame(attributes, path)]
     check_is_image(attributes, path)
     header = _header(attributes, path)
     per_frame = t.items(attributes, "PerFrameFunctionalGroupsSequence")
@@ -91,14 +112,16 @@ def _shared_header(elements: Elements, path: str | Path) -> Header:
     return header
 
 
-def _shared_splits(elements: Elements) -> Mapping[str, str]:
-    """What tells the volume of a plain file apart: made once for all files that say the same, bit for bit."""
-    key = (*elements.vrs.items(), *map(elements.values.get, _SPLITTING))
-    splits = _known_splits.get(key)
-    if splits is None:
-        splits = _splits(elements)
-        _remember(_known_splits, key, splits)
-    return splits
+def _plain_frame(elements: Elements, path: str | Path) -> Frame:
+    """The frame of a plain file: its plane too is made once for all files that say the same, bit for bit."""
+    header = _shared_header(elements, path)
+    key = (*elements.vrs.items(), *map(elements.values.get, _PLANE))
+    plane = _known_planes.get(key)
+    if plane is None:
+        plane = _plane(elements)
+        _remember(_known_planes, key, plane)
+    position = t.numbers(elements, "ImagePositionPatient", 3)
+    return Frame(str(path), t.text(elements, "SOPInstanceUID"), header, 0, position, *plane)
 
 
 def _remember(known: dict[tuple[object, ...], _Made], key: tuple[object, ...], made: _Made) -> None:
@@ -174,19 +197,19 @@ def _padding(dataset: t.Attributes, bits: int, signed: bool) -> tuple[int, int] 
 
 
 def _frame(attributes: t.Attributes, header: Header, path: str | Path) -> Frame:
+    position = t.numbers(attributes, "ImagePositionPatient", 3)
+    return Frame(str(path), t.text(attributes, "SOPInstanceUID"), header, 0, position, *_plane(attributes))
+
+
+def _plane(attributes: t.Attributes) -> _Plane:
     slope, intercept = t.number(attributes, "RescaleSlope"), t.number(attributes, "RescaleIntercept")
-    return Frame(
-        path=str(path),
-        sop_uid=t.text(attributes, "SOPInstanceUID"),
-        header=header,
-        index=0,
-        position=t.numbers(attributes, "ImagePositionPatient", 3),
+    return _Plane(
         orientation=t.numbers(attributes, "ImageOrientationPatient", 6),
         spacing=t.numbers(attributes, "PixelSpacing", 2),
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
         thickness=t.number(attributes, "SliceThickness"),
-        splits=_shared_splits(attributes) if isinstance(attributes, Elements) else _splits(attributes),
+        splits=_splits(attributes),
     )
 
 

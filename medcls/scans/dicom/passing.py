@@ -39,8 +39,9 @@ def pass_plain(source: ScanSource, take: Take, leniency: Leniency = STRICT) -> S
         return None
     passing = _Passing(source, take)
     try:
-        for frame, stored in plain_frames(source):
-            passing.take(frame, stored)
+        for frames, stored in plain_frames(source):
+            for frame, values in zip(frames, stored, strict=True):
+                passing.take(frame, values)
     except (NotPlainError, _NotPassingError):
         return None
     stack = only_stack(passing.frames, source, leniency)

@@ -56,6 +56,13 @@ def stored_frames(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> 
             yield to_rgb(indices, pixels.dataset, header)
 
 
+def word_type(header: Header) -> np.dtype[np.generic] | None:
+    """The type of one pixel of an uncompressed little-endian frame; ``None`` where pixels are not words of their own."""
+    if header.samples > 1 or header.bits_allocated == 1 or header.syntax not in NATIVE - {BIG_ENDIAN}:
+        return None
+    return np.dtype(f"<u{header.bits_allocated // 8}")
+
+
 def _is_mosaic(dataset: Dataset) -> bool:
     from medcls.scans.dicom.mosaic import is_mosaic
 

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from medcls.scans.dicom.assembly import Assembly
-from medcls.scans.dicom.frames import Frame
-from medcls.scans.dicom.instance import Scratch, open_plain
+from medcls.scans.dicom.frames import Frame, alike
+from medcls.scans.dicom.instance import PlainFile, Scratch, open_plain
 from medcls.scans.dicom.padding import is_padding
-from medcls.scans.dicom.pixels import Pixels, stored_frames
+from medcls.scans.dicom.pixels import Pixels, stored_frames, to_stored, word_type
 from medcls.scans.dicom.volume import finish
 from medcls.scans.guard import naming
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.paths import Paths
 from medcls.scans.sandbox.decoding import Decoding
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
+
+Room = Callable[[Sequence[Frame], np.dtype[np.generic]], Pixels | None]
+
+_AHEAD = 32
+"""Files that are open at once."""
+
+_TOGETHER = 1 << 21
+"""Bytes of pixels that are worked on at once: few enough to stay in a processor's cache."""
+
+_ASIDE = 1 << 19
+"""As many where each is copied from memory that is used again and again."""
 
 
 def read_plain(source: ScanSource, leniency: Leniency = STRICT) -> Scan | None:
@@ -29,15 +44,24 @@ def read_plain(source: ScanSource, leniency: Leniency = STRICT) -> Scan | None:
         return None
     assembly = Assembly(len(source.paths))
     try:
-        for frame, stored in plain_frames(source):
-            assembly.take(frame, stored, is_padding(stored, frame))
+        for frames, stored in plain_frames(source, assembly.room):
+            assembly.take(frames, stored, is_padding(stored, frames[0]))
     except NotPlainError:
         return None
     return finish(assembly, source, leniency)
 
 
-def plain_frames(source: ScanSource) -> Iterator[tuple[Frame, Pixels]]:
-    """The frames of plain files in the order of the paths, with stored values ``(rows, columns)`` valid until the next.
+def plain_frames(source: ScanSource, room: Room | None = None) -> Iterator[tuple[Sequence[Frame], Pixels]]:
+    """The frames of plain files in the order of the paths, a few at a time.
+
+    Args:
+        source: Where they are.
+        room: Memory for the stored values of frames that are alike, ``(k, rows, columns)`` of this type, where there is
+            some; else they are read aside.
+
+    Yields:
+        Frames that are alike (:func:`medcls.scans.dicom.frames.alike`), and their stored values ``(k, rows, columns)``,
+        valid until the next.
 
     Raises:
         NotPlainError: A file is not plain.
@@ -45,16 +69,61 @@ def plain_frames(source: ScanSource) -> Iterator[tuple[Frame, Pixels]]:
     """
     scratch = Scratch()
     with Decoding() as decoding:
-        for path in source.paths:
-            with naming(path), open_plain(path) as plain:
-                if plain is None or (plain.compressed and not decoding.possible):
-                    raise NotPlainError
-                if plain.compressed:
-                    yield from decoding.add(plain)
+        for files in _opened(Paths.of(source.paths).names):
+            for numbers in alike([file.frame for file in files]):
+                some = files[numbers.start : numbers.stop]
+                if not some[0].compressed:
+                    yield from _uncompressed(some, room, scratch)
+                elif decoding.possible:
+                    yield from decoding.add(some)
                 else:
-                    for stored in stored_frames(plain.pixels(scratch), plain.frame.header, (0,)):
-                        yield plain.frame, stored
+                    raise NotPlainError
         yield from decoding.rest()
+
+
+def _opened(names: Sequence[str]) -> Iterator[list[PlainFile]]:
+    """Some files at a time, open, their headers read: headers after headers, as the pixels between them would drive out of
+    the processor's cache what reads them.
+
+    Raises:
+        NotPlainError: A file is not plain.
+        ScanRefused: It holds no image, or its kind is not supported.
+    """
+    for start in range(0, len(names), _AHEAD):
+        with contextlib.ExitStack() as stack:
+            files: list[PlainFile] = []
+            for name in names[start : start + _AHEAD]:
+                with naming(name):
+                    plain = open_plain(name)
+                if plain is None:
+                    raise NotPlainError
+                files.append(stack.enter_context(plain))
+            yield files
+
+
+def _uncompressed(
+    files: Sequence[PlainFile], room: Room | None, scratch: Scratch
+) -> Iterator[tuple[Sequence[Frame], Pixels]]:
+    """As :func:`plain_frames`, for files that are alike and not compressed."""
+    header = files[0].frame.header
+    word = word_type(header)
+    if word is None:
+        for file in files:
+            with naming(file.path):
+                (stored,) = stored_frames(file.pixels(scratch), header, (0,))
+            yield [file.frame], stored[np.newaxis]
+        return
+    size = header.rows * header.columns * word.itemsize
+    most = max(1, (_TOGETHER if room else _ASIDE) // size)
+    for some in (files[start : start + most] for start in range(0, len(files), most)):
+        frames = [file.frame for file in some]
+        words = room(frames, word) if room else None
+        if words is None:
+            memory = scratch.room(size * len(some))
+            words = np.frombuffer(memory, word).reshape(len(some), header.rows, header.columns)
+        for file, place in zip(some, words, strict=True):
+            file.read_into(memoryview(place).cast("B"))
+        yield frames, to_stored(words, header)
 
 
 class NotPlainError(Exception):

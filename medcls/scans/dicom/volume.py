@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.dicom.assembly import Assembly, is_colour
+from medcls.scans.dicom.assembly import Assembly
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import Layout, axis_codes, slice_affine
 from medcls.scans.dicom.instance import Instance, Scratch, open_instance
@@ -38,7 +38,7 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
     shape: tuple[int, ...] = (header.columns, header.rows)
     if stack.layout is not None:
         shape, affine = _planned(stack.layout, shape, leniency)
-        check_size((*shape, 3 if is_colour(header) else 1), name)
+        check_size((*shape, 3 if header.colour else 1), name)
     spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
     paths = stack.paths
     return ScanSource(
@@ -49,7 +49,7 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
         shape=shape,
         spacing=spacing[: len(shape)],
         axes=axis_codes(affine)[: len(shape)] if placed else "",
-        channels=3 if is_colour(header) else 1,
+        channels=3 if header.colour else 1,
         part=stack.part,
         syntax=header.syntax,
         facts=_common(stack.frames, "facts"),
@@ -80,13 +80,14 @@ def _take(assembly: Assembly, instance: Instance, wanted: Sequence[int], path: P
     decoded = stored_frames(instance.pixels, frames[0].header, wanted)
     for index, pixels in zip(wanted, decoded, strict=True):
         frame, values = _looked_up(frames[index], pixels, instance)
-        assembly.take(frame, values, is_padding(pixels, frames[index]))
+        padding = is_padding(pixels, frames[index])
+        assembly.take([frame], values[np.newaxis], None if padding is None else padding[np.newaxis])
 
 
 def _looked_up(frame: Frame, stored: Pixels, instance: Instance) -> tuple[Frame, Pixels]:
     """The frame and its values behind a modality look-up table, where the file has one (PS3.3 C.11.1)."""
     dataset, header = instance.pixels.dataset, frame.header
-    if dataset is None or "ModalityLUTSequence" not in dataset or is_colour(header):
+    if dataset is None or "ModalityLUTSequence" not in dataset or header.colour:
         return frame, stored
     from medcls.scans.dicom.modality_lut import modality_lut
 
@@ -156,7 +157,7 @@ def described(
         modality=header.modality,
         kind="dicom",
         has_geometry=placed,
-        photometric="rgb" if is_colour(header) else "grey",
+        photometric="rgb" if header.colour else "grey",
         facts=_common(stack.frames, "facts"),
         identity=stack.identity,
         notes=tuple(said),

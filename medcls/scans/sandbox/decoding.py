@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.dicom.frames import Frame, Header, alike
 from medcls.scans.dicom.instance import PlainFile
 from medcls.scans.dicom.pixels import stored_dtype
 from medcls.scans.limits import LOOK_SECONDS, read_seconds
@@ -47,9 +48,9 @@ class _Shared:
     def stream(self, start: int, length: int) -> memoryview:
         return memoryview(self.memory)[start : start + length]
 
-    def frame(self, number: int, header: Header) -> Pixels:
-        start, count = self.streams + number * self.place, header.rows * header.columns
-        return np.frombuffer(self.memory, stored_dtype(header), count, start).reshape(header.rows, header.columns)
+    def frames(self, numbers: range, header: Header) -> Pixels:
+        start, shape = self.streams + numbers.start * self.place, (len(numbers), header.rows, header.columns)
+        return np.frombuffer(self.memory, stored_dtype(header), math.prod(shape), start).reshape(shape)
 
 
 class Decoding:
@@ -83,30 +84,33 @@ class Decoding:
         else:
             self._worker.end()
 
-    def add(self, file: PlainFile) -> Iterator[tuple[Frame, Pixels]]:
-        """Take the frame of a file.
+    def add(self, files: Iterable[PlainFile]) -> Iterator[tuple[Sequence[Frame], Pixels]]:
+        """Take the frames of files.
 
         Yields:
-            Frames that are decoded by then, each with its stored values ``(rows, columns)``, valid until the next call.
+            Frames that are decoded by then and alike (:func:`medcls.scans.dicom.frames.alike`), and their stored values
+            ``(k, rows, columns)``, valid until the next call.
 
         Raises:
             ScanRefused: A frame cannot be read or decoded.
         """
-        start = sum(self._spans[-1]) if self._spans else 0
-        shared = self._shared if self._has_room(file, start) else None
-        if shared is None:
-            yield from self.rest()
-            start, shared = 0, self._room(file)
-        file.read_into(shared.stream(start, file.length))
-        self._frames.append(file.frame)
-        self._spans.append((start, file.length))
+        for file in files:
+            start = sum(self._spans[-1]) if self._spans else 0
+            shared = self._shared if self._has_room(file, start) else None
+            if shared is None:
+                yield from self.rest()
+                start, shared = 0, self._room(file)
+            file.read_into(shared.stream(start, file.length))
+            self._frames.append(file.frame)
+            self._spans.append((start, file.length))
 
-    def rest(self) -> Iterator[tuple[Frame, Pixels]]:
+    def rest(self) -> Iterator[tuple[Sequence[Frame], Pixels]]:
         """The frames that are still to come, as :meth:`add`."""
         if self._frames and self._shared is not None:
             self._decode(self._frames, self._spans, self._shared)
-            for number, frame in enumerate(self._frames):
-                yield frame, self._shared.frame(number, frame.header)
+            for numbers in alike(self._frames):
+                some = self._frames[numbers.start : numbers.stop]
+                yield some, self._shared.frames(numbers, some[0].header)
         self._frames, self._spans = [], []
 
     def _has_room(self, file: PlainFile, start: int) -> bool:
