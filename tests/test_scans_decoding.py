@@ -16,8 +16,22 @@ from medcls.scans.leniency import STRICT
 from medcls.scans.sandbox import client, decoding, read_apart
 from tests.dicom_factory import instance, save
 
-JPEG_LS, HTJ2K = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201"
-ENCODE = {JPEG_LS: imagecodecs.jpegls_encode, HTJ2K: lambda pixels: imagecodecs.htj2k_encode(pixels, reversible=True)}
+RLE, JPEG_LS, HTJ2K = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201"
+
+
+def run_lengths(pixels, planes=2):
+    """Byte planes, most significant first (PS3.5 annex G); of fewer planes the others are missing."""
+    high_to_low = pixels.astype(">u2").view("u1").reshape(-1, 2).T[:planes]
+    packed = [imagecodecs.packbits_encode(np.ascontiguousarray(plane).tobytes()) for plane in high_to_low]
+    offsets = np.cumsum([64, *map(len, packed)])[:-1]
+    return np.array([planes, *offsets, *[0] * (15 - planes)], "<u4").tobytes() + b"".join(packed)
+
+
+ENCODE = {
+    RLE: run_lengths,
+    JPEG_LS: imagecodecs.jpegls_encode,
+    HTJ2K: lambda pixels: imagecodecs.htj2k_encode(pixels, reversible=True),
+}
 
 
 def write(folder, syntax=JPEG_LS, count=9, signed=False, fragment=lambda number, stream: stream, **changes):
@@ -34,7 +48,7 @@ def write(folder, syntax=JPEG_LS, count=9, signed=False, fragment=lambda number,
     return np.stack(values)
 
 
-@pytest.mark.parametrize("syntax", [JPEG_LS, HTJ2K])
+@pytest.mark.parametrize("syntax", ENCODE)
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("region", [1, 4000, 1 << 22])
 def test_in_batches_or_at_once_here_or_there_the_values_are_the_same(tmp_path, monkeypatch, syntax, signed, region):
@@ -84,6 +98,30 @@ def test_a_frame_of_another_size_than_its_header_says_is_refused(tmp_path):
     write(tmp_path, fragment=lambda number, stream: other if number == 3 else stream)
     with pytest.raises(ScanRefused, match="31x25"):
         read_scan(tmp_path)
+
+
+@pytest.mark.parametrize(("rows", "planes"), [(24, 1), (12, 2), (25, 2), (48, 2)])
+def test_run_lengths_of_another_size_never_show_what_lay_there_before(tmp_path, rows, planes):
+    other = run_lengths(np.full((rows, 31), 700, np.uint16), planes)
+    write(tmp_path, RLE, fragment=lambda number, stream: other if number == 4 else stream)
+    with pytest.raises(ScanRefused) as caught:
+        read_scan(tmp_path)
+    assert (caught.value.code, caught.value.where) == ("damaged", str(tmp_path / "04"))
+
+
+@pytest.mark.parametrize("allocated", [8, 16])
+def test_narrow_jpeg_in_wide_words_is_widened(tmp_path, allocated):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (5, 24, 32), dtype=np.uint8)
+    for number, picture in enumerate(pictures):
+        header = {"BitsAllocated": allocated, "BitsStored": 8, "HighBit": 7, "RescaleIntercept": -100}
+        place = {"ImagePositionPatient": [0, 0, 2 * number], "SOPInstanceUID": f"1.{number + 1}"}
+        stream = imagecodecs.jpeg8_encode(picture, level=90)
+        made = instance(picture.astype(f"u{allocated // 8}"), **header, **place)
+        save(made, tmp_path / f"{number}", "1.2.840.10008.1.2.4.50", [stream])
+    expected = [imagecodecs.jpeg8_decode(imagecodecs.jpeg8_encode(picture, level=90)) for picture in pictures]
+    found = read_scan(tmp_path).array[0].transpose(2, 1, 0)
+    assert np.array_equal(found, np.stack(expected).astype(int) - 100)
 
 
 def test_a_worker_that_dies_between_batches_costs_its_scan(tmp_path, monkeypatch):

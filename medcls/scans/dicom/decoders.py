@@ -24,12 +24,14 @@ from medcls.scans.dicom.syntaxes import HTJ2K, JPEG, JPEG_2000, JPEG_LS, LOSSLES
 Pixels = NDArray[np.generic]
 
 
-def decode_frame(data: Bytes, header: Header) -> Pixels:
+def decode_frame(data: Bytes, header: Header, out: Pixels | None = None) -> Pixels:
     """Decode one compressed frame.
 
     Args:
         data: The frame's codestream, fragments joined.
         header: What the file says about its pixels.
+        out: ``(rows, columns)`` unsigned words, as wide as BitsAllocated, to decode a grey frame into where the codec can;
+            it is the answer then.
 
     Returns:
         ``(rows, columns)`` or ``(rows, columns, samples)`` as the codec gives them: colour as RGB unless the header's
@@ -48,9 +50,9 @@ def decode_frame(data: Bytes, header: Header) -> Pixels:
             # Some decoders make up what is missing, and say nothing.
             raise refusal(RefusalCode.DAMAGED, "a compressed frame is cut short")
         with _heard():
-            pixels: Pixels = decoder(data, header, stream)
+            pixels: Pixels = decoder(data, header, stream, out)
     else:
-        pixels = _rle(data, header)
+        pixels = _rle(data, header, out)
     expected = (header.rows, header.columns) + ((header.samples,) if header.samples > 1 else ())
     if pixels.shape != expected:
         raise refusal(RefusalCode.DAMAGED, f"a frame decodes to {pixels.shape}, and the header says {expected}")
@@ -81,29 +83,33 @@ def _check_stream(stream: Codestream | None, header: Header) -> None:
         )
 
 
-def _rle(data: Any, header: Header) -> Pixels:
+def _rle(data: Any, header: Header, out: Pixels | None) -> Pixels:
     """RLE Lossless, PS3.5 annex G: byte planes, most significant first, sample by sample."""
     word = np.dtype(f"<u{header.bits_allocated // 8}")
     size = header.rows * header.columns * header.samples
-    plain = np.frombuffer(imagecodecs.dicomrle_decode(data, word), dtype=word)
+    memory = None if out is None else out.data.cast("B")
+    plain = np.frombuffer(imagecodecs.dicomrle_decode(data, word, out=memory), dtype=word)
     if plain.size != size:
         raise refusal(RefusalCode.DAMAGED, f"a run-length frame has {plain.size} values, and {size} are declared")
+    if out is not None:
+        return out
     if header.samples == 1:
         return plain.reshape(header.rows, header.columns)
     return np.moveaxis(plain.reshape(header.samples, header.rows, header.columns), 0, -1)
 
 
-def _jpeg(data: Any, header: Header, stream: Codestream | None) -> Pixels:
+def _jpeg(data: Any, header: Header, stream: Codestream | None, out: Pixels | None) -> Pixels:
     """JPEG baseline, extended (8 and 12 bits) and lossless (ISO/IEC 10918-1)."""
     if header.samples == 1:
-        return np.asarray(imagecodecs.jpeg8_decode(data))
+        fits = out is not None and stream is not None and out.dtype.itemsize == (1 if stream.precision <= 8 else 2)
+        return np.asarray(imagecodecs.jpeg8_decode(data, out=out if fits else None))
     if stream is not None and stream.lossless:
         return np.asarray(imagecodecs.jpegsof3_decode(data))
     colour = "YCBCR" if stream is not None and stream.is_ycbcr(header.photometric) else "RGB"
     return np.asarray(imagecodecs.jpeg8_decode(data, colorspace=colour, outcolorspace="RGB"))
 
 
-def _lossless_jpeg(data: Any, header: Header, stream: Codestream | None) -> Pixels:
+def _lossless_jpeg(data: Any, header: Header, stream: Codestream | None, out: Pixels | None) -> Pixels:
     """JPEG lossless, process 14: the first decoder is the faster one, and not built everywhere."""
     if header.samples == 1:
         with contextlib.suppress(imagecodecs.Jpeg8Error):
@@ -111,15 +117,15 @@ def _lossless_jpeg(data: Any, header: Header, stream: Codestream | None) -> Pixe
     return np.asarray(imagecodecs.jpegsof3_decode(data))
 
 
-def _jpeg_ls(data: Any, header: Header, stream: Codestream | None) -> Pixels:
+def _jpeg_ls(data: Any, header: Header, stream: Codestream | None, out: Pixels | None) -> Pixels:
     return np.asarray(imagecodecs.jpegls_decode(data))
 
 
-def _jpeg_2000(data: Any, header: Header, stream: Codestream | None) -> Pixels:
+def _jpeg_2000(data: Any, header: Header, stream: Codestream | None, out: Pixels | None) -> Pixels:
     return np.asarray(imagecodecs.jpeg2k_decode(data, planar=False))
 
 
-def _htj2k(data: Any, header: Header, stream: Codestream | None) -> Pixels:
+def _htj2k(data: Any, header: Header, stream: Codestream | None, out: Pixels | None) -> Pixels:
     return np.asarray(imagecodecs.htj2k_decode(data, planar=False))
 
 

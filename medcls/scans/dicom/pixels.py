@@ -5,7 +5,7 @@ Image Pixel Module PS3.3 C.7.6.3, encoding PS3.5 section 8, Modality LUT C.11.1,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.colour import to_rgb
+from medcls.scans.dicom.encapsulation import Bytes, codestreams
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.instance import PixelBytes
 from medcls.scans.dicom.syntaxes import BIG_ENDIAN, NATIVE, can_decode, syntax_name
@@ -80,22 +81,48 @@ def _tiles(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterato
 
 
 def _encapsulated(
-    data: bytes | memoryview, pixels: PixelBytes, header: Header, wanted: Sequence[int]
+    data: Bytes, pixels: PixelBytes, header: Header, wanted: Sequence[int], out: Pixels | None = None
 ) -> Iterator[Pixels]:
     from medcls.scans.dicom.decoders import decode_frame
-    from medcls.scans.dicom.encapsulation import codestreams
 
     given = 0
     chosen = set(wanted)
     for index, frame in enumerate(islice(codestreams(data, header.count, pixels.offsets), max(wanted) + 1)):
         if index in chosen:
             given += 1
-            yield decode_frame(frame, header)
+            yield decode_frame(frame, header, out)
     if given != len(chosen):
         raise refusal(RefusalCode.DAMAGED, f"{given} of {len(chosen)} frames are there")
 
 
-def _native(data: bytes | memoryview, pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
+def decode_stored(streams: Iterable[Bytes], header: Header, stored: Pixels) -> Iterator[None]:
+    """Decode compressed grey frames of files with one header, each into its place; cut and sign-extended once all are there.
+
+    Args:
+        streams: Pixel data of each file.
+        header: What their headers say.
+        stored: ``(k, rows, columns)`` memory of :func:`stored_dtype`.
+
+    Yields:
+        Once after each frame, so that the one that is refused is known.
+
+    Raises:
+        ScanRefused: As :func:`stored_frames`.
+    """
+    if header.colour:
+        raise refusal(RefusalCode.DAMAGED, "a frame has more samples than the others")
+    words = stored.view(f"u{stored.dtype.itemsize}")
+    for data, place in zip(streams, words, strict=True):
+        for frame in _encapsulated(data, PixelBytes(data), header, (0,), place):
+            if frame is not place:
+                place[...] = _as_words(frame, header)
+        yield
+    cut = to_stored(words, header)
+    if not np.may_share_memory(cut, stored):
+        stored[...] = cut
+
+
+def _native(data: Bytes, pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
     values = header.rows * header.columns * header.samples
     if header.samples == 3 and header.photometric == "YBR_FULL_422":
         values = header.rows * header.columns * 2  # two pixels share their colour (PS3.5 8.2.1 note)
@@ -129,7 +156,7 @@ def _shaped(flat: Pixels, header: Header, planar: int) -> Pixels:
     return flat.reshape(header.rows, header.columns, header.samples)
 
 
-def _native_bits(data: bytes | memoryview, header: Header, wanted: Sequence[int], values: int) -> Iterator[Pixels]:
+def _native_bits(data: Bytes, header: Header, wanted: Sequence[int], values: int) -> Iterator[Pixels]:
     """One bit a pixel, least significant first, frames not padded (PS3.5 8.1.1)."""
     if len(data) * 8 < values * header.count:
         raise refusal(RefusalCode.DAMAGED, f"{len(data) * 8} of {values * header.count} bits of pixels are there")
@@ -145,17 +172,15 @@ def to_stored(words: Pixels, header: Header) -> Pixels:
     Bits above HighBit may hold overlays and are cut off. Decoders that already give signed values pass unchanged.
 
     Args:
-        words: ``(rows, columns)`` unsigned words, or signed values from a decoder.
+        words: ``(…, rows, columns)`` unsigned words, or signed values from a decoder.
         header: BitsAllocated, BitsStored, HighBit and PixelRepresentation.
 
     Returns:
-        ``(rows, columns)`` of :func:`stored_dtype`.
+        As many of :func:`stored_dtype`.
     """
-    bits = max(8, header.bits_allocated)
-    if words.dtype.itemsize * 8 > bits:
-        raise refusal(RefusalCode.DAMAGED, f"pixels decode to {words.dtype}, and {bits} bits are declared")
+    plain = _as_words(words, header)
+    bits = plain.dtype.itemsize * 8
     unsigned = np.dtype(f"u{bits // 8}")
-    plain = words.astype(unsigned, copy=False)  # two's complement of negative values, by C cast
     shift = header.high_bit + 1 - header.bits_stored if header.syntax in NATIVE else 0
     if not header.signed:
         if shift:
@@ -168,6 +193,14 @@ def to_stored(words: Pixels, header: Header) -> Pixels:
     right = signed.type(bits - header.bits_stored)
     values = plain.view(signed)
     return values if not right else (values << left) >> right
+
+
+def _as_words(pixels: Pixels, header: Header) -> Pixels:
+    """Pixels as unsigned words as wide as BitsAllocated: two's complement of negative values, by C cast."""
+    bits = max(8, header.bits_allocated)
+    if pixels.dtype.itemsize * 8 > bits:
+        raise refusal(RefusalCode.DAMAGED, f"pixels decode to {pixels.dtype}, and {bits} bits are declared")
+    return pixels.astype(f"u{bits // 8}", copy=False)
 
 
 def stored_dtype(header: Header) -> np.dtype[np.generic]:

@@ -6,6 +6,7 @@ Before each file it limits its own processor time and memory, so that the system
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
 import signal
@@ -18,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
-from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.guard import refusing
 from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
@@ -67,20 +67,17 @@ def _given(channel: socket.socket, size: int) -> mmap.mmap:
 
 def _decode(job: dict[str, Any], memory: mmap.mmap) -> dict[str, Any]:
     """Decode the codestreams of frames with one header from shared memory into shared memory."""
-    from medcls.scans.dicom.instance import PixelBytes
-    from medcls.scans.dicom.pixels import stored_frames
+    from medcls.scans.dicom.pixels import decode_stored, stored_dtype
 
     header, data = codec.header_from_json(job["header"]), memoryview(memory)
-    shape = (header.rows, header.columns)
-    place, done = job["places"], 0
+    streams = [data[start : start + length] for start, length in job["streams"]]
+    shape = (len(streams), header.rows, header.columns)
+    done = 0
     try:
-        with _limited(len(job["streams"]) * read_seconds(shape, 1), read_bytes(shape, 1)), refusing(""):
-            for start, length in job["streams"]:
-                (stored,) = stored_frames(PixelBytes(data[start : start + length]), header, (0,))
-                if stored.shape != shape:
-                    raise refusal(RefusalCode.DAMAGED, "a frame has more samples than the others")
-                np.frombuffer(memory, stored.dtype, stored.size, place).reshape(shape)[...] = stored
-                place, done = place + stored.nbytes, done + 1
+        with _limited(len(streams) * read_seconds(shape[1:], 1), read_bytes(shape[1:], 1)), refusing(""):
+            stored = np.frombuffer(memory, stored_dtype(header), math.prod(shape), job["places"]).reshape(shape)
+            for _ in decode_stored(streams, header, stored):
+                done += 1
     except ScanRefused as error:
         return {"refused": codec.refused_to_json(error), "number": done}
     return {"spent": _is_spent()}
