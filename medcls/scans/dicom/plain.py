@@ -22,7 +22,7 @@ from medcls.scans.source import ScanSource
 
 Room = Callable[[Sequence[Frame], np.dtype[np.generic]], Pixels | None]
 
-_AHEAD = 32
+_AHEAD = 64
 """Files that are open at once."""
 
 _TOGETHER = 1 << 21

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,6 +27,21 @@ from medcls.wire import exactly, receive, send
 
 _PATIENCE = 20
 """A worker whose processor time the system does not limit, or who waits for a disk, gets so many times its limit."""
+
+
+class _Forks:
+    """How often this process was forked. The voxels that were there at the time may live on in the child."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=self._one_more)
+
+    def _one_more(self) -> None:
+        self.count += 1
+
+
+_forks = _Forks()
 
 
 class Died(Exception):
@@ -58,10 +74,10 @@ def read_apart(source: ScanSource, leniency: Leniency) -> Scan:
     Raises:
         ScanRefused: As the reader says, or the worker died of it.
     """
-    job = {"job": "read", "source": codec.source_to_json(source), "leniency": vars(leniency)}
+    job: dict[str, Any] = {"job": "read", "source": codec.source_to_json(source), "leniency": vars(leniency)}
     with workers.one() as worker:
         try:
-            answer = worker.ask(job, read_seconds(source.shape, source.channels))
+            answer = worker.ask({**job, "again": worker.voxels_are_gone}, read_seconds(source.shape, source.channels))
             if "scan" in answer:
                 return codec.scan_from_json(answer["scan"], worker.voxels(answer["offset"], answer["bytes"]))
         except Died as death:
@@ -74,6 +90,8 @@ class Worker:
 
     def __init__(self) -> None:
         self._spent = False
+        self._given: tuple[weakref.ref[mmap.mmap], int] | None = None
+        self._shared: mmap.mmap | None = None
         theirs: socket.socket | None = None
         self._channel: socket.socket | None = None
         if hasattr(os, "memfd_create"):
@@ -121,6 +139,37 @@ class Worker:
         except (EOFError, OSError) as error:
             raise self._obituary() from error
 
+    def shared(self, size: int, seconds: float) -> mmap.mmap:
+        """Memory of ``size`` bytes or more that both processes see: that of the last call, where it is large enough.
+
+        Raises:
+            Died: As :meth:`ask`.
+        """
+        if self._shared is None or len(self._shared) < size:
+            descriptor = os.memfd_create("frames", os.MFD_CLOEXEC)
+            try:
+                os.ftruncate(descriptor, size)
+                self.ask({"job": "share", "bytes": size}, seconds, descriptor)
+                self._shared = mmap.mmap(descriptor, size)
+            finally:
+                os.close(descriptor)
+        return self._shared
+
+    def unshare(self, most: int, seconds: float) -> None:
+        """Give the shared memory back to the system when there are more than ``most`` bytes of it.
+
+        Raises:
+            Died: As :meth:`ask`.
+        """
+        if self._shared is not None and len(self._shared) > most:
+            self._shared = None
+            self.ask({"job": "share", "bytes": 0}, seconds)
+
+    @property
+    def voxels_are_gone(self) -> bool:
+        """Whether nobody has the last :meth:`voxels` any more, not even a process that was forked since."""
+        return self._given is None or (self._given[0]() is None and self._given[1] == _forks.count)
+
     def voxels(self, offset: int, count: int) -> Any:
         """Memory that begins with the ``count`` bytes that follow the last answer, ``offset`` bytes behind its start."""
         try:
@@ -130,7 +179,9 @@ class Worker:
             if not descriptors:
                 raise EOFError
             try:
-                return memoryview(mmap.mmap(descriptors[0], max(1, offset + count)))[offset:]
+                memory = mmap.mmap(descriptors[0], max(1, offset + count))
+                self._given = weakref.ref(memory), _forks.count
+                return memoryview(memory)[offset:]
             finally:
                 os.close(descriptors[0])
         except (EOFError, OSError, ValueError) as error:

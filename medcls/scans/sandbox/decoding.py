@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,13 @@ from medcls.scans.sandbox.client import Died, Worker, workers
 
 Pixels = NDArray[np.generic]
 
-_REGION = 1 << 22
-"""Bytes of codestreams, and of decoded frames, that go at once: small enough to stay in a processor's cache."""
+_REGION = 1 << 23
+"""Bytes of codestreams, and of decoded frames, that go at once."""
 
 _MOST_FRAMES = 64
+
+_MOST_KEPT = 1 << 25
+"""Bytes of shared memory that wait for the next scan."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Decoding:
         if kind is None or issubclass(kind, (Exception, GeneratorExit)):
             if self._worker.alive:
                 with contextlib.suppress(Died):
-                    self._worker.ask({"job": "share", "bytes": 0}, LOOK_SECONDS)
+                    self._worker.unshare(_MOST_KEPT, LOOK_SECONDS)
             workers.give_back(self._worker)
         else:
             self._worker.end()
@@ -126,29 +128,30 @@ class Decoding:
         if self._shared is None or self._shared.place != place or self._shared.streams < file.length:
             streams = -(-max(file.length, _REGION) // mmap.PAGESIZE) * mmap.PAGESIZE
             count = max(1, min(_REGION // place, _MOST_FRAMES))
-            descriptor = os.memfd_create("frames", os.MFD_CLOEXEC)
-            try:
-                size = streams + count * place
-                os.ftruncate(descriptor, size)
-                self._ask({"job": "share", "bytes": size}, LOOK_SECONDS, file.frame, descriptor)
-                self._shared = _Shared(mmap.mmap(descriptor, size), streams, place, count)
-            finally:
-                os.close(descriptor)
+            with self._naming(file.frame):
+                memory = self._asked().shared(streams + count * place, LOOK_SECONDS)
+            self._shared = _Shared(memory, streams, place, count)
         return self._shared
 
     def _decode(self, frames: list[Frame], spans: list[tuple[int, int]], shared: _Shared) -> None:
         header = frames[0].header
         job = {"job": "decode", "header": codec.header_to_json(header), "streams": spans, "places": shared.streams}
         seconds = len(frames) * read_seconds((header.rows, header.columns), 1)
-        answer = self._ask(job, seconds, frames[0])
+        with self._naming(frames[0]):
+            answer = self._asked().ask(job, seconds)
         if "refused" in answer:
             broken = frames[min(max(0, int(answer["number"])), len(frames) - 1)]
             raise codec.refused_from_json(answer["refused"]).at(broken.path)
 
-    def _ask(self, job: dict[str, Any], seconds: float, frame: Frame, memory: int | None = None) -> dict[str, Any]:
+    def _asked(self) -> Worker:
         if self._worker is None:
             self._worker = workers.take()
+        return self._worker
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _naming(frame: Frame) -> Iterator[None]:
         try:
-            return self._worker.ask(job, seconds, memory)
+            yield
         except Died as death:
             raise death.reason.at(frame.path) from death

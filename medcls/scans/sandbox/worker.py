@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -29,6 +30,9 @@ from medcls.wire import receive, send
 Voxels = NDArray[np.generic]
 _SPENT_BYTES = 400 * 2**20
 
+_MOST_KEPT = 2**27
+"""Bytes of voxels whose memory is kept for the next scan."""
+
 
 def main() -> None:
     """Serve until the other side is gone."""
@@ -39,7 +43,7 @@ def main() -> None:
         os.dup2(nowhere, descriptor)
     channel = socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
     jobs = sys.stdin.buffer
-    memory = None
+    memory, last = None, None
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             job = receive(jobs)
@@ -51,7 +55,7 @@ def main() -> None:
             elif job["job"] == "decode" and memory is not None:
                 send(answers, _decode(job, memory))
             else:
-                _read(job, answers, channel)
+                last = _read(job, answers, channel, last)
 
 
 def _given(channel: socket.socket, size: int) -> mmap.mmap:
@@ -96,62 +100,73 @@ def _look(paths: list[str]) -> dict[str, Any]:
     return {**codec.looks_to_json(looks), "spent": _is_spent()}
 
 
-def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None) -> None:
+def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None, last: _Pages | None) -> _Pages | None:
+    """Read a scan; the memory that its voxels were given in, or that of the ``last`` where it is still free."""
     from medcls.scans.reading import read_here
 
     source = codec.source_from_json(job["source"])
-    with _Shared() as shared:
-        try:
-            limits = _limited(read_seconds(source.shape, source.channels), read_bytes(source.shape, source.channels))
-            with limits, refusing(source.name), providing(shared.empty):
-                scan = read_here(source, Leniency(**job["leniency"]))
-        except ScanRefused as error:
-            send(answers, {"refused": codec.refused_to_json(error)})
-            return
-        dense = scan.array.transpose(codec.memory_order(scan.array))
-        answer = {"scan": codec.scan_to_json(scan), "offset": 0, "bytes": dense.nbytes, "spent": _is_spent()}
-        if channel is None:
-            send(answers, answer)
-            answers.write(np.ascontiguousarray(dense).tobytes())
-            answers.flush()
-        else:
-            descriptor, offset = shared.holding(dense)
-            send(answers, {**answer, "offset": offset})
-            socket.send_fds(channel, [b"v"], [descriptor])
+    shared = _Shared(last if job["again"] else None)
+    try:
+        limits = _limited(read_seconds(source.shape, source.channels), read_bytes(source.shape, source.channels))
+        with limits, refusing(source.name), providing(shared.empty):
+            scan = read_here(source, Leniency(**job["leniency"]))
+    except ScanRefused as error:
+        send(answers, {"refused": codec.refused_to_json(error)})
+        return shared.free
+    dense = scan.array.transpose(codec.memory_order(scan.array))
+    answer = {"scan": codec.scan_to_json(scan), "offset": 0, "bytes": dense.nbytes, "spent": _is_spent()}
+    if channel is None:
+        send(answers, answer)
+        answers.write(np.ascontiguousarray(dense).tobytes())
+        answers.flush()
+        return None
+    pages, offset = shared.holding(dense)
+    send(answers, {**answer, "offset": offset})
+    socket.send_fds(channel, [b"v"], [pages.descriptor])
+    return pages if len(pages.memory) <= _MOST_KEPT else None
+
+
+class _Pages:
+    """An anonymous file in memory, which another process can be given."""
+
+    def __init__(self, size: int) -> None:
+        self.descriptor = os.memfd_create("scan", os.MFD_CLOEXEC)
+        os.ftruncate(self.descriptor, size)
+        self.memory = mmap.mmap(self.descriptor, size)
+        weakref.finalize(self, os.close, self.descriptor)
 
 
 class _Shared:
-    """Memory that another process can be given: anonymous files, closed here at the end."""
+    """Memory that another process can be given.
 
-    def __init__(self) -> None:
-        self._files: list[tuple[int, Voxels]] = []
+    Args:
+        free: Memory that the other process has no more use for. It is used again, as new pages are slow to get.
+    """
 
-    def __enter__(self) -> _Shared:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for descriptor, _ in self._files:
-            os.close(descriptor)
+    def __init__(self, free: _Pages | None) -> None:
+        self.free = free
+        self._used: list[tuple[_Pages, Voxels]] = []
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Voxels:
         """As :func:`medcls.scans.memory.empty`."""
         if not hasattr(os, "memfd_create"):
             return np.empty(shape, dtype=dtype)
-        size = max(1, int(np.prod(shape, dtype=object)) * dtype.itemsize)
-        descriptor = os.memfd_create("scan", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, size)
-        array = np.frombuffer(mmap.mmap(descriptor, size), dtype=dtype, count=size // dtype.itemsize).reshape(shape)
-        self._files.append((descriptor, array))
+        size = max(1, math.prod(shape) * dtype.itemsize)
+        pages, self.free = self.free, None
+        if pages is None or not size <= len(pages.memory) <= 2 * size:
+            pages = _Pages(size)
+        array = np.frombuffer(pages.memory, dtype=dtype, count=size // dtype.itemsize).reshape(shape)
+        self._used.append((pages, array))
         return array
 
-    def holding(self, dense: Voxels) -> tuple[int, int]:
+    def holding(self, dense: Voxels) -> tuple[_Pages, int]:
         """The file that the voxels of ``dense`` lie in, made if there is none, and from which byte on."""
-        found = [(file, dense.ctypes.data - array.ctypes.data, array.nbytes) for file, array in self._files]
-        within = [(file, start) for file, start, size in found if 0 <= start <= size - dense.nbytes]
+        found = [(pages, dense.ctypes.data - array.ctypes.data, array.nbytes) for pages, array in self._used]
+        within = [(pages, start) for pages, start, size in found if 0 <= start <= size - dense.nbytes]
         if within and dense.flags.c_contiguous:
             return within[0]
         self.empty(dense.shape, dense.dtype)[...] = dense
-        return self._files[-1][0], 0
+        return self._used[-1][0], 0
 
 
 @contextlib.contextmanager

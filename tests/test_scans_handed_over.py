@@ -1,0 +1,108 @@
+"""Voxels that a worker hands over stay as they are for as long as anybody has them; then their memory is used again."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+
+import nibabel
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medcls.errors import ScanRefused
+from medcls.scans import find_scans
+from medcls.scans.sandbox import client, worker
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the system cannot share memory in this way")
+
+SHAPES = [(30, 40, 5), (30, 40, 5), (31, 40, 5), (30, 40, 9), (4, 5, 6)]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Packed volumes, each filled with its own number; the last one's file is damaged."""
+    folder = tmp_path_factory.mktemp("packed")
+    for number, shape in enumerate([*SHAPES, (30, 40, 5)]):
+        volume = np.full(shape, number + 1, np.int16)
+        nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), folder / f"{number}.nii.gz")
+    found = list(find_scans(folder).scans)
+    path = folder / f"{len(SHAPES)}.nii.gz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + b"x" + whole[-8:])
+    return found
+
+
+@pytest.fixture(autouse=True)
+def new_workers():
+    client.workers.end()
+    yield
+    client.workers.end()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(SHAPES)), st.integers(0, 3)), min_size=2, max_size=12))
+def test_whatever_is_kept_and_let_go_of(sources, steps):
+    held = []
+    for number, letting_go in steps:
+        if number < len(SHAPES):
+            array = sources[number].read().array
+            assert array.shape[1:] == SHAPES[number]
+            held.append((array[:, 1:], number + 1))  # a view alone keeps its memory
+            del array
+        else:
+            with pytest.raises(ScanRefused, match="damaged"):
+                sources[number].read()
+        del held[:letting_go]
+        for view, value in held:
+            assert (view == value).all()
+
+
+def test_the_memory_of_voxels_that_are_gone_is_used_again(sources, monkeypatch):
+    files = []
+    receive = socket.recv_fds
+
+    def recorded(*arguments):
+        answer = receive(*arguments)
+        files.extend(os.fstat(descriptor).st_ino for descriptor in answer[1])
+        return answer
+
+    monkeypatch.setattr(client.socket, "recv_fds", recorded)
+    kept = sources[0].read()
+    sources[1].read()
+    sources[0].read()
+    with pytest.raises(ScanRefused):
+        sources[-1].read()
+    other = sources[2].read()
+    assert (kept.array == 1).all()
+    assert (other.array == 3).all()
+    assert len(files) == 4
+    assert files[0] not in files[1:]
+    assert files[1] == files[2]
+
+
+def test_what_a_forked_process_still_has_is_left_to_it(sources):
+    array = sources[0].read().array
+    told, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(told, 1)
+        os._exit(0 if (array == 1).all() else 1)
+    del array
+    gc.collect()
+    assert (sources[1].read().array == 2).all()
+    os.write(tell, b"!")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for descriptor in (told, tell):
+        os.close(descriptor)
+
+
+def test_free_memory_serves_one_array_only():
+    shared = worker._Shared(worker._Pages(1000))
+    arrays = [shared.empty((size,), np.dtype(np.uint8)) for size in (900, 900, 1000)]
+    for number, array in enumerate(arrays):
+        array[:] = number
+    assert [int(array.max()) for array in arrays] == [0, 1, 2]
+    assert shared.free is None
