@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -18,9 +20,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from medcls.errors import ScanRefused
 from medcls.scans import STRICT, Scan, find_scans, read_scan
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.look import Look
+from medcls.scans.look import Look, look
 from medcls.scans.sandbox import client, codec, look_apart, read_apart
-from tests.dicom_factory import instance, save, save_all, slices
+from tests.dicom_factory import enhanced, instance, save, save_all, slices
 
 JPEG_LS = "1.2.840.10008.1.2.4.80"
 
@@ -164,6 +166,48 @@ def test_a_forked_process_has_workers_of_its_own(tmp_path):
     assert look_apart([str(path)])[0].refused is not None
 
 
+def test_frames_come_back_as_they_were(tmp_path):
+    changes = [
+        {},
+        {"EchoTime": "4.6", "EchoNumbers": "2"},
+        {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]},
+        {"RescaleSlope": "0.5", "RescaleIntercept": "-3"},
+        {"SliceThickness": None, "PixelSpacing": None, "ImagePositionPatient": None},
+        {"PixelPaddingValue": 7, "Modality": "MR", "PatientAge": "064Y"},
+    ]
+    pixels = np.zeros((4, 5), np.uint16)
+    paths = []
+    for number, change in enumerate([*changes, *changes]):
+        made = instance(pixels, **change, SOPInstanceUID=f"1.{number}")
+        paths.append(str(save(made, tmp_path / f"{number:02}")))
+    paths.append(str(save(enhanced([np.zeros((3, 4, 5), np.uint16)]), tmp_path / "enhanced")))
+    here, apart = [look(path) for path in paths], look_apart(paths)
+    assert [len(one.frames) for one in apart] == [1] * 12 + [3]
+    assert apart == here
+    assert apart[0].frames[0].header is apart[6].frames[0].header
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"orientation": (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)},
+        {"orientation": None, "spacing": None},
+        {"spacing": (3.0, 4.0)},
+        {"slope": 2.0},
+        {"intercept": -7.0},
+        {"thickness": None},
+        {"splits": {"echo": "2"}},
+        {"position": (1.0, 2.0, 3.5)},
+    ],
+)
+def test_frames_that_differ_in_one_thing_come_back_different(tmp_path, change):
+    path = str(save(instance(), tmp_path / "x"))
+    (frame,) = look(path).frames
+    looks = [Look(frames=(frame, replace(frame, **change))), Look(frames=(frame,))]
+    sent = json.loads(json.dumps(codec.looks_to_json(looks)))
+    assert codec.looks_from_json(sent, [path, path]) == looks
+
+
 codes = st.sampled_from(list(RefusalCode))
 
 
@@ -171,7 +215,7 @@ codes = st.sampled_from(list(RefusalCode))
 @settings(deadline=None)
 def test_refusals_come_back_as_they_were(code, what, where):
     error = refusal(code, what, where=where)
-    back = codec.looks_from_json(codec.looks_to_json([Look(refused=error)]))[0].refused
+    back = codec.looks_from_json(codec.looks_to_json([Look(refused=error)]), ["x"])[0].refused
     assert back is not None
     assert (back.code, back.what, back.where, back.remedy) == (error.code, what, where, error.remedy)
 

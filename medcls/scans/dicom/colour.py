@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.palette import from_palette
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 Pixels = NDArray[np.generic]
 

@@ -8,6 +8,7 @@ SpacingBetweenSlices is used: they need not agree with where the slices are.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,14 @@ def directions(orientation: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.
     Raises:
         ScanRefused: ``bad-geometry`` when they are not finite, not of unit length or not at right angles.
     """
-    six = np.asarray(orientation, dtype=np.float64)
+    six = np.asarray(orientation, dtype=np.float64) + 0.0  # no zero has a sign, so that equal ones are the same
+    return _directions(tuple(six.tolist()))
+
+
+@functools.lru_cache(maxsize=1024)
+def _directions(orientation: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Series of one protocol mostly have the same; nobody may write into what is kept."""
+    six = np.array(orientation)
     row, column = six[:3], six[3:6]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if not np.isfinite(six).all() or any(abs(length - 1) > 1e-2 for length in lengths):
@@ -75,7 +83,10 @@ def directions(orientation: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.
     if abs(float(row @ column)) > 1e-2:
         raise refusal(RefusalCode.BAD_GEOMETRY, "ImageOrientationPatient is not two vectors at right angles")
     normal = np.cross(row, column)
-    return row, column, normal / np.linalg.norm(normal)
+    normal = normal / np.linalg.norm(normal)
+    for vector in (row, column, normal):
+        vector.flags.writeable = False
+    return row, column, normal
 
 
 def heights(positions: ArrayLike, orientation: ArrayLike) -> NDArray[np.float64]:

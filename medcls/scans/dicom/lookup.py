@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
 from medcls.scans.dicom.frames import Header
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 Pixels = NDArray[np.generic]
 Words = NDArray[np.unsignedinteger]

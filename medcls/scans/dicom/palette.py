@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from pydicom.dataset import Dataset
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.lookup import Descriptor, Pixels, Words, descriptor_of, is_wide, look_up, words_of
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 

@@ -61,7 +61,7 @@ def look_apart(paths: Sequence[str]) -> list[Look]:
     with workers.one() as worker:
         try:
             answer = worker.ask({"job": "look", "paths": list(paths)}, LOOK_SECONDS * len(paths))
-            return codec.looks_from_json(answer)
+            return codec.looks_from_json(answer, paths)
         except Died as death:
             if len(paths) == 1:
                 return [Look(refused=death.reason)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,12 @@ from medcls.scans.source import ScanSource
 
 Json = dict[str, Any]
 
-_FRAME = tuple(one.name for one in fields(Frame))
 _HEADER_TUPLES = ("padding", "pixel_spacing")
-_FRAME_TUPLES = ("position", "orientation", "spacing")
 
 
 def looks_to_json(looks: Sequence[Look]) -> Json:
-    """Looks, each header once."""
-    headers: dict[int, int] = {}
-    written: list[Json] = []
+    """Looks; what frames share, each once, as a frame that comes back is to cost less than a look."""
+    headers, planes = _Once(header_to_json), _Once(_plane_to_json)
     rows: list[Any] = []
     for look in looks:
         if look.ignored:
@@ -38,18 +35,26 @@ def looks_to_json(looks: Sequence[Look]) -> Json:
         elif look.members:
             rows.append({"members": list(look.members)})
         else:
-            for frame in look.frames:
-                if id(frame.header) not in headers:
-                    headers[id(frame.header)] = len(written)
-                    written.append(header_to_json(frame.header))
-            rows.append([_frame_to_json(frame, headers[id(frame.header)]) for frame in look.frames])
-    return {"headers": written, "looks": rows}
+            rows.append(
+                [
+                    (
+                        frame.sop_uid,
+                        headers.number(id(frame.header), frame.header),
+                        frame.index,
+                        frame.position,
+                        planes.number(_plane_key(frame), frame),
+                    )
+                    for frame in look.frames
+                ]
+            )
+    return {"headers": headers.written, "planes": planes.written, "looks": rows}
 
 
-def looks_from_json(data: Json) -> list[Look]:
-    """The looks of :func:`looks_to_json`."""
+def looks_from_json(data: Json, paths: Sequence[str]) -> list[Look]:
+    """The looks of :func:`looks_to_json`, at these files."""
     headers = [header_from_json(one) for one in data["headers"]]
-    return [_look_from_json(row, headers) for row in data["looks"]]
+    planes = [_plane_from_json(one) for one in data["planes"]]
+    return [_look_from_json(row, path, headers, planes) for row, path in zip(data["looks"], paths, strict=True)]
 
 
 def header_to_json(header: Header) -> Json:
@@ -62,11 +67,16 @@ def header_from_json(data: Json) -> Header:
     return Header(**_with_tuples(data, _HEADER_TUPLES))
 
 
-def _look_from_json(row: Any, headers: Sequence[Header]) -> Look:
+def _look_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequence[Any]) -> Look:
     if row is None:
         return IGNORED
     if isinstance(row, list):
-        return Look(frames=tuple(_frame_from_json(one, headers) for one in row))
+        return Look(
+            frames=tuple(
+                Frame(path, uid, headers[header], index, position and tuple(position), *planes[plane])
+                for uid, header, index, position, plane in row
+            )
+        )
     if "refused" in row:
         return Look(refused=refused_from_json(row["refused"]), identity=row["identity"])
     if "members" in row:
@@ -74,14 +84,45 @@ def _look_from_json(row: Any, headers: Sequence[Header]) -> Look:
     return Look(scan=source_from_json(row["scan"]))
 
 
-def _frame_to_json(frame: Frame, header: int) -> list[Any]:
-    return [header if name == "header" else getattr(frame, name) for name in _FRAME]
+_Thing = TypeVar("_Thing")
 
 
-def _frame_from_json(row: list[Any], headers: Sequence[Header]) -> Frame:
-    values = dict(zip(_FRAME, row, strict=True))
-    values["header"] = headers[values["header"]]
-    return Frame(**_with_tuples(values, _FRAME_TUPLES))
+class _Once(Generic[_Thing]):
+    """Things that are written once, however many mention them.
+
+    Args:
+        write: How one is written.
+    """
+
+    def __init__(self, write: Callable[[_Thing], Any]) -> None:
+        self.written: list[Any] = []
+        self._write = write
+        self._numbers: dict[object, int] = {}
+
+    def number(self, key: object, thing: _Thing) -> int:
+        """Where the thing of this key stands."""
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self.written)
+            self.written.append(self._write(thing))
+        return number
+
+
+def _plane_key(frame: Frame) -> tuple[object, ...]:
+    """The same for frames whose :func:`_plane_to_json` is; those of a series mostly have the very same objects."""
+    shared = id(frame.orientation), id(frame.spacing), id(frame.splits)
+    return (*shared, frame.slope, frame.intercept, frame.thickness)
+
+
+def _plane_to_json(frame: Frame) -> list[Any]:
+    """What follows the position in a frame."""
+    splits = dict(frame.splits)
+    return [frame.orientation, frame.spacing, frame.slope, frame.intercept, frame.thickness, splits]
+
+
+def _plane_from_json(row: list[Any]) -> tuple[Any, ...]:
+    orientation, spacing, *others = row
+    return (orientation and tuple(orientation), spacing and tuple(spacing), *others)
 
 
 def _with_tuples(values: Json, names: Sequence[str]) -> Json:
