@@ -18,9 +18,9 @@ LARGE = (memory._LARGE + 12_345,)
 
 @pytest.fixture(autouse=True)
 def nothing_left():
-    memory._kept.clear()
+    memory.give_back()
     yield
-    memory._kept.clear()
+    memory.give_back()
 
 
 def address(array):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans
 from medcls.scans.dicom import plain
+from medcls.scans.dicom.instance import open_plain
 from medcls.scans.dicom.plain import read_plain
 from medcls.scans.leniency import STRICT
 from medcls.scans.sandbox import read_apart
@@ -66,7 +67,7 @@ def test_however_many_are_taken_at_once(tmp_path_factory, slices, modality, ahea
     (source,) = find_scans(folder).scans
     one_by_one = read_apart(source, STRICT)
     passed = []
-    bytes_at_once = {"_TOGETHER": together * SLICE, "_ASIDE": together * SLICE}
+    bytes_at_once = dict.fromkeys(("_TOGETHER", "_ASIDE", "_AHEAD_BYTES"), together * SLICE)
     with patch.multiple(plain, _AHEAD=ahead, **bytes_at_once):
         scan = read_plain(source)
         through = source.pass_slices(lambda values: passed.append(values.copy()))
@@ -93,3 +94,23 @@ def test_one_file_cut_short_is_named(tmp_path, broken):
     assert caught.value.code == "damaged"
     assert caught.value.where == str(path)
     assert f"{SLICE - 10} of {SLICE} bytes" in str(caught.value)
+
+
+@pytest.mark.parametrize(("limits", "most"), [({"_AHEAD": 4}, 4), ({"_AHEAD_BYTES": 3 * SLICE}, 3)])
+def test_no_more_files_are_open_than_allowed(tmp_path, monkeypatch, limits, most):
+    kind = {"syntax": EXPLICIT, "BitsStored": 12, "RescaleIntercept": -1024, "PixelPaddingValue": None, "junk": False}
+    write(tmp_path, [kind] * 11, "CT", 0)
+    (source,) = find_scans(tmp_path).scans
+    files, counts = [], []
+
+    def counted(name):
+        files.append(open_plain(name))
+        counts.append(sum(not file.handle.closed for file in files))
+        return files[-1]
+
+    monkeypatch.setattr(plain, "open_plain", counted)
+    for name, limit in limits.items():
+        monkeypatch.setattr(plain, name, limit)
+    assert source.read().array.shape[-1] == 11
+    assert max(counts) == most
+    assert all(file.handle.closed for file in files)

@@ -59,6 +59,11 @@ def _leave(pages: mmap.mmap) -> None:
         _kept.append(pages)
 
 
+def give_back() -> None:
+    """Give the memory that a large scan left behind back to the system."""
+    _kept.clear()
+
+
 _provider: Provider = _ordinary
 
 

@@ -17,6 +17,8 @@ from .clock import Sample, Timed, interleaved
 from .data import SYNTAXES, Series, write_folders, write_nifti, write_series
 from .nifti import NiftiReader, nifti_readers
 from .readers import (
+    FIRST,
+    FIRST_FLOOR,
     FLOOR,
     MONAI_ITK,
     MONAI_NIFTI,
@@ -68,12 +70,13 @@ def uncompressed(plan: Plan, say: Say) -> Measured:
     readers = series_readers()
     figures = _time_readers(readers, series, plan, say)
     marks = _with_load_image({MONAI_PYDICOM: Target("at least", 20), MONAI_ITK: Target("at least", 8)})
-    peers = [reader.name for reader in readers if reader.name not in (FLOOR, SOURCE, WHOLE)]
+    peers = [reader.name for reader in readers if reader.name not in (FLOOR, SOURCE, FIRST, WHOLE)]
     rows = [compare(block, "read a found source", figures, SOURCE, FLOOR, target=Target("at most", 2.5), floor=FLOOR)]
     rows += [
         compare(block, "read a found source", figures, SOURCE, peer, target=marks.get(peer), floor=FLOOR)
         for peer in peers
     ]
+    rows += [compare(block, "read into new memory", figures, FIRST, peer, floor=FLOOR) for peer in (FLOOR, FIRST_FLOOR)]
     rows += [compare(block, "find and read", figures, WHOLE, peer, floor=FLOOR) for peer in (FLOOR, *peers)]
     memory = _peaks(readers, series, plan, say)
     below = Target("at most", 1.5)

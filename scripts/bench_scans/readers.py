@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .data import Series
 
 SOURCE, WHOLE, FLOOR = "medcls, found source", "medcls, find and read", "floor"
+FIRST, FIRST_FLOOR = "medcls, into new memory", "floor, into one new array"
 PYDICOM = "pydicom pixel_array"
 MONAI_PYDICOM, MONAI_ITK, MONAI_NIFTI = "MONAI PydicomReader", "MONAI ITKReader", "MONAI NibabelReader"
 
@@ -76,8 +77,9 @@ def series_readers() -> list[Reader]:
     """Readers of a whole series."""
     return [
         Reader(FLOOR, (), _floor, _stacked),
-        Reader("floor, into one new array", (), _floor_of_a_volume, _stacked),
+        Reader(FIRST_FLOOR, (), _floor_of_a_volume, _stacked),
         Reader(SOURCE, ("medcls",), _medcls_source, _scan_values),
+        Reader(FIRST, ("medcls",), _medcls_first, _scan_values),
         Reader(WHOLE, ("medcls",), _medcls_whole, _scan_values),
         Reader("dicomsdl", ("dicomsdl",), _dicomsdl, _stacked),
         pydicom_default(PYDICOM),
@@ -163,6 +165,19 @@ def _medcls_source(series: Series) -> Callable[[], Any]:
 
     (source,) = find_scans(series.folder).scans
     return source.read
+
+
+def _medcls_first(series: Series) -> Callable[[], Any]:
+    """As when it is the first large scan, or when those before it are kept: no memory of theirs is there to be used again."""
+    from medcls.scans.memory import give_back
+
+    found = _medcls_source(series)
+
+    def read() -> Any:
+        give_back()
+        return found()
+
+    return read
 
 
 def _medcls_whole(series: Series) -> Callable[[], Any]:

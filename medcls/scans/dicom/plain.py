@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -24,6 +24,9 @@ Room = Callable[[Sequence[Frame], np.dtype[np.generic]], Pixels | None]
 
 _AHEAD = 64
 """Files that are open at once."""
+
+_AHEAD_BYTES = 1 << 25
+"""Bytes of pixels in them: members of an archive are in memory while they are open."""
 
 _TOGETHER = 1 << 21
 """Bytes of pixels that are worked on at once: few enough to stay in a processor's cache."""
@@ -81,7 +84,7 @@ def plain_frames(source: ScanSource, room: Room | None = None) -> Iterator[tuple
         yield from decoding.rest()
 
 
-def _opened(names: Sequence[str]) -> Iterator[list[PlainFile]]:
+def _opened(names: Iterable[str]) -> Iterator[list[PlainFile]]:
     """Some files at a time, open, their headers read: headers after headers, as the pixels between them would drive out of
     the processor's cache what reads them.
 
@@ -89,15 +92,22 @@ def _opened(names: Sequence[str]) -> Iterator[list[PlainFile]]:
         NotPlainError: A file is not plain.
         ScanRefused: It holds no image, or its kind is not supported.
     """
-    for start in range(0, len(names), _AHEAD):
+    left = iter(names)
+    while True:
         with contextlib.ExitStack() as stack:
             files: list[PlainFile] = []
-            for name in names[start : start + _AHEAD]:
+            size = 0
+            for name in left:
                 with naming(name):
                     plain = open_plain(name)
                 if plain is None:
                     raise NotPlainError
                 files.append(stack.enter_context(plain))
+                size += plain.length
+                if len(files) == _AHEAD or size >= _AHEAD_BYTES:
+                    break
+            if not files:
+                return
             yield files
 
 
