@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 from medcls.scans import Leniency, find_scans, index
 from medcls.scans import looking as looking_module
+from medcls.scans.walk import walk
 from tests.dicom_factory import save, save_all, slices
 
 
@@ -146,3 +148,25 @@ def test_old_indices_make_room(folder, tmp_path, monkeypatch):
     for name in ("a", "gap", "echoes"):
         find_scans(folder / name)
     assert len(list((tmp_path / "cache" / "index").iterdir())) == 2
+
+
+def test_numbers_beyond_64_bits_are_told_apart(folder):
+    entries = [entry._replace(inode=2**63 + number) for number, entry in enumerate(walk(str(folder)))]
+    last = len(entries) - 1
+    others = [*entries[:last], entries[last]._replace(inode=2**63 + last + 1)]
+    digests = {index._digest(folder, some, Leniency()) for some in (entries, others, walk(str(folder)))}
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(folder, collecting):
+    before = gc.isenabled()
+    (gc.enable if collecting else gc.disable)()
+    try:
+        assert walk(str(folder))
+        assert gc.isenabled() is collecting
+        with pytest.raises(FileNotFoundError):
+            walk(str(folder / "nothing"))
+        assert gc.isenabled() is collecting
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -19,6 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medcls.files import cache_folder, write_bytes
 from medcls.scans.leniency import Leniency
 from medcls.scans.look import Look
@@ -185,9 +187,18 @@ def _look(paths: Paths) -> list[Look]:
 def _digest(root: Path, entries: Sequence[Entry], leniency: Leniency) -> str:
     digest = hashlib.blake2b(f"{_FORMAT} {_code()} {asdict(leniency)}\n".encode(), digest_size=32)
     start = len(str(root))
-    digest.update("\0".join(entry.path[start:] for entry in entries).encode("utf-8", "surrogateescape"))
-    digest.update(repr([entry[1:] for entry in entries]).encode("ascii"))
+    paths, *states = zip(*entries, strict=True)
+    digest.update("\0".join([path[start:] for path in paths]).encode("utf-8", "surrogateescape"))
+    for column in states:
+        digest.update(_as_bytes(column))
     return digest.hexdigest()
+
+
+def _as_bytes(numbers: tuple[int, ...]) -> bytes:
+    try:
+        return np.array(numbers, np.int64).tobytes()
+    except OverflowError:  # some file systems have inode numbers beyond
+        return repr(numbers).encode("ascii")
 
 
 @functools.cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import stat
 from collections.abc import Iterator
@@ -40,6 +42,24 @@ def walk(root: str) -> list[Entry]:
     state = os.stat(root)
     if not stat.S_ISDIR(state.st_mode):
         return [_entry(root, state)]
+    with _uncollected():
+        return _walked(root, state)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector wait: it would look through all memory again and again as the entries become many."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _walked(root: str, state: os.stat_result) -> list[Entry]:
     entries: list[Entry] = []
     seen, left = {(state.st_dev, state.st_ino)}, [os.scandir(root)]
     while left:
