@@ -112,7 +112,7 @@ def searches(plan: Plan, say: Say) -> Measured:
     write_folders(root, files=plan.files, a_series=plan.a_series, seed=plan.seed)
     write_folders(tiny, files=2, a_series=2, seed=plan.seed)
     samples: dict[str, list[Sample]] = {}
-    reasons = {name: missing(modules, plan.skipped) for name, (modules, _) in FINDERS.items()}
+    reasons = {name: missing(finder.modules, plan.skipped) for name, finder in FINDERS.items()}
     failures = {name: reason for name, reason in reasons.items() if reason}
 
     def look(key: str, name: str, cache: Path, on: tuple[int, ...] = (plan.core,)) -> None:

@@ -11,8 +11,8 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,55 +30,64 @@ def header_tags() -> list[Any]:
     return list(TAGS)
 
 
-def find_with_medcls(root: Path) -> Callable[[], Layout]:
+def find_with_medcls(root: Path) -> Callable[[], Any]:
     from medcls.scans import find_scans
 
-    def find() -> Layout:
-        found = find_scans(root)
-        if found.refused:
-            raise ValueError(f"{len(found.refused)} refused: {found.refused[0].reason}")
-        return {str(scan.paths[0].parent): [path.name for path in scan.paths] for scan in found.scans}
-
-    return find
+    return lambda: find_scans(root)
 
 
-def find_with_pydicom(root: Path) -> Callable[[], Layout]:
+def medcls_layout(found: Any) -> Layout:
+    if found.refused:
+        raise ValueError(f"{len(found.refused)} refused: {found.refused[0].reason}")
+    return {str(scan.paths[0].parent): [path.name for path in scan.paths] for scan in found.scans}
+
+
+def find_with_pydicom(root: Path) -> Callable[[], list[list[str]]]:
     import pydicom
 
     tags = header_tags()
 
-    def find() -> Layout:
-        found: dict[str, list[tuple[float, Path]]] = {}
+    def find() -> list[list[str]]:
+        found: dict[str, list[tuple[float, str]]] = {}
         for here, _, names in os.walk(root):
             for name in names:
-                path = Path(here, name)
+                path = os.path.join(here, name)
                 header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
                 height = float(header.ImagePositionPatient[2])
                 found.setdefault(header.SeriesInstanceUID, []).append((height, path))
-        ordered = [[path for _, path in sorted(files)] for files in found.values()]
-        return {str(paths[0].parent): [path.name for path in paths] for paths in ordered}
+        return [[path for _, path in sorted(files)] for files in found.values()]
 
     return find
 
 
-def find_with_simpleitk(root: Path) -> Callable[[], Layout]:
+def find_with_simpleitk(root: Path) -> Callable[[], list[tuple[str, ...]]]:
     sitk = importlib.import_module("SimpleITK")
-
-    def find() -> Layout:
-        found = {}
-        for here, _, names in os.walk(root):
-            if names:
-                paths = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(here)
-                found[here] = [os.path.basename(path) for path in paths]
-        return found
-
-    return find
+    return lambda: [sitk.ImageSeriesReader.GetGDCMSeriesFileNames(here) for here, _, names in os.walk(root) if names]
 
 
-FINDERS: dict[str, tuple[tuple[str, ...], Callable[[Path], Callable[[], Layout]]]] = {
-    "medcls": (("medcls",), find_with_medcls),
-    "pydicom": (("pydicom",), find_with_pydicom),
-    "SimpleITK": (("SimpleITK",), find_with_simpleitk),
+def layout_of_series(found: Sequence[Sequence[str]]) -> Layout:
+    return {os.path.dirname(paths[0]): [os.path.basename(path) for path in paths] for paths in found}
+
+
+@dataclass(frozen=True)
+class Finder:
+    """A way to search.
+
+    Attributes:
+        modules: Import names that it needs.
+        prepare: From a folder to the call that is measured.
+        layout: From what the call returned to the slices of each folder, for the check.
+    """
+
+    modules: tuple[str, ...]
+    prepare: Callable[[Path], Callable[[], Any]]
+    layout: Callable[[Any], Layout]
+
+
+FINDERS = {
+    "medcls": Finder(("medcls",), find_with_medcls, medcls_layout),
+    "pydicom": Finder(("pydicom",), find_with_pydicom, layout_of_series),
+    "SimpleITK": Finder(("SimpleITK",), find_with_simpleitk, layout_of_series),
 }
 
 
@@ -93,11 +102,11 @@ def same_layout(found: Layout, root: Path, expected: Layout) -> bool:
 def find(name: str, root: Path, tiny: Path, cores: str) -> dict[str, Any]:
     """Search once, after a search of a tiny folder has imported everything."""
     os.sched_setaffinity(0, map(int, cores.split(",")))
-    prepare = FINDERS[name][1]
-    prepare(tiny)()
-    sample, found = measure(Timed(prepare(root)))
+    finder = FINDERS[name]
+    finder.prepare(tiny)()
+    sample, found = measure(Timed(finder.prepare(root)))
     expected = json.loads(root.with_suffix(".json").read_text(encoding="utf-8"))
-    return {**asdict(sample), "right": same_layout(found, root, expected)}
+    return {**asdict(sample), "right": same_layout(finder.layout(found), root, expected)}
 
 
 def peak(name: str, folder: Path, tiny: Path) -> dict[str, Any]:
