@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import io
 import json
 import os
 import tempfile
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from medcls.bounded import open_regular, why_unreadable
 from medcls.errors import MedclsError, RunError, StorageError
 
 CACHE_VARIABLE = "MEDCLS_CACHE"
@@ -99,11 +101,6 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read a UTF-8 JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
 def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as a whole CSV file; ``None`` becomes an empty cell, and no cell can start a formula (CWE-1236)."""
     with whole_file(path) as raw:
@@ -116,7 +113,7 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
 
 def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Read the rows that :func:`write_csv` wrote, cells as they were given to it (numbers as text)."""
-    with open(path, newline="", encoding="utf-8") as handle:
+    with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as handle:
         return [{_uncell(name): _uncell(value) for name, value in row.items()} for row in csv.DictReader(handle)]
 
 
@@ -137,7 +134,8 @@ def reading_kept(
     try:
         yield
     except OSError as error:
-        raise RunError(f"{file.name} is missing or cannot be read", where=str(file), remedy=remedy) from error
+        what = f"{file.name} is missing or cannot be read: {why_unreadable(error)}"
+        raise RunError(what, where=str(file), remedy=remedy) from error
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, csv.Error, MedclsError) as error:
         raise RunError(f"{file.name} is damaged", where=str(file), remedy=remedy) from error
 

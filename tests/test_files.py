@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from medcls import files
+from medcls import bounded, files
 from medcls.errors import StorageError
 
 
@@ -27,7 +27,7 @@ def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt):
         files.write_with(target, interrupted)
-    assert files.read_json(target) == {"auc": 0.9}
+    assert bounded.read_json(target) == {"auc": 0.9}
     assert os.listdir(tmp_path) == ["metrics.json"]
 
 
@@ -41,7 +41,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="no space left"):
         files.write_json(target, {"auc": 0.1})
-    assert files.read_json(target) == {"auc": 0.9}
+    assert bounded.read_json(target) == {"auc": 0.9}
     assert os.listdir(tmp_path) == ["metrics.json"]
 
 

@@ -11,12 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from medcls.bounded import read_json
 from medcls.classifier.classifier import Classifier
 from medcls.classifier.engines import EngineCheck, EngineName, with_engine
 from medcls.config.settings import ModelSettings
 from medcls.errors import ClassifierError, MedclsError, UsageError
 from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
-from medcls.files import read_json, write_bytes, write_json
+from medcls.files import write_bytes, write_json
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe
 from medcls.progress import SILENT, Progress

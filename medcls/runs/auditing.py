@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medcls.bounded import read_json
 from medcls.classifier import Classifier
 from medcls.cohort.audit import audit_cohort
 from medcls.cohort.relations import Relations
 from medcls.config import Config
-from medcls.files import read_json, reading_kept, write_json
+from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.preparing import Material, size_warnings

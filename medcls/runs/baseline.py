@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, logit, softmax
 
+from medcls.bounded import read_json
 from medcls.cohort import Case, Cohort
 from medcls.cohort.case import reference_matrix
 from medcls.config import Config
 from medcls.errors import RunError
 from medcls.evaluation import OperatingPoint, Predictions, choose_operating_point
 from medcls.evaluation.baseline import BaselineAnswers
-from medcls.files import read_json, reading_kept, write_json
+from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.runs.measuring import Features
 from medcls.runs.tables import pseudonym_of

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medcls.bounded import read_json
 from medcls.config import Config
-from medcls.files import read_json, write_text
+from medcls.files import write_text
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.filling import checklists_section
 from medcls.reporting.content import ReportContent

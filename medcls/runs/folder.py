@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medcls.bounded import read_json
 from medcls.config import Config, load_config
 from medcls.errors import RunError
-from medcls.files import read_json, reading_kept, storage_error
+from medcls.files import reading_kept, storage_error
 from medcls.progress import SILENT, Progress
 
 _LOCK = ".lock"

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.bounded import read_json
 from medcls.cohort import Case, Cohort
 from medcls.cohort.case import reference_matrix
 from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.shift import CohortShift, cohort_shift
-from medcls.files import read_json, reading_kept, write_json
+from medcls.files import reading_kept, write_json
 from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
 from medcls.progress import SILENT, Progress
 from medcls.runs.preparing import Material

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from medcls.bounded import read_json
 from medcls.errors import UsageError
-from medcls.files import read_json, storage_error, write_csv
+from medcls.files import storage_error, write_csv
 from medcls.progress import SILENT, Progress
 from medcls.synthesis import brain, lung, stomach
 from medcls.synthesis.lesion import ABOUT, Lesion, save_lesions

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medcls.bounded import read_json
 from medcls.errors import UsageError
-from medcls.files import read_json, write_json
+from medcls.files import write_json
 
 ABOUT = "Where the lesions of this synthetic cohort lie; cases that are not listed have none"
 

@@ -19,8 +19,9 @@ import lightning
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch.utils.data import DataLoader
 
+from medcls.bounded import read_json
 from medcls.config.settings import TrainSettings
-from medcls.files import read_json, reading_kept, write_json
+from medcls.files import reading_kept, write_json
 from medcls.loading import Batch
 from medcls.progress import Progress
 from medcls.training.checkpoint_io import SafeCheckpointIO
