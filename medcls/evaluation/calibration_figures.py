@@ -124,6 +124,22 @@ class CalibrationFigures:
     replicates: int
     seed: int
 
+    def with_brier(self, whole: Estimate, of_labels: Mapping[str, Estimate]) -> CalibrationFigures:
+        """The same with Brier's score as the figures of the partition have it: one figure has one interval.
+
+        Args:
+            whole: Over all labels, or of the positive one.
+            of_labels: Each label's own.
+        """
+        return replace(
+            self,
+            figures={**self.figures, "brier": whole},
+            per_label={
+                label: replace(one, figures={**one.figures, "brier": of_labels[label]})
+                for label, one in self.per_label.items()
+            },
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The figures as plain JSON, valid under :func:`calibration_schema`."""
         intervals = {"confidence": self.confidence, "replicates": self.replicates, "seed": self.seed}

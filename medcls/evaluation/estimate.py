@@ -91,6 +91,13 @@ class Estimate:
         value = float(value)
         return cls(value, min(float(limits[0]), value), max(float(limits[1]), value), method.value, reason)
 
+    @property
+    def complement(self) -> Estimate:
+        """One minus the figure, as the share of wrong answers is of that of right ones; the same interval, turned."""
+        if self.value is None or self.low is None or self.high is None:
+            return self
+        return replace(self, value=1 - self.value, low=1 - self.high, high=1 - self.low)
+
     def noted(self, note: str) -> Estimate:
         """The same with one thing more to know, which is said first."""
         return replace(self, reason=note if self.reason is None else f"{note}; {self.reason}")

@@ -8,7 +8,7 @@ failure analysis). The truth lies between.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,21 @@ class FailureAnalysis:
     n_unknown: int
     failed_by_reason: Mapping[str, int]
     labels: Mapping[str, LabelFailures]
+
+    def beside(self, rates: Mapping[str, Mapping[str, Estimate]]) -> FailureAnalysis:
+        """The same with the complete cases' sensitivity and specificity as they stand elsewhere: one figure, one interval.
+
+        Args:
+            rates: The two over the cases with an answer, by label.
+        """
+        none_failed = self.n_failed == self.n_unknown
+        return replace(
+            self,
+            labels={
+                label: replace(one, complete_case=rates[label], worst_case=rates[label] if none_failed else one.worst_case)
+                for label, one in self.labels.items()
+            },
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The analysis as plain JSON, valid under :func:`failures_schema`."""

@@ -90,6 +90,10 @@ class PartitionMetrics:
     replicates: int
     seed: int
 
+    def of_labels(self, *names: str) -> dict[str, dict[str, Estimate]]:
+        """These figures of each label that has figures of its own."""
+        return {label: {name: one.figures[name] for name in names} for label, one in self.per_label.items()}
+
     def to_json(self) -> dict[str, Any]:
         """The figures as plain JSON, valid under :func:`medcls.evaluation.schema.metrics_schema`."""
         figures = {name: estimate.to_json() for name, estimate in self.figures.items()}

@@ -43,4 +43,4 @@ def estimate_share(
     def fallback() -> tuple[Limits, Method]:
         return clopper_pearson(share * n_patients, n_patients, confidence), Method.CLOPPER_PEARSON
 
-    return bootstrap_estimate(share, replicates, n_patients, confidence, fallback, method=method)
+    return bootstrap_estimate(share, replicates, n_patients, confidence, fallback, (0.0, 1.0), method)

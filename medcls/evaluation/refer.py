@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,19 @@ class ReferCurve:
     best_aurc: float | None
     points: tuple[ReferPoint, ...]
     reason: str | None
+
+    def starting_from(self, rates: Mapping[str, Mapping[str, Estimate]], accuracy: Estimate | None) -> ReferCurve:
+        """The same with the figures of all cases as they stand elsewhere: one figure has one interval.
+
+        Args:
+            rates: Sensitivity and specificity on all cases, by label.
+            accuracy: On all cases; ``None`` where there is none that a case's decision is right or wrong in.
+        """
+        if not self.points or self.points[0].n_referred:
+            return self
+        whole = replace(self.points[0], per_label=rates)
+        whole = whole if accuracy is None else replace(whole, risk=accuracy.complement)
+        return replace(self, points=(whole, *self.points[1:]))
 
     def to_json(self) -> dict[str, Any]:
         """The curve as plain JSON, valid under :func:`refer_schema`."""

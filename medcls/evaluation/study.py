@@ -121,17 +121,23 @@ def evaluate_study(
     sets = conformal if sound else None
     facts = facts if one_point else None
     groups = subgroup_figures(predictions, point, facts, settings, seed) if facts else None
+    rates = metrics.of_labels("sensitivity", "specificity")
     wrong = (
-        failure_analysis(predictions, point, names, refused, settings=settings, seed=seed)
+        failure_analysis(predictions, point, names, refused, settings=settings, seed=seed).beside(rates)
         if names and one_point
         else None
     )
+    accuracy = None if predictions.multilabel else metrics.figures["accuracy"]
     return PartitionStudy(
         metrics=metrics if scales is None else scales.restored(metrics, operating_point),
-        before=calibration_figures(before, settings, seed) if before is not None else None,
-        after=calibration_figures(predictions, settings, seed) if sound else None,
+        before=None
+        if before is None
+        else _calibration(before, evaluate_partition(before, point, settings, seed, called=decided)),
+        after=_calibration(predictions, metrics) if sound else None,
         clinical=clinical_use(predictions, decided, settings, seed, probabilities=sound),
-        refer=refer_curve(predictions, point, settings, seed) if sound and one_point else None,
+        refer=refer_curve(predictions, point, settings, seed).starting_from(rates, accuracy)
+        if sound and one_point
+        else None,
         conformal=conformal_figures(sets, predictions, settings, seed) if sets is not None else None,
         subgroups=groups if groups is None or sound else without_probabilities(groups),
         failures=wrong if wrong is None or scales is None else scales.restored_failures(wrong),
@@ -194,6 +200,13 @@ def _reasons(
         reasons |= dict.fromkeys(("calibration", "refer", "conformal"), NO_PROBABILITY)
         return reasons
     return {name: (why or {}).get(name, reason) for name, reason in reasons.items()}
+
+
+def _calibration(predictions: Predictions, metrics: PartitionMetrics) -> CalibrationFigures:
+    """The calibration of probabilities, on the same draws and at the same confidence as their other figures."""
+    settings = EvaluationSettings(confidence=metrics.confidence, replicates=metrics.replicates)
+    briers = {label: one["brier"] for label, one in metrics.of_labels("brier").items()}
+    return calibration_figures(predictions, settings, metrics.seed).with_brier(metrics.figures["brier"], briers)
 
 
 def _differ(one: Predictions, other: Predictions) -> bool:
