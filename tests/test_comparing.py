@@ -291,3 +291,14 @@ def test_neither_order_of_rows_nor_the_name_of_a_column_changes_an_interval(pati
             if isinstance(partition, dict):
                 partition.pop("failures", None)
         assert document == same
+
+
+def test_a_comparison_of_a_few_patients_is_warned_of(tmp_path: Path) -> None:
+    one, other, _ = tables(tmp_path)
+    for seed, path in enumerate((one, other)):
+        rows = [row for row in binary_rows(240, seed=seed)[::2] if row["partition"] == "test"]  # one case a patient
+        few = [row for label in ("sick", "well") for row in [one for one in rows if one["reference"] == label][:2]]
+        write_table(path, [{**row, "partition": "test"} for row in few])
+    document = medcls.compare(one, other, out=tmp_path / "few", positive="sick", threshold=0.5, **FAST).document
+    assert any("fewer than 20 patients of 'sick' (2), 'well' (2)" in note for note in document["notes"])
+    assert "hardly anything" in " ".join((tmp_path / "few" / "compare.html").read_text(encoding="utf-8").split())

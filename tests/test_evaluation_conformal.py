@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import jsonschema
 import numpy as np
@@ -153,3 +154,21 @@ def test_wrong_arguments_are_refused() -> None:
         fit_conformal(some_binary(), unit="slice")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="other labels"):
         conformal_figures(fit_conformal(some_binary()), some_labels())
+
+
+def test_sets_from_a_handful_of_patients_promise_nothing() -> None:
+    few, many = (fit_conformal(some_binary(n=n)) for n in (12, 1200))
+    assert few.statement.startswith("The sets say nothing: every label is in every one of them, because")
+    assert "at least 0.9" not in few.statement
+    assert "at least 0.9" in many.statement
+
+
+def test_the_spread_of_the_coverage_is_that_of_a_simulation() -> None:
+    n, alpha = 60, 0.1
+    generator = np.random.default_rng(0)
+    draws = np.sort(generator.random((4000, n)), axis=1)
+    held = 1 - draws[:, int((n + 1) * alpha + 1e-9) - 1]  # uniform scores: what a new one has above the limit
+    low, high = np.quantile(held, [0.025, 0.975])
+    sets = fit_conformal(some_binary(n=n), alpha=alpha, guarantee="marginal")
+    said = [float(share) / 100 for share in re.findall(r"than (\d+)%", sets.statement)]
+    assert said == pytest.approx([low, high], abs=0.015)

@@ -257,3 +257,19 @@ def test_a_row_without_a_scan_names_its_line(tmp_path: Path) -> None:
 
     material = prepare_material(config(write_cohort(tmp_path / "pictures", change=spoil), tmp_path))
     assert {(one.code, one.line) for one in material.cohort.excluded} == {("no-scan", 2), ("no-label", 3)}
+
+
+def test_where_the_images_are_of_one_kind_looks_are_not_taken_for_copies(clean: Run, tmp_path: Path) -> None:
+    def again(rows: list[Row]) -> None:
+        picture = Image.open(training_picture(clean, "i0"))
+        for index in range(8):
+            rows[index]["scan"] = f"i{index}.jpg"
+            picture.save(tmp_path / "other" / f"i{index}.jpg", quality=95 - 3 * index)
+
+    result = medcls.evaluate(clean.path, other_hospital(tmp_path, again), tmp_path / "out")
+    audit = json.loads((result.folder / "audit.json").read_text(encoding="utf-8"))
+    assert audit["against_training"]["near"] == []
+    assert audit["against_training"]["near_reason"] == "the images are too alike"
+    said = " ".join(audit["warnings"])
+    assert "too alike" in said
+    assert "look nearly the same as a case that the classifier was trained" not in said

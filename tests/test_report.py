@@ -115,7 +115,7 @@ def content(
         "metrics": metrics,
         "history": tuple(Epoch(number, 1 / (number + 1), None, 0.5 + number / 10, 1e-3) for number in range(4)),
         "best_epoch": 3,
-        "explanations": (ExplainedCase(PNG, "case C1", False), ExplainedCase(PNG, "case C2", True)),
+        "explanations": (ExplainedCase(PNG, "case C2", "found"), ExplainedCase(PNG, "case C1", "missed")),
         "classifier": {"Network": "densenet121"},
         "config_text": "region: lung\n",
         "environment": {"torch": "2.13.0"},
@@ -211,7 +211,7 @@ def test_markup_in_every_text_is_shown_and_never_run() -> None:
         region=EVIL,
         created=EVIL,
         cohort=CohortFlow(40, (ReasonCount(EVIL, EVIL, 1),), (PartitionCounts(EVIL, 40, 40, {EVIL: 3}),)),
-        explanations=(ExplainedCase(PNG, f'" onerror="alert(1)" {EVIL}', True),),
+        explanations=(ExplainedCase(PNG, f'" onerror="alert(1)" {EVIL}', "found"),),
         classifier={EVIL: EVIL},
         config_text=EVIL,
         environment={EVIL: EVIL},
@@ -314,7 +314,7 @@ def test_a_flow_that_does_not_add_up_is_not_hidden(binary: ReportContent) -> Non
 
 def test_wrong_answers_come_before_right_ones(binary: ReportContent) -> None:
     text = Page(render_report(binary)).text
-    assert text.index("Wrong case C1") < text.index("Right case C2")
+    assert text.index("Missed Answer wrong case C1") < text.index("Found Answer right case C2")
 
 
 def test_the_same_content_gives_the_same_file(binary: ReportContent) -> None:
@@ -381,3 +381,54 @@ def test_the_public_config_keeps_settings_and_withholds_paths(flavour: type[Pure
     assert "resnet18" in text
     assert "weights: resnet.safetensors" in text
     assert "learning_rate: 0.0003" in text
+
+
+def judged(**changes: Any) -> str:
+    return Page(render_report(content(cases=40, **changes))).text
+
+
+def test_no_more_is_claimed_of_patients_than_is_known() -> None:
+    claim = "none of whom took part in training or in choosing anything"
+    assert f"40 cases of 40 patients, {claim}." in judged()
+    unknown = judged(unnamed=40)
+    assert claim not in unknown
+    assert "40 cases of 40 patients" not in unknown
+    assert "every 100 patients" in judged()
+    assert "every 100 patients" not in unknown
+    assert "whose patients are not known (each case counts as one)" in unknown
+    partly = judged(unnamed=15)
+    assert claim not in partly
+    assert "25 of 25 known patients, and 15 whose patient is not known" in partly
+    pooled = content(unnamed=40)
+    pooled = replace(pooled, metrics={"pooled": pooled.metrics["test"]}, reported="pooled")
+    text = Page(render_report(pooled)).text
+    assert "never saw the patient" not in text
+    assert "whether it saw another image of the patient cannot be told" in text
+
+
+def test_near_copies_stand_beside_the_claim_that_they_weaken() -> None:
+    text = judged(near=13)
+    assert (
+        text.index("none of whom") < text.index("13 of the cases look nearly the same") < text.index("In plain words")
+    )
+    assert "look nearly the same" not in judged()
+
+
+@pytest.mark.parametrize(("called", "standing_out"), [(4, False), (200, True)])
+def test_a_predictive_value_of_a_handful_does_not_stand_out(called: int, standing_out: bool) -> None:
+    positive = np.arange(2 * called) < called
+    scores = np.where(positive, 0.9, 0.1)
+    labels = ("normal", "nodule")
+    reference = np.stack([~positive, positive], axis=1)
+    probabilities = np.stack([1 - scores, scores], axis=1)
+    patients = np.arange(2 * called).astype(str)
+    cases = Predictions(labels, "nodule", False, probabilities, reference, patients)
+    metrics = {
+        "test": evaluate_partition(cases, choose_operating_point(cases), EvaluationSettings(replicates=100)).to_json()
+    }
+    html = render_report(replace(content(), metrics=metrics))
+    row = html[html.index("Positive predictive value</th>") :].split("</tr>")[0]
+    assert ("<strong" in row) == standing_out
+    text = Page(html).text
+    assert ("4 of 4 (95 % interval 51 to 100" in text) != standing_out
+    assert ("Of every 100 answers ‘nodule’, all are right" in text) == standing_out

@@ -171,3 +171,37 @@ def test_ten_thousand_cases_take_seconds() -> None:
         names=[str(index) for index in range(10_000)],
     )
     assert time.process_time() - start < 20
+
+
+def estimates(node: Any, path: tuple[str, ...] = ()) -> Any:
+    """Every estimate of a document, with the way to it."""
+    if isinstance(node, dict):
+        if {"value", "low", "high", "method"} <= node.keys():
+            yield path, node
+        for name, value in node.items():
+            yield from estimates(value, (*path, name))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from estimates(value, (*path, str(index)))
+
+
+@pytest.mark.parametrize("predictions", [some_binary(images=3), some_binary(), several(False), several(True)])
+def test_a_figure_of_all_cases_has_one_interval_wherever_it_stands(predictions: Predictions) -> None:
+    document = whole_study(predictions).to_json()
+    tops = {None: document, **(document.get("per_class") or {})}
+    met = 0
+    for path, found in estimates({name: document[name] for name in ("calibration", "refer", "failures")}):
+        if path[0] == "calibration" and path[1] == "before":
+            continue
+        label = next((part for part in path if part in predictions.labels), None)
+        own = tops.get(label, document).get(path[-1])
+        whole = path[0] != "refer" or path[1:3] == ("points", "0")
+        if whole and own is not None and path[-1] in ("sensitivity", "specificity", "brier"):
+            assert (found["value"], found["low"], found["high"], found["method"]) == (
+                own["value"],
+                own["low"],
+                own["high"],
+                own["method"],
+            ), path
+            met += 1
+    assert met >= 5

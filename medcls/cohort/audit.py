@@ -24,6 +24,11 @@ from medcls.config.settings import PARTITIONS
 from medcls.privacy import Pseudonyms
 
 FEW_POSITIVES = 10
+TOO_ALIKE = "the images are too alike"
+NEARLY_THE_SAME = (
+    "where they show one picture twice, or one patient, figures are too favourable; where only the kind of image is the same, "
+    "they are not"
+)
 
 
 @dataclass(frozen=True)
@@ -97,13 +102,19 @@ class Audit:
             return [
                 "the images are too alike to tell near-duplicates from others: none are reported, and none kept together"
             ]
-        judged = {name: set[str]() for name in dict.fromkeys(self.sides.values())}
-        for leak in self.near:
-            for name, side in zip((leak.pair.first, leak.pair.second), leak.sides, strict=True):
-                judged[side].add(name)
-        counted = ", ".join(f"{len(names)} in {side}" for side, names in judged.items() if names)
-        words = f"{sum(map(len, judged.values()))} cases look nearly the same as a case of another partition or fold"
-        return [f"{words} ({counted}): copies, or next slices of one patient"] if counted else []
+        judged = {side: self.near_cases(side) for side in dict.fromkeys(self.sides.values())}
+        counted = ", ".join(f"{cases} in {side}" for side, cases in judged.items() if cases)
+        words = f"{self.near_cases()} cases look nearly the same as a case of another partition or fold"
+        return [f"{words} ({counted}): {NEARLY_THE_SAME}"] if counted else []
+
+    def near_cases(self, side: str | None = None) -> int:
+        """How many cases of this side, or of any, look nearly the same as a case of another."""
+        found = {
+            (name, own)
+            for leak in self.near
+            for name, own in zip((leak.pair.first, leak.pair.second), leak.sides, strict=True)
+        }
+        return len({name for name, own in found if side in (None, own)})
 
     def _count(self, kind: str) -> int:
         return sum(one.kind == kind for one in self.identities)
@@ -236,5 +247,5 @@ def _identity_warning(kind: str, identities: Sequence[SharedIdentity]) -> str:
 
 def _not_searched(audit: Audit) -> str | None:
     if audit.too_alike:
-        return "the images are too alike"
+        return TOO_ALIKE
     return "split.near_duplicates is off" if audit.near_pairs is None else None

@@ -32,6 +32,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaincinv
 
 from medcls.errors import ClassifierError, UsageError
 from medcls.evaluation.arrays import Bools, Floats, Indices, as_bools, as_floats
@@ -94,7 +95,11 @@ class Conformal:
 
     @property
     def statement(self) -> str:
-        """The guarantee in words, with what it assumes."""
+        """The guarantee in words, with what it assumes, and how far the patients that set the limits bear it."""
+        everywhere = [limit for limit in self.limits if limit.reason is not None]
+        if len(everywhere) == len(self.limits):
+            why = "; ".join(dict.fromkeys(str(limit.reason) for limit in everywhere))
+            return f"The sets say nothing: every label is in every one of them, because {why}."
         whole = self.unit == "patient"
         sets = (
             "the sets of all cases of a new patient" if whole else "the set of a new patient's case, drawn at random,"
@@ -105,7 +110,22 @@ class Conformal:
             what = f"T{sets[1:]} will hold the reference label{'s' if self.multilabel else ''}"
         return (
             f"{what} with probability of at least {1 - self.alpha:g}, if new patients and those of {self.chosen_on} "
-            "are exchangeable."
+            f"are exchangeable. {self._spread()}"
+        )
+
+    def _spread(self) -> str:
+        """Between which shares the coverage lies that these very limits have: Beta(k, n + 1 - k).
+
+        Vovk, Conditional validity of inductive conformal predictors, Machine Learning 2013;92:349, section 2; for one case of
+        each patient.
+        """
+        n = min(limit.n_patients for limit in self.limits if limit.reason is None)
+        k = n + 1 - math.floor((n + 1) * self.alpha + _ROUNDING)
+        low, high = (float(betaincinv(k, n + 1 - k, tail)) if k <= n else 1.0 for tail in (0.025, 0.975))
+        patients = f"{n} patient{'' if n == 1 else 's'}{' of a label' if self.guarantee == 'class-conditional' else ''}"
+        return (
+            f"That is the mean over all choices of the patients that set the limits: with {patients}, one choice in twenty "
+            f"holds it in fewer than {low:.0%} or more than {high:.0%}."
         )
 
     def sets(self, probabilities: ArrayLike) -> Bools:

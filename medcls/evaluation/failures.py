@@ -125,7 +125,9 @@ class FailureAnalysis:
         return replace(
             self,
             labels={
-                label: replace(one, complete_case=rates[label], worst_case=rates[label] if none_failed else one.worst_case)
+                label: replace(
+                    one, complete_case=rates[label], worst_case=rates[label] if none_failed else one.worst_case
+                )
                 for label, one in self.labels.items()
             },
         )

@@ -32,7 +32,8 @@ class Explanation:
     Attributes:
         label: The label that the map argues for.
         map: ``(x, y)`` or ``(x, y, z)`` float32 on the scan's own voxels: raw, not negative, 0 where nothing argues for the
-            label or the network did not look.
+            label or the network did not look. It is measured from even odds, whatever the operating point: a label may be
+            answered over an empty map.
         seen: Which voxels the network looked at, of the same shape.
         affine: ``(4, 4)``, the scan's: voxel index to RAS+ millimetres.
         peak: World position of the map's hottest feature cell, in millimetres (pixels where there is no geometry);
@@ -212,7 +213,7 @@ def _peak(maps: NDArray[np.float32], affines: NDArray[np.float64]) -> tuple[floa
 def _notes(maps: NDArray[np.float32], label: str) -> tuple[str, ...]:
     notes = []
     if not maps.max() > 0:
-        notes.append(f"nothing in the scan argues for '{label}'")
+        notes.append(f"nothing in the scan argues for '{label}' more than against it")
     cells = maps.shape[1:]
     if min(cells) < _FEWEST_CELLS:
         notes.append(f"the map has only {' x '.join(map(str, cells))} cells: it shows a region, not an outline")

@@ -35,12 +35,14 @@ class PartitionCounts:
         cases: Number of cases.
         patients: Number of patients.
         by_label: Cases with each label. With multi-label cases their sum may differ from ``cases``.
+        unnamed: Cases whose patient nobody names; each counts as a patient.
     """
 
     name: str
     cases: int
     patients: int
     by_label: Mapping[str, int]
+    unnamed: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,17 @@ class Epoch:
     learning_rate: float | None = None
 
 
+OUTCOMES = {
+    "missed": "Missed",
+    "false alarm": "False alarms",
+    "wrong": "Wrong answers",
+    "found": "Found",
+    "left alone": "Rightly left alone",
+    "right": "Right answers",
+}
+"""What can become of a case, in the order of a report, and the heading there."""
+
+
 @dataclass(frozen=True)
 class ExplainedCase:
     """One case with its map.
@@ -81,12 +94,21 @@ class ExplainedCase:
     Attributes:
         png: The picture: plain and overlay side by side, as :mod:`medcls.explanation.overlay` draws it.
         caption: What it shows: pseudonym, reference label, answer, probability, where the peak lies.
-        correct: Whether the answer agrees with the reference label.
+        outcome: One of :data:`OUTCOMES`.
     """
 
     png: bytes = field(repr=False)
     caption: str
-    correct: bool
+    outcome: str
+
+    def __post_init__(self) -> None:
+        if self.outcome not in OUTCOMES:
+            raise ValueError(f"'{self.outcome}' is no outcome")
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer agrees with the reference label."""
+        return self.outcome in ("found", "left alone", "right")
 
 
 @dataclass(frozen=True)
@@ -116,6 +138,8 @@ class ReportContent:
         scores: Whether what was judged is a bare score, not a stated probability.
         pages: Pages that lie beside the report: file name to what stands in it.
         unchecked: Whether it is not known if the judged cases took part in training.
+        unnamed: Reported cases whose patient neither table nor header names.
+        near: Reported cases that look nearly the same as a case that helped to make the classifier, or of another fold.
         without: Parts that do not apply, such as ``training`` where no model was trained, or ``config-file``; they
             are left out.
 
@@ -144,6 +168,8 @@ class ReportContent:
     scores: bool = False
     pages: Mapping[str, str] = field(default_factory=dict)
     unchecked: bool = False
+    unnamed: int = 0
+    near: int = 0
     without: frozenset[str] = frozenset()
 
     @property

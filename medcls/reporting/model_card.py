@@ -7,7 +7,7 @@ from typing import Any
 
 from medcls.reporting.checklists.answers import ANSWERS
 from medcls.reporting.decisions import decided_by_folds
-from medcls.reporting.numbers import counted
+from medcls.reporting.independence import reported_who
 from medcls.reporting.plain_markdown import plain, table
 from medcls.reporting.record import Record
 from medcls.reporting.wording import FURTHER_TITLES, TITLES, Shown, show, show_as
@@ -86,10 +86,7 @@ def _performance(record: Record) -> list[str]:
     rows = [_row(show(name, metrics[name])) for name in names]
     by_folds = decided_by_folds(metrics.get("operating_point") or {})
     point = "each case at its own fold's operating point" if by_folds else "at the frozen operating point"
-    head = (
-        f"On {record.content.reported}: {counted(metrics['n_cases'], 'case')} of {counted(metrics['n_patients'], 'patient')}, "
-        f"{point}; {record.level} intervals."
-    )
+    head = f"On {record.content.reported}: {reported_who(record.content, metrics)}, {point}; {record.level} intervals."
     return ["", "## Performance", "", plain(head), "", *table(("Figure", "Value", "Interval", "Note"), rows)]
 
 

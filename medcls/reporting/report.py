@@ -14,9 +14,10 @@ from typing import Any
 from medcls.files import write_text
 from medcls.reporting import figures
 from medcls.reporting.blocks import Section
-from medcls.reporting.content import ReportContent
+from medcls.reporting.content import OUTCOMES, ExplainedCase, ReportContent
 from medcls.reporting.decisions import are_scores, decision_sentences, exploratory_banner
 from medcls.reporting.folds import folds_table
+from medcls.reporting.independence import judged_sentences
 from medcls.reporting.learning_curve import curve_shown
 from medcls.reporting.numbers import percent
 from medcls.reporting.sections import study_sections
@@ -110,7 +111,7 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
     """Everything the template shows, worked out beforehand so that the template only lays out."""
     metrics = content.metrics[content.reported]
     positive = content.positive if content.binary else None
-    counted = units(metrics)
+    counted = units(metrics, content.unnamed)
     studied = study_sections(metrics)
     rows = _rows(content, metrics, positive, TITLES)
     further = _rows(content, metrics, positive, [name for name in FURTHER_TITLES if name in metrics])
@@ -134,8 +135,11 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
         "units": counted,
         "level": level_text(metrics),
         "tiles": [show(name, metrics.get(name)) for name in _headline(content)],
-        "sentences": plain_sentences(metrics, positive, content.multilabel, scores=content.scores),
+        "sentences": plain_sentences(
+            metrics, positive, content.multilabel, scores=content.scores, unnamed=content.unnamed
+        ),
         "decision": decision_sentences(metrics, content.multilabel, scores=content.scores),
+        "judged": judged_sentences(content, metrics),
         "warnings": _warnings(content, metrics),
         "rows": rows,
         "further": further,
@@ -151,9 +155,17 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
         "reliability": figures.reliability(metrics),
         "balance": figures.class_balance(content.cohort, content.labels),
         "curves": figures.learning_curves(content.history, content.best_epoch),
-        "wrong": [(figures.png_source(one.png), one) for one in content.explanations if not one.correct],
-        "right": [(figures.png_source(one.png), one) for one in content.explanations if one.correct],
+        "explained": _explained(content),
     }
+
+
+def _explained(content: ReportContent) -> list[tuple[str, list[tuple[str, ExplainedCase]]]]:
+    """The explained cases with their pictures, under a heading for each outcome that there is."""
+    by_outcome = [
+        (title, [(figures.png_source(one.png), one) for one in content.explanations if one.outcome == outcome])
+        for outcome, title in OUTCOMES.items()
+    ]
+    return [(title, cases) for title, cases in by_outcome if cases]
 
 
 def _headline(content: ReportContent) -> tuple[str, ...]:

@@ -117,9 +117,11 @@ def _sets_block(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Block:
     counted += [(f"Cases with ‘{label}’", one) for label, one in found["per_label"].items()]
     counted += [(f"Sets with {words}", found[name]) for name, words in _SIZES]
     rows = tuple((words, (show_as(words, one, as_percent=True),)) for words, one in counted)
-    reasons = [sentence(one["reason"]) for one in sets["limits"] if one["reason"]]
+    reasons = [f"‘{one['label']}’ is in every set: {one['reason']}." for one in sets["limits"] if one["reason"]]
+    if len(reasons) == len(sets["limits"]):  # the statement has them
+        reasons = []
     wanted = (
-        f"In place of one label, a set of labels that cannot be ruled out. Promised: {percent(1 - sets['alpha'])} %."
+        f"In place of one label, a set of labels that cannot be ruled out. Aimed at: {percent(1 - sets['alpha'])} %."
     )
     return Block(
         heading="Prediction sets",

@@ -11,6 +11,11 @@ from medcls.reporting.numbers import decimal, of_hundred, percent
 
 _SPACE = "\u00a0"  # keeps a number and its sign on one line
 NOT_ESTIMABLE = "not estimable"
+WIDE = 0.3
+"""Of a scale of 0 to 1: a figure with a wider interval does not stand out on a page, whatever its value."""
+FEW = 10
+"""Of fewer cases no share 'of every 100' is stated."""
+_SHARES = frozenset({"auc", "partial_auc", "average_precision", "f1"})
 _PERCENT = frozenset({"sensitivity", "specificity", "accuracy", "balanced_accuracy", "ppv", "npv"})
 TITLES: Mapping[str, str] = {
     "auc": "AUC",
@@ -90,6 +95,7 @@ class Shown:
         note: Why there is no value, or what to know about the interval.
         defined: Whether there is a value.
         at_end: Whether it stands at an end of its interval, to the digits that are shown.
+        wide: Whether the interval spans so much of the scale that the value says little, as with a handful of cases.
     """
 
     title: str
@@ -99,6 +105,7 @@ class Shown:
     note: str
     defined: bool
     at_end: bool = False
+    wide: bool = False
 
 
 AT_END = (
@@ -110,11 +117,18 @@ AT_END = (
 def show(name: str, figure: Mapping[str, Any] | None) -> Shown:
     """A figure of ``metrics.json`` for the page; one that is missing or undefined is said to be so, with the reason."""
     title = TITLES.get(name) or FURTHER_TITLES.get(name, name)
-    return show_as(title, figure, as_percent=name in _PERCENT)
+    return show_as(title, figure, as_percent=name in _PERCENT, share=name in _SHARES)
 
 
-def show_as(title: str, figure: Mapping[str, Any] | None, *, as_percent: bool = False) -> Shown:
-    """An estimate of ``metrics.json`` under this title, as a percentage or a decimal number."""
+def show_as(title: str, figure: Mapping[str, Any] | None, *, as_percent: bool = False, share: bool = False) -> Shown:
+    """An estimate of ``metrics.json`` under this title, as a percentage or a decimal number.
+
+    Args:
+        title: The figure's name.
+        figure: The estimate.
+        as_percent: Write it as a percentage.
+        share: Its scale is 0 to 1, as that of every percentage.
+    """
     if figure is None:
         return Shown(title, NOT_ESTIMABLE, "", "", "it was not computed", False)
     note = str(figure.get("reason") or "")
@@ -127,7 +141,8 @@ def show_as(title: str, figure: Mapping[str, Any] | None, *, as_percent: bool = 
         return Shown(title, f"{write(value)}{unit}", "", _METHODS.get(method, method), note, True)
     interval = f"{write(low)} to {write(high)}{unit}"
     at_end = low != high and write(value) in (write(low), write(high))
-    return Shown(title, f"{write(value)}{unit}", interval, _METHODS.get(method, method), note, True, at_end)
+    wide = (as_percent or share) and high - low > WIDE
+    return Shown(title, f"{write(value)}{unit}", interval, _METHODS.get(method, method), note, True, at_end, wide)
 
 
 def meaning(name: str, positive: str | None, multilabel: bool, *, scores: bool = False) -> str:
@@ -140,20 +155,21 @@ def meaning(name: str, positive: str | None, multilabel: bool, *, scores: bool =
     return words.replace("a higher probability", "a higher score") if scores and name == "auc" else words
 
 
-def units(metrics: Mapping[str, Any]) -> str:
-    """What is counted: 'patients' where each has one case, else 'cases'."""
-    return "patients" if metrics.get("n_cases") == metrics.get("n_patients") else "cases"
+def units(metrics: Mapping[str, Any], unnamed: int = 0) -> str:
+    """What is counted: 'patients' where all are known and each has one case, else 'cases'."""
+    return "patients" if metrics.get("n_cases") == metrics.get("n_patients") and not unnamed else "cases"
 
 
 def plain_sentences(
-    metrics: Mapping[str, Any], positive: str | None, multilabel: bool, *, scores: bool = False
+    metrics: Mapping[str, Any], positive: str | None, multilabel: bool, *, scores: bool = False, unnamed: int = 0
 ) -> list[str]:
     """The headline figures as sentences, for two labels or for several; of bare scores, or of probabilities."""
+    who = units(metrics, unnamed)
     level = level_text(metrics)
     what = "score" if scores or are_scores(metrics) else "probability"
     if positive is not None and not multilabel:
-        return _binary_sentences(metrics, positive, level, what)
-    return _several_sentences(metrics, multilabel, level, what)
+        return _binary_sentences(metrics, positive, level, what, who)
+    return _several_sentences(metrics, multilabel, level, what, who)
 
 
 def confidence(metrics: Mapping[str, Any]) -> float:
@@ -166,8 +182,7 @@ def level_text(metrics: Mapping[str, Any]) -> str:
     return f"{confidence(metrics) * 100:g}{_SPACE}%"
 
 
-def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str, what: str) -> list[str]:
-    who = units(metrics)
+def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str, what: str, who: str) -> list[str]:
     found, left_alone, right_alarms, right_quiet = _binary_counts(metrics, positive)
     return [
         _per_hundred(metrics, "sensitivity", f"Of every 100 {who} with ‘{positive}’, it finds {{}}", level, found),
@@ -194,8 +209,7 @@ def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str, wha
     ]
 
 
-def _several_sentences(metrics: Mapping[str, Any], multilabel: bool, level: str, what: str) -> list[str]:
-    who = units(metrics)
+def _several_sentences(metrics: Mapping[str, Any], multilabel: bool, level: str, what: str, who: str) -> list[str]:
     first = (
         "Of every 100 decisions about a label, {} are right, averaged over labels"
         if multilabel
@@ -222,6 +236,13 @@ def _per_hundred(
     shown = show(name, figure)
     if figure is None or not shown.defined:
         return f"{shown.title}: {NOT_ESTIMABLE}, because {shown.note}."
+    if counted and counted[1] < FEW and _agrees(counted, float(figure["value"])):
+        span = (
+            f" ({level} interval {percent(figure['low'])} to {percent(figure['high'])}{_SPACE}%)"
+            if shown.interval
+            else ""
+        )
+        return f"{shown.title}: {counted[0]} of {counted[1]}{span}. That is too few to speak of every 100."
     numbers = f" ({level} interval {percent(figure['low'])} to {percent(figure['high'])})" if shown.interval else ""
     here = f"; here it was {counted[0]} of {counted[1]}" if _agrees(counted, float(figure["value"])) and counted else ""
     return f"{words.format(of_hundred(figure['value']))}{numbers}{here}.{remark}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from medcls.bounded import read_json
 from medcls.classifier import Classifier
-from medcls.cohort.audit import audit_cohort
+from medcls.cohort.audit import TOO_ALIKE, audit_cohort
 from medcls.cohort.relations import Relations
 from medcls.config import Config
 from medcls.files import reading_kept, write_json
@@ -62,7 +62,16 @@ def audit_evaluated(
     material = material.related(config, progress)
     found = material.found
     hashes = found.hashes if found is not None else {}
-    met = meet_training_cases(known, material.cohort, material.content, hashes, pseudonyms, allowed)
+    own_alike = found is not None and found.relations.near is not None and found.relations.near.too_alike
+    met = meet_training_cases(
+        known,
+        material.cohort,
+        material.content,
+        hashes,
+        pseudonyms,
+        allowed,
+        too_alike=own_alike or _training_was_too_alike(run),
+    )
     audit = audit_cohort(
         material.cohort,
         material.content,
@@ -86,6 +95,15 @@ def allowed_at_training(run: Path) -> str | None:
     with reading_kept(path):
         found = read_json(path)["allowed"]
     return found if isinstance(found, str) else None
+
+
+def _training_was_too_alike(run: Path) -> bool:
+    """Whether the training cases' own images could not be told from one another by their looks."""
+    path = run / AUDIT
+    if not path.is_file():
+        return False
+    with reading_kept(path):
+        return str((read_json(path).get("near_duplicates") or {}).get("reason")) == TOO_ALIKE
 
 
 def say_leakage(classifier: Classifier, progress: Progress) -> None:

@@ -1,7 +1,8 @@
-"""Which test cases are explained in the report: wrong and right ones, seeded by nothing but their scores."""
+"""Which test cases are explained in the report, and for which label: all outcomes, each patient once."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from medcls.classifier import Answer
@@ -11,22 +12,33 @@ from medcls.cohort import Case
 def choose_cases(
     cases: Sequence[Case], answers: Mapping[str, Answer], labels: tuple[str, ...], positive: str | None, count: int
 ) -> list[Case]:
-    """The most telling cases: half of them wrong ones where there are enough, the surest first of each kind.
+    """The surest cases of each outcome in turn, of different patients.
 
-    Right ones are taken from the positive label first (or from each label in turn), because a map that argues for a label
-    is of use where the label is.
+    An outcome is a reference label, missed or found: of two labels these are missed, found, false alarm and rightly left
+    alone. The positive label comes first.
+
+    Args:
+        cases: All that have an answer.
+        answers: By case name.
+        labels: All labels.
+        positive: The positive one of two.
+        count: How many are wanted; there are fewer where patients run out.
     """
-    wrong = sorted(
-        (case for case in cases if not is_right(case, answers, labels)), key=lambda c: -_sureness(c, answers)
-    )
-    right = sorted((case for case in cases if is_right(case, answers, labels)), key=lambda c: -_sureness(c, answers))
-    if positive is not None:
-        index = labels.index(positive)
-        right.sort(key=lambda case: index not in case.reference)
-    else:
-        right = _in_turn(right, len(labels))
-    from_wrong = min(len(wrong), max(count // 2, count - len(right)))
-    return wrong[:from_wrong] + right[: count - from_wrong]
+    outcomes: dict[tuple[bool, int, bool], list[Case]] = defaultdict(list)
+    for case in sorted(cases, key=lambda case: -_sureness(case, answers)):
+        label = case.reference[0] if case.reference else len(labels)
+        first = positive is not None and label == labels.index(positive)
+        outcomes[not first, label, is_right(case, answers, labels)].append(case)
+    queues = [outcomes[key] for key in sorted(outcomes)]
+    chosen: list[Case] = []
+    patients: set[str] = set()
+    while len(chosen) < count and any(queues):
+        for queue in queues:
+            queue[:] = [case for case in queue if case.patient not in patients]
+            if queue and len(chosen) < count:
+                chosen.append(queue.pop(0))
+                patients.add(chosen[-1].patient)
+    return chosen
 
 
 def is_right(case: Case, answers: Mapping[str, Answer], labels: tuple[str, ...]) -> bool:
@@ -34,13 +46,28 @@ def is_right(case: Case, answers: Mapping[str, Answer], labels: tuple[str, ...])
     return {labels[index] for index in case.reference} == set(answers[case.name].predicted)
 
 
+def label_to_explain(case: Case, answer: Answer, labels: tuple[str, ...], positive: str | None) -> str:
+    """The label whose map says most: one that was missed, else one that was given, else the most probable.
+
+    Of two labels a wrong answer is explained for the positive one, which was missed or given wrongly.
+    """
+    reference = [labels[index] for index in case.reference]
+    if set(reference) != set(answer.predicted) and positive is not None:
+        return positive
+    missed = [label for label in reference if label not in answer.predicted]
+    most_probable = labels[max(range(len(labels)), key=lambda index: answer.probabilities[index])]
+    return next(iter((*missed, *answer.predicted, most_probable)))
+
+
+def outcome(case: Case, answer: Answer, labels: tuple[str, ...], positive: str | None) -> str:
+    """What became of a case, in the words of the report: ``missed``, ``false alarm``, ``found``, ``left alone``, …"""
+    reference = {labels[index] for index in case.reference}
+    if positive is None:
+        return "right" if reference == set(answer.predicted) else "wrong"
+    if positive in reference:
+        return "found" if positive in answer.predicted else "missed"
+    return "false alarm" if positive in answer.predicted else "left alone"
+
+
 def _sureness(case: Case, answers: Mapping[str, Answer]) -> float:
     return max(abs(p - 0.5) for p in answers[case.name].probabilities)
-
-
-def _in_turn(cases: Sequence[Case], labels: int) -> list[Case]:
-    of_label: list[list[Case]] = [[] for _ in range(labels + 1)]
-    for case in cases:
-        of_label[case.reference[0] if case.reference else labels].append(case)
-    rounds = max((len(group) for group in of_label), default=0)
-    return [group[turn] for turn in range(rounds) for group in of_label if turn < len(group)]

@@ -8,10 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import RunError, UsageError
 from medcls.evaluation import OperatingPoint, evaluate_partition, metrics_schema
 from medcls.evaluation.comparison import compare_several, comparison_schema
+from medcls.evaluation.resampled import FEW_PATIENTS
 from medcls.evaluation.schema_parts import COUNT, FLAG, TEXT, TEXT_OR_NULL, by_name, closed, listed, ref, said
 from medcls.evaluation.score_scale import NO_PROBABILITY
 from medcls.files import reading_kept, write_csv, write_json
@@ -266,8 +269,22 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
             for one, dropped in zip(joined.contestants, joined.dropped, strict=True)
         ],
         "comparisons": [one.to_json() for one in compare_several(judged, settings, seed, called=called)],
-        "notes": list(joined.notes),
+        "notes": [*joined.notes, *_few(joined)],
     }
+
+
+def _few(joined: Joined) -> list[str]:
+    """What to mind where the shared cases are few: the least difference that could have been seen."""
+    table = joined.contestants[0].table
+    columns = zip(table.labels, table.reference.T, strict=True)
+    counted = {label: np.unique(table.patients[has]).size for label, has in columns}
+    few = [f"'{label}' ({n})" for label, n in counted.items() if 0 < n < FEW_PATIENTS]
+    if not few:
+        return []
+    return [
+        f"the models share fewer than {FEW_PATIENTS} patients of {', '.join(few)}: differences this uncertain say hardly "
+        "anything, and no difference found does not mean that there is none"
+    ]
 
 
 def _model(contestant: Contestant, settings: EvaluationSettings, seed: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from medcls.runs.documents import write_documents
 from medcls.runs.fold_plan import FoldPlan
 from medcls.runs.folder import Run
 from medcls.runs.origin import origin_of
-from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases, explain_chosen
+from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases, explain_chosen, near_cases
 
 if TYPE_CHECKING:
     from medcls.runs.cross_validation import CrossValidated
@@ -35,8 +35,10 @@ def report_cross_validation(
 ) -> None:
     """Explain a few cases and write the run's report."""
     judged = {name: joined.metrics[name] for name in ("test", "pooled") if name in joined.metrics}
+    reported = next(iter(judged))
+    near = near_cases(plan.material, "test" if reported == "test" else None)
     content = replace(
-        cohort_content(run.name, config, plan.material.cohort, judged, environment, reported=next(iter(judged))),
+        cohort_content(run.name, config, plan.material.cohort, judged, environment, reported=reported, near=near),
         per_fold=joined.metrics["per_fold"],
         learning_curve=joined.metrics.get(LEARNING_CURVE),
         explanations=tuple(_explained(run, config, plan, joined, pseudonyms, progress)),

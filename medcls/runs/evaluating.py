@@ -133,7 +133,8 @@ def evaluate_run(
     )
     origin = origin_of_evaluated(classifier, known, audit)
     metrics = study.to_json()
-    return _write(run, name, folder, config, classifier, material, answers, metrics, origin, pseudonyms, progress)
+    near = len({one["case"] for one in audit["against_training"]["near"]})
+    return _write(run, name, folder, config, classifier, material, answers, metrics, origin, near, pseudonyms, progress)
 
 
 def sources_of_test(
@@ -227,6 +228,7 @@ def _write(
     answers: Mapping[str, Answer],
     metrics: Mapping[str, Any],
     origin: Origin,
+    near: int,
     pseudonyms: Pseudonyms,
     progress: Progress,
 ) -> Evaluated:
@@ -241,7 +243,7 @@ def _write(
     explained = explain_cases(classifier, material, answers, folder / "explanations", count, pseudonyms, progress)
     title, environment = f"{config.name}: {name}", describe_environment()
     content = replace(
-        cohort_content(title, config, cohort, {name: metrics}, environment, reported=name),
+        cohort_content(title, config, cohort, {name: metrics}, environment, reported=name, near=near),
         explanations=tuple(explained),
         classifier=classifier_facts(classifier),
         unchecked=not origin.checked,

@@ -59,6 +59,7 @@ def judged_content(
         environment=describe_environment(),
         warnings=tuple(warnings),
         scores=table.bare and not classifier,
+        unnamed=0 if table.patients_known else next((one.cases for one in partitions if one.name == "test"), 0),
         pages=pages,
     )
 
@@ -66,4 +67,6 @@ def judged_content(
 def _counts(table: ScoreTable, partition: Partition) -> PartitionCounts:
     cases = table.where(partition) & ~table.failed
     by_label = dict(zip(table.labels, table.reference[cases].sum(axis=0).tolist(), strict=True))
-    return PartitionCounts(partition, int(cases.sum()), np.unique(table.patients[cases]).size, by_label)
+    n = int(cases.sum())
+    unnamed = 0 if table.patients_known else n
+    return PartitionCounts(partition, n, np.unique(table.patients[cases]).size, by_label, unnamed)

@@ -29,9 +29,10 @@ from medcls.reporting.content import (
     ReasonCount,
     ReportContent,
 )
+from medcls.reporting.numbers import threshold
 from medcls.reporting.record import EXTERNAL
 from medcls.runs.calibrated import calibration_fact, mean_of_members
-from medcls.runs.choosing import choose_cases, is_right
+from medcls.runs.choosing import choose_cases, label_to_explain, outcome
 from medcls.runs.documents import write_documents
 from medcls.runs.folder import Run
 from medcls.runs.learning import Trained
@@ -60,8 +61,7 @@ def explain_cases(
 ) -> list[ExplainedCase]:
     """Explain a few test cases: a PNG and a NIfTI map of each go into the folder.
 
-    Right answers are explained for the label that was given; so are wrong ones, because the question is then what misled
-    the network.
+    Which cases, and for which labels: see :mod:`medcls.runs.choosing`.
     """
     cases = [case for case in material.cohort.partition(partition) if case.name in answers]
     chosen = choose_cases(cases, answers, classifier.labels, classifier.positive, count)
@@ -90,8 +90,9 @@ def explain_chosen(
         png = png_bytes(explanation.figure(f"Grad-CAM for '{explanation.label}'"))
         write_bytes(folder / f"{name}.png", png)
         explanation.save(folder / f"{name}.nii.gz")
-        right = is_right(case, answers, classifier.labels)
-        explained.append(ExplainedCase(png, _caption(name, case, answers[case.name], classifier, explanation), right))
+        answer = answers[case.name]
+        came = outcome(case, answer, classifier.labels, classifier.positive)
+        explained.append(ExplainedCase(png, _caption(name, case, answer, classifier, explanation), came))
     return explained
 
 
@@ -107,7 +108,7 @@ def report_training(
     """Write the run's report, with checklists and model card."""
     judged: dict[str, Mapping[str, Any]] = {name: metrics[name] for name in PARTITIONS if name in metrics}
     content = replace(
-        cohort_content(run.name, config, material.cohort, judged, environment),
+        cohort_content(run.name, config, material.cohort, judged, environment, near=near_cases(material, "test")),
         learning_curve=metrics.get(LEARNING_CURVE),
         history=tuple(
             Epoch(int(row["epoch"] or 0), row["train_loss"], row["tune_loss"], row["tune_auc"], row["learning_rate"])
@@ -128,8 +129,22 @@ def cohort_content(
     metrics: Mapping[str, Mapping[str, Any]],
     environment: Mapping[str, str],
     reported: str = "test",
+    *,
+    near: int = 0,
 ) -> ReportContent:
-    """What a report says of a config, its cohort and the figures, before anything about a classifier."""
+    """What a report says of a config, its cohort and the figures, before anything about a classifier.
+
+    Args:
+        title: The report's.
+        config: The config.
+        cohort: The cohort.
+        metrics: By partition, as in ``metrics.json``.
+        environment: Versions and device.
+        reported: The partition that the headline is about; ``pooled``: the cases in folds; ``external``: those of test.
+        near: Reported cases that look nearly the same as one that helped to make the classifier, or of another fold.
+    """
+    held: dict[str, Partition] = {"pooled": "train", EXTERNAL: "test", "tune": "tune", "train": "train"}
+    judged = cohort.partition(held.get(reported, "test"))
     return ReportContent(
         title=title,
         region=config.region,
@@ -143,7 +158,14 @@ def cohort_content(
         environment=environment,
         warnings=cohort.warnings,
         reported=reported,
+        unnamed=sum(not case.names_patient for case in judged),
+        near=near,
     )
+
+
+def near_cases(material: Material, side: str | None = None) -> int:
+    """Cases on this side, or on any, that look nearly the same as a case of another partition or fold."""
+    return 0 if material.audit is None else material.audit.near_cases(side)
 
 
 def cohort_flow(cohort: Cohort, *, external: bool = False) -> CohortFlow:
@@ -163,7 +185,8 @@ def cohort_flow(cohort: Cohort, *, external: bool = False) -> CohortFlow:
 def partition_counts(name: str, cases: Sequence[Case], labels: tuple[str, ...]) -> PartitionCounts:
     """What a partition holds."""
     by_label = {label: sum(index in case.reference for case in cases) for index, label in enumerate(labels)}
-    return PartitionCounts(name, len(cases), len({case.patient for case in cases}), by_label)
+    unnamed = sum(not case.names_patient for case in cases)
+    return PartitionCounts(name, len(cases), len({case.patient for case in cases}), by_label, unnamed)
 
 
 def classifier_facts(classifier: Classifier) -> dict[str, str]:
@@ -184,7 +207,7 @@ def classifier_facts(classifier: Classifier) -> dict[str, str]:
 def _explain(classifier: Classifier, material: Material, case: Case, answer: Answer) -> Explanation:
     if case.source is None:
         raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
-    label = answer.predicted[0] if answer.predicted else classifier.labels[0]
+    label = label_to_explain(case, answer, classifier.labels, classifier.positive)
     scan = case.source.read(leniency=classifier.leniency)
     return classifier.explain_prepared(scan, material.entries[case.name].read(), label)
 
@@ -192,12 +215,36 @@ def _explain(classifier: Classifier, material: Material, case: Case, answer: Ans
 def _caption(name: str, case: Case, answer: Answer, classifier: Classifier, explanation: Explanation) -> str:
     reference = ", ".join(classifier.labels[index] for index in case.reference) or "none"
     predicted = ", ".join(answer.predicted) or "none"
-    probability = answer.probabilities[classifier.labels.index(explanation.label)]
+    label = explanation.label
+    probability = answer.probabilities[classifier.labels.index(label)]
+    whose = f"{label}{_why(label, case, answer, classifier)}"
     cells = " x ".join(map(str, explanation.cells))
     notes = "".join(f" {note[0].upper()}{note[1:]}." for note in explanation.notes)
     return (
-        f"{name}: reference {reference}, answer {predicted}, probability of {explanation.label} {probability:.2f}. "
-        f"Map of {cells} cells, {_cell_size(explanation)}.{notes}"
+        f"{name}: reference {reference}, answer {predicted}. The map is that of {whose}, with a probability of "
+        f"{probability:.2f}. {cells} cells, {_cell_size(explanation)}."
+        f"{notes}{_zero(explanation, answer, classifier, probability)}"
+    )
+
+
+def _why(label: str, case: Case, answer: Answer, classifier: Classifier) -> str:
+    has = label in {classifier.labels[index] for index in case.reference}
+    if has and label not in answer.predicted:
+        return ", which was missed"
+    return ", which was given wrongly" if label in answer.predicted and not has else ""
+
+
+def _zero(explanation: Explanation, answer: Answer, classifier: Classifier, probability: float) -> str:
+    """Why a label is answered that the map does not argue for: map and answer are measured from different points."""
+    label = explanation.label
+    if label not in answer.predicted or not (explanation.is_empty or probability < 0.5):
+        return ""
+    cut = next((cut.value for cut in classifier.operating_point.cuts if cut.label == label), None)
+    if cut is None:
+        return f" {label} was answered all the same, as the most probable label."
+    return (
+        f" {label} was answered because its probability reaches the operating point of {threshold(cut)}. The map is measured "
+        "from even odds, not from there, so it can show little or nothing."
     )
 
 

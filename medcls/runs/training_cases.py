@@ -7,15 +7,16 @@ digest nor hash gives a picture back; see ``docs/explanation/privacy.md``.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medcls.cohort import Case, Cohort
+from medcls.cohort.audit import NEARLY_THE_SAME, TOO_ALIKE
 from medcls.cohort.leakage import TIES, case_in_words
-from medcls.cohort.near_duplicates import find_near_known
+from medcls.cohort.near_duplicates import NearPair, find_near_known
 from medcls.errors import CohortError, RunError
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
@@ -25,6 +26,7 @@ NAME = "training-cases.csv"
 _COLUMNS = ("case", "patient", "study", "partition", "pixels", "hash")
 _DIGEST = re.compile("[0-9a-f]{64}")  # of voxels, and the perceptual hash
 _NAMED = 4
+_MOST_ALIKE = 0.1  # of the cases on the other side, the most that copies of one image may be
 KnownCases = Mapping[str, Mapping[str, str]]
 """Pseudonym of a training case to its row."""
 
@@ -52,13 +54,15 @@ class Overlaps:
 
     Attributes:
         exact: Beyond doubt.
-        near: Nearly the same picture, and not among the exact ones.
+        near: Nearly the same picture, and not among the exact ones; empty where the images are too alike.
+        too_alike: The images are so alike that copies cannot be told from others.
         known: How many training cases they were held against; ``None`` where the run keeps none.
         allowed: Why exact ones are let through, in the user's words.
     """
 
     exact: tuple[Overlap, ...] = ()
     near: tuple[Overlap, ...] = ()
+    too_alike: bool = False
     known: int | None = None
     allowed: str | None = None
 
@@ -72,14 +76,23 @@ class Overlaps:
                 f"figures are too favourable. It was allowed because: {self.allowed}"
             )
         if self.near:
-            cases = len({one.case.name for one in self.near})
             found.append(
-                f"{cases} cases look nearly the same as a case that the classifier was trained or tuned on: copies, or next "
-                "slices of one patient"
+                f"{self.near_cases} cases look nearly the same as a case that the classifier was trained or tuned on: "
+                f"{NEARLY_THE_SAME}"
+            )
+        if self.too_alike:
+            found.append(
+                "the images are too alike to tell from their looks whether one of them was trained or tuned on under another "
+                "name: patients, studies and equal images were held against the training cases, looks were not"
             )
         if self.known is None:
             found.append("the run keeps no list of its training cases, so it is not known whether they are judged here")
         return tuple(found)
+
+    @property
+    def near_cases(self) -> int:
+        """How many cases look nearly the same as a training case."""
+        return len({one.case.name for one in self.near})
 
     def to_json(self, pseudonyms: Pseudonyms) -> dict[str, Any]:
         """For ``audit.json``."""
@@ -93,6 +106,7 @@ class Overlaps:
             "allowed": self.allowed,
             "exact": [shown(one) for one in self.exact],
             "near": [shown(one) for one in self.near],
+            "near_reason": TOO_ALIKE if self.too_alike else None,
         }
 
 
@@ -161,6 +175,8 @@ def meet_training_cases(
     hashes: Mapping[str, str],
     pseudonyms: Pseudonyms,
     allowed: str | None = None,
+    *,
+    too_alike: bool = False,
 ) -> Overlaps:
     """Hold a cohort against the training cases that a run keeps.
 
@@ -171,6 +187,7 @@ def meet_training_cases(
         hashes: Case name to the text of its fingerprint; empty where near-duplicates are not looked for.
         pseudonyms: With the key that the run was made with; with another one, patients and studies meet nobody.
         allowed: Why exact overlaps are let through, if they are.
+        too_alike: The cases' own images cannot be told from one another by their looks, or the training cases' could not.
 
     Raises:
         CohortError: A case is one of the training cases, and ``allowed`` gives no reason.
@@ -183,12 +200,22 @@ def meet_training_cases(
     tied = {(one.case.name, one.training) for one in exact}
     kept = {name: row["hash"] for name, row in known.items()}
     cases = {case.name: case for case in cohort.cases}
+    pairs = [] if too_alike else find_near_known({name: text for name, text in hashes.items() if name in cases}, kept)
+    too_alike = too_alike or _are_one_kind(pairs, len(cases), len(known))
     near = [
         Overlap(cases[pair.first], "near", pair.second, pair.different_bits)
-        for pair in find_near_known({name: text for name, text in hashes.items() if name in cases}, kept)
-        if (pair.first, pair.second) not in tied
+        for pair in pairs
+        if not too_alike and (pair.first, pair.second) not in tied
     ]
-    return Overlaps(exact, tuple(near), len(known), allowed if exact else None)
+    return Overlaps(exact, tuple(near), too_alike, len(known), allowed if exact else None)
+
+
+def _are_one_kind(pairs: Sequence[NearPair], cases: int, known: int) -> bool:
+    """Whether one image is nearly the same as so many others that these are no copies, but images of one kind."""
+    of_case, of_known = (Counter(names) for names in ([one.first for one in pairs], [one.second for one in pairs]))
+    return max(of_case.values(), default=0) > max(5, _MOST_ALIKE * known) or max(of_known.values(), default=0) > max(
+        5, _MOST_ALIKE * cases
+    )
 
 
 def _exact(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from medcls.config.settings import SplitSettings
 from medcls.reporting.checklists.results import RESULTS, Said
+from medcls.reporting.independence import who
 from medcls.reporting.numbers import counted, percent
 from medcls.reporting.record import Record
 
@@ -34,9 +35,7 @@ def _counts(run: Record) -> Said | None:
     flow = run.content.cohort
     if not flow.partitions:
         return None
-    parts = ", ".join(
-        f"{one.name} {counted(one.cases, 'case')} of {counted(one.patients, 'patient')}" for one in flow.partitions
-    )
+    parts = ", ".join(f"{one.name} {who(one.cases, one.patients, one.unnamed)}" for one in flow.partitions)
     whole = f"{counted(flow.given, 'case')} given, {flow.used} used: {parts}"
     if not run.origin.evaluated:
         return whole, f"{_COHORT}; cohort.csv"
@@ -154,7 +153,9 @@ def _disjoint(run: Record) -> Said:
     allowed = run.config.split.allow_leakage
     if allowed is not None:
         return "patients or images cross partitions, which was allowed: see the report's first warning", "audit.json"
-    return "patient, study, and equal images: none is in two partitions", "audit.json"
+    unnamed = sum(one.unnamed for one in run.content.cohort.partitions)
+    unknown = f"; for {counted(unnamed, 'case')} the patient is not known" if unnamed else ""
+    return f"patient, study, and equal images: none is in two partitions{unknown}", "audit.json"
 
 
 def _software(run: Record) -> Said | None:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from medcls.reporting.decisions import chosen_by, decided_by_folds, folds_sentences
-from medcls.reporting.numbers import counted, percent
+from medcls.reporting.independence import reported_who
+from medcls.reporting.numbers import percent
 from medcls.reporting.numbers import threshold as threshold_text
 from medcls.reporting.record import Record
 from medcls.reporting.wording import TITLES, show_as
@@ -109,8 +110,8 @@ def performance(run: Record) -> Said:
 
 
 def _performance_of(run: Record) -> Said:
-    who = f"{counted(run.metrics['n_cases'], 'case')} of {counted(run.metrics['n_patients'], 'patient')}"
-    words = f"on {run.content.reported} ({who}), {run.level} intervals: {run.figures(*_NAMES)}"
+    judged = reported_who(run.content, run.metrics)
+    words = f"on {run.content.reported} ({judged}), {run.level} intervals: {run.figures(*_NAMES)}"
     return words, f"report: Figures; {_METRICS}"
 
 
