@@ -76,7 +76,8 @@ def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
     """Why a file could not be read, as the end of 'it cannot be read: …'."""
     if isinstance(error, UnicodeDecodeError):
         return "it is no UTF-8 text"
-    return (error.strerror or "the reason is not known").lower()
+    reason = error.strerror or "the reason is not known"
+    return reason[:1].lower() + reason[1:]
 
 
 def parse_json(data: bytes | str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 
 import jsonschema
@@ -188,3 +190,74 @@ def test_costs_are_kept_whole(tmp_path: Path) -> None:
     resolved = tmp_path / "config.yaml"
     resolved.write_text(config_text(config), encoding="utf-8")
     assert load_config(resolved).evaluation == config.evaluation
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{here}: &{here} [{', '.join([f'*{before}'] * 9)}]\n" for before, here in itertools.pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (LAUGHS, ["lung.yaml:", "aliases stand for too many values"]),
+        ("data: &d {columns: *d}\n", ["lung.yaml:1", "an alias stands for itself"]),
+        ("data: &d [*d]\n", ["lung.yaml:1", "an alias stands for itself"]),
+        ("<<: &d {<<: *d}\n", ["lung.yaml:1", "'<<' is not a valid value"]),
+        ("[" * 100_000, ["lung.yaml:1", "nested too deeply"]),
+        ("{a: " * 100_000, ["lung.yaml:1", "nested too deeply"]),
+        ("a:\n" + "".join(" " * depth + "- \n" for depth in range(900)), ["lung.yaml:", "nested too deeply"]),
+        ("- " * 100_000, ["lung.yaml:1", "nested too deeply"]),
+        ("x: [" + "1," * 200_000 + "]", ["lung.yaml:1", "more values than any config has"]),
+        ("x: " + "y" * (1 << 21), ["lung.yaml", "larger than 1 MiB"]),
+        ("seed: !!int ''\n", ["lung.yaml:1", "'' is not a valid value"]),
+        ("seed: !!int x\n", ["lung.yaml:1", "'x' is not a valid value"]),
+        ("seed: !!timestamp x\n", ["lung.yaml:1", "'x' is not a valid value"]),
+        ("seed: 2000-13-45\n", ["lung.yaml:1", "is not a valid value"]),
+        ("seed: !!bool x\n", ["lung.yaml:1", "'x' is not a valid value"]),
+        ("seed: !!float x\n", ["lung.yaml:1", "'x' is not a valid value"]),
+        ("seed: .inf\n", ["lung.yaml:1", "'.inf' is not a valid value"]),
+        ("seed: " + "9" * 10_000, ["lung.yaml:1", "is not a valid value"]),
+        ("seed: 1" + ":59" * 100_000, ["lung.yaml:1", "is not a valid value"]),
+        ("name: !!binary QQ==\n", ["lung.yaml:1", "only plain YAML values"]),
+        ("data: !!set {cases}\n", ["lung.yaml:1", "only plain YAML values"]),
+        ('name: "a\\0b"\n', ["lung.yaml:1", "is not a valid value"]),
+        ('name: "\\ud800"\n', ["lung.yaml:1", "is not a valid value"]),
+        ('name: "\\U7fffffff"\n', ["lung.yaml", "not valid YAML"]),
+        ('data: {cases: "a\\0b.csv"}\n', ["lung.yaml:1", "is not a valid value"]),
+        ("name: a\0b\n", ["lung.yaml", "not valid YAML"]),
+        ("seed: 99999999999999999999\n", ["lung.yaml:1", "seed", "less than"]),
+        ("train: {workers: 1000000000}\n", ["lung.yaml:1", "train.workers", "less than"]),
+        ("region: " + "x" * 100_000 + "\n", ["lung.yaml:1", "region", "xxx…"]),
+        ("x" * 100_000 + ": 1\n", ["lung.yaml", "not valid YAML"]),  # a key of YAML has 1024 characters at most
+        ("y" * 1000 + ": 1\n", ["lung.yaml:1", "unknown key", "yyy…"]),
+    ],
+)
+def test_a_config_made_to_harm_costs_little_and_is_one_line(tmp_path: Path, text: str, parts: list[str]) -> None:
+    line = fault(tmp_path, text)
+    for part in parts:
+        assert part in line
+    assert len(line) < 1000
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a device", "a folder"])
+def test_a_config_that_is_no_regular_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.yaml"
+    if kind == "a named pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(ConfigError, match=f"cannot be read: {kind}"):
+        load_config(path)
+
+
+def test_aliases_within_reason_are_what_they_stand_for(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "data: {columns: {facts: &f [age, sex]}, labels: *f}\n"))
+    assert config.data.labels == ["age", "sex"]
+
+
+def test_an_override_made_to_harm_is_one_line(tmp_path: Path) -> None:
+    assert "Put quotes around it" in fault(tmp_path, SMALLEST, "seed=" + "[" * 10_000)
+    assert "is not a valid value" in fault(tmp_path, SMALLEST, "seed=!!int ''")

@@ -17,6 +17,7 @@ from medcls.errors import ConfigError
 Key = tuple[str | int, ...]
 _WORDS_OF_UNIONS = ("middle", "all", "auto", "youden", "temperature", "platt", "isotonic", "vector", "dirichlet")
 """The words that keys take which also take something else."""
+_LONGEST_SHOWN = 200
 
 
 def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> ConfigError:
@@ -37,8 +38,11 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
     if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
         return _no_member_fits(key, first["input"], where)
     if first["type"] == "literal_error":
-        given, expected = first["input"], str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
-        near = difflib.get_close_matches(str(given), expected.split(", "), n=1)
+        given, expected = (
+            shortened(str(first["input"])),
+            str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", "),
+        )
+        near = difflib.get_close_matches(given, expected.split(", "), n=1)
         remedy = f"Did you mean '{near[0]}'? " if near else ""
         return ConfigError(
             f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {expected}"
@@ -48,7 +52,7 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
         return ConfigError(f"'{dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
     message = first["msg"].removeprefix("Value error, ")
     where = _where_of_section(key, message, where_of) or where
-    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {first['input']!r})"
+    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {shortened(repr(first['input']))})"
     return ConfigError(f"'{dotted(key)}': {message[:1].lower()}{message[1:]}{given}" if key else message, where=where)
 
 
@@ -61,7 +65,8 @@ def _where_of_section(key: Key, message: str, where_of: Callable[[Key], str]) ->
 
 def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
     """A value that may be of several kinds and is of none: the key's own description says what is allowed."""
-    near = difflib.get_close_matches(str(given), _WORDS_OF_UNIONS, n=1)
+    given = shortened(str(given))
+    near = difflib.get_close_matches(given, _WORDS_OF_UNIONS, n=1)
     remedy = f"Did you mean '{near[0]}'? " if near else ""
     meaning = _field_at(key).description or ""
     return ConfigError(f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=f"{remedy}{meaning}")
@@ -97,6 +102,11 @@ def _section_at(key: Key) -> type[BaseModel] | None:
     return model
 
 
+def shortened(text: str) -> str:
+    """A text that nobody meant to be long, for a line."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
 def dotted(key: Key) -> str:
     """A key as users write it: ``train.epochs``."""
-    return ".".join(str(part) for part in key)
+    return shortened(".".join(str(part) for part in key))

@@ -1,7 +1,7 @@
 """From a YAML file, overrides and keyword changes to a validated :class:`Config`.
 
-Every fault is one line: file, line, key, what is allowed, and the nearest right name. YAML is read with the safe loader's
-node graph alone, so nothing in a file can run.
+Every fault is one line: file, line, key, what is allowed, and the nearest right name. How YAML is read, so that nothing in a
+file can run or swell, is :mod:`medcls.config.yaml_values`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from medcls.config.faults import Key, as_config_error, dotted
+from medcls.bounded import read_bounded, why_unreadable
+from medcls.config.faults import Key, as_config_error
 from medcls.config.settings import Config
+from medcls.config.yaml_values import MOST_BYTES, read_yaml
 from medcls.errors import ConfigError
 from medcls.files import write_text
 
@@ -33,8 +35,6 @@ _PATH_KEYS: tuple[Key, ...] = (
 _NAMED_WEIGHTS = ("imagenet", "medicalnet")
 # Mappings that are one value: given again, they replace the old one instead of being merged into it.
 _WHOLE_KEYS: tuple[Key, ...] = (("evaluation", "operating_point"), ("evaluation", "refer"), ("preprocessing", "slices"))
-# YAML 1.1 takes these for booleans; as a label or a folder they are words, and where a switch is wanted pydantic knows them.
-_WORDS = {"yes", "no", "on", "off", "y", "n"}
 
 
 @dataclass
@@ -110,28 +110,23 @@ def config_schema() -> dict[str, Any]:
 
 def _read_file(path: Path) -> _Source:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bounded(path, MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], n=1)
         hint = f"Did you mean '{near[0]}'?" if near else "Give the path of a YAML file"
         raise ConfigError("no such config file", where=str(path), remedy=hint) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("the config file cannot be read as UTF-8 text", where=str(path)) from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"not valid YAML: {error.problem}", where=f"{path}:{line}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {str(error).splitlines()[0]}", where=str(path)) from None
-    source = _Source(name=str(path))
-    if node is None:
-        return source
-    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError(
+            f"the config file cannot be read: {why_unreadable(error)}",
+            where=str(path),
+            remedy="Give a YAML file of UTF-8 text",
+        ) from error
+    read = read_yaml(text, str(path))
+    if read.value is not None and not isinstance(read.value, dict):
         raise ConfigError(
             "a config is a mapping of keys to values", where=f"{path}:1", remedy="Start with 'region: lung'"
         )
-    source.values = _construct(node, (), source)
+    source = _Source(str(path), read.value or {}, dict(read.places))
     for key in _PATH_KEYS:
         _replace(source.values, key, path.parent)
     return source
@@ -144,56 +139,18 @@ def _siblings(path: Path) -> list[Path]:
         return []
 
 
-def _construct(node: yaml.Node, key: Key, source: _Source) -> Any:
-    """Plain values of a node, with the line of every key noted, and a key given twice refused."""
-    if "python" in node.tag or not node.tag.startswith("tag:yaml.org,2002:"):
-        where = f"{source.name}:{node.start_mark.line + 1}"
-        raise ConfigError(
-            "only plain YAML values are allowed here", where=where, remedy="Remove tags such as !python/…"
-        )
-    if isinstance(node, yaml.MappingNode):
-        values: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            name = _scalar(key_node, source)
-            here = (*key, name)
-            line = key_node.start_mark.line + 1
-            if name in values:
-                raise ConfigError(f"the key '{dotted(here)}' is given twice", where=f"{source.name}:{line}")
-            source.places[here] = f"{source.name}:{line}"
-            values[name] = _construct(value_node, here, source)
-        return values
-    if isinstance(node, yaml.SequenceNode):
-        items = []
-        for index, item in enumerate(node.value):
-            source.places[(*key, index)] = f"{source.name}:{item.start_mark.line + 1}"
-            items.append(_construct(item, (*key, index), source))
-        return items
-    return _scalar(node, source)
-
-
-def _scalar(node: yaml.Node, source: _Source) -> Any:
-    where = f"{source.name}:{node.start_mark.line + 1}"
-    if not isinstance(node, yaml.ScalarNode):
-        raise ConfigError("a key is a plain name", where=where)
-    try:
-        if node.tag == "tag:yaml.org,2002:bool" and node.value.lower() in _WORDS:
-            return node.value
-        # A scalar that the safe loader's node graph resolved can only become text, a number, a boolean, a date or null.
-        return yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError):
-        raise ConfigError(f"'{node.value}' is not a valid value", where=where) from None
-
-
 def _parse_override(text: str) -> tuple[Key, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise ConfigError(f"'--set {text}' is not key=value", remedy="Write for example --set train.epochs=5")
+    key = tuple(name.strip().split("."))
     try:
-        node = yaml.compose(value, Loader=yaml.SafeLoader)
-        key = tuple(name.strip().split("."))
-        return key, None if node is None else _construct(node, key, _Source(name=f"--set {name}"))
-    except yaml.YAMLError:
-        raise ConfigError(f"the value of '--set {text}' is not valid YAML", remedy="Put quotes around it") from None
+        return key, read_yaml(value, f"--set {name}", key).value
+    except ConfigError as error:
+        if error.what.startswith("not valid YAML"):
+            what = f"the value of '--set {name}' is not valid YAML"
+            raise ConfigError(what, remedy="Put quotes around it") from None
+        raise
 
 
 def _leaves(values: Mapping[str, Any], key: Key = ()) -> list[tuple[Key, Any]]:

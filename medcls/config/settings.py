@@ -18,6 +18,7 @@ from medcls.config.section import Count as Count
 from medcls.config.section import Fraction as Fraction
 from medcls.config.section import Positive as Positive
 from medcls.config.section import Section as Section
+from medcls.config.section import Seed as Seed
 from medcls.config.store_settings import StoreSettings as StoreSettings
 from medcls.config.train_settings import TrainSettings as TrainSettings
 
@@ -112,7 +113,7 @@ class SplitSettings(Section):
     learning_curve: list[Fraction] = Field(
         [], description="Train again on these parts of the training patients, for a learning curve: [0.25, 0.5]."
     )
-    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="Seed of the split; default: the run's seed.")
+    seed: Seed | None = Field(None, description="Seed of the split; default: the run's seed.")
     on_leak: Literal["error", "drop"] = Field(
         "error",
         description="A given split with a patient or an image on two sides: refuse, or leave the training copies out.",
@@ -208,7 +209,7 @@ class ModelSettings(Section):
         None, description="Starting weights: a file, or a named source (imagenet, medicalnet); null: random."
     )
     weights_sha256: str | None = Field(None, description="Expected SHA-256 of the weights file.")
-    freeze: Annotated[int, Field(ge=0)] = Field(
+    freeze: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="How many blocks, counted from the input, are not trained."
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the last layer.")
@@ -223,7 +224,7 @@ class ModelSettings(Section):
 class ExplanationSettings(Section):
     """Grad-CAM in the report."""
 
-    cases: Annotated[int, Field(ge=0)] = Field(
+    cases: Annotated[int, Field(ge=0, le=100_000)] = Field(
         8, description="How many test cases are explained, right and wrong ones."
     )
 
@@ -258,7 +259,7 @@ class Config(Section):
     store: StoreSettings = Field(default_factory=StoreSettings)
     runs: Path = Field(Path("runs"), description="Folder that run folders are made in.")
     name: str | None = Field(None, description="Name of the run folder; default: the config file's name.")
-    seed: int = Field(0, ge=0, description="Seed of everything random.")
+    seed: Seed = Field(0, description="Seed of everything random.")
 
     @field_validator("model", mode="before")
     @classmethod

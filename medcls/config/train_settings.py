@@ -32,7 +32,9 @@ class TrainSettings(Section):
     schedule: Literal["cosine", "one_cycle", "step", "plateau", "constant"] = Field(
         "cosine", description="Learning-rate schedule."
     )
-    warmup_epochs: Annotated[int, Field(ge=0)] = Field(1, description="Epochs of linear warm-up (not for one_cycle).")
+    warmup_epochs: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        1, description="Epochs of linear warm-up (not for one_cycle)."
+    )
     step_epochs: Count = Field(15, description="Epochs between drops of the step schedule; patience of plateau.")
     step_factor: Fraction = Field(0.1, description="Factor of each drop of step and plateau.")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="Largest gradient norm; null: none.")
@@ -47,7 +49,9 @@ class TrainSettings(Section):
         description="Compile the network with torch.compile: about a minute at the start, for faster steps on CUDA.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to compute.")
-    workers: Annotated[int, Field(ge=0)] = Field(0, description="Loader processes; prepared data rarely needs any.")
+    workers: Annotated[int, Field(ge=0, le=1024)] = Field(
+        0, description="Loader processes; prepared data rarely needs any."
+    )
     loggers: list[Literal["csv", "tensorboard", "mlflow", "wandb"]] = Field(
         ["csv", "tensorboard"], description="Where curves go."
     )
