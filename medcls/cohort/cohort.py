@@ -48,13 +48,24 @@ class Cohort:
 
 
 def check_positive(positive: str | None, labels: tuple[str, ...], *, multilabel: bool) -> str | None:
-    """The positive label of a two-class cohort; with more classes there is none, and the config's is not used.
+    """The positive label of a two-class cohort; with more classes there is none.
 
     Raises:
-        ConfigError: Two classes and no positive label, or one that the cohort does not have. The first or last label
-            in the alphabet is never taken silently: it would decide what 'sensitive' means.
+        ConfigError: Two classes and no positive label, or one that the cohort does not have: the first or last label
+            in the alphabet is never taken silently, since it would decide what 'sensitive' means. Or there are more classes
+            and a positive one is named, so that fewer were expected.
     """
-    if len(labels) != 2 or multilabel:
+    if multilabel or len(labels) != 2:
+        if positive is not None and multilabel:
+            raise ConfigError(
+                "'positive' is for two labels that exclude each other, and the labels are columns of their own here",
+                remedy="Remove it: every label has figures of its own",
+            )
+        if positive is not None:
+            raise ConfigError(
+                f"'positive: {positive}' is for two labels, but there are {len(labels)}: {', '.join(labels)}",
+                remedy="Join labels with data.label_values, mend the table, or remove 'positive'",
+            )
         return None
     if positive is None:
         raise ConfigError(

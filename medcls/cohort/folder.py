@@ -12,6 +12,15 @@ from medcls.errors import CohortError
 from medcls.progress import SILENT, Progress
 from medcls.scans import find_scans
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.tables.words import same_value
+
+_CLUTTER = frozenset(
+    {"__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information", "thumbs.db", "desktop.ini"}
+)
+"""What systems leave in folders."""
+_NO_SCANS = frozenset(
+    {".csv", ".tsv", ".txt", ".md", ".json", ".yaml", ".yml", ".xml", ".html", ".htm", ".pdf"}
+) | frozenset({".doc", ".docx", ".xls", ".xlsx", ".ods", ".log", ".py", ".ipynb", ".sh", ".bat", ".ini"})
 
 
 def read_folder(
@@ -35,7 +44,10 @@ def read_folder(
     parts = _partition_folders(root, split)
     labels = _labels(root, parts, settings)
     cases: list[Case] = []
-    excluded: list[Exclusion] = []
+    excluded = [
+        one for folder in dict.fromkeys([root, *(part for _, part in parts)]) for one in _unlabelled(root, folder)
+    ]
+    warnings = _warnings(root, parts, settings, excluded)
     for partition, part in parts:
         for folder in _sub_folders(part):
             index = labels.index(settings.label_values.get(folder.name, folder.name))
@@ -51,8 +63,71 @@ def read_folder(
             ]
     if not cases:
         raise CohortError("no scan was found in any class's folder", where=str(root))
+    _check_filled(root, parts, settings, cases, excluded, labels)
     positive = check_positive(positive, labels, multilabel=False)
-    return Cohort(tuple(cases), labels, positive, excluded=tuple(excluded))
+    return Cohort(tuple(cases), labels, positive, excluded=tuple(excluded), warnings=tuple(warnings))
+
+
+def _unlabelled(root: Path, folder: Path) -> list[Exclusion]:
+    """Files that lie beside the classes' folders, as a flat folder of test pictures does: nobody says what they show."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and _may_be_a_scan(path))
+    reason = "the file lies in no class's folder"
+    return [Exclusion(path.relative_to(root).as_posix(), "", "no-label", reason) for path in files]
+
+
+def _may_be_a_scan(path: Path) -> bool:
+    return (
+        not path.name.startswith(".") and path.name.casefold() not in _CLUTTER and path.suffix.lower() not in _NO_SCANS
+    )
+
+
+def _warnings(
+    root: Path,
+    parts: list[tuple[Partition | None, Path]],
+    settings: DataSettings,
+    unlabelled: list[Exclusion],
+) -> list[str]:
+    found = []
+    if unlabelled:
+        where = sorted({Path(one.name).parent.as_posix() for one in unlabelled})
+        named = ", ".join("the top folder" if name == "." else f"'{name}'" for name in where)
+        files = "1 file lies" if len(unlabelled) == 1 else f"{len(unlabelled)} files lie"
+        found.append(f"{files} in {named}, in no class's folder: without a label, left out")
+    names = {folder.name for _, part in parts for folder in _sub_folders(part)}
+    unused = [key for key in settings.label_values if key not in names]
+    if unused:
+        listed = ", ".join(f"'{key}'" for key in unused)
+        found.append(
+            f"data.label_values names {listed}, and no class's folder is called so ({', '.join(sorted(names))})"
+        )
+    return found
+
+
+def _check_filled(
+    root: Path,
+    parts: list[tuple[Partition | None, Path]],
+    settings: DataSettings,
+    cases: list[Case],
+    excluded: list[Exclusion],
+    labels: tuple[str, ...],
+) -> None:
+    """Refuse a class without any file: most often its pictures went elsewhere.
+
+    Raises:
+        CohortError: There is one.
+    """
+    filled = {labels[index] for case in cases for index in case.reference}
+    refused = {Path(one.name).parts[:-1] for one in excluded}
+    for _, part in parts:
+        for folder in _sub_folders(part):
+            label = settings.label_values.get(folder.name, folder.name)
+            own = folder.relative_to(root).parts
+            if label not in filled and not any(one[: len(own)] == own for one in refused):
+                raise CohortError(
+                    f"the class folder '{folder.name}' is empty: no scan was found in it",
+                    where=str(root),
+                    remedy="Fill it, or remove it",
+                )
 
 
 def _partition_folders(root: Path, split: SplitSettings) -> list[tuple[Partition | None, Path]]:
@@ -60,7 +135,20 @@ def _partition_folders(root: Path, split: SplitSettings) -> list[tuple[Partition
     named = [(named_partition(folder.name, split), folder) for folder in folders]
     if folders and all(partition is not None for partition, _ in named):
         return list(named)
+    parted = [folder.name for partition, folder in named if partition is not None and _sub_folders(folder)]
+    others = [folder.name for partition, folder in named if partition is None]
+    if parted:
+        raise CohortError(
+            f"the folders {_quoted(parted)} look like partitions with classes in them, {_quoted(others)} like no partition",
+            where=str(root),
+            remedy="Name it in split.values, move it away, or rename the classes",
+        )
     return [(None, root)]
+
+
+def _quoted(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:4])
+    return f"{shown} and {len(names) - 4} more" if len(names) > 4 else shown
 
 
 def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: DataSettings) -> tuple[str, ...]:
@@ -81,8 +169,17 @@ def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: Da
             where=str(root),
             remedy="Put the scans of each class into a sub-folder of its name",
         )
+    pair = same_value(present)
+    if pair is not None:
+        raise CohortError(
+            f"the class folders '{pair[0]}' and '{pair[1]}' differ only in how they are written",
+            where=str(root),
+            remedy="Join them with data.label_values, or list both in data.labels",
+        )
     return tuple(present)
 
 
 def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(
+        p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name.casefold() not in _CLUTTER
+    )

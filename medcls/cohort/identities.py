@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medcls.cohort.case import Case
+from medcls.cohort.patient_key import patient_key
 
 MEANINGS: Mapping[str, str] = {
     "header": "one PatientID and issuer in the header under several patients of the table",
@@ -71,4 +72,4 @@ def _patient(case: Case, kind: str) -> str:
 def _header_patient(case: Case) -> str:
     if case.source is None or not case.source.patient_id:
         return ""
-    return f"{case.source.identity.get('issuer', '')}\x1f{case.source.patient_id}"
+    return patient_key(case.source.patient_id, case.source.identity.get("issuer", ""))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.folder import read_folder
+from medcls.cohort.patient_key import patient_key
 from medcls.cohort.sites import with_sites
 from medcls.cohort.table import read_table
 from medcls.config.settings import Config
@@ -71,6 +72,4 @@ def _with_source(case: Case, source: ScanSource) -> Case:
 
 
 def _patient_of(source: ScanSource) -> str:
-    identifier, issuer = source.identity.get("patient_id", ""), source.identity.get("issuer", "")
-    # The same number from two hospitals is two patients (PS3.3 C.7.1.1, Issuer of Patient ID).
-    return f"{issuer}\x1f{identifier}" if identifier and issuer else identifier
+    return patient_key(source.identity.get("patient_id", ""), source.identity.get("issuer", ""))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from medcls import tables
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, check_positive
+from medcls.cohort.labels import check_spelling, labels_of, named_values, unused_values
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
-from medcls.errors import CohortError
+from medcls.tables import Table
+from medcls.tables.words import says_nothing, shortened
 
 _TRUE = {"1", "1.0", "true", "yes", "y"}
 _FALSE = {"0", "0.0", "false", "no", "n"}
@@ -26,29 +28,29 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
     Rows without a label or a scan are excluded with a reason; everything that concerns the whole table is an error.
 
     Raises:
-        CohortError: The table is missing, is not CSV text, lacks a column, names a case twice, or has an unknown label.
-        ConfigError: Two labels and no positive one.
+        CohortError: The table is missing, is no sound CSV text, lacks a column, names a case twice, or a column does not
+            hold what it should.
+        ConfigError: Two labels and no positive one; more, and a positive one.
     """
     path = Path(settings.cases or "")
-    header, rows = _read_rows(path)
+    table = tables.read_table(path, "the table of cases")
     columns = settings.columns
-    _check_columns(path, header, columns)
-    if isinstance(columns.label, str):
-        for _, row in rows:
-            row[columns.label] = settings.label_values.get(row[columns.label], row[columns.label])
-    labels = _labels(path, rows, settings)
+    _check_columns(table, columns)
+    rows = [dict(row) for _, row in table.mappings()]
+    warnings = _patients(table, columns, rows)
+    labels, more = _labels(table, rows, settings)
     root = settings.root or path.parent
     cases: list[Case] = []
     excluded: list[Exclusion] = []
     names: dict[str, int] = {}
-    for line, row in rows:
-        found = _case(path, line, row, columns, labels, root, split)
+    for line, row in zip(table.lines, rows, strict=True):
+        found = _case(table, line, row, columns, labels, root, split)
         first = names.setdefault(found.name, line)
         if first != line:
-            raise CohortError(
+            raise table.wrong(
+                line,
                 f"the case of line {line} has the name of line {first}",
-                where=f"{path}:{line}",
-                remedy=f"Give every row its own name in '{columns.case}'",
+                f"Give every row its own name in '{columns.case}'",
             )
         if isinstance(found, Case):
             cases.append(found)
@@ -56,10 +58,40 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
             excluded.append(found)
     multilabel = isinstance(columns.label, list)
     positive = check_positive(positive, labels, multilabel=multilabel)
-    return Cohort(tuple(cases), labels, positive, multilabel, tuple(excluded), unused=_unused(header, columns))
+    return Cohort(
+        tuple(cases),
+        labels,
+        positive,
+        multilabel,
+        tuple(excluded),
+        (*warnings, *more),
+        unused=_unused(table.named, columns),
+    )
 
 
-def _unused(header: list[str], columns: Columns) -> tuple[str, ...]:
+def _patients(table: Table, columns: Columns, rows: list[dict[str, str]]) -> list[str]:
+    """Empty the cells that name no patient, in words; refuse names that a spreadsheet changed. What to warn of."""
+    name = columns.patient
+    if name is None or name not in table:
+        return []
+    cells = table.cells(name)
+    for line, cell in zip(table.lines, cells, strict=True):
+        if shortened(cell):
+            raise table.wrong(
+                line,
+                f"'{cell}' in column '{name}' is what a spreadsheet shows of a long number: other patients look the same",
+                "Format the column as text, and export it again",
+            )
+    words = Counter(cell for cell in cells if cell and says_nothing(cell))
+    check_spelling(table, name, (cell for cell in cells if cell and cell not in words), "", "patients")
+    for row in rows:
+        if row[name] in words:
+            row[name] = ""
+    said = ", ".join(f"'{word}' ({count})" for word, count in words.items())
+    return [f"column '{name}' says {said}: taken for no patient, not for one patient of that name"] if words else []
+
+
+def _unused(header: Sequence[str], columns: Columns) -> tuple[str, ...]:
     """Columns that hold facts by their names, and that nothing asks for."""
     labels = columns.label if isinstance(columns.label, list) else [columns.label]
     used = {*labels, *columns.facts, columns.case, columns.patient, columns.scan, columns.split}
@@ -67,36 +99,7 @@ def _unused(header: list[str], columns: Columns) -> tuple[str, ...]:
     return tuple(name for name in header if name not in used and plain[name] in _NAMES_OF_FACTS)
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise CohortError("no such table of cases", where=str(path), remedy="Set data.cases to a CSV file") from None
-    except (OSError, UnicodeDecodeError):
-        raise CohortError(
-            "the table of cases cannot be read as UTF-8 text",
-            where=str(path),
-            remedy="In a spreadsheet, save it as 'CSV UTF-8'",
-        ) from None
-    lines = text.splitlines()
-    if not lines:
-        raise CohortError("the table of cases is empty", where=str(path))
-    # Spreadsheets write ';' or tabs where the comma is the decimal sign.
-    delimiter = max(",;\t", key=lines[0].count)
-    reader = csv.DictReader(lines, delimiter=delimiter)
-    try:
-        rows = [
-            (reader.line_num, {name.strip(): (value or "").strip() for name, value in row.items() if name is not None})
-            for row in reader
-        ]
-    except csv.Error as error:
-        raise CohortError(f"not a CSV table: {error}", where=f"{path}:{reader.line_num}") from None
-    if not rows:
-        raise CohortError("the table of cases has a header and no rows", where=str(path))
-    return [name.strip() for name in reader.fieldnames or []], rows
-
-
-def _check_columns(path: Path, header: list[str], columns: Columns) -> None:
+def _check_columns(table: Table, columns: Columns) -> None:
     labels = columns.label if isinstance(columns.label, list) else [columns.label]
     wanted = [
         ("scan", columns.scan),
@@ -110,57 +113,35 @@ def _check_columns(path: Path, header: list[str], columns: Columns) -> None:
         if named is not None and named != getattr(defaults, key):
             wanted.append((key, named))
     for key, name in wanted:
-        if name not in header:
-            near = difflib.get_close_matches(name, header, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
-            raise CohortError(
-                f"there is no column '{name}' for data.columns.{key}",
-                where=f"{path}:1",
-                remedy=f"{hint}Columns: {', '.join(header)}",
-            )
+        if name not in table:
+            raise table.no_column(name, f"for data.columns.{key}")
+    for used in (columns.case, columns.patient, columns.scan, columns.split, *labels):
+        if used is not None and used in table:
+            table.cells(used)  # refuses cells that hold several lines
 
 
-def _labels(path: Path, rows: list[tuple[int, dict[str, str]]], settings: DataSettings) -> tuple[str, ...]:
+def _labels(table: Table, rows: list[dict[str, str]], settings: DataSettings) -> tuple[tuple[str, ...], list[str]]:
+    """The labels, with ``data.label_values`` put into the rows; and what to warn of."""
     column = settings.columns.label
-    if isinstance(column, list):
-        return tuple(column)
-    present = {row[column] for _, row in rows if row[column]}
-    if settings.labels is not None:
-        for line, row in rows:
-            if row[column] and row[column] not in settings.labels:
-                near = difflib.get_close_matches(row[column], settings.labels, n=1)
-                hint = f"Did you mean '{near[0]}'? " if near else ""
-                raise CohortError(
-                    f"unknown label '{row[column]}'",
-                    where=f"{path}:{line}",
-                    remedy=f"{hint}Labels: {', '.join(settings.labels)}",
-                )
-        return tuple(settings.labels)
-    if len(present) < 2:
-        raise CohortError(
-            f"a classifier needs two labels or more; '{column}' has {len(present)}",
-            where=str(path),
-            remedy="Check data.columns.label",
-        )
-    _check_spelling(path, present)
-    return tuple(sorted(present))
-
-
-def _check_spelling(path: Path, labels: set[str]) -> None:
-    """Refuse labels that differ only in case: they are one class, spelt in two ways."""
-    known: dict[str, str] = {}
-    for label in sorted(labels):
-        other = known.setdefault(" ".join(label.casefold().split()), label)
-        if other != label:
-            raise CohortError(
-                f"the labels '{other}' and '{label}' differ only in how they are written",
-                where=str(path),
-                remedy="Write them alike, give one of them another name in data.label_values, or list both in data.labels",
-            )
+    several = isinstance(column, list)
+    names = column if isinstance(column, list) else [column]
+    unused, present = set(settings.label_values), set[str]()
+    for name in names:
+        cells = table.cells(name)
+        values, absent = named_values(cells, settings.label_values)
+        unused &= set(absent)
+        present |= set(cells)
+        for row, value in zip(rows, values, strict=True):
+            row[name] = value
+    keys = [key for key in settings.label_values if key in unused]
+    warnings = [unused_values(keys, ", ".join(names), present)] if keys else []
+    if several:
+        return tuple(names), warnings
+    return labels_of(table, names[0], [row[names[0]] for row in rows], settings), warnings
 
 
 def _case(
-    path: Path,
+    table: Table,
     line: int,
     row: Mapping[str, str],
     columns: Columns,
@@ -170,18 +151,18 @@ def _case(
 ) -> Case | Exclusion:
     name = (columns.case and row.get(columns.case)) or row[columns.scan] or f"line {line}"
     patient = (columns.patient and row.get(columns.patient)) or ""
-    if not row[columns.scan]:
+    if not row[columns.scan] or says_nothing(row[columns.scan]):
         return Exclusion(name, patient, "no-scan", "the table names no scan", line)
-    reference = _reference(f"{path}:{line}", row, columns.label, labels)
+    reference = _reference(table, line, row, columns.label, labels)
     if reference is None:
         return Exclusion(name, patient, "no-label", "the table has no label", line)
     facts = {fact: row[fact] for fact in columns.facts if row[fact]}
-    partition = _partition(path, line, row, columns, split)
+    partition = _partition(table, line, row, columns, split)
     return Case(name, patient, root / row[columns.scan], reference, partition, None, facts, line)
 
 
 def _reference(
-    where: str, row: Mapping[str, str], column: str | list[str], labels: tuple[str, ...]
+    table: Table, line: int, row: Mapping[str, str], column: str | list[str], labels: tuple[str, ...]
 ) -> tuple[int, ...] | None:
     if isinstance(column, str):
         return (labels.index(row[column]),) if row[column] else None
@@ -191,24 +172,28 @@ def _reference(
         if not value:
             return None
         if value not in _TRUE | _FALSE:
-            raise CohortError(f"'{row[name]}' in column '{name}' is neither 0 nor 1", where=where)
+            raise table.wrong(
+                line,
+                f"'{row[name]}' in column '{name}' is neither 0 nor 1",
+                f'Say what it means: data.label_values: {{"{row[name]}": "1"}}; leave the cell empty where it is not known',
+            )
         if value in _TRUE:
             marked.append(index)
     return tuple(marked)
 
 
 def _partition(
-    path: Path, line: int, row: Mapping[str, str], columns: Columns, split: SplitSettings
+    table: Table, line: int, row: Mapping[str, str], columns: Columns, split: SplitSettings
 ) -> Partition | None:
     value = row.get(columns.split, "") if columns.split else ""
     if not value:
         return None
     partition = named_partition(value, split)
     if partition is None:
-        raise CohortError(
+        raise table.wrong(
+            line,
             f"'{value}' in column '{columns.split}' names no partition",
-            where=f"{path}:{line}",
-            remedy=f"Map it in split.values; known: {', '.join(split.values)}",
+            f"Map it in split.values; known: {', '.join(split.values)}",
         )
     return partition
 

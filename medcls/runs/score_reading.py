@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from medcls.runs.score_facts import choose_facts
 from medcls.runs.score_order import in_order
 from medcls.runs.score_sheet import PREFIX, ScoreColumns, ScoreSheet, read_rows
 from medcls.runs.score_table import Floats, ScoreTable
+from medcls.tables.words import same_value, says_nothing
 
-_MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _ROUNDING = 1e-3
 _OUTSIDE = 1e-6  # that float32 may put a probability beyond 0 or 1
 _TO_PROBABILITIES = "Apply the softmax first, or for labels that do not exclude each other the sigmoid"
@@ -58,11 +58,13 @@ def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, fact
     called = tuple(labels) if positive is None else (positive,)
     scores = _scores(sheet, scored, labels, positive, several)
     patients = sheet.cells("patient")
+    _check_spelling(sheet, "reference", (part for cell in sheet.cells("reference") or () for part in labels_in(cell)))
+    _check_spelling(sheet, "patient", filter(None, patients or ()))
     names = sheet.cells("case") or tuple(f"line {line}" for line in sheet.lines)
     _check_names(sheet, names)
-    known = patients is not None and all(patients)
+    known = patients is not None and not any(not one or says_nothing(one) for one in patients)
     if patients is not None and not known:
-        line = next(line for line, patient in zip(sheet.lines, patients, strict=True) if not patient)
+        line = next(line for line, one in zip(sheet.lines, patients, strict=True) if not one or says_nothing(one))
         raise CohortError(f"no patient in column '{sheet.columns.patient}'", where=f"{sheet.path}:{line}")
     further = sheet.further(scored, facts)
     chosen, left_out = choose_facts(further, reference) if facts is None else (further, {})
@@ -145,9 +147,12 @@ def _reference(sheet: ScoreSheet, labels: tuple[str, ...], several: bool) -> np.
     for row, (line, cell) in enumerate(zip(sheet.lines, sheet.cells("reference") or (), strict=True)):
         parts = labels_in(cell) if several else [cell]
         for part in parts:
-            if not part:
+            if not part or (says_nothing(part) and PREFIX + part not in sheet.header):
+                said = f" ('{part}')" if part else ""
                 raise sheet.wrong(
-                    line, f"no reference label in column '{sheet.columns.reference}'", "Fill it, or remove the row"
+                    line,
+                    f"no reference label in column '{sheet.columns.reference}'{said}",
+                    "Fill it, or remove the row",
                 )
             label = part if part in place else part.removeprefix("'")  # medcls's own mark against formulas
             if label not in place:
@@ -186,7 +191,7 @@ def _numbers(sheet: ScoreSheet, column: str) -> Floats:
     numbers = np.full(len(sheet.rows), np.nan)
     for row, (line, cells) in enumerate(sheet.rows):
         text = cells[column]
-        if text.lower() in _MISSING:
+        if not text or says_nothing(text):
             continue
         try:
             numbers[row] = float(text.replace(",", "."))
@@ -223,6 +228,18 @@ def _check_sums(sheet: ScoreSheet, scores: Floats) -> None:
             sheet.lines[row],
             f"the '{PREFIX}LABEL' columns add up to {scores[row].sum():.4g}, not 1",
             "Give --multilabel if a case may have several labels",
+        )
+
+
+def _check_spelling(sheet: ScoreSheet, role: str, values: Iterable[str]) -> None:
+    """Refuse values that are one, written in two ways."""
+    pair = same_value(values)
+    if pair is not None:
+        column = sheet.columns.roles()[role]
+        raise CohortError(
+            f"'{pair[0]}' and '{pair[1]}' in column '{column}' differ only in how they are written",
+            where=str(sheet.path),
+            remedy="Write them alike",
         )
 
 

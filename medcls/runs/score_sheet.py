@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from medcls.errors import CohortError, UsageError
+from medcls.tables import read_table
 
 PREFIX = "p_"
 _OWN_COLUMNS = ("predicted", "prediction_set", "refer", "fold")  # what medcls itself writes beside the scores
@@ -123,48 +122,11 @@ class ScoreSheet:
         return CohortError(what, where=f"{self.path}:{line}", remedy=remedy)
 
 
-def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def read_rows(path: Path) -> tuple[Sequence[str], list[tuple[int, Mapping[str, str]]]]:
     """Header, and the line and cells of every row.
 
     Raises:
         CohortError: The file is missing, or no table.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise CohortError("no such file of scores", where=str(path), remedy="Check the path") from None
-    except IsADirectoryError:
-        raise CohortError(
-            "this is a folder, not a file of scores",
-            where=str(path),
-            remedy="Give the CSV table itself, for example predictions.csv in it",
-        ) from None
-    except PermissionError:
-        raise CohortError(
-            "the file of scores may not be read", where=str(path), remedy="Mend its permissions"
-        ) from None
-    except (OSError, UnicodeDecodeError):
-        raise CohortError(
-            "the scores cannot be read as UTF-8 text",
-            where=str(path),
-            remedy="In a spreadsheet, save them as 'CSV UTF-8'",
-        ) from None
-    if not text.strip():
-        raise CohortError("the file of scores is empty", where=str(path))
-    # Spreadsheets write ';' or tabs where the comma is the decimal sign.
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        header = [name.strip() for name in next(reader)]
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
-    except csv.Error as error:
-        raise CohortError(f"not a CSV table: {error}", where=f"{path}:{reader.line_num}") from None
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    if twice:
-        raise CohortError(f"the column '{twice[0]}' is there twice", where=f"{path}:1")
-    if not rows:
-        raise CohortError("the file of scores has a header and no rows", where=str(path))
-    for line, row in rows:
-        if len(row) != len(header):
-            raise CohortError(f"{len(row)} cells, but {len(header)} columns", where=f"{path}:{line}")
-    return header, [(line, dict(zip(header, row, strict=True))) for line, row in rows]
+    table = read_table(path, "the file of scores")
+    return table.header, list(table.mappings())

@@ -10,6 +10,7 @@ import numpy as np
 from medcls.classifier import Answer, Classifier
 from medcls.cohort import Case, Exclusion
 from medcls.cohort.case import reference_matrix
+from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import Config
 from medcls.evaluation import OperatingPoint
 from medcls.evaluation.baseline import BaselineAnswers, baseline_figures
@@ -81,8 +82,7 @@ def _patient(refused: Exclusion, pseudonyms: Pseudonyms) -> str:
     """The patient's pseudonym as the answered cases have it; a case whose patient is not known is its own."""
     if not refused.patient:
         return pseudonyms.case(refused.name)
-    issuer, _, identifier = refused.patient.rpartition("\x1f")
-    return pseudonyms.patient(identifier, issuer)
+    return patient_pseudonym(refused.patient, pseudonyms)
 
 
 def facts_of(cases: Sequence[Case]) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from medcls.classifier.answers import MULTILABEL_SEPARATOR, SET_COLUMNS, Answer, set_cells
 from medcls.cohort import Case, Cohort
+from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import PARTITIONS, Partition
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
@@ -32,8 +33,7 @@ def cohort_row(case: Case, labels: Sequence[str], pseudonyms: Pseudonyms) -> dic
 
 def pseudonym_of(case: Case, pseudonyms: Pseudonyms) -> str:
     """The pseudonym of a case's patient: the same that ``infer`` gives a scan with this patient in its header."""
-    issuer, _, identifier = case.patient.rpartition("\x1f")
-    return pseudonyms.patient(identifier, issuer)
+    return patient_pseudonym(case.patient, pseudonyms)
 
 
 def read_partitions(path: Path) -> dict[str, Partition]:
@@ -54,7 +54,7 @@ def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
     rows = [
         {
             "case": pseudonyms.case(exclusion.name),
-            "patient": pseudonyms.patient(exclusion.patient) if exclusion.patient else None,
+            "patient": patient_pseudonym(exclusion.patient, pseudonyms) if exclusion.patient else None,
             "code": exclusion.code,
             "reason": exclusion.reason,
             "line": exclusion.line,

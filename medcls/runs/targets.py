@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import replace
 from pathlib import Path
 
-from medcls.errors import CohortError, NothingToDo, ScanRefused, UsageError
+from medcls.errors import NothingToDo, ScanRefused, UsageError
 from medcls.progress import SILENT, Progress
 from medcls.scans import Found, Refusal, RefusalCode, ScanSource, find_one, find_scans
 from medcls.scans.archive import archive_of
 from medcls.scans.leniency import Leniency
+from medcls.tables import read_table
+from medcls.tables.words import says_nothing
+
+_TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})  # what is no CSV of them is said to be none
 
 
 def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Progress = SILENT) -> Found:
@@ -31,7 +34,7 @@ def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Pr
     path = Path(scans)
     if not path.exists() and "#" not in path.name and archive_of(path) is None:
         raise UsageError("there is nothing at this path", where=str(path), remedy="Check the path")
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in _TABLES:
         found = _find_listed(path, leniency, progress)
     elif path.exists():
         found = find_scans(path, leniency=leniency, progress=progress)
@@ -52,24 +55,19 @@ def _find_named(path: Path, leniency: Leniency) -> Found:
         return Found(refused=(Refusal.of(refused, path.name, (path,)),))
 
 
-def _find_listed(table: Path, leniency: Leniency, progress: Progress) -> Found:
+def _find_listed(path: Path, leniency: Leniency, progress: Progress) -> Found:
+    table = read_table(path, "the table of scans")
+    if "scan" not in table:
+        raise table.no_column("scan", "that names the scans")
     sources: list[ScanSource] = []
     refused: list[Refusal] = []
-    for name in progress.track(_listed(table), "Finding scans"):
-        path = table.parent / name
+    rows = list(zip(table.lines, table.cells("scan"), strict=True))
+    for line, name in progress.track(rows, "Finding scans"):
+        place = path.parent / name
         try:
-            sources.append(replace(find_one(path, leniency=leniency), name=name))
+            if not name or says_nothing(name):
+                raise ScanRefused(RefusalCode.NO_SCAN, "the table names no scan in this line")
+            sources.append(replace(find_one(place, leniency=leniency), name=name))
         except ScanRefused as refusal:
-            refused.append(Refusal.of(refusal, name, (path,)))
+            refused.append(Refusal.of(refusal, name or f"line {line}", (place,)))
     return Found(scans=tuple(sources), refused=tuple(refused))
-
-
-def _listed(table: Path) -> list[str]:
-    try:
-        lines = table.read_text(encoding="utf-8-sig").splitlines() or [""]
-    except (OSError, UnicodeDecodeError):
-        raise CohortError("the table cannot be read as UTF-8 text", where=str(table)) from None
-    rows = list(csv.DictReader(lines, delimiter=max(",;\t", key=lines[0].count)))
-    if not rows or "scan" not in rows[0]:
-        raise CohortError("the table has no column 'scan', or no row", where=f"{table}:1")
-    return [row["scan"].strip() for row in rows if row["scan"]]

@@ -1,0 +1,131 @@
+"""What a column of labels says: its labels, or why it cannot be a column of labels as it stands."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from medcls.config.settings import DataSettings
+from medcls.tables import Table
+from medcls.tables.words import number_in, same_value, says_nothing
+
+_MOST_NUMBERS = 10
+"""Different numbers in a column of labels, from which on they look like a measure."""
+_FEWEST_CASES = 2
+"""Of a label, on average: a column whose values hardly repeat holds names or remarks."""
+_MOST_LABELS = 20
+_SURE_JOINTS = re.compile(r"\s*[|;]\s*")
+_LIKELY_JOINTS = re.compile(r"\s*[,/+&]\s*|\s+and\s+")
+
+
+def labels_of(table: Table, column: str, cells: Sequence[str], settings: DataSettings) -> tuple[str, ...]:
+    """The labels of a column, in order.
+
+    Args:
+        table: For the lines of errors.
+        column: Its name.
+        cells: The column's values as :func:`named_values` gives them.
+        settings: Labels that are named, which are then all that may occur.
+
+    Raises:
+        CohortError: A value stands for no label, is one that ``data.labels`` does not name, is one label in two spellings,
+            holds several labels, or is a measure; or there are fewer than two.
+    """
+    named = settings.labels or ()
+    explicit = {*named, *settings.label_values.values()}
+    for line, cell in zip(table.lines, cells, strict=True):
+        if cell and cell not in explicit and says_nothing(cell):
+            raise table.wrong(
+                line,
+                f"'{cell}' in column '{column}' is a label, or no label is known: which of the two is not clear",
+                "Leave the cell empty where none is known; where it is a label, list it in data.labels",
+            )
+        if named and cell and cell not in named:
+            raise table.wrong(line, f"unknown label '{cell}'", f"{near(cell, named)}Labels: {', '.join(named)}")
+    if named:
+        return tuple(named)
+    counts = Counter(cell for cell in cells if cell)
+    _check_several(table, column, cells, counts)
+    if len(counts) < 2:
+        raise table.wrong(
+            None, f"a classifier needs two labels or more; '{column}' has {len(counts)}", "Check data.columns.label"
+        )
+    _check_measure(table, column, counts)
+    check_spelling(table, column, counts, "data.labels", "labels")
+    return tuple(sorted(counts))
+
+
+def named_values(cells: Sequence[str], values: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """What cells mean by ``data.label_values``, and those of its keys that no cell has."""
+    present = set(cells)
+    return [values.get(cell, cell) for cell in cells], [key for key in values if key not in present]
+
+
+def unused_values(unused: Sequence[str], column: str, present: Iterable[str]) -> str:
+    """A warning about keys of ``data.label_values`` that never occur."""
+    there = sorted(set(filter(None, present)))
+    hints = [f"'{key}'{_like(key, there)}" for key in unused]
+    return f"data.label_values names {', '.join(hints)}, which column '{column}' does not have"
+
+
+def check_spelling(table: Table, column: str, values: Iterable[str], listed: str, what: str) -> None:
+    """Refuse values that are one, written in two ways: Ill and ill, 1 and 1.0 and 01, true and True.
+
+    Raises:
+        CohortError: There are such.
+    """
+    pair = same_value(values)
+    if pair is None:
+        return
+    cells = table.cells(column)
+    line = table.lines[cells.index(pair[1])] if pair[1] in cells else None
+    also = f", or list both in {listed}" if listed else ""
+    raise table.wrong(
+        line,
+        f"the {what} '{pair[0]}' and '{pair[1]}' in column '{column}' differ only in how they are written",
+        f"Write them alike{also}",
+    )
+
+
+def near(value: str, names: Sequence[str]) -> str:
+    """The nearest of some names, as the beginning of a remedy; empty where none is near."""
+    found = difflib.get_close_matches(value, names, n=1)
+    return f"Did you mean '{found[0]}'? " if found else ""
+
+
+def _like(value: str, names: Sequence[str]) -> str:
+    found = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    return f" (did you mean '{found[0]}'?)" if found else ""
+
+
+def _check_several(table: Table, column: str, cells: Sequence[str], counts: Mapping[str, int]) -> None:
+    """Refuse cells that hold several labels: as they stand each mixture would be a label of its own."""
+    for line, cell in zip(table.lines, cells, strict=True):
+        sure = [part for part in _SURE_JOINTS.split(cell) if part]
+        likely = [part for part in _LIKELY_JOINTS.split(cell) if part]
+        if len(sure) > 1 or (len(likely) > 1 and all(part in counts for part in likely)):
+            raise table.wrong(
+                line,
+                f"'{cell}' in column '{column}' holds several labels",
+                "Give each label a column of 0 and 1, and list the columns in data.columns.label; where it is one label, list "
+                "it in data.labels",
+            )
+
+
+def _check_measure(table: Table, column: str, counts: Mapping[str, int]) -> None:
+    numbers = all(number_in(value) is not None for value in counts)
+    if numbers and len(counts) > _MOST_NUMBERS:
+        raise table.wrong(
+            None,
+            f"column '{column}' has {len(counts)} different numbers: it looks like a measure, not like labels",
+            "Name a column of labels in data.columns.label, or list the numbers in data.labels",
+        )
+    if len(counts) > _MOST_LABELS and sum(counts.values()) < _FEWEST_CASES * len(counts):
+        raise table.wrong(
+            None,
+            f"column '{column}' has {len(counts)} different values in {sum(counts.values())} rows: they look like names or "
+            "remarks, not like labels",
+            "Name a column of labels in data.columns.label, or list the labels in data.labels",
+        )
