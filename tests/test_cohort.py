@@ -21,12 +21,12 @@ def image(path: Path, value: int = 100) -> None:
     Image.fromarray(np.full((8, 8), value, np.uint8)).save(path)
 
 
-def table(folder: Path, text: str, **changes: object) -> Cohort:
+def table(folder: Path, text: str, positive: str | None = "ill", **changes: object) -> Cohort:
     (folder / "cases.csv").write_text(text, encoding="utf-8")
     for number in range(6):
         image(folder / f"{number}.png", number)
     data: dict[str, object] = {"cases": folder / "cases.csv", **changes}
-    return read_cohort(load_config(None, (), {"data": data, "positive": "ill"}))
+    return read_cohort(load_config(None, (), {"data": data, "positive": positive}))
 
 
 TABLE = "case,patient,scan,label\na,p,0.png,ill\nb,p,1.png,well\nc,q,2.png,well\n"
@@ -53,7 +53,7 @@ def test_columns_that_hold_facts_are_named_when_nothing_asks_for_them(tmp_path: 
     assert table(tmp_path, text).unused == ("Sex", "age", "Patient_Age")
     assert table(tmp_path, text, columns={"facts": ["age"]}).unused == ("Sex", "Patient_Age")
     assert table(
-        tmp_path, text, columns={"patient": "Patient_Age", "label": "Sex"}, labels=["F", "M", "ill"]
+        tmp_path, text, None, columns={"patient": "Patient_Age", "label": "Sex"}, labels=["F", "M", "ill"]
     ).unused == ("age",)
     assert table(tmp_path, TABLE).unused == ()
 
@@ -189,7 +189,7 @@ def test_labels_that_are_one_class_written_in_two_ways_are_an_error(tmp_path: Pa
     with pytest.raises(CohortError, match="differ only in how they are written") as caught:
         table(tmp_path, text)
     assert "label_values" in str(caught.value.remedy)
-    assert len(table(tmp_path, text, labels=["ill", one, other]).labels) == 3
+    assert len(table(tmp_path, text, None, labels=["ill", one, other]).labels) == 3
     assert table(tmp_path, text, label_values={other: one}).labels == tuple(sorted(("ill", one)))
 
 

@@ -228,7 +228,7 @@ def test_a_column_of_probabilities_with_something_else_in_it_is_refused_by_line_
 
 
 def test_a_folder_of_scores_is_called_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match="this is a folder, not a file of scores"):
+    with pytest.raises(CohortError, match="the file of scores is a folder, not a file"):
         medcls.evaluate_predictions(tmp_path, tmp_path / "o", **FAST)
 
 

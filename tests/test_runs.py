@@ -226,7 +226,7 @@ def test_names_of_runs(pictures: Pictures, run: Run) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"data": {"cases": "gone.csv"}}, CohortError, "no such table"),
+        ({"data": {"cases": "gone.csv"}}, CohortError, "the table of cases is not there"),
         ({"data": {"columns": {"label": "diagnosis"}}}, CohortError, "diagnosis"),
         ({"data": {"root": "/nowhere"}}, NothingToDo, "no case could be prepared"),
     ],

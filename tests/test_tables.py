@@ -53,7 +53,7 @@ def test_cells_come_with_their_lines(tmp_path: Path) -> None:
         PLAIN.replace("\n", "\r"),
         PLAIN.encode("utf-16"),
         ("\ufeff" + PLAIN).encode("utf-16-be"),
-        PLAIN.replace("ill", '"ill"').replace(",p", ', "p"'),
+        PLAIN.replace("ill", '"ill"').replace("a,p", 'a, "p"'),
         PLAIN.replace("label", "label ").replace("ill", " ill\u00a0"),
         '"case;one",patient;x,scan,label\n'.replace("case;one", "case").replace("patient;x", "patient")
         + "a,p,0.png,ill\nb,q,1.png,well",
@@ -139,8 +139,8 @@ def test_a_table_that_no_spreadsheet_holds_is_refused(tmp_path: Path) -> None:
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     for path, words in (
-        (tmp_path / "pipe.csv", "pipe or a device"),
-        (Path("/dev/zero"), "pipe or a device"),
+        (tmp_path / "pipe.csv", "a named pipe"),
+        (Path("/dev/zero"), "a device"),
         (tmp_path, "a folder"),
         (tmp_path / "none.csv", "not there"),
         (tmp_path / "none\0.csv", "not there"),

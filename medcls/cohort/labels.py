@@ -16,6 +16,7 @@ _MOST_NUMBERS = 10
 _FEWEST_CASES = 2
 """Of a label, on average: a column whose values hardly repeat holds names or remarks."""
 _MOST_LABELS = 20
+_APART = ", give one of them another name in data.label_values, or list both in data.labels"
 _SURE_JOINTS = re.compile(r"\s*[|;]\s*")
 _LIKELY_JOINTS = re.compile(r"\s*[,/+&]\s*|\s+and\s+")
 
@@ -53,7 +54,7 @@ def labels_of(table: Table, column: str, cells: Sequence[str], settings: DataSet
             None, f"a classifier needs two labels or more; '{column}' has {len(counts)}", "Check data.columns.label"
         )
     _check_measure(table, column, counts)
-    check_spelling(table, column, counts, "data.labels", "labels")
+    check_spelling(table, column, counts, "labels", _APART)
     return tuple(sorted(counts))
 
 
@@ -70,7 +71,7 @@ def unused_values(unused: Sequence[str], column: str, present: Iterable[str]) ->
     return f"data.label_values names {', '.join(hints)}, which column '{column}' does not have"
 
 
-def check_spelling(table: Table, column: str, values: Iterable[str], listed: str, what: str) -> None:
+def check_spelling(table: Table, column: str, values: Iterable[str], what: str, apart: str = "") -> None:
     """Refuse values that are one, written in two ways: Ill and ill, 1 and 1.0 and 01, true and True.
 
     Raises:
@@ -81,11 +82,10 @@ def check_spelling(table: Table, column: str, values: Iterable[str], listed: str
         return
     cells = table.cells(column)
     line = table.lines[cells.index(pair[1])] if pair[1] in cells else None
-    also = f", or list both in {listed}" if listed else ""
     raise table.wrong(
         line,
         f"the {what} '{pair[0]}' and '{pair[1]}' in column '{column}' differ only in how they are written",
-        f"Write them alike{also}",
+        f"Write them alike{apart}",
     )
 
 
@@ -96,8 +96,9 @@ def near(value: str, names: Sequence[str]) -> str:
 
 
 def _like(value: str, names: Sequence[str]) -> str:
-    found = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
-    return f" (did you mean '{found[0]}'?)" if found else ""
+    plain = {name.casefold(): name for name in names}
+    found = difflib.get_close_matches(value.casefold(), plain, n=1, cutoff=0.5)
+    return f" (did you mean '{plain[found[0]]}'?)" if found else ""
 
 
 def _check_several(table: Table, column: str, cells: Sequence[str], counts: Mapping[str, int]) -> None:

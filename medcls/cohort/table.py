@@ -83,7 +83,7 @@ def _patients(table: Table, columns: Columns, rows: list[dict[str, str]]) -> lis
                 "Format the column as text, and export it again",
             )
     words = Counter(cell for cell in cells if cell and says_nothing(cell))
-    check_spelling(table, name, (cell for cell in cells if cell and cell not in words), "", "patients")
+    check_spelling(table, name, (cell for cell in cells if cell and cell not in words), "patients")
     for row in rows:
         if row[name] in words:
             row[name] = ""

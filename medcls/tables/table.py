@@ -185,13 +185,11 @@ def _records(lines: Iterable[tuple[int, str]], delimiter: str, path: Path) -> It
 
 def _malformed(error: str, read: Sequence[tuple[int, str]], delimiter: str, path: Path) -> CohortError:
     line, text = read[0]
-    place = len(next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [""]))
-    if "expected after" in error:
-        what = "text stands after a closing quote"
-    elif "field larger" in error:
+    if "field larger" in error:
         what = f"a cell has more than {csv.field_size_limit():,} characters: is a quote not closed?"
-    else:
-        what = "a quote is opened and not closed"
+        return CohortError(what, where=f"{path}:{line}", remedy=_QUOTES)
+    place = len(next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [""]))
+    what = "text stands after a closing quote" if "expected after" in error else "a quote is opened and not closed"
     return CohortError(f"{what} (column {place})", where=f"{path}:{line}", remedy=_QUOTES)
 
 

@@ -1,0 +1,170 @@
+"""Labels and patients of tables and class folders: what could be misread is asked about, and nothing is forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medcls.cohort import Cohort
+from medcls.cohort.patient_key import patient_key, patient_pseudonym
+from medcls.cohort.reading import read_cohort
+from medcls.config import load_config
+from medcls.errors import MedclsError
+from medcls.files import read_csv
+from medcls.privacy import Pseudonyms
+from medcls.runs.tables import write_cohort, write_excluded
+
+
+def cohort_of(folder: Path, cells: list[str], patients: list[str] | None = None, **changes: Any) -> Cohort:
+    """A table with one picture for each label."""
+    patients = [f"p{index}" for index in range(len(cells))] if patients is None else patients
+    rows = [
+        f"{index}.png,{patient},{label}" for index, (patient, label) in enumerate(zip(patients, cells, strict=True))
+    ]
+    (folder / "cases.csv").write_text("\n".join(["scan,patient,label", *rows]), encoding="utf-8")
+    for index in range(len(cells)):
+        Image.fromarray(np.full((8, 8), index % 250, np.uint8)).save(folder / f"{index}.png")
+    top = {name: changes.pop(name) for name in ("positive", "privacy") if name in changes}
+    return read_cohort(load_config(None, (), {"data": {"cases": folder / "cases.csv", **changes}, **top}))
+
+
+def refusal(folder: Path, cells: list[str], patients: list[str] | None = None, **changes: Any) -> str:
+    with pytest.raises(MedclsError) as error:
+        cohort_of(folder, cells, patients, **changes)
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize("word", ["NA", "n/a", "NaN", "None", "null", "#N/A", "?", "-", "unknown"])
+def test_a_word_for_nothing_is_no_label_unless_it_is_named(tmp_path: Path, word: str) -> None:
+    line = refusal(tmp_path, ["ill", "well", word], positive="ill")
+    assert "cases.csv:4" in line
+    assert f"'{word}' in column 'label'" in line
+    assert "data.labels" in line
+    assert cohort_of(tmp_path, ["ill", "well", word], labels=["ill", "well", word]).labels[2] == word
+    mapped = cohort_of(tmp_path, ["ill", "well", word], positive="ill", label_values={word: "well"})
+    assert [case.reference for case in mapped.cases] == [(0,), (1,), (1,)]
+
+
+@pytest.mark.parametrize("pair", [("1", "1.0"), ("1", "01"), ("true", "True"), ("Ill", "ill")])
+def test_one_label_in_two_spellings_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
+    line = refusal(tmp_path, [pair[0], "0", pair[1]], positive="0")
+    assert "differ only in how they are written" in line
+    assert "cases.csv:" in line
+
+
+def test_patients_in_two_spellings_are_refused_and_cut_numbers_too(tmp_path: Path) -> None:
+    assert "differ only" in refusal(tmp_path, ["ill", "well", "ill"], ["7", "8", "7.0"], positive="ill")
+    line = refusal(tmp_path, ["ill", "well", "ill"], ["1.23457E+12", "8", "9"], positive="ill")
+    assert "cases.csv:2" in line
+    assert "spreadsheet" in line
+
+
+def test_a_patient_called_na_is_no_patient_and_it_is_said(tmp_path: Path) -> None:
+    cohort = cohort_of(tmp_path, ["ill", "well", "ill", "well"], ["NA", "NA", "a", ""], positive="ill")
+    assert len({case.patient for case in cohort.cases}) == 4
+    assert [case.names_patient for case in cohort.cases] == [False, False, True, False]
+    (warning,) = cohort.warnings
+    assert "'NA' (2)" in warning
+
+
+def test_a_positive_label_asks_for_two_labels(tmp_path: Path) -> None:
+    line = refusal(tmp_path, ["ill", "well", "other"], positive="ill")
+    assert "there are 3: ill, other, well" in line
+
+
+@pytest.mark.parametrize("cell", ["ill|well", "ill;well", "ill;", "Effusion | Nodule"])
+def test_several_labels_in_a_cell_are_pointed_to_columns(tmp_path: Path, cell: str) -> None:
+    if cell == "ill;":
+        assert "cells" in refusal(tmp_path, ["ill", "well", "ill,"], positive="ill")
+        return
+    line = refusal(tmp_path, ["ill", "well", cell])
+    assert "holds several labels" in line
+    assert "data.columns.label" in line
+
+
+def test_a_measure_is_no_column_of_labels(tmp_path: Path) -> None:
+    assert "looks like a measure" in refusal(tmp_path, [str(20 + index / 2) for index in range(14)])
+    assert "look like names" in refusal(tmp_path, [f"remark {index}" for index in range(25)])
+    assert cohort_of(tmp_path, ["1", "2", "3", "4", "5"] * 2).labels == ("1", "2", "3", "4", "5")
+
+
+def test_label_values_that_never_occur_are_said(tmp_path: Path) -> None:
+    cohort = cohort_of(tmp_path, ["COVID", "well"], positive="COVID", label_values={"Covid": "ill"})
+    assert "'Covid' (did you mean 'COVID'?)" in cohort.warnings[0]
+
+
+def test_label_values_reach_columns_of_0_and_1(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("scan,a,b\n0.png,present,absent\n1.png,absent,present\n", encoding="utf-8")
+    for index in range(2):
+        Image.fromarray(np.full((8, 8), index, np.uint8)).save(tmp_path / f"{index}.png")
+    data: dict[str, Any] = {"cases": tmp_path / "cases.csv", "columns": {"label": ["a", "b"]}}
+    with pytest.raises(MedclsError, match="neither 0 nor 1"):
+        read_cohort(load_config(None, (), {"data": data}))
+    data["label_values"] = {"present": "1", "absent": "0"}
+    cohort = read_cohort(load_config(None, (), {"data": data}))
+    assert [case.reference for case in cohort.cases] == [(0,), (1,)]
+
+
+def picture(path: Path, value: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 8), value, np.uint8)).save(path)
+
+
+def from_folder(folder: Path, **changes: Any) -> Cohort:
+    return read_cohort(load_config(None, (), {"data": {"folder": folder}, "positive": "ill", **changes}))
+
+
+def test_what_systems_leave_in_folders_is_no_class(tmp_path: Path) -> None:
+    for index, name in enumerate(("ill/0.png", "well/1.png", "__MACOSX/ill/._0.png", "@eaDir/x/2.png")):
+        picture(tmp_path / name, index)
+    (tmp_path / "Thumbs.db").write_bytes(b"x")
+    cohort = from_folder(tmp_path)
+    assert cohort.labels == ("ill", "well")
+    assert not cohort.excluded
+    assert not cohort.warnings
+
+
+def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "ill" / "0.png")
+    picture(tmp_path / "well" / "1.png", 1)
+    (tmp_path / "maybe").mkdir()
+    with pytest.raises(MedclsError, match="the class folder 'maybe' is empty"):
+        from_folder(tmp_path, positive=None)
+
+
+def test_pictures_in_no_class_are_named_and_not_forgotten(tmp_path: Path) -> None:
+    for index, name in enumerate(("train/ill/0.png", "train/well/1.png", "test/2.png", "test/3.png")):
+        picture(tmp_path / name, index)
+    cohort = from_folder(tmp_path)
+    assert [(one.name, one.code) for one in cohort.excluded] == [("test/2.png", "no-label"), ("test/3.png", "no-label")]
+    assert "2 files lie in 'test', in no class's folder" in cohort.warnings[0]
+
+
+def test_partitions_beside_another_folder_are_not_taken_for_classes(tmp_path: Path) -> None:
+    for index, name in enumerate(("train/ill/0.png", "train/well/1.png", "test/ill/2.png", "extra/3.png")):
+        picture(tmp_path / name, index)
+    with pytest.raises(MedclsError, match="'extra' like no partition"):
+        from_folder(tmp_path, positive=None)
+
+
+def test_a_patient_has_one_pseudonym_wherever_it_is_written(tmp_path: Path) -> None:
+    key = patient_key("1234", "HOSP-A")
+    cohort = cohort_of(tmp_path, ["ill", "well"], positive="ill")
+    first, second = cohort.cases
+    from dataclasses import replace
+
+    cases = [replace(first, patient=key)]
+    cohort = replace(cohort, cases=tuple(cases), excluded=(replace(second, patient=key).left_out("no-scan", "gone"),))
+    for pseudonyms in (Pseudonyms(b"k" * 32), Pseudonyms(b"", keep=True)):
+        write_cohort(tmp_path / "cohort.csv", cohort, pseudonyms)
+        write_excluded(tmp_path / "excluded.csv", cohort, pseudonyms)
+        (kept,), (left,) = read_csv(tmp_path / "cohort.csv"), read_csv(tmp_path / "excluded.csv")
+        assert kept["patient"] == left["patient"] == patient_pseudonym(key, pseudonyms)
+        assert kept["patient"].isprintable()
+    assert kept["patient"] == "1234"
