@@ -107,6 +107,71 @@ def test_rounding_of_positions_is_no_unevenness():
     assert layout.affine[2, 2] == pytest.approx(1 / 3)
 
 
+@given(
+    seed=st.integers(0, 10_000),
+    count=st.integers(2, 40),
+    spacing=st.floats(0.5, 10),
+    digits=st.sampled_from([1, 2]),
+    relative=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_even_grid_is_read_whatever_its_positions_were_rounded_to(seed, count, spacing, digits, relative):
+    rotation = Rotation.random(random_state=seed).as_matrix()
+    origin = np.random.default_rng(seed).uniform(-300, 300, 3)
+    exact = np.arange(count)[:, None] * rotation[2] * spacing
+    # Some scanners round the way from the first slice, others the position itself.
+    positions = origin + np.round(exact, digits) if relative else np.round(origin + exact, digits)
+    layout = lay_out(positions, np.concatenate([rotation[0], rotation[1]]), [0.5, 0.5])
+    assert not (layout.heights or layout.missing or layout.tilt)
+    true = RAS @ (origin + exact).T
+    ours = layout.affine[:3, 3:] + layout.affine[:3, 2:3] * np.arange(count)
+    assert np.abs(ours - true).max() <= 2 * 10.0**-digits
+
+
+def test_positions_that_a_scanner_rounded_to_tenths_are_even():
+    # Steps of 7 mm, tilted by 7.7 degrees; only differences were rounded, so that the distances run from 6.958 to 7.057 mm.
+    positions = [[-110.5, -79.3063, -65.7575], [-110.5, -80.2063, -58.8575], [-110.5, -81.2063, -51.9575]]
+    positions += [[-110.5, -82.1063, -44.9575], [-110.5, -83.0063, -38.0575]]
+    layout = lay_out(positions, [1, 0, 0, 0, 0.99096, 0.134158], [0.86, 0.86])
+    assert np.linalg.norm(layout.affine[:3, 2]) == pytest.approx(7.0, abs=0.02)
+    assert layout.tilt == 0.0
+
+
+@given(
+    count=st.integers(8, 40), spacing=st.floats(2, 10), change=st.sampled_from([0.1, 0.25, -0.2]), data=st.data()
+)
+@settings(max_examples=60, deadline=None)
+def test_distances_that_change_are_refused_rounded_or_not(count, spacing, change, data):
+    steps = np.full(count, spacing)
+    steps[count // 2 :] *= 1 + change
+    heights = np.concatenate([[0], np.cumsum(steps)])
+    digits = data.draw(st.sampled_from([1, 2, 6]))
+    with pytest.raises(ScanRefused) as refused:
+        lay_out([[0, 0, height] for height in np.round(heights, digits)], [1, 0, 0, 0, 1, 0], [1, 1])
+    assert refused.value.code == "uneven-spacing"
+
+
+@given(count=st.integers(4, 40), spacing=st.floats(0.5, 10), digits=st.sampled_from([1, 2]), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_slice_that_is_missing_is_missed_among_rounded_positions_too(count, spacing, digits, data):
+    lost = data.draw(st.integers(1, count - 2))
+    heights = [round(spacing * number, digits) for number in range(count) if number != lost]
+    with pytest.raises(ScanRefused) as refused:
+        lay_out([[0, 0, height] for height in heights], [1, 0, 0, 0, 1, 0], [1, 1])
+    assert refused.value.code == "gap"
+
+
+@pytest.mark.parametrize(("aside", "code"), [(0.4, "uneven-spacing"), (0.1, "")])
+def test_a_step_aside_is_seen_beyond_the_rounding(aside, code):
+    positions = [[0.0, aside * (number == 3), 2.5 * number] for number in range(8)]
+    try:
+        lay_out(positions, [1, 0, 0, 0, 1, 0], [0.5, 0.5])
+    except ScanRefused as refused:
+        assert refused.code == code
+    else:
+        assert not code
+
+
 @pytest.mark.parametrize(
     "orientation",
     [

@@ -26,6 +26,9 @@ SAME_ORIENTATION = 1e-3
 TILT_DEGREES = 0.1
 """Below this angle a stack counts as upright: half a millimetre over 30 cm, and the affine keeps even that."""
 
+EVEN_MM, EVEN_SHARE = 1e-2, 0.02
+"""A slice may lie this far away from the even grid of its stack: the larger of the two, the second a share of a step."""
+
 MAX_MISSING_RUN = 32
 """A hole of more slices than this is two scans far apart, not a gap to be filled."""
 
@@ -99,9 +102,10 @@ def lay_out(
 ) -> Layout:
     """Order slices and measure their affine.
 
-    The distance is the median of the successive distances along the normal. Slices are even when every distance is within
-    the larger of 0.01 mm and 1 % of it. The slice axis of the affine is the mean step from first to last position, so a
-    tilted gantry keeps its shear exactly.
+    The grid goes evenly from the first to the last position, so a tilted gantry keeps its shear exactly. Slices are even when
+    none lies further away from it along the normal than the larger of 0.01 mm and 2 % of a step. Scanners round positions,
+    mostly to 0.1 mm: where all coordinates go by multiples of 0.1, 0.01 or 0.001 mm, a slice may lie that much away in each,
+    though never more than a quarter of a step.
 
     Args:
         positions: ``(n, 3)`` ImagePositionPatient, LPS millimetres, n >= 2.
@@ -123,27 +127,49 @@ def lay_out(
     steps = np.diff(along)
     if (steps < SAME_POSITION_MM).any():
         raise refusal(RefusalCode.DUPLICATE_SLICES, f"{int((steps < SAME_POSITION_MM).sum())} slices repeat a position")
-    places, even = _places(steps, leniency)
+    digit = _rounding(points)
+    found = _even_places(along, min(digit * float(np.abs(normal).sum()), float(np.median(steps)) / 4))
+    places = _irregular(steps, leniency) if found is None else _without_gaps(found, leniency)
     step = (points[-1] - points[0]) / places[-1]
-    _check_straight(points, places if even else (along - along[0]) / (step @ normal), step, normal, pixel_spacing)
-    tilt = _tilt(step, normal, leniency)
+    line = places if found is not None else (along - along[0]) / (step @ normal)
+    blur = digit * 3**0.5  # of a position in space
+    _check_straight(points, line, step, normal, max(1e-2, 0.1 * float(np.min(np.asarray(pixel_spacing))), blur))
+    tilt = _tilt(step, normal)
+    if tilt and float(np.linalg.norm(_sideways(step, normal))) * places[-1] <= blur:
+        step, tilt = step - _sideways(step, normal), 0.0
+    if tilt and leniency.on_tilt == "error":
+        raise refusal(RefusalCode.TILTED, f"the slices are stacked {tilt:.1f} degrees away from their normal")
     return Layout(
         order=tuple(order.tolist()),
         places=tuple(places.tolist()),
         affine=slice_affine(points[0], orientation, pixel_spacing, step),
         tilt=tilt,
-        heights=() if even else tuple((along - along[0]).tolist()),
+        heights=() if found is not None else tuple((along - along[0]).tolist()),
     )
 
 
-def _tilt(step: NDArray[np.float64], normal: NDArray[np.float64], leniency: Leniency) -> float:
+def _rounding(points: NDArray[np.float64]) -> float:
+    """To which power of ten, in millimetres, the positions ``(n, 3)`` were rounded; 0 when to none that matters.
+
+    Told from their differences, as some scanners add an origin of more digits to what they round.
+    """
+    away = points - points[0]
+    for digit in (0.1, 0.01, 0.001):
+        if np.abs(away - np.rint(away / digit) * digit).max() <= 1e-2 * digit:
+            return digit
+    return 0.0
+
+
+def _sideways(vectors: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The part of vectors ``(..., 3)`` at right angles to the normal."""
+    return vectors - (vectors @ normal)[..., np.newaxis] * normal
+
+
+def _tilt(step: NDArray[np.float64], normal: NDArray[np.float64]) -> float:
+    """Degrees between the two; 0 below :data:`TILT_DEGREES`."""
     cosine = float(step @ normal) / float(np.linalg.norm(step))
     tilt = float(np.degrees(np.arccos(min(1.0, cosine))))
-    if tilt < TILT_DEGREES:
-        return 0.0
-    if leniency.on_tilt == "error":
-        raise refusal(RefusalCode.TILTED, f"the slices are stacked {tilt:.1f} degrees away from their normal")
-    return tilt
+    return tilt if tilt >= TILT_DEGREES else 0.0
 
 
 def slice_affine(
@@ -187,27 +213,53 @@ def axis_codes(affine: NDArray[np.float64]) -> str:
     return "".join(codes)
 
 
-def _places(steps: NDArray[np.float64], leniency: Leniency) -> tuple[NDArray[np.intp], bool]:
-    """Grid index of each slice, from the distances between neighbours; and whether they are even."""
+def _even_places(along: NDArray[np.float64], blur: float) -> NDArray[np.intp] | None:
+    """Grid index of each slice, holes left out; ``None`` where the heights ``along``, ascending, fit no even grid.
+
+    Args:
+        along: ``(n,)`` heights.
+        blur: Millimetres by which their rounding may move one away from the grid.
+    """
+    steps = np.diff(along)
     spacing = float(np.median(steps))
-    if len(steps) == 2:  # of two distances the smaller is one step, whatever their median
-        spacing = float(steps.min()) if steps.max() > 1.5 * steps.min() else spacing
-    tolerance = max(1e-2, 0.01 * spacing)
-    counts = np.rint(steps / spacing).astype(np.intp)
-    off = np.abs(steps - counts * spacing)
-    # A distance of several steps may carry the tolerance of each.
-    if (counts < 1).any() or (off > tolerance * np.maximum(counts, 1)).any():
-        if leniency.on_uneven != "error" and counts.max() - 1 <= MAX_MISSING_RUN:
-            return np.arange(len(steps) + 1), False
-        smallest, largest = float(steps.min()), float(steps.max())
+    if len(steps) == 2 and steps.max() > 1.5 * steps.min():  # of two distances the smaller is one step
+        spacing = float(steps.min())
+    counts = np.rint(steps / spacing)
+    if (counts < 1).any():
+        return None
+    counts = np.rint(steps / float(steps[counts == 1].mean()))  # so that rounding adds up to nothing over a long hole
+    places = np.concatenate([[0], np.cumsum(counts)])
+    step = (along[-1] - along[0]) / places[-1]
+    off = np.abs(along - along[0] - places * step).max()
+    # Of a hair more, since heights are sums of rounded products.
+    return places.astype(np.intp) if off <= max(EVEN_MM, EVEN_SHARE * step, blur) + 1e-6 else None
+
+
+def _irregular(steps: NDArray[np.float64], leniency: Leniency) -> NDArray[np.intp]:
+    """Places of slices at uneven distances, one after the other.
+
+    Raises:
+        ScanRefused: ``uneven-spacing``, unless asked for; always across a hole as of two scans.
+    """
+    smallest, largest = float(steps.min()), float(steps.max())
+    if leniency.on_uneven == "error" or round(largest / float(np.median(steps))) - 1 > MAX_MISSING_RUN:
         raise refusal(
             RefusalCode.UNEVEN_SPACING, f"distances between slices run from {smallest:.3f} to {largest:.3f} mm"
         )
-    holes = int((counts - 1).sum())
-    if holes and (leniency.on_gap == "error" or counts.max() - 1 > MAX_MISSING_RUN):
+    return np.arange(len(steps) + 1)
+
+
+def _without_gaps(places: NDArray[np.intp], leniency: Leniency) -> NDArray[np.intp]:
+    """The same places.
+
+    Raises:
+        ScanRefused: ``gap`` when some are missing, unless asked for; always across a hole as of two scans.
+    """
+    holes, longest = int(places[-1]) + 1 - len(places), int(np.diff(places).max()) - 1
+    if holes and (leniency.on_gap == "error" or longest > MAX_MISSING_RUN):
         verb = "is" if holes == 1 else "are"
-        raise refusal(RefusalCode.GAP, f"{holes} of {len(steps) + 1 + holes} slices {verb} missing")
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp), True
+        raise refusal(RefusalCode.GAP, f"{holes} of {len(places) + holes} slices {verb} missing")
+    return places
 
 
 def _check_straight(
@@ -215,17 +267,10 @@ def _check_straight(
     places: NDArray[np.generic],
     step: NDArray[np.float64],
     normal: NDArray[np.float64],
-    pixel_spacing: ArrayLike,
+    tolerance: float,
 ) -> None:
-    """Refuse slices that do not lie on one straight line (a bent or jumping stack)."""
+    """Refuse slices that lie more than ``tolerance`` millimetres beside one straight line (a bent or jumping stack)."""
     away = points - (points[0] + np.asarray(places, dtype=np.float64)[:, None] * step)
-    along = away @ normal
-    across = np.linalg.norm(away - along[:, None] * normal, axis=1)
-    height = abs(float(step @ normal))
-    fine = float(np.min(np.asarray(pixel_spacing, dtype=np.float64)))
-    if across.max() > max(1e-2, 0.1 * fine):
-        raise refusal(RefusalCode.UNEVEN_SPACING, f"slices are shifted sideways by up to {across.max():.3f} mm")
-    if np.abs(along).max() > max(2e-2, 0.1 * height):
-        raise refusal(
-            RefusalCode.UNEVEN_SPACING, f"slices are up to {np.abs(along).max():.3f} mm away from an even grid"
-        )
+    across = float(np.linalg.norm(_sideways(away, normal), axis=1).max())
+    if across > tolerance:
+        raise refusal(RefusalCode.UNEVEN_SPACING, f"slices are shifted sideways by up to {across:.3f} mm")
