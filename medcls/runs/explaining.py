@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medcls.classifier import Classifier, load_classifier
 from medcls.errors import RunError, ScanRefused, UsageError
+from medcls.names import file_stem, within
 from medcls.progress import SILENT, Progress
 from medcls.runs.auditing import say_leakage
 from medcls.runs.folder import Run, model_folder, open_run
 from medcls.runs.targets import find_targets
 from medcls.scans import Found, Refusal, ScanSource
-
-_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,9 @@ def explain(
     from medcls.runs.evaluating import sources_of_test
 
     sources, refused = sources_of_test(run, classifier, progress)
-    return explain_sources(classifier, sources, refused, out or run.explanations, label=label, progress=progress)
+    return explain_sources(
+        classifier, sources, refused, out or within(run.path, run.explanations), label=label, progress=progress
+    )
 
 
 def explain_found(
@@ -135,17 +135,6 @@ def explain_sources(
         explanation.save(map_file)
         explained.append(ExplainedScan(name, explanation.label, picture, map_file, explanation.peak, explanation.notes))
     return Explanations(tuple(explained), tuple(failed), out)
-
-
-def file_stem(name: str, taken: set[str]) -> str:
-    """A file name for a scan's name: no separators, nothing a file system objects to, and not taken yet."""
-    stem = re.sub(r"[^\w.#-]+", "_", name).strip("._") or "scan"
-    stem = stem[-_LONGEST_NAME:]
-    unique, number = stem, 2
-    while unique in taken:
-        unique, number = f"{stem}-{number}", number + 1
-    taken.add(unique)
-    return unique
 
 
 def _run_of(model: Path) -> Run | None:

@@ -14,8 +14,9 @@ from typing import Any
 
 from medcls.bounded import read_json
 from medcls.config import Config, load_config
-from medcls.errors import RunError
+from medcls.errors import RunError, StorageError
 from medcls.files import reading_kept, storage_error
+from medcls.names import is_plain_name, within
 from medcls.progress import SILENT, Progress
 
 _LOCK = ".lock"
@@ -116,11 +117,13 @@ class Run:
 
         Raises:
             RunError: Another process is at work in the folder.
+            StorageError: A link in it leads out of it, so that what is written would lie elsewhere.
         """
         from filelock import FileLock, Timeout
 
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._check_links()
             lock = FileLock(str(self.path / _LOCK), timeout=0)
             with lock:
                 yield
@@ -128,6 +131,13 @@ class Run:
             raise RunError("another process is at work in this run", where=str(self.path)) from None
         except OSError as error:
             raise storage_error(error, self.path) from error
+
+    def _check_links(self) -> None:
+        """A file that is a link is replaced when it is written; a folder, and the lock, would be written through."""
+        within(self.path, self.path / _LOCK)
+        for folder, names, _ in os.walk(self.path):
+            for name in names:
+                within(self.path, Path(folder, name))
 
 
 def new_run(runs: Path, name: str, *, exact: bool) -> Run:
@@ -141,7 +151,7 @@ def new_run(runs: Path, name: str, *, exact: bool) -> Run:
     Raises:
         RunError: The name is taken, or is no plain name.
     """
-    if name in ("", ".", "..") or any(sign in name for sign in '/\\:*?"<>|'):
+    if not is_plain_name(name):
         raise RunError(f"'{name}' is no name for a run", remedy="Use letters, digits, '-' and '_'")
     if not (runs / name).exists():
         return Run(runs / name)
@@ -217,7 +227,7 @@ def discard_untrained(run: Run) -> None:
     """
     if not run.path.is_dir():
         return
-    with suppress(RunError), run.locked():
+    with suppress(RunError, StorageError), run.locked():
         if not any(run.path.rglob("*.ckpt")):
             shutil.rmtree(run.path, ignore_errors=True)
     if run.path.is_dir() and [one.name for one in run.path.iterdir()] in ([], [_LOCK]):  # not removed while it was held

@@ -18,6 +18,7 @@ from medcls.evaluation.learning_curve import LEARNING_CURVE
 from medcls.explanation.explanation import Explanation
 from medcls.explanation.overlay import png_bytes
 from medcls.files import write_bytes
+from medcls.names import file_stem
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.config_text import public_config
@@ -80,6 +81,7 @@ def explain_chosen(
 ) -> list[ExplainedCase]:
     """Explain these cases, each by the classifier that ``classifiers`` has for its name; see :func:`explain_cases`."""
     explained = []
+    taken: set[str] = set()
     for case in progress.track(chosen, "Explaining"):
         classifier = classifiers[case.name]
         try:
@@ -88,8 +90,9 @@ def explain_chosen(
             continue
         name = pseudonyms.case(case.name)
         png = png_bytes(explanation.figure(f"Grad-CAM for '{explanation.label}'"))
-        write_bytes(folder / f"{name}.png", png)
-        explanation.save(folder / f"{name}.nii.gz")
+        stem = file_stem(name, taken)
+        write_bytes(folder / f"{stem}.png", png)
+        explanation.save(folder / f"{stem}.nii.gz")
         answer = answers[case.name]
         came = outcome(case, answer, classifier.labels, classifier.positive)
         explained.append(ExplainedCase(png, _caption(name, case, answer, classifier, explanation), came))

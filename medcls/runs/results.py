@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medcls.errors import UsageError
+from medcls.names import within
 
 
 def results_folder(out: Path | None, default: Path, files: Sequence[str], *, overwrite: bool = False) -> Path:
@@ -19,12 +20,13 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
 
     Raises:
         UsageError: The folder that was asked for holds results, or is no folder.
+        StorageError: The default is a link that leads elsewhere.
     """
     folder = default if out is None else out
     if folder.exists() and not folder.is_dir():
         raise UsageError("this is a file, not a folder", where=str(folder), remedy="Choose another --out FOLDER")
     if overwrite or not _held(folder, files):
-        return folder
+        return folder if out is not None else within(default.parent, folder)
     if out is not None:
         raise UsageError(
             f"the folder has results already ({_held(folder, files)[0]})",
@@ -34,7 +36,7 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
     number = 2
     while _held(numbered := default.with_name(f"{default.name}-{number}"), files):
         number += 1
-    return numbered
+    return within(default.parent, numbered)
 
 
 def _held(folder: Path, files: Sequence[str]) -> list[str]:
