@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from medcls.bounded import open_regular, why_unreadable
+from medcls.display import escaped
 from medcls.errors import MedclsError, RunError, StorageError
 
 CACHE_VARIABLE = "MEDCLS_CACHE"
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-_CSV_LINE_END = "\r\n"
-"""A cell is quoted when it holds a character of the line's end: so that a lone carriage return is, too (Python < 3.13)."""
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_IN_CELLS = "\n\u00a0\u202f"  # not printable to Python, and no harm
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
 _NO_SPACE = "Free some space or choose another folder"
 _NO_PERMISSION = "Choose a folder that you may write to, or mend the permissions of this one"
@@ -92,8 +92,8 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, private: bool = Fa
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` as a whole UTF-8 file."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write ``text`` as a whole UTF-8 file; half a surrogate pair, as in names that are no UTF-8, becomes an escape."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -102,17 +102,20 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as a whole CSV file; ``None`` becomes an empty cell, and no cell can start a formula (CWE-1236)."""
+    """Write rows as a whole CSV file; ``None`` becomes an empty cell, and no cell can start a formula (CWE-1236).
+
+    Signs that steer a terminal, or cannot be written as UTF-8, are written as escapes: ``\\x1b``.
+    """
     with whole_file(path) as raw:
         text = _LinesOver(raw)
-        writer = csv.writer(text, lineterminator=_CSV_LINE_END)
+        writer = csv.writer(text, lineterminator="\n")
         writer.writerow([_cell(name) for name in columns])
         for row in rows:
             writer.writerow([_cell(row.get(name)) for name in columns])
 
 
 def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
-    """Read the rows that :func:`write_csv` wrote, cells as they were given to it (numbers as text)."""
+    """Read the rows that :func:`write_csv` wrote, cells as they were given to it (numbers as text; escapes stay)."""
     with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as handle:
         return [{_uncell(name): _uncell(value) for name, value in row.items()} for row in csv.DictReader(handle)]
 
@@ -147,19 +150,21 @@ def write_with(path: str | os.PathLike[str], save: Callable[[IO[bytes]], object]
 
 
 class _LinesOver:
-    """The little of a text file that ``csv`` needs, over a binary one; each row, written in one piece, ends with a newline."""
+    """The little of a text file that ``csv`` needs, over a binary one."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
 
     def write(self, text: str) -> int:
-        return self._raw.write((text.removesuffix(_CSV_LINE_END) + "\n").encode("utf-8"))
+        return self._raw.write(text.encode("utf-8"))
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.lstrip("'").startswith(_FORMULA_SIGNS):
-        return "'" + value
-    return "" if value is None else value
+    if value is None or isinstance(value, int | float):
+        return "" if value is None else value
+    text = str(value)
+    marked = f"'{text}" if text.lstrip("'").startswith(_FORMULA_SIGNS) else text
+    return escaped(marked, keep=_IN_CELLS)
 
 
 def _uncell(value: str) -> str:

@@ -62,7 +62,7 @@ class Pseudonyms:
         return institution if self.keep else "site-" + self._hash("site", institution)[:_SHOWN_OF_SITE]
 
     def _hash(self, *parts: str) -> str:
-        message = "\x1f".join(parts).encode("utf-8")
+        message = "\x1f".join(parts).encode("utf-8", "surrogatepass")
         return hmac.new(self.key, message, hashlib.sha256).hexdigest()[:_SHOWN]
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from medcls.display import one_line
+
 T = TypeVar("T")
 
 
@@ -33,7 +35,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Say one line about what is going on."""
         if not self.quiet:
-            print(text, file=self.stream, flush=True)
+            print(one_line(text), file=self.stream, flush=True)
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
         """Yield ``items``, with a bar that has the time left when there is a terminal to draw it on."""
@@ -47,7 +49,7 @@ class Progress:
         if total is None and isinstance(items, Sized):
             total = len(items)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "medcls"
-GROUND = ("errors", "bounded", "names", "files", "tables", "wire", "progress", "privacy", "config")
+GROUND = ("errors", "bounded", "names", "display", "files", "tables", "wire", "progress", "privacy", "config")
 ORDER = (
     *GROUND,
     "evaluation",

@@ -63,7 +63,8 @@ def test_no_cell_can_start_a_formula(tmp_path: Path) -> None:
         assert list(csv.reader(handle)) == [["a", "b"], ["'=HYPERLINK(1)", ""], ["x", "-1.5"]]
 
 
-CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text("\r\n,\"'=-\t a\0", max_size=6)
+PLAIN = st.characters(exclude_categories=["C", "Z"], include_characters=" \n\u00a0")
+CELLS = st.text(PLAIN, max_size=8) | st.text("\n,\"'=-＝ a\\", max_size=6)
 
 
 @given(st.lists(CELLS, min_size=1, max_size=4, unique=True), st.data())
@@ -71,13 +72,28 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text(
 @settings(deadline=None)
 def test_what_is_written_as_a_table_is_read_back(columns: list[str], data: st.DataObject | None) -> None:
     row = st.tuples(*[CELLS] * len(columns)).map(lambda cells: dict(zip(columns, cells, strict=True)))
-    rows = data.draw(st.lists(row, max_size=4)) if data else [{"a": "one\rtwo", "b": "\r"}, {"a": "-12", "b": "'=x"}]
+    rows = data.draw(st.lists(row, max_size=4)) if data else [{"a": "one\ntwo", "b": "\n"}, {"a": "-12", "b": "'=x"}]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "t.csv")
         files.write_csv(path, columns, rows)
         assert files.read_csv(path) == rows
         assert path.read_bytes().endswith(b"\n")
         assert not path.read_bytes().endswith(b"\r\n")
+
+
+@given(st.lists(st.text(), min_size=2, max_size=2, unique=True))
+@example(["\x1b]0;x\x07", "\u202ex\u200b"])
+@example(["\udcff", "\ud800=1"])
+@settings(deadline=None)
+def test_no_cell_can_steer_a_terminal_and_two_cells_stay_two(cells: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "t.csv")
+        files.write_csv(path, cells, [dict(zip(cells, cells, strict=True))])
+        assert (
+            path.read_text(encoding="utf-8").replace("\n", "").replace("\u00a0", "").replace("\u202f", "").isprintable()
+        )
+        (row,) = files.read_csv(path)
+        assert len(row) == 2 or any("\\" in cell for cell in cells)
 
 
 def test_json_never_holds_nan(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 import typer
 
+from medcls.cli.screen import say
 from medcls.errors import MedclsError
 
 SOME_REFUSED = 3
 NOTHING_ANSWERED = 4
+_LONGEST = 4000  # characters of a line; only something made to harm has more
 
 
 def exiting(verb: Callable[..., int]) -> Callable[..., None]:
@@ -50,5 +52,5 @@ def _run(verb: Callable[..., int], *args: object, **options: object) -> int:
 
 
 def _complain(line: str, code: int) -> int:
-    typer.echo(f"medcls: {line}", err=True)
+    say(f"medcls: {line if len(line) <= _LONGEST else line[:_LONGEST] + '…'}", err=True)
     return code

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import typer
+from medcls.cli.screen import say, say_json
 
 if TYPE_CHECKING:
     from medcls.runs.comparing import Compared
@@ -27,7 +26,7 @@ def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
     """Where a finished run lies, and its figures on test."""
     metrics = finished.metrics
     if as_json:
-        _json({"run": str(finished.path), "report": str(finished.report_file), "metrics": metrics})
+        say_json({"run": str(finished.path), "report": str(finished.report_file), "metrics": metrics})
     elif not quiet:
         _mark_leakage(finished)
         for name in ("pooled", "test"):
@@ -35,13 +34,13 @@ def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
                 _figures(name, metrics[name])
             if name == "pooled" and name in metrics:
                 _within_folds(metrics["per_fold"]["auc_within_folds"])
-        typer.echo(f"Report: {finished.report_file}")
+        say(f"Report: {finished.report_file}")
 
 
 def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
     """A line for each scan, and where the tables lie."""
     if as_json:
-        _json(result.to_json())
+        say_json(result.to_json())
         return
     if quiet:
         return
@@ -55,10 +54,10 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
             rows.append([row.scan, "; ".join(row.answer.predicted) or "none", shown])
     _table(["scan", "answer", "probabilities"], rows)
     if len(result.rows) > _MOST_ROWS:
-        typer.echo(f"… and {len(result.rows) - _MOST_ROWS} more")
+        say(f"… and {len(result.rows) - _MOST_ROWS} more")
     for cut in result.operating_point.cuts:
-        typer.echo(f"'{cut.label}' is answered from a probability of {cut.value:.4g}")
-    typer.echo(f"{result.answered} answered, {result.refused} refused: {result.folder / 'predictions.csv'}")
+        say(f"'{cut.label}' is answered from a probability of {cut.value:.4g}")
+    say(f"{result.answered} answered, {result.refused} refused: {result.folder / 'predictions.csv'}")
 
 
 def evaluation(result: Evaluated | Judged, *, as_json: bool, quiet: bool) -> None:
@@ -66,31 +65,31 @@ def evaluation(result: Evaluated | Judged, *, as_json: bool, quiet: bool) -> Non
     compared: Mapping[str, Any] | None = getattr(result, "comparison", None)
     if as_json:
         value = {"folder": str(result.folder), "metrics": {result.name: result.metrics}}
-        _json(value if compared is None else {**value, "comparison": compared})
+        say_json(value if compared is None else {**value, "comparison": compared})
     elif not quiet:
         for warning in result.warnings:
             if warning.startswith(_LEAKAGE):
-                typer.echo(warning)
+                say(warning)
         _figures(result.name, result.metrics, scores=getattr(result, "scores", False))
         if compared is not None:
             _differences(compared)
-            typer.echo(f"Comparison: {result.folder / 'compare.html'}")
+            say(f"Comparison: {result.folder / 'compare.html'}")
         if result.refused:
             table = result.folder / "excluded.csv"
             cases = "1 case" if result.refused == 1 else f"{result.refused} cases"
-            typer.echo(f"{cases} left out{f': {table}' if table.exists() else ', without a score'}")
-        typer.echo(f"Report: {result.folder / 'report.html'}")
+            say(f"{cases} left out{f': {table}' if table.exists() else ', without a score'}")
+        say(f"Report: {result.folder / 'report.html'}")
 
 
 def comparison(result: Compared, *, as_json: bool, quiet: bool) -> None:
     """The paired differences, and where the page lies."""
     if as_json:
-        _json({"folder": str(result.folder), "comparison": result.document})
+        say_json({"folder": str(result.folder), "comparison": result.document})
         return
     if quiet:
         return
     _differences(result.document)
-    typer.echo(f"Page: {result.folder / 'compare.html'}")
+    say(f"Page: {result.folder / 'compare.html'}")
 
 
 def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
@@ -108,24 +107,24 @@ def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
             for one in result.explained
         ]
         refused = [{"scan": one.name, "code": one.code, "reason": one.reason} for one in result.refused]
-        _json({"explained": explained, "refused": refused})
+        say_json({"explained": explained, "refused": refused})
     elif not quiet:
         _table(["scan", "label", "picture"], [[one.name, one.label, one.picture.name] for one in result.explained])
         for one in result.refused:
-            typer.echo(f"refused: {one.name}: {one.code}: {one.reason}")
-        typer.echo(f"{len(result.explained)} explained, {len(result.refused)} refused: {result.folder}")
+            say(f"refused: {one.name}: {one.code}: {one.reason}")
+        say(f"{len(result.explained)} explained, {len(result.refused)} refused: {result.folder}")
 
 
 def checks(found: Sequence[Check], *, as_json: bool) -> None:
     """What the doctor found, and how to mend it."""
     if as_json:
-        _json([asdict(check) for check in found])
+        say_json([asdict(check) for check in found])
         return
     for check in found:
         mark = "ok" if check.ok else "MEND" if check.needed else "-"
-        typer.echo(f"{mark:>5}  {check.name:22} {check.found}{'. ' + check.remedy if check.remedy else ''}")
+        say(f"{mark:>5}  {check.name:22} {check.found}{'. ' + check.remedy if check.remedy else ''}")
     ready = all(check.ok for check in found if check.needed)
-    typer.echo("Ready." if ready else "Not ready: see the lines marked MEND.")
+    say("Ready." if ready else "Not ready: see the lines marked MEND.")
 
 
 def _mark_leakage(finished: Run) -> None:
@@ -133,7 +132,7 @@ def _mark_leakage(finished: Run) -> None:
 
     allowed = allowed_at_training(finished.path)
     if allowed is not None:
-        typer.echo(f"{_LEAKAGE}: patients or images are on two sides, which was allowed: {allowed}")
+        say(f"{_LEAKAGE}: patients or images are on two sides, which was allowed: {allowed}")
 
 
 def _differences(document: Mapping[str, Any]) -> None:
@@ -141,25 +140,23 @@ def _differences(document: Mapping[str, Any]) -> None:
     from medcls.reporting.numbers import counted
 
     for note in document["notes"]:
-        typer.echo(f"Mind: {note}")
+        say(f"Mind: {note}")
     for model in document["models"]:
         if model["operating_point"]["exploratory"]:
-            typer.echo(
-                f"EXPLORATORY: the threshold of {model['name']} was chosen on the very cases that it is judged on"
-            )
+            say(f"EXPLORATORY: the threshold of {model['name']} was chosen on the very cases that it is judged on")
     several = len(document["comparisons"]) > 1  # then p-values are adjusted
     for pair in document["comparisons"]:
         who = f"{counted(pair['n_cases'], 'case')} of {counted(pair['n_patients'], 'patient')}"
-        typer.echo(f"{pair['first']} against {pair['second']}, first minus second: {who}")
+        say(f"{pair['first']} against {pair['second']}, first minus second: {who}")
         for one in pair["differences"]:
             name = f"{one['figure']} {one['label'] or ''}".strip()
             difference = one["difference"]
             if difference["value"] is None:
-                typer.echo(f"  {name:28} not estimable: {difference['reason']}")
+                say(f"  {name:28} not estimable: {difference['reason']}")
                 continue
             limits = f"({difference['low']:+.3f} to {difference['high']:+.3f})"
             shown = _p_value(one["p_adjusted"], " adjusted") if several else _p_value(one["p_value"])
-            typer.echo(f"  {name:28} {difference['value']:+.3f}  {limits}{shown}")
+            say(f"  {name:28} {difference['value']:+.3f}  {limits}{shown}")
 
 
 def _p_value(value: float | None, how: str = "") -> str:
@@ -174,17 +171,17 @@ def _figures(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -> 
 
     banner = exploratory_banner(metrics)
     if banner:
-        typer.echo(f"EXPLORATORY: {banner}")
+        say(f"EXPLORATORY: {banner}")
     who = f"{counted(metrics['n_cases'], 'case')} of {counted(metrics['n_patients'], 'patient')}"
-    typer.echo(f"{name}: {who} ({metrics['averaging']})")
+    say(f"{name}: {who} ({metrics['averaging']})")
     for figure in _FIGURES:
         estimate = metrics[figure]
         if estimate["value"] is None:
-            typer.echo(f"  {figure:18} not estimable: {estimate['reason']}")
+            say(f"  {figure:18} not estimable: {estimate['reason']}")
         else:
-            typer.echo(f"  {figure:18} {estimate['value']:.3f}  ({estimate['low']:.3f} to {estimate['high']:.3f})")
+            say(f"  {figure:18} {estimate['value']:.3f}  ({estimate['low']:.3f} to {estimate['high']:.3f})")
     for sentence in decision_sentences(metrics, metrics["operating_point"]["multilabel"], scores=scores):
-        typer.echo(sentence.replace("\u00a0", " "))
+        say(sentence.replace("\u00a0", " "))
 
 
 def _within_folds(found: Mapping[str, Mapping[str, Any]]) -> None:
@@ -195,14 +192,10 @@ def _within_folds(found: Mapping[str, Mapping[str, Any]]) -> None:
         else f"{label} not estimable: {one['reason']}"
         for label, one in found.items()
     ]
-    typer.echo(f"AUC within folds: {', '.join(shown)}")
+    say(f"AUC within folds: {', '.join(shown)}")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
@@ -12,8 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import typer
-
+from medcls.cli.screen import say, say_json
 from medcls.scans.codes import CAUSES, Cause, RefusalCode
 from medcls.scans.inspection import READABLE, Inspection, InspectionRow
 
@@ -43,20 +41,20 @@ def inspection(
             value["csv"] = str(csv)
         if sheets:
             value["montage"] = [str(sheet) for sheet in sheets]
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+        say_json(value)
         return
     if quiet:
         return
     on_terminal = sys.stdout.isatty()
     _scans(result.rows, on_terminal)
     for line in _totals(result, headers):
-        typer.echo(line)
+        say(line)
     _refusals(result, on_terminal)
     _notes(result, on_terminal)
     if csv is not None:
-        typer.echo(f"Table: {csv}")
+        say(f"Table: {csv}")
     if sheets:
-        typer.echo(f"Montage: {', '.join(map(str, sheets))}")
+        say(f"Montage: {', '.join(map(str, sheets))}")
 
 
 def _scans(rows: Sequence[InspectionRow], on_terminal: bool) -> None:
@@ -72,10 +70,10 @@ def _scans(rows: Sequence[InspectionRow], on_terminal: bool) -> None:
         widths[1] = max(min(widths[1], _NARROWEST_NAME), widths[1] + min(room, 0))
     for line in zip(*columns, strict=True):
         cells = (_shortened(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
     if len(shown) < len(rows):
-        typer.echo(f"… and {len(rows) - len(shown)} more; --csv FILE writes them all")
-    typer.echo()
+        say(f"… and {len(rows) - len(shown)} more; --csv FILE writes them all")
+    say()
 
 
 def _line(row: InspectionRow) -> tuple[str, ...]:
@@ -83,14 +81,14 @@ def _line(row: InspectionRow) -> tuple[str, ...]:
     doubts = f", {_count(len(row.notes), 'note')}" if row.notes else ""
     return (
         str(row.number),
-        _printable(row.name),
-        _printable(_modality(row)),
+        row.name,
+        _modality(row),
         " x ".join(map(str, row.shape)),
         f"{spacing} mm" if row.axes else "",
         f"{row.plane} {row.axes}".strip(),
         str(row.slices),
-        _printable(row.compression) or _KINDS.get(row.kind, row.kind),
-        _printable(row.part),
+        row.compression or _KINDS.get(row.kind, row.kind),
+        row.part,
         row.verdict + doubts,
     )
 
@@ -123,7 +121,7 @@ def _kinds(rows: Sequence[InspectionRow]) -> str:
     if not counted:
         states = "which does not state its modality" if len(rows) == 1 else "which do not state their modality"
         return f", {states}" if unstated else ""
-    kinds = [f"{count} {_printable(name)}" for name, count in sorted(counted.items())]
+    kinds = [f"{count} {name}" for name, count in sorted(counted.items())]
     return f": {', '.join([*kinds, f'{unstated} without a stated modality'] if unstated else kinds)}"
 
 
@@ -155,16 +153,18 @@ def _refusals(result: Inspection, on_terminal: bool) -> None:
     for code, count in result.codes.items():
         refused = [item for item in result.refusals if item.code == code]
         cause, *more = _explained(CAUSES[RefusalCode(code)], Counter(item.remedy for item in refused))
-        typer.echo(f"\nrefused as {code}: {count}\n  {cause}")
+        say()
+        say(f"refused as {code}: {count}")
+        say(f"  {cause}")
         for line in more:
-            typer.echo(f"  {line}")
+            say(f"  {line}")
         _names((f"{item.name}: {item.reason}" for item in refused), count, on_terminal)
 
 
 def _explained(general: Cause, remedies: Mapping[str, int]) -> list[str]:
     """The cause, and what each refusal itself says can be done; the general remedy stands last, for those without one."""
     told = sorted(remedies, key=lambda remedy: (remedy == general.remedy, -remedies[remedy], remedy))
-    told = [_printable(remedy) for remedy in told if remedy] or [general.remedy]
+    told = [remedy for remedy in told if remedy] or [general.remedy]
     if len(told) == 1:
         return [f"{general.cause} {told[0]}."]
     left = [f"… and {len(told) - _MOST_REMEDIES} more; --csv FILE has them all"] if len(told) > _MOST_REMEDIES else []
@@ -182,7 +182,8 @@ def _notes(result: Inspection, on_terminal: bool) -> None:
     for general, noted in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
         same = len({words for _, words in noted}) == 1
         whole = f"{general.partition(': ')[0]}: {noted[0][1]}" if same else general
-        typer.echo(f"\nnoted: {_printable(whole)}: {_count(len(noted), 'scan')}")
+        say()
+        say(f"noted: {whole}: {_count(len(noted), 'scan')}")
         lines = (name if same else f"{name}: {words.partition(': ')[2] or words}" for name, words in noted)
         _names(lines, len(noted), on_terminal)
 
@@ -190,9 +191,9 @@ def _notes(result: Inspection, on_terminal: bool) -> None:
 def _names(lines: Iterable[str], count: int, on_terminal: bool) -> None:
     for number, line in enumerate(lines):
         if on_terminal and number == _MOST_NAMES:
-            typer.echo(f"    … and {count - number} more")
+            say(f"    … and {count - number} more")
             return
-        typer.echo(f"    {_printable(line)}")
+        say(f"    {line}")
 
 
 def _count(number: int, one: str, several: str = "") -> str:
@@ -205,8 +206,3 @@ def _shortened(text: str, width: int) -> str:
         return text
     tail = (width - 1) * 2 // 3
     return f"{text[: width - 1 - tail]}…{text[-tail:]}"
-
-
-def _printable(text: str) -> str:
-    """Text that cannot steer a terminal."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

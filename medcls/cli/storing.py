@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medcls.cli.options import Json, Quiet
+from medcls.cli.screen import say, say_json
 
 if TYPE_CHECKING:
     from medcls.preprocessing.store import PreparedStore, StoreSize
@@ -32,7 +32,7 @@ def store(
     kept = PreparedStore(folder)
     removed = kept.clear() if clear else kept.trim(_bytes(limit)) if limit is not None else None
     if json:
-        typer.echo(json_text.dumps(_plain(kept, removed), indent=2))
+        say_json(_plain(kept, removed))
     elif not quiet:
         _say(kept, removed)
     return 0
@@ -60,8 +60,8 @@ def _say(kept: PreparedStore, removed: StoreSize | None) -> None:
     from medcls.config.amounts import amount_of
 
     if removed is not None:
-        typer.echo(f"Removed {removed.entries} prepared scans, {amount_of(removed.bytes)}")
+        say(f"Removed {removed.entries} prepared scans, {amount_of(removed.bytes)}")
         if removed.kept:
-            typer.echo(f"{removed.kept} more are in use by running processes, and stay")
+            say(f"{removed.kept} more are in use by running processes, and stay")
     size = kept.size()
-    typer.echo(f"{size.entries} prepared scans, {amount_of(size.bytes)}, in {kept.folder}")
+    say(f"{size.entries} prepared scans, {amount_of(size.bytes)}, in {kept.folder}")

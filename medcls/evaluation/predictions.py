@@ -89,7 +89,7 @@ class Predictions:
             for patient, row in zip(self.patients.tolist(), self.reference.tolist(), strict=True)
         )
         text = "\x1e".join(["\x1f".join(self.labels), *sorted(lines)])
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_labels(labels: tuple[str, ...], positive: str | None, multilabel: bool) -> None:

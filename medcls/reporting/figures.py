@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medcls.display import printable
 from medcls.reporting.content import CohortFlow, Epoch
 from medcls.reporting.numbers import percent
 from medcls.reporting.wording import show
@@ -24,6 +25,7 @@ _INK = "#1b1f24"
 _GRID = "#d9dee3"
 _MOST_BANDS = 3  # more bands than that hide each other
 _LONGEST = 28
+_UNSEEN = "\u200b"  # before a name that matplotlib would take for a hidden one
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "medcls",
@@ -228,10 +230,12 @@ def chart(draw: Callable[[Any], None], size: tuple[float, float], alt: str) -> C
         draw(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return Chart("data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii"), alt)
+    # matplotlib writes letters as they are, and XML takes no control signs at all.
+    shown = printable(buffer.getvalue().decode("utf-8", "replace"), keep=f"\n{_UNSEEN}").encode("utf-8")
+    return Chart("data:image/svg+xml;base64," + base64.b64encode(shown).decode("ascii"), alt)
 
 
 def short_label(label: str) -> str:
     """A label that fits a chart, and is not taken for a hidden legend entry as names with a leading '_' are."""
     text = label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
-    return "\u200b" + text if text.startswith("_") else text
+    return _UNSEEN + text if text.startswith("_") else text

@@ -1,7 +1,7 @@
 """``report.html``: one file that opens offline and asks nobody for anything.
 
 Pictures are inside the file; there is no script, and a content security policy forbids any. Every text goes through jinja2's
-escaping, so a label that looks like markup is shown as it is written.
+escaping, so a label that looks like markup is shown as it is written; signs that steer or hide are replaced.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medcls.display import printable
 from medcls.files import write_text
 from medcls.reporting import figures
 from medcls.reporting.blocks import Section
@@ -100,11 +101,17 @@ def render(template: str, page: Mapping[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("medcls.reporting", "templates"),
         autoescape=True,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(template).render(page)
+
+
+def _printable(value: Any) -> Any:
+    """What a template shows, but for what is markup already: that was made here."""
+    return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:

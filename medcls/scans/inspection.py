@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from medcls.display import escaped
 from medcls.errors import ScanRefused
 from medcls.files import write_csv
 from medcls.privacy import Pseudonyms, load_pseudonyms
@@ -17,7 +18,7 @@ from medcls.scans.find import find_scans
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 from medcls.scans.selecting import chosen, searched, without
-from medcls.scans.shown import shown_names, writable
+from medcls.scans.shown import shown_names
 from medcls.scans.source import Found, ScanSource
 
 READABLE = "ok"
@@ -184,7 +185,7 @@ def inspect_scans(
         row = _row(number, names[number - 1], source, masks)
         rows.append(_read(row, source, leniency, on_scan) if read_pixels else row)
     refused = tuple(
-        InspectionRefusal(name, item.code, writable(item.reason), item.remedy, len(item.paths))
+        InspectionRefusal(name, item.code, escaped(item.reason), item.remedy, len(item.paths))
         for name, item in zip(names[len(rows) :], found.refused, strict=True)
     )
     codes = Counter(item.code for item in refused) + Counter(row.verdict for row in rows if row.verdict != READABLE)
@@ -262,8 +263,8 @@ def _read(
     try:
         scan = source.read(leniency=leniency)
     except ScanRefused as error:
-        return replace(row, verdict=error.code, reason=writable(error.what), remedy=error.remedy)
-    row = replace(row, notes=tuple(map(writable, scan.notes)))
+        return replace(row, verdict=error.code, reason=escaped(error.what), remedy=error.remedy)
+    row = replace(row, notes=tuple(map(escaped, scan.notes)))
     if on_scan is not None:
         on_scan(row, scan)
     return row

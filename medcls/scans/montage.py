@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from medcls.display import one_line
 from medcls.files import write_with
 from medcls.scans.planes import Plane, middle_planes
 from medcls.scans.scan import Scan
@@ -211,7 +212,7 @@ def _told(low: float, high: float) -> str:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """A name on at most two lines; its beginning is left out when it is longer, as its end tells more."""
-    clean = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    clean = one_line(text)
     first = _fitting(clean, width)
     if len(clean) <= first:
         return [clean]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from medcls.display import escaped
 from medcls.privacy import KnownPatients, Pseudonyms, masked_name
 from medcls.scans.source import Found
 
@@ -28,7 +29,7 @@ def shown_names(found: Found, masks: Pseudonyms, among: Found) -> list[str]:
     taken: Counter[str] = Counter()
     shown = []
     for masked in names:
-        name = writable("/".join(_known(part, known) for part in masked.split("/")))
+        name = escaped("/".join(_known(part, known) for part in masked.split("/")))
         taken[name] += 1
         shown.append(name if taken[name] == 1 else f"{name}~{taken[name]}")
     return shown
@@ -46,8 +47,3 @@ def _changed(name: str, masked: str) -> Iterable[tuple[str, str]]:
 def _known(part: str, known: Mapping[str, str]) -> str:
     base, sign, tail = part.partition("#")
     return known.get(base, base) + sign + tail
-
-
-def writable(text: str) -> str:
-    """Text on one line that can be written as UTF-8: names on disk may hold control characters, and bytes that are none."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)

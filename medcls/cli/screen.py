@@ -1,0 +1,19 @@
+"""The one way from the command line to a terminal, or to what stands in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from medcls.display import json_shown, one_line
+
+
+def say(line: object = "", *, err: bool = False) -> None:
+    """Show one line; whatever in it could steer a terminal, or begin another line, is replaced."""
+    typer.echo(one_line(line), err=err)
+
+
+def say_json(value: Any) -> None:
+    """Show a value as JSON, for programs."""
+    typer.echo(json_shown(value))
