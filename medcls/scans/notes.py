@@ -33,6 +33,7 @@ class Note(StrEnum):
     ALPHA = "alpha"
     TURNED = "turned"
     CONVERTED_COLOUR = "converted-colour"
+    CHANGES = "changes-within"
 
     def says(self, words: str) -> str:
         """The note in these words."""
@@ -92,4 +93,8 @@ MEANINGS: dict[Note, Cause] = {
     Note.ALPHA: Cause("Transparency or samples beyond colour were dropped, or laid on black.", "Nothing"),
     Note.TURNED: Cause("The picture was turned upright by its orientation tag.", "Nothing"),
     Note.CONVERTED_COLOUR: Cause("The picture was converted to RGB from another colour space.", "Nothing"),
+    Note.CHANGES: Cause(
+        "The parts of a volume, one after the other, were taken or computed in different ways (kernel, voltage, image type).",
+        "Look whether they may be compared",
+    ),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,13 @@ def image_csa(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     """The tags of the CSA image header (0029,xx10); empty without one, or when it is damaged."""
     data = _private(dataset, *_IMAGE)
     return read_csa(data) if isinstance(data, bytes) else {}
+
+
+def diffusion_of(csa: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """``b-value`` and ``direction`` of a CSA image header; older files have them nowhere else."""
+    named = (("b-value", "B_value"), ("direction", "DiffusionGradientDirection"))
+    found = {name: "\\".join(csa.get(tag, ()))[:200] for name, tag in named}
+    return {name: value for name, value in found.items() if value}
 
 
 def tiles_in_mosaic(dataset: Dataset) -> int:

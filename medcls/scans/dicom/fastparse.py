@@ -10,7 +10,7 @@ import re
 import struct
 
 from medcls.scans.dicom.elements import Elements
-from medcls.scans.dicom.tags import TAGS
+from medcls.scans.dicom.tags import CSA_IMAGE, PRIVATE_B_VALUES, TAGS
 from medcls.scans.dicom.templates import Templates
 from medcls.scans.dicom.walking import LONG_VRS, SHORT_VRS, Short, Unclear, explicit_start, long_length
 
@@ -19,6 +19,10 @@ _PREFIX = "1.2.840.10008.1.2"
 _MEDIA, _SYNTAX = 0x00020002, 0x00020010
 _IMAGE_TYPE, _PHOTOMETRIC = TAGS["ImageType"][0], TAGS["PhotometricInterpretation"][0]
 _CHARACTER_SET, _FRAMES = TAGS["SpecificCharacterSet"][0], TAGS["NumberOfFrames"][0]
+
+_MODALITY = TAGS["Modality"][0]
+_WEIGHTING = (TAGS["DiffusionBValue"][0], *PRIVATE_B_VALUES, TAGS["SequenceName"][0])
+"""Where a b-value, or a name that goes with it, is found without the CSA header."""
 
 _identifier = re.compile(r"[0-9.]{1,64}").fullmatch
 _templates = Templates()
@@ -86,6 +90,8 @@ def _is_plain(values: dict[int, bytes]) -> bool:
     """Whether nothing about the object needs more than these attributes."""
     if b"ISO_IR 13" in values.get(_CHARACTER_SET, b"") or b"PALETTE" in values.get(_PHOTOMETRIC, b""):
         return False
-    if b"MOSAIC" in values.get(_IMAGE_TYPE, b""):
+    if any(kind in values.get(_IMAGE_TYPE, b"") for kind in (b"MOSAIC", b"VFRAME")):
+        return False
+    if CSA_IMAGE in values and values.get(_MODALITY, b"") == b"MR" and not any(map(values.get, _WEIGHTING)):
         return False
     return values.get(_FRAMES, b"").strip(b" \0") in (b"", b"1", b"0")

@@ -22,7 +22,12 @@ from medcls.scans.dicom.fastparse import meta_of
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_CREATORS, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, MAX_VOXELS
 
-_SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "ModalityLUTSequence")
+_SEQUENCES = (
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "DimensionIndexSequence",
+    "ModalityLUTSequence",
+)
 
 MAX_ELEMENTS = 20_000
 """Top-level elements of a data set; clinical files have a few hundred."""

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
-from medcls.scans.dicom.csa import image_csa, protocol_slices, tiles_in_mosaic
+from medcls.scans.dicom.csa import diffusion_of, image_csa, protocol_slices, tiles_in_mosaic
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.geometry import directions
 
@@ -181,14 +181,8 @@ def _planned_step(protocol: Vector, place: _Place) -> float | None:
 
 
 def _splits(dataset: Dataset, whole: Frame, csa: Csa) -> dict[str, str]:
-    """As for any image; older files have b-value and gradient in the CSA header alone."""
-    splits = dict(whole.splits)
-    for name, tag in (("b-value", "B_value"), ("direction", "DiffusionGradientDirection")):
-        value = "\\".join(csa.get(tag, ()))[:200]
-        if value and not splits.get(name):
-            splits[name] = value
-    splits["instance"] = t.text(dataset, "InstanceNumber")
-    splits["file"] = whole.sop_uid
+    """As for any image, and each mosaic apart."""
+    splits = {**diffusion_of(csa), **whole.splits, "instance": t.text(dataset, "InstanceNumber"), "file": whole.sop_uid}
     return {name: value for name, value in splits.items() if value}
 
 

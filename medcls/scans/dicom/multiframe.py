@@ -9,6 +9,9 @@ from pydicom.dataset import Dataset
 from medcls.scans.dicom import text as t
 from medcls.scans.dicom.frames import Frame, Header
 
+_PLACES = frozenset(["(0020,9057)", "(0020,0032)", "(0020,9113)", "(0018,602C)"])
+"""In-Stack Position Number, Image Position, and its sequence, as pointers are written in text."""
+
 
 def enhanced_frames(dataset: Dataset, header: Header, path: str | Path) -> list[Frame]:
     """The frames of a file that has a functional group for each."""
@@ -53,10 +56,10 @@ def _splits(dataset: Dataset, groups: _Groups) -> dict[str, str]:
         frame_type = frame_type or groups.text(sequence, "FrameType").replace("\\", " ")
     component = groups.text("MRImageFrameTypeSequence", "ComplexImageComponent")
     gradient = groups.item("MRDiffusionSequence", "DiffusionGradientDirectionSequence")
-    dimensions = groups.text("FrameContentSequence", "DimensionIndexValues")
     splits = {
         "echo": groups.text("MREchoSequence", "EffectiveEchoTime"),
         "type": " ".join([*frame_type.split()[2:], component]).strip(),
+        "origin": " ".join(frame_type.split()[:2]),
         "b-value": groups.text("MRDiffusionSequence", "DiffusionBValue"),
         "direction": t.text(gradient, "DiffusionGradientOrientation")
         or groups.text("MRDiffusionSequence", "DiffusionDirectionality"),
@@ -66,16 +69,30 @@ def _splits(dataset: Dataset, groups: _Groups) -> dict[str, str]:
         "inversion": groups.text("MRModifierSequence", "InversionTimes"),
         "flip angle": groups.text("MRTimingAndRelatedParametersSequence", "FlipAngle"),
         "energy": groups.text("CTXRayDetailsSequence", "KVP"),
+        "kernel": groups.text("CTReconstructionSequence", "ConvolutionKernel"),
+        "contrast": groups.text("ContrastBolusUsageSequence", "ContrastBolusAgentPhase")
+        or groups.text("ContrastBolusUsageSequence", "ContrastBolusAgentAdministered"),
         "stack": groups.text("FrameContentSequence", "StackID"),
         "acquisition": groups.text("FrameContentSequence", "FrameAcquisitionNumber")
         or t.text(dataset, "AcquisitionNumber"),
         "acquisition time": groups.text("FrameContentSequence", "FrameReferenceDateTime"),
+        "repetition time": groups.text("MRTimingAndRelatedParametersSequence", "RepetitionTime"),
+        "thickness": groups.text("PixelMeasuresSequence", "SliceThickness"),
+        **_dimensions(dataset, groups),
     }
-    # Dimension Index Values (C.7.6.17) say at last what the writer meant to be apart, one dimension at a time.
-    for place, part in enumerate(dimensions.split("\\") if dimensions else (), start=1):
-        splits[f"dimension {place}"] = part
     splits["file"] = t.text(dataset, "SOPInstanceUID")
     return {name: value for name, value in splits.items() if value}
+
+
+def _dimensions(dataset: Dataset, groups: _Groups) -> dict[str, str]:
+    """Dimension Index Values (C.7.6.17): what the writer meant to be apart; but for those that count positions."""
+    values = groups.text("FrameContentSequence", "DimensionIndexValues")
+    pointers = [t.text(item, "DimensionIndexPointer") for item in t.items(dataset, "DimensionIndexSequence")]
+    return {
+        f"dimension {place + 1}": value
+        for place, value in enumerate(values.split("\\") if values else ())
+        if place >= len(pointers) or pointers[place] not in _PLACES
+    }
 
 
 class _Groups:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
@@ -14,6 +14,9 @@ from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.objects import check_is_image
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import check_image_size, check_size
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _Made = TypeVar("_Made")
 
@@ -39,14 +42,20 @@ _SPLITS = {
     "inversion": "InversionTime",
     "flip angle": "FlipAngle",
     "energy": "KVP",
+    "kernel": "ConvolutionKernel",
+    "component": "ComplexImageComponent",
+    "contrast": "ContrastBolusAgent",
     "acquisition": "AcquisitionNumber",
     "acquisition time": "AcquisitionTime",
+    "sequence": "SequenceName",
+    "repetition time": "RepetitionTime",
+    "thickness": "SliceThickness",
 }
 """What tells volumes at one place apart, in the order it is tried, after echo and type."""
 
 _OWN = frozenset(
     {
-        *_SPLITS.values(),
+        *(set(_SPLITS.values()) - {"ConvolutionKernel", "SliceThickness"}),
         "SOPInstanceUID",
         "ImagePositionPatient",
         "ImageOrientationPatient",
@@ -60,7 +69,7 @@ _SHARED = tuple(tag for keyword, (tag, _) in TAGS.items() if keyword not in _OWN
 _MOST_KNOWN = 1024
 _known: dict[tuple[object, ...], Header] = {}
 _PLANE = (
-    *[TAGS[keyword][0] for keyword in ("ImageOrientationPatient", "PixelSpacing", "SliceThickness")],
+    *[TAGS[keyword][0] for keyword in ("ImageOrientationPatient", "PixelSpacing")],
     *[TAGS[keyword][0] for keyword in ("RescaleSlope", "RescaleIntercept", "EchoNumbers", "ImageType")],
     *[TAGS[keyword][0] for keyword in _SPLITS.values()],
     *PRIVATE_B_VALUES,
@@ -196,9 +205,13 @@ def _padding(dataset: t.Attributes, bits: int, signed: bool) -> tuple[int, int] 
     return min(ends), max(ends)
 
 
-def _frame(attributes: t.Attributes, header: Header, path: str | Path) -> Frame:
-    position = t.numbers(attributes, "ImagePositionPatient", 3)
-    return Frame(str(path), t.text(attributes, "SOPInstanceUID"), header, 0, position, *_plane(attributes))
+def _frame(dataset: Dataset, header: Header, path: str | Path) -> Frame:
+    from medcls.scans.dicom.csa import diffusion_of, image_csa
+
+    position, plane = t.numbers(dataset, "ImagePositionPatient", 3), _plane(dataset)
+    if header.modality == "MR":
+        plane = plane._replace(splits={**plane.splits, **diffusion_of(image_csa(dataset)), **plane.splits})
+    return Frame(str(path), t.text(dataset, "SOPInstanceUID"), header, 0, position, *plane)
 
 
 def _plane(attributes: t.Attributes) -> _Plane:
@@ -220,6 +233,7 @@ def _splits(attributes: t.Attributes) -> dict[str, str]:
         "echo time": found.pop("echo time"),
         "type": " ".join(t.words(attributes, "ImageType")[2:]),
         **found,
+        "origin": " ".join(t.words(attributes, "ImageType")[:2]),
     }
     splits["b-value"] = splits["b-value"] or _private_b_value(attributes)
     splits["direction"] = splits["direction"] or _private_direction(attributes)
@@ -227,12 +241,12 @@ def _splits(attributes: t.Attributes) -> dict[str, str]:
 
 
 def _private_direction(attributes: t.Attributes) -> str:
-    """The diffusion gradient from the private tags of Siemens and GE; empty without them."""
+    """The diffusion gradient from private tags; empty without them."""
     return "\\".join(filter(None, (t.text(attributes, tag) for tag in PRIVATE_DIRECTIONS)))[:200]
 
 
 def _private_b_value(attributes: t.Attributes) -> str:
-    """The b-value from the private tags of Siemens, GE and Philips; empty without them."""
+    """The b-value from private tags; empty without them."""
     for tag in PRIVATE_B_VALUES:
         first = t.text(attributes, tag).split("\\")[0]
         if first:

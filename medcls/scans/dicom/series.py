@@ -2,7 +2,8 @@
 
 Frames of one series (Series Instance UID, PS3.3 C.7.3.1) in one folder form stacks of equal size, pixel spacing and
 orientation. Where several frames lie at one position the stack holds several volumes (echoes, b-values, time points): it is
-split by the first attributes that tell them apart completely, and each volume says which it is.
+split by the first attributes that tell them apart completely, and each volume says which it is. Where none do it may hold
+several volumes all the same, one between the other's slices: see :mod:`medcls.scans.dicom.splitting`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.frame_places import as_vector, count_positions, heights_of, layout_of, repeat_a_position
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout
-from medcls.scans.dicom.splitting import split_repeats
+from medcls.scans.dicom.splitting import split_mixed, split_repeats
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.paths import Paths
 
@@ -169,21 +170,26 @@ def _settled(frame: Frame) -> tuple[object, ...]:
 
 
 def _volumes(frames: list[Frame], label: str, leniency: Leniency) -> list[Stack]:
-    if not repeat_a_position(frames):
-        return [_volume(frames, label, leniency)]
-    parts = split_repeats(frames)
+    parts = split_repeats(frames) if repeat_a_position(frames) else [("", frames)]
     if parts is None and count_positions(frames) == 1:
         # No volume can be mistaken here: pictures of one place, each read alone.
         pictures = sorted(frames, key=lambda frame: (frame.path, frame.index))
         return [Stack((frame,), f"picture {number}") for number, frame in enumerate(pictures, start=1)]
-    if parts is None and leniency.on_duplicates == "warn":
-        return [_without_copies(frames, label, leniency)]
-    if parts is None:
-        error = refusal(
-            RefusalCode.DUPLICATE_SLICES, f"{len(frames)} slices lie at {count_positions(frames)} positions"
-        )
-        return [Stack(tuple(frames), label, error)]
-    return [_volume(part, ", ".join(filter(None, (label, name))), leniency) for name, part in parts]
+    return [
+        _one_volume(piece, ", ".join(filter(None, (label, name, more))), leniency)
+        for name, part in parts or [("", frames)]
+        for more, piece in split_mixed(part)
+    ]
+
+
+def _one_volume(frames: list[Frame], part: str, leniency: Leniency) -> Stack:
+    """The volume of frames that nothing tells apart."""
+    if not repeat_a_position(frames):
+        return _volume(frames, part, leniency)
+    if leniency.on_duplicates == "warn":
+        return _without_copies(frames, part, leniency)
+    what = f"{len(frames)} slices lie at {count_positions(frames)} positions"
+    return Stack(tuple(frames), part, refusal(RefusalCode.DUPLICATE_SLICES, what))
 
 
 def _without_copies(frames: Sequence[Frame], label: str, leniency: Leniency) -> Stack:

@@ -1,14 +1,44 @@
-"""Several volumes in one stack (echoes, b-values, time points), told apart by the attributes of their frames."""
+"""Several volumes in one stack (echoes, b-values, kernels, time points), told apart by the attributes of their frames.
+
+Volumes that lie at the same positions have to be told apart. Volumes that lie between each other's slices, or of which
+parts were lost, need not repeat a position, and would pass for one: whatever changes what a picture shows tells them apart.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
-from medcls.scans.dicom.frame_places import count_positions, repeat_a_position
+import numpy as np
+
+from medcls.errors import ScanRefused
+from medcls.scans.dicom.frame_places import count_positions, heights_of, layout_of, repeat_a_position
 from medcls.scans.dicom.frames import Frame
+from medcls.scans.leniency import Leniency
 
-_RANKED = frozenset({"direction", "file", "acquisition time"})  # told by their rank, as long or free text is
+_RANKED = frozenset({"direction", "file", "acquisition time", "contrast", "sequence"})
+"""Told by their rank, as long or free text is."""
+
+_DEFINING = frozenset(["echo", "component", "b-value", "sequence", "stack", "instance"])
+"""What all slices of a volume share: another value is another volume, wherever it lies. An instance is a picture of tiles."""
+
+_BY_STATION = frozenset(["type", "origin", "energy", "kernel", "contrast"])
+"""As :data:`_DEFINING`, unless one value ends where the next begins, as where a head is scanned in two ways, base and vault."""
+
+_SHARED_BY_MOST = frozenset(["echo time", "direction", "time", "phase"])
+"""As :data:`_DEFINING`, unless most slices have a value of their own, as scanners write it for slices taken one by one."""
+
+_CIRCUMSTANCES = ("acquisition", "trigger", "inversion", "flip angle", "thickness", "repetition time")
+"""What may change within a volume (several runs of a helical scan, the heart's rhythm, an inversion time that is adjusted on
+the way), and tells volumes apart where the slices of each lie between those of the others."""
+
+_MOSTLY = 0.7
+"""How much of its own grid a volume between others fills at least, where slices of the whole are missing."""
+
+_ANY_GRID = Leniency(on_gap="warn", on_tilt="warn")
+
+Parts = dict[tuple[str, ...], list[Frame]]
 
 
 def split_repeats(frames: list[Frame]) -> list[tuple[str, list[Frame]]] | None:
@@ -18,7 +48,7 @@ def split_repeats(frames: list[Frame]) -> list[tuple[str, list[Frame]]] | None:
     repeats; one whose values leave no position twice, each with two slices at least, ends the search at once.
     """
     chosen: list[str] = []
-    for name in dict.fromkeys(name for frame in frames for name in frame.splits):
+    for name in _names(frames):
         parts = _by(frames, [*chosen, name])
         if len(parts) <= len(_by(frames, chosen)):
             continue
@@ -29,28 +59,114 @@ def split_repeats(frames: list[Frame]) -> list[tuple[str, list[Frame]]] | None:
     return None
 
 
-def _whole(frames: Sequence[Frame], parts: dict[tuple[str, ...], list[Frame]]) -> bool:
+def split_mixed(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
+    """Split frames that belong to several volumes though none may repeat a position; one part, without a name, of one volume.
+
+    Frames are parted by every attribute that all slices of a volume share. One that may change within a volume parts them where
+    with each of its values there is a stack of its own, even and without holes, across most of the whole.
+    """
+    names: list[str] = []
+    for name in _names(frames):
+        if _differs(frames, name) and len(_by(frames, [*names, name], _rounded)) > len(_by(frames, names, _rounded)):
+            names.append(name)
+    named = _named(_by(frames, names, _rounded), names) if names else [("", frames)]
+    return [
+        (", ".join(filter(None, (words, more))), piece) for words, part in named for more, piece in _interleaved(part)
+    ]
+
+
+def changes_within(frames: Sequence[Frame]) -> list[str]:
+    """What changes from one part of a volume to the next though it changes what slices show: each value in words."""
+    names = [name for name in _names(frames) if name in _BY_STATION]
+    parts = [_named(_by(frames, [name], _rounded), [name]) for name in names]
+    return [words for named in parts if len(named) > 1 for words, _ in named]
+
+
+def _differs(frames: Sequence[Frame], name: str) -> bool:
+    parts = list(_by(frames, [name], _rounded).values())
+    if name in _DEFINING or (name == "type" and frames[0].header.modality == "MR"):
+        return len(parts) > 1
+    if name in _BY_STATION:
+        return len(parts) > 1 and _overlap(parts)
+    if not 1 < len(parts) <= len(frames) / 2:
+        return False
+    return name in _SHARED_BY_MOST or (name.startswith("dimension") and _overlap(parts))
+
+
+def _overlap(parts: Sequence[Sequence[Frame]]) -> bool:
+    """Whether one part begins before another ends."""
+    try:
+        ranges = sorted((float(along.min()), float(along.max())) for along in map(heights_of, parts))
+    except ScanRefused:
+        return False
+    return any(start < end for (_, end), (start, _) in pairwise(ranges))
+
+
+def _interleaved(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
+    for name in _CIRCUMSTANCES:
+        parts = _by(frames, [name], _rounded)
+        if 1 < len(parts) <= len(frames) / 2 and _lie_between(frames, list(parts.values())):
+            return _named(parts, [name])
+    return [("", frames)]
+
+
+def _lie_between(frames: Sequence[Frame], parts: Sequence[Sequence[Frame]]) -> bool:
+    """Whether each part is an even stack across half of the whole or more; one with holes only where the whole has some."""
+    try:
+        whole, *spans = [float(np.ptp(heights_of(part))) for part in (frames, *parts)]
+    except ScanRefused:
+        return False
+    if min(spans) < whole / 2:
+        return False
+    needed = 1.0 if _filled(frames) == 1.0 else _MOSTLY
+    return all(_filled(part) >= needed for part in parts)
+
+
+def _filled(frames: Sequence[Frame]) -> float:
+    """The share of an even grid that frames fill; 0 where they fit none."""
+    try:
+        return len(frames) / layout_of(frames, _ANY_GRID).slices
+    except ScanRefused:
+        return 0.0
+
+
+def _whole(frames: Sequence[Frame], parts: Parts) -> bool:
     sizes = [len(part) for part in parts.values()]
     return min(sizes) >= 2 or count_positions(frames) == 1
 
 
-def _by(frames: Sequence[Frame], names: Sequence[str]) -> dict[tuple[str, ...], list[Frame]]:
-    parts: dict[tuple[str, ...], list[Frame]] = defaultdict(list)
+def _names(frames: Sequence[Frame]) -> list[str]:
+    """Names of attributes in the order in which they are tried."""
+    distinct = {id(frame.splits): frame.splits for frame in frames}
+    return list(dict.fromkeys(name for splits in distinct.values() for name in splits))
+
+
+def _by(frames: Sequence[Frame], names: Sequence[str], same: Callable[[str], str] = str) -> Parts:
+    parts: Parts = defaultdict(list)
     for frame in frames:
-        parts[tuple(frame.splits.get(name, "") for name in names)].append(frame)
+        parts[tuple(same(frame.splits.get(name, "")) for name in names)].append(frame)
     return parts
 
 
-def _named(parts: dict[tuple[str, ...], list[Frame]], names: Sequence[str]) -> list[tuple[str, list[Frame]]]:
+def _rounded(value: str) -> str:
+    """Numbers to four digits, so that what was only written otherwise is no other volume."""
+    try:
+        return f"{float(value):.4g}"
+    except ValueError:
+        return value
+
+
+def _named(parts: Parts, names: Sequence[str]) -> list[tuple[str, list[Frame]]]:
     """Volumes in the order of their values, numerically where they are numbers, and what each says it is."""
     keys = sorted(parts, key=lambda key: tuple(_sortable(value) for value in key))
     ranks = [sorted({key[i] for key in keys}, key=_sortable) for i in range(len(names))]
     named = []
     for key in keys:
         words = []
-        for i, (name, value) in enumerate(zip(names, key, strict=True)):
+        for i, name in enumerate(names):
+            value = parts[key][0].splits.get(name, "")
             # Long or free text (directions, times, identifiers) is told by its rank.
-            plain = value if len(value) <= 12 and name not in _RANKED else str(ranks[i].index(value) + 1)
+            plain = value if len(value) <= 12 and name not in _RANKED else str(ranks[i].index(key[i]) + 1)
             words.append(f"{name} {plain or 'none'}")
         named.append((", ".join(words), parts[key]))
     return named

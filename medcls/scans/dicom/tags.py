@@ -55,6 +55,10 @@ TAGS: dict[str, tuple[int, str]] = {
     "NominalPercentageOfCardiacPhase": (0x00209241, "FL"),
     "FlipAngle": (0x00181314, "DS"),
     "KVP": (0x00180060, "DS"),
+    "ContrastBolusAgent": (0x00180010, "LO"),
+    "SequenceName": (0x00180024, "SH"),
+    "RepetitionTime": (0x00180080, "DS"),
+    "ComplexImageComponent": (0x00089208, "CS"),
     "AcquisitionTime": (0x00080032, "TM"),
     # facts
     "PatientSex": (0x00100040, "CS"),
@@ -74,11 +78,14 @@ TAGS: dict[str, tuple[int, str]] = {
     "BurnedInAnnotation": (0x00280301, "CS"),
 }
 
-PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003)
-"""Where Siemens, GE and Philips write the b-value of a classic MR image."""
+PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)
+"""Where Siemens, GE, Philips and United Imaging write the b-value of a classic MR image."""
 
-PRIVATE_DIRECTIONS = (0x0019100E, 0x001910BB, 0x001910BC, 0x001910BD)
-"""Where Siemens and GE write the diffusion gradient."""
+PRIVATE_DIRECTIONS = (0x0019100E, 0x001910BB, 0x001910BC, 0x001910BD, 0x00651037)
+"""Where Siemens, GE and United Imaging write the diffusion gradient."""
+
+CSA_IMAGE = 0x00291010
+"""Siemens' CSA image header: where the b-value is when it stands nowhere else."""
 
 PRIVATE_CREATORS = (0x00190010, 0x00430010)
 

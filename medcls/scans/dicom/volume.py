@@ -20,6 +20,7 @@ from medcls.scans.dicom.padding import CT_AIR, is_padding
 from medcls.scans.dicom.pixels import stored_frames
 from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
 from medcls.scans.dicom.series import Stack, stacks_of
+from medcls.scans.dicom.splitting import changes_within
 from medcls.scans.guard import naming
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_size
@@ -250,6 +251,9 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
     if frames[0].header.modality == "CT" and units - {"", "HU"}:
         others = "/".join(sorted(units - {"", "HU"}))
         notes.append(Note.NOT_HOUNSFIELD.says(f"CT values are not in HU but in {others}"))
+    changes = changes_within(frames)
+    if changes:
+        notes.append(Note.CHANGES.says(f"the parts of the volume differ: {', '.join(changes)}"))
     if frames[0].header.facts.get("burned_in") == "yes":
         notes.append(Note.BURNED_IN.says("the header says that annotations are burned into the pixels"))
     return notes

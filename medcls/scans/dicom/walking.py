@@ -9,7 +9,15 @@ from __future__ import annotations
 import re
 import struct
 
-from medcls.scans.dicom.tags import PIXEL_DATA, PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, SEQUENCES, TAGS, TANGLED
+from medcls.scans.dicom.tags import (
+    CSA_IMAGE,
+    PIXEL_DATA,
+    PRIVATE_B_VALUES,
+    PRIVATE_DIRECTIONS,
+    SEQUENCES,
+    TAGS,
+    TANGLED,
+)
 
 IMPLICIT = "1.2.840.10008.1.2"
 
@@ -23,7 +31,7 @@ _PRIVATE_BINARY = frozenset(b"FD FL SL SS UL US".split())
 
 _WANTED = dict(TAGS.values())
 _PRIVATE = frozenset({*PRIVATE_B_VALUES, *PRIVATE_DIRECTIONS})
-_INTERESTING = frozenset({*_WANTED, *_PRIVATE, *TANGLED, PIXEL_DATA})
+_INTERESTING = frozenset({*_WANTED, *_PRIVATE, *TANGLED, CSA_IMAGE, PIXEL_DATA})
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
@@ -69,7 +77,10 @@ def take_element(data: bytes, at: int, size: int, implicit: bool, walk: Walk) ->
             return _pixels(value, length, size, vr or b"OW", walk)
         if implicit and tag in _PRIVATE:
             raise Unclear
-        _keep(data, tag, vr, value, length, walk)
+        if tag == CSA_IMAGE:
+            walk.values[tag] = b""  # that it is there is enough
+        else:
+            _keep(data, tag, vr, value, length, walk)
     group = tag >> 16
     if group == 0xFFFE or group <= 0x0002 or group > 0x7FE0:
         raise Unclear
