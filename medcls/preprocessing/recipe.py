@@ -49,7 +49,7 @@ def _refusing() -> Iterator[None]:
     except (MedclsError, MemoryError):
         raise
     except Exception as error:
-        raise step_failed(error) from error
+        raise step_failed() from error
 
 
 @dataclass(frozen=True)

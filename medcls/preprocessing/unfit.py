@@ -39,10 +39,10 @@ def not_finite() -> ScanRefused:
     return ScanRefused(RefusalCode.NOT_FINITE, "no voxel has a finite value", remedy="Correct the file at its source")
 
 
-def step_failed(error: Exception) -> ScanRefused:
-    """A fault inside a step costs one scan. Its message may quote the scan, so only its kind is passed on."""
+def step_failed() -> ScanRefused:
+    """A fault inside a step costs one scan. Its message may quote the scan, so it is not passed on."""
     return ScanRefused(
         RefusalCode.UNSUPPORTED,
-        f"the recipe failed on this scan ({type(error).__name__})",
+        "a step of the recipe failed on this scan",
         remedy="Leave steps out one by one to see which, or leave the scan out",
     )

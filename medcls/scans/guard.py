@@ -75,7 +75,8 @@ def naming(where: object) -> Iterator[None]:
 def refusing(where: object) -> Iterator[None]:
     """Turn any error of the block into a :class:`~medcls.errors.ScanRefused` that names ``where``.
 
-    Messages of third parties are not passed on: they may quote header text, which may hold a name.
+    Neither the messages of third parties nor the names of their errors are passed on: a message may quote header text, which may
+    hold a patient's name, and the name of an error means nothing to whoever has the file.
     """
     try:
         with quiet():
@@ -92,11 +93,19 @@ def refusing(where: object) -> Iterator[None]:
         raise _damaged(error, where) from error
 
 
-def _damaged(error: Exception, where: object) -> Exception:
-    return refusal(RefusalCode.DAMAGED, f"the file cannot be decoded ({type(error).__name__})", where=where)
+_LIBRARY = "a part of the library that decodes it is missing or broken"
+_OURS = "medcls itself fails on this file"
+
+
+def _damaged(error: Exception, where: object) -> ScanRefused:
+    if isinstance(error, ImportError):
+        return refusal(RefusalCode.UNSUPPORTED, _LIBRARY, where=where, remedy="Look what 'medcls doctor' says")
+    if isinstance(error, NameError | AssertionError):  # no file can cause these
+        return refusal(RefusalCode.UNSUPPORTED, _OURS, where=where, remedy="Report it as a fault of medcls")
+    return refusal(RefusalCode.DAMAGED, "its content is not what its decoder expects", where=where)
 
 
 def unreadable(error: OSError, where: object = "") -> ScanRefused:
     """The refusal that an error of the operating system stands for."""
-    what = f"the file cannot be read ({(error.strerror or type(error).__name__).lower()})"
+    what = f"the file cannot be read ({error.strerror.lower()})" if error.strerror else "the file cannot be read"
     return refusal(RefusalCode.UNREADABLE, what, where=where)
