@@ -88,7 +88,11 @@ BROKEN_READERS = {
     "printing": ("print('hello')", "printed: b'hello"),
     "a warning": ("warnings.warn('hello')", "printed: b"),
     "a name": ("raise ScanRefused('damaged', 'of Qzsecret^Name')", "an identifier was let out"),
-    "a mistake": ("raise ScanRefused('damaged', 'cannot be decoded (NameError)')", "a mistake of the reader"),
+    "a mistake": ("raise ScanRefused('unsupported', 'medcls itself fails on this file')", "a mistake of the reader"),
+    "an error's name": (
+        "raise ScanRefused('damaged', 'cannot be decoded (KeyError)')",
+        "an error is called by its name",
+    ),
     "memory": ("b'x' * (100 << 20)", "the process grew by"),
     "silence": ("return Found()", "a file is neither read, nor refused, nor ignored"),
 }

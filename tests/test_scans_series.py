@@ -196,7 +196,7 @@ def test_radiographs_of_one_series_stand_alone(tmp_path):
         ({"SOPClassUID": SC, "ImageType": ["DERIVED", "SECONDARY", "DOSE"]}, "not-an-image"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
         ({"NumberOfFrames": 4, "PixelData": bytes(96)}, "no-geometry"),
-        ({"PixelData": None}, "not-an-image"),
+        ({"PixelData": None}, "damaged"),
         ({"PixelData": bytes(20)}, "damaged"),
         ({"Rows": 60000, "Columns": 60000}, "too-large"),
         ({"BitsStored": 40}, "damaged"),

@@ -51,8 +51,8 @@ class Cause:
 
 CAUSES: dict[RefusalCode, Cause] = {
     RefusalCode.NOT_AN_IMAGE: Cause(
-        "The file holds no scan: not a known image format, or a DICOM object without an image "
-        "(report, presentation state, segmentation, dose sheet, encapsulated document).",
+        "The file holds no scan: not a known image format, a text or a pointer in place of it, or a DICOM object without an "
+        "image (report, presentation state, segmentation, annotations, dose sheet, encapsulated document).",
         "Leave it out, or give a DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF or BMP image",
     ),
     RefusalCode.NO_SCAN: Cause("There is no scan at this path.", "Check the path and what lies in the folder"),
@@ -68,7 +68,7 @@ CAUSES: dict[RefusalCode, Cause] = {
     ),
     RefusalCode.UNSUPPORTED: Cause(
         "The format or the compression is known but cannot be decoded.",
-        "Convert it to an uncompressed or losslessly compressed form",
+        "Convert it to uncompressed or losslessly compressed DICOM, or to NIfTI, PNG or TIFF",
     ),
     RefusalCode.TOO_LARGE: Cause(
         "The declared size is beyond what any clinical scan needs, or beyond this machine's memory.",

@@ -16,7 +16,7 @@ from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.guard import refusing
 from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.look import Look
+from medcls.scans.look import Look, header_of, named_alone
 from medcls.scans.looking import looks
 from medcls.scans.naming import named_stacks, relative_name
 from medcls.scans.notes import Note
@@ -44,6 +44,8 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, len
     """
     root = Path(path)
     with refusing(path):
+        if root.is_file():
+            root = header_of(root) or root
         entries = walk(str(root)) if root.exists() else _in_archive(root)
     notebook = index.open_index(root, entries, leniency)
     known = notebook.found() if notebook else None
@@ -86,8 +88,7 @@ class _Search:
             if entry.regular:
                 files.append(entry.path)
             else:
-                what = "the folder cannot be read" if os.path.isdir(entry.path) else "this is no regular file"
-                self._refuse(entry.path, refusal(RefusalCode.UNREADABLE, what))
+                self._refuse(entry.path, _closed(entry.path))
         return files
 
     def take(self, file: str, look: Look) -> None:
@@ -95,7 +96,7 @@ class _Search:
         if look.refused is not None:
             self._refuse(file, look.refused, look.identity)
         elif look.ignored and file == str(self.root):
-            self._refuse(file, refusal(RefusalCode.NOT_AN_IMAGE, "this is no known image format"))
+            self._refuse(file, named_alone(self.root))
         elif look.ignored:
             self.ignored.append(Path(file))
         elif look.scan is not None:
@@ -122,7 +123,7 @@ class _Search:
 
     def _group(self) -> None:
         from medcls.scans.dicom.series import stacks_of
-        from medcls.scans.dicom.syntaxes import can_decode, syntax_name
+        from medcls.scans.dicom.syntaxes import can_decode, not_decoded
         from medcls.scans.dicom.volume import source_of
 
         with refusing(self.root):
@@ -132,14 +133,25 @@ class _Search:
         for stack, name in zip(stacks, names, strict=True):
             try:
                 with refusing(name):
+                    syntax = stack.frames[0].header.syntax
+                    if not can_decode(syntax):
+                        raise not_decoded(syntax)
                     if stack.error is not None:
                         raise stack.error
                     source = source_of(stack, name, self.leniency)
-                    if not can_decode(source.syntax):
-                        raise refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(source.syntax)}")
                     self.scans.append(_judged(source, broken, self.leniency))
             except ScanRefused as error:
                 self.refused.append(Refusal.of(error, name, stack.paths, stack.identity))
+
+
+def _closed(path: str) -> ScanRefused:
+    """Why an entry of a folder cannot be opened."""
+    if os.path.isdir(path):
+        return refusal(RefusalCode.UNREADABLE, "the folder cannot be read")
+    if os.path.islink(path) and not os.path.exists(path):
+        remedy = "Put the file there; 'git annex get' or 'datalad get' fetches what they keep elsewhere"
+        return refusal(RefusalCode.UNREADABLE, "the link leads to no file", remedy=remedy)
+    return refusal(RefusalCode.UNREADABLE, "this is no regular file")
 
 
 def _broken_files(refused: Iterable[Refusal]) -> dict[str, list[Refusal]]:

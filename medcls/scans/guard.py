@@ -75,8 +75,8 @@ def naming(where: object) -> Iterator[None]:
 def refusing(where: object) -> Iterator[None]:
     """Turn any error of the block into a :class:`~medcls.errors.ScanRefused` that names ``where``.
 
-    Neither the messages of third parties nor the names of their errors are passed on: a message may quote header text, which may
-    hold a patient's name, and the name of an error means nothing to whoever has the file.
+    Neither the messages of third parties nor the names of their errors are passed on: a message may quote header text, which
+    may hold a patient's name, and the name of an error means nothing to whoever has the file.
     """
     try:
         with quiet():

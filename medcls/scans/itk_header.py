@@ -147,7 +147,7 @@ def placed(
 def sized(spacing: tuple[float, ...]) -> NDArray[np.float64]:
     """An affine of voxel sizes alone; sizes that are zero or not known become 1."""
     known = [abs(size) if math.isfinite(size) and size else 1.0 for size in spacing]
-    return np.diag([*[*known, 1.0, 1.0][:3], 1.0])
+    return np.diag([*[*known, 1.0, 1.0, 1.0][:3], 1.0])
 
 
 def data_file(named: str, where: Path) -> Path:

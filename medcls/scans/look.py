@@ -15,8 +15,9 @@ from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.instance import HEAD, plain_elements
 from medcls.scans.dicom.parsing import frames_of
 from medcls.scans.dicom.text import Attributes
+from medcls.scans.foreign import foreign, is_python_archive, media_directory
 from medcls.scans.guard import refusing, unreadable
-from medcls.scans.sniff import FileType, sniff
+from medcls.scans.sniff import header_beside, sniff
 from medcls.scans.source import ScanSource
 
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR, PS3.10 section 8.6
@@ -65,7 +66,7 @@ def _look_plain(path: str) -> Look | None:
             return _look_at_head(path, head)
         size = handle.seek(0, io.SEEK_END) if len(head) == HEAD else len(head)
         elements = plain_elements(handle, size, head)
-    if elements is None:
+    if elements is None or elements.pixels is None:
         return None
     if elements.media == _MEDIA_DIRECTORY:
         return IGNORED
@@ -88,7 +89,7 @@ def _look(path: str) -> Look:
         return found
     kind = sniff(head, Path(path))
     if kind == "archive":
-        return _archive(path)
+        return _archive(path, head)
     if kind == "dicom":
         return _judged(path)
     if kind == "nifti":
@@ -104,7 +105,7 @@ def _look(path: str) -> Look:
     return Look(scan=find_raster(Path(path), ""))
 
 
-def _archive(path: str) -> Look:
+def _archive(path: str, head: bytes) -> Look:
     file = Path(path)
     if archive_of(file) is not None:
         raise refusal(
@@ -116,6 +117,8 @@ def _archive(path: str) -> Look:
             "this is empty, or no NIfTI file, once it is unpacked",
             remedy="Copy or export the file again",
         )
+    if head.startswith(b"PK") and (is_python_archive(file) or not is_archive(file)):
+        raise foreign(head, file)
     if not is_archive(file):
         raise refusal(
             RefusalCode.NOT_AN_IMAGE, "this is an archive", remedy="Unpack it first, or make it a zip or tar file"
@@ -126,9 +129,11 @@ def _archive(path: str) -> Look:
 def _judged(path: str) -> Look:
     from medcls.scans.dicom.headers import is_directory_of_files, read_header
 
-    dataset = read_header(path)
+    dataset, lacking = read_header(path)
     if is_directory_of_files(dataset):
         return IGNORED
+    if lacking is not None:
+        return Look(refused=lacking, identity=identity_of(dataset))
     return _frames(dataset, path)
 
 
@@ -139,18 +144,25 @@ def _frames(attributes: Attributes, path: str) -> Look:
         return Look(refused=error, identity=identity_of(attributes))
 
 
-_REFUSED: dict[FileType, tuple[RefusalCode, str, str]] = {
-    "empty": (RefusalCode.DAMAGED, "the file is empty", ""),
-    "unknown": (RefusalCode.NOT_AN_IMAGE, "this is no known image format", ""),
-}
-
-
 def _look_at_head(path: str, head: bytes) -> Look | None:
     """What the first bytes alone settle."""
     kind = sniff(head, Path(path))
     if kind in ("ignored", "pixels"):
         return IGNORED
-    if kind not in _REFUSED:
-        return None
-    code, what, remedy = _REFUSED[kind]
-    return Look(refused=refusal(code, what, remedy=remedy))
+    if kind == "empty":
+        return Look(
+            refused=refusal(RefusalCode.DAMAGED, "the file is empty", remedy="Export, copy or download it again")
+        )
+    return Look(refused=foreign(head, Path(path))) if kind == "unknown" else None
+
+
+def named_alone(path: Path) -> ScanRefused:
+    """Why a file is no scan that a search would pass over, and that somebody names as one."""
+    head = read_file(path, HEAD)
+    return media_directory() if path.name.lower() == "dicomdir" or head[128:132] == b"DICM" else foreign(head, path)
+
+
+def header_of(path: Path) -> Path | None:
+    """The header that a file of bare voxels belongs to; ``None`` where it is no such file."""
+    header = header_beside(path)
+    return header if header is not None and sniff(read_file(path, HEAD), path) == "pixels" else None

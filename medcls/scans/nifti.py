@@ -127,12 +127,15 @@ def read_volume_header(path: Path) -> Volume:
     with _open(path) as stream:
         block = stream.read(544)
     header = _parse(block, path)
+    if _is_surface(header):
+        raise refusal(RefusalCode.NOT_AN_IMAGE, "a CIFTI file: values on a brain's surface, and no volume", where=path)
     stored = tuple(int(size) for size in header.get_data_shape())
     dtype = header.get_data_dtype()
     check_size(stored or (0,), path)
     shape = spatial_shape(stored, path)
     if dtype.kind not in "iufV" or (dtype.names is not None and dtype.names[:3] != ("R", "G", "B")):
-        raise refusal(RefusalCode.UNSUPPORTED, f"voxels of type {dtype}", where=path)
+        remedy = "Save the volume as whole or real numbers"
+        raise refusal(RefusalCode.UNSUPPORTED, f"voxels of type {dtype}", where=path, remedy=remedy)
     affine, has_geometry, notes = _affine(header, path)
     slope, intercept = _scaling(header, path)
     pair = bytes(header["magic"].tobytes())[:2] == b"ni" and bytes(header["magic"].tobytes())[2:3] != b"+"
@@ -150,11 +153,18 @@ def _parse(block: bytes, path: Path) -> Any:
     second = 540 in (int.from_bytes(block[:4], "little"), int.from_bytes(block[:4], "big"))
     kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
     if not second and block[344:346] != b"n+" and block[344:346] != b"ni":
-        raise refusal(RefusalCode.UNSUPPORTED, "an Analyze 7.5 file, which does not say left from right", where=path)
+        what = "an Analyze 7.5 file, which does not say left from right"
+        remedy = "Convert it to NIfTI with a tool that knows how it was written"
+        raise refusal(RefusalCode.UNSUPPORTED, what, where=path, remedy=remedy)
     try:
         return kind(block[: 540 if second else 348], check=True)
     except (HeaderDataError, ValueError) as error:
         raise refusal(RefusalCode.DAMAGED, "the NIfTI header contradicts itself", where=path) from error
+
+
+def _is_surface(header: Any) -> bool:
+    """Whether the intent is one of CIFTI-2's (NIFTI_INTENT_CONNECTIVITY_UNKNOWN and on, 3000 to 3099)."""
+    return 3000 <= int(header["intent_code"]) < 3100
 
 
 def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], bool, tuple[str, ...]]:

@@ -42,6 +42,7 @@ _TYPES = {
     "f4": ("float",),
     "f8": ("double",),
 }
+_TEXTS = frozenset({"ascii", "text", "txt", "hex"})
 _TYPE_OF = {name: code for code, names in _TYPES.items() for name in names}
 _SPACES: dict[str, tuple[float, float, float]] = {
     "right-anterior-superior": (1.0, 1.0, 1.0),
@@ -86,10 +87,10 @@ def read_nrrd_header(path: Path) -> ItkHeader:
     colour = _has_colour(fields, sizes)
     stored, channels = (sizes[1:], 3) if colour else (sizes, 1)
     shape = spatial(stored, channels, path)
+    compressed = _is_compressed(fields)
     dtype = _type(fields)
     if colour and dtype != np.uint8:
         raise refusal(RefusalCode.UNSUPPORTED, "several values a voxel that are no 8-bit colour", where=path)
-    compressed = _is_compressed(fields)
     unit = _unit(fields)
     geometry = _geometry(fields, len(stored), colour, unit)
     pixels, offset = _place(fields, math.prod(sizes) * dtype.itemsize, compressed)
@@ -149,7 +150,10 @@ def _type(fields: _Fields) -> np.dtype[np.generic]:
 def _is_compressed(fields: _Fields) -> bool:
     encoding = fields.get("encoding").lower()
     if encoding not in ("raw", "gzip", "gz"):
-        raise refusal(RefusalCode.UNSUPPORTED, "voxels that are neither raw nor gzip", where=fields.path)
+        what = "voxels written as text" if encoding in _TEXTS else "voxels that are neither raw nor gzip"
+        raise refusal(
+            RefusalCode.UNSUPPORTED, what, where=fields.path, remedy="Save it again with raw or gzip encoding"
+        )
     return encoding != "raw"
 
 

@@ -38,7 +38,7 @@ def find_raster(path: Path, name: str) -> ScanSource:
     else:
         with _opened(path) as image:
             columns, rows = image.size
-            colour = not _is_grey(image)
+            colour = not (_is_deep_grey(path) or _is_grey(image))
             if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
                 columns, rows = rows, columns
     return ScanSource(
@@ -124,11 +124,24 @@ def _read_image(path: Path, notes: list[str]) -> Pixels:
         return _plain(upright, notes)
 
 
-def _deep_png(path: Path) -> Pixels | None:
-    """Decode a PNG of 16 bits with colour or alpha, which Pillow would cut down to 8 bits."""
+def _deep_png_head(path: Path) -> bytes:
+    """The first bytes of a PNG of 16 bits with colour or alpha; empty for other files."""
     with open_file(path) as handle:
         head = handle.read(33)
     if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 33 or head[24] != 16 or head[25] == 0:
+        return b""
+    return head
+
+
+def _is_deep_grey(path: Path) -> bool:
+    """Whether it is a PNG of 16-bit grey with alpha, which Pillow takes for colour."""
+    return _deep_png_head(path)[25:26] == b"\4"
+
+
+def _deep_png(path: Path) -> Pixels | None:
+    """Decode a PNG of 16 bits with colour or alpha, which Pillow would cut down to 8 bits."""
+    head = _deep_png_head(path)
+    if not head:
         return None
     columns, rows = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     check_image_size(columns, rows, path)

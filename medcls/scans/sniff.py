@@ -50,9 +50,27 @@ _SIDECARS = frozenset(
             ".md",
         ),
         *(".ods", ".parquet", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml"),
+        *(".doc", ".docx", ".odt", ".pdf", ".ppt", ".pptx", ".rtf", ".md5", ".sha1", ".sha256"),
+        *(
+            ".bat",
+            ".cab",
+            ".chm",
+            ".class",
+            ".dll",
+            ".exe",
+            ".ico",
+            ".inf",
+            ".jar",
+            ".js",
+            ".lnk",
+            ".msi",
+            ".so",
+            ".url",
+        ),
     }
 )
-"""Names of tables and texts that lie beside scans; a scan with such a name is still found by its content."""
+"""Names of tables, texts and reports that lie beside scans, and of the viewers on CDs of hospitals; a scan with such a name is
+still found by its content."""
 _HEADERS_OF = {
     ".img": (".hdr", ".mhd", ".nhdr"),
     ".raw": (".mhd", ".nhdr"),
@@ -60,7 +78,9 @@ _HEADERS_OF = {
     ".raw.gz": (".nhdr",),
 }
 """Endings of files that hold nothing but voxels, and of the headers beside them that say what they are."""
-_SYSTEM = frozenset({"thumbs.db", "desktop.ini", "dicomdir"})
+_SYSTEM = frozenset(
+    {"thumbs.db", "desktop.ini", "dicomdir", "readme", "changes", "license", "version", "lockfile", "checksums"}
+)
 HEAD = 1024
 _KEY_AND_VALUE = re.compile(rb"\s*[A-Za-z]+[ \t]*[=:]")
 _IMAGE_AXES = re.compile(rb"^[ \t]*NDims[ \t]*[=:]", re.MULTILINE)
@@ -88,7 +108,7 @@ def sniff(head: bytes, path: Path) -> FileType:
         return "metaimage"
     if name.startswith(".") or name in _SYSTEM or path.suffix.lower() in _SIDECARS:
         return "ignored"
-    if _has_header(path):
+    if header_beside(path) is not None:
         return "pixels"
     if not head:
         return "empty"
@@ -117,13 +137,15 @@ def is_metaimage(head: bytes) -> bool:
     return (b"ElementDataFile" in head or len(head) >= HEAD) and not _OTHER_OBJECT.search(head)
 
 
-def _has_header(path: Path) -> bool:
+def header_beside(path: Path) -> Path | None:
+    """The header that a file of bare voxels has beside it, told by their names; ``None`` where there is none."""
     name = path.name.lower()
     for ending, headers in _HEADERS_OF.items():
         if name.endswith(ending) and len(name) > len(ending):
             stem = path.name[: -len(ending)]
-            return any(path.with_name(stem + header).exists() for header in headers)
-    return False
+            beside = (path.with_name(stem + header) for header in headers)
+            return next((header for header in beside if header.exists()), None)
+    return None
 
 
 def _is_bitmap(head: bytes) -> bool:

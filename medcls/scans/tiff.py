@@ -67,6 +67,11 @@ def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
 
 
 def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
+    if len(file.pages) == 0:
+        raise refusal(RefusalCode.DAMAGED, "the file holds no picture", where=path)
+    if _is_raw(file):
+        remedy = "Save it as PNG or TIFF"
+        raise refusal(RefusalCode.UNSUPPORTED, "this is a camera's raw picture", where=path, remedy=remedy)
     if len(file.pages) != 1:
         raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {len(file.pages)} pages", where=path)
     page = file.pages[0]
@@ -77,6 +82,16 @@ def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
     if page.imagedepth != 1:
         raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {page.imagedepth} slices", where=path)
     return page
+
+
+def _is_raw(file: tifffile.TiffFile) -> bool:
+    """Whether the pages are those of a camera's raw picture (DNG, NEF, ARW, CR2), of which the first is a small preview."""
+    file.filehandle.seek(8)
+    if file.filehandle.read(2) == b"CR":
+        return True
+    tags = file.pages[0].tags
+    reduced = tags.get("NewSubfileType") is not None and int(tags["NewSubfileType"].value) & 1
+    return "DNGVersion" in tags or bool(reduced and "SubIFDs" in tags)
 
 
 def _check_codestreams(file: tifffile.TiffFile, page: tifffile.TiffPage, path: Path) -> None:

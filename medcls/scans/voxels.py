@@ -16,7 +16,7 @@ def spatial_shape(stored: tuple[int, ...], path: Path) -> tuple[int, ...]:
     """Drop trailing axes of length one; what is left is an image ``(x, y)`` or a volume ``(x, y, z)``.
 
     Raises:
-        ScanRefused: ``four-dimensional`` or ``damaged``.
+        ScanRefused: ``four-dimensional`` or ``not-an-image``.
     """
     shape = stored
     while len(shape) > 2 and shape[-1] == 1:
@@ -25,7 +25,7 @@ def spatial_shape(stored: tuple[int, ...], path: Path) -> tuple[int, ...]:
         times = "x".join(str(size) for size in stored)
         raise refusal(RefusalCode.FOUR_DIMENSIONAL, f"{times} voxels: more than one volume", where=path)
     if len(shape) < 2:
-        raise refusal(RefusalCode.DAMAGED, "fewer than two axes", where=path)
+        raise refusal(RefusalCode.NOT_AN_IMAGE, "one axis alone: a list of values, and no image", where=path)
     return shape
 
 

@@ -29,8 +29,10 @@ from tests.fuzzing.dicom_seeds import SECRETS
 from tests.fuzzing.memory import descendants, peak, peak_of_the_dead, reset_peak
 
 _CODES = frozenset(RefusalCode)
-_MISTAKE = re.compile(r"\b(NameError|UnboundLocalError|ImportError|ModuleNotFoundError|AssertionError)\b")
-"""Errors that no file can cause: they say that the reader itself is broken."""
+_MISTAKE = re.compile(r"\bmedcls itself\b|\bpart of the library\b")
+"""How errors that no file can cause are called: they say that the reader itself is broken."""
+_PYTHON = re.compile(r"\b[A-Z]\w*(Error|Exception|Warning)\b|\w\.error\b|Traceback|NoneType|object has no attribute")
+"""What Python calls its errors, which means nothing to whoever has the file."""
 WORKER = 192 * 2**20
 """What a worker process weighs with every decoder loaded and nothing read."""
 _MOST_MEMORY = 12 * 2**30
@@ -87,6 +89,8 @@ class _Trial:
             self.broken.append(f"{code} has no reason")
         if _MISTAKE.search(text):
             self.broken.append(f"a mistake of the reader was refused as damage: {text}")
+        if _PYTHON.search(text):
+            self.broken.append(f"an error is called by its name in Python: {text!r}")
         self._keeps_secrets(text)
 
     def _keeps_secrets(self, text: str) -> None:

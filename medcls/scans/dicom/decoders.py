@@ -19,7 +19,8 @@ from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.codestream import Codestream, inspect_codestream, is_whole
 from medcls.scans.dicom.encapsulation import Bytes
 from medcls.scans.dicom.frames import Header
-from medcls.scans.dicom.syntaxes import HTJ2K, JPEG, JPEG_2000, JPEG_LS, LOSSLESS_JPEG, RLE, syntax_name
+from medcls.scans.dicom.run_lengths import decode_runs
+from medcls.scans.dicom.syntaxes import HTJ2K, JPEG, JPEG_2000, JPEG_LS, LOSSLESS_JPEG, RLE, not_decoded
 
 Pixels = NDArray[np.generic]
 
@@ -42,7 +43,7 @@ def decode_frame(data: Bytes, header: Header, out: Pixels | None = None) -> Pixe
     """
     decoder = _DECODERS.get(header.syntax)
     if decoder is None:
-        raise refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(header.syntax)}")
+        raise not_decoded(header.syntax)
     if header.syntax != RLE:
         stream = inspect_codestream(data)
         _check_stream(stream, header)
@@ -88,7 +89,13 @@ def _rle(data: Any, header: Header, out: Pixels | None) -> Pixels:
     word = np.dtype(f"<u{header.bits_allocated // 8}")
     size = header.rows * header.columns * header.samples
     memory = None if out is None else out.data.cast("B")
-    plain = np.frombuffer(imagecodecs.dicomrle_decode(data, word, out=memory), dtype=word)
+    try:
+        plain = np.frombuffer(imagecodecs.dicomrle_decode(data, word, out=memory), dtype=word)
+    except imagecodecs.DicomrleError:
+        planes = decode_runs(data, header.samples * word.itemsize, header.rows * header.columns)
+        plain = planes.reshape(header.samples, word.itemsize, -1)[:, ::-1].swapaxes(1, 2).reshape(-1).view(word)
+        if out is not None:
+            out[...] = plain.reshape(out.shape)
     if plain.size != size:
         raise refusal(RefusalCode.DAMAGED, f"a run-length frame has {plain.size} values, and {size} are declared")
     if out is not None:

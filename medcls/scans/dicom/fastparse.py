@@ -12,7 +12,7 @@ import struct
 from medcls.scans.dicom.elements import Elements
 from medcls.scans.dicom.tags import CSA_IMAGE, PRIVATE_B_VALUES, TAGS
 from medcls.scans.dicom.templates import Templates
-from medcls.scans.dicom.walking import LONG_VRS, SHORT_VRS, Short, Unclear, explicit_start, long_length
+from medcls.scans.dicom.walking import LONG_VRS, SHORT_VRS, Short, Twice, Unclear, explicit_start, long_length
 
 _OTHERS = frozenset({"1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"})  # big endian, deflated
 _PREFIX = "1.2.840.10008.1.2"
@@ -83,6 +83,8 @@ def meta_of(data: bytes) -> tuple[int, str, str]:
             if vr != b"UI":
                 raise Unclear
             found = data[value:at].rstrip(b"\0 ").decode("latin-1")
+            if element == 0x0010 and syntax not in ("", found):
+                raise Twice
             syntax, media = (found, media) if element == 0x0010 else (syntax, found)
 
 

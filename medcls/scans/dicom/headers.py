@@ -10,16 +10,21 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from pydicom.datadict import private_dictionaries
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from medcls.errors import ScanRefused
 from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.csa import CSA_TAGS
 from medcls.scans.dicom.fastparse import meta_of
+from medcls.scans.dicom.objects import without_pixels
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_CREATORS, PRIVATE_DIRECTIONS, TAGS
+from medcls.scans.dicom.text import text
+from medcls.scans.dicom.walking import Twice, Unclear
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, MAX_VOXELS
 
 _SEQUENCES = (
@@ -38,6 +43,8 @@ MAX_ITEMS = 500_000
 _ITEM = b"\xfe\xff\x00\xe0"
 _UNDEFINED = 0xFFFFFFFF
 _CHARACTER_SET, _LONGEST_CHARACTER_SET = 0x00080005, 1024
+_MOST_META = 4096
+_SMALLEST_IMAGE = 256  # bytes of a private element from which it may hold one
 
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
@@ -52,14 +59,22 @@ _TAGS: list[Any] = [
 ]
 
 
-def read_header(path: str | os.PathLike[str]) -> FileDataset:
-    """Read the tags of a file that say what it is and where it lies; pixels are not read."""
-    return _read(Path(path), header_only=True)
+def read_header(path: str | os.PathLike[str]) -> tuple[FileDataset, ScanRefused | None]:
+    """Read the tags of a file that say what it is and where it lies; pixels are not read.
+
+    Returns:
+        The header, and the refusal of a file that has no pixels behind it.
+    """
+    stop = _Stop(at_pixels=True)
+    dataset = _read(Path(path), stop)
+    if stop.met_pixels:
+        return dataset, None
+    return dataset, without_pixels(dataset, _creator(Path(path), stop.private), path)
 
 
 def read_whole(path: str | os.PathLike[str]) -> FileDataset:
     """Read a whole file, pixels still as stored."""
-    return _read(Path(path), header_only=False)
+    return _read(Path(path), _Stop(at_pixels=False))
 
 
 def is_directory_of_files(dataset: Dataset) -> bool:
@@ -68,23 +83,42 @@ def is_directory_of_files(dataset: Dataset) -> bool:
     return str(meta.get("MediaStorageSOPClassUID", "")) == "1.2.840.10008.1.3.10"
 
 
-def _read(path: Path, *, header_only: bool) -> FileDataset:
+def _read(path: Path, stop: _Stop, tags: list[Any] | None = None) -> FileDataset:
+    """Read the elements of a file up to where ``stop`` says; of a header those of ``tags``, or all that are ever read."""
     with open_file(path) as handle:
-        head = handle.read(144)
-        handle.seek(0)
-        size = handle.seek(0, os.SEEK_END)
-        handle.seek(0)
+        head = handle.read(_MOST_META)
+        stop.size = handle.seek(0, os.SEEK_END)
         _check_items(handle)
         bare = head[128:132] != b"DICM"
-        if not bare and _is_deflated(handle):
-            return _read_deflated(path, header_only=header_only)
+        if not bare:
+            _check_meta(head)
+            if _is_deflated(handle):
+                return _read_deflated(path, stop)
         handle.seek(0)
-        return read_partial(
-            handle,
-            stop_when=_Stop(at_pixels=header_only, size=size),
-            force=bare,
-            specific_tags=_numbers() if header_only else None,
-        )
+        wanted = (tags or _numbers()) if stop.at_pixels else None
+        return read_partial(handle, stop_when=stop, force=bare, specific_tags=wanted)
+
+
+def _creator(path: Path, element: BaseTag | None) -> str:
+    """Who wrote a private element (PS3.5 7.8.1), as far as that is a known name and no free text."""
+    if element is None:
+        return ""
+    tag = Tag(element.group, element.element >> 8)
+    creator = text(_read(path, _Stop(at_pixels=True), [tag]), tag)
+    return creator if creator in private_dictionaries else "the manufacturer"
+
+
+def _check_meta(head: bytes) -> None:
+    """Refuse a file that begins twice: with two preambles, or with meta information that says two things."""
+    try:
+        start = meta_of(head)[0]
+    except Twice as error:
+        what = "the file meta information stands there twice, with two transfer syntaxes"
+        raise refusal(RefusalCode.DAMAGED, what) from error
+    except (Unclear, struct.error):
+        return
+    if b"DICM" in (head[start : start + 4], head[start + 128 : start + 132]):
+        raise refusal(RefusalCode.DAMAGED, "the file begins twice: a second header stands where the data set should")
 
 
 def _check_items(handle: Any) -> None:
@@ -105,7 +139,7 @@ def _is_deflated(handle: Any) -> bool:
     return DeflatedExplicitVRLittleEndian.encode("ascii") in meta
 
 
-def _read_deflated(path: Path, *, header_only: bool) -> FileDataset:
+def _read_deflated(path: Path, stop: _Stop) -> FileDataset:
     """Read a data set that is deflated as a whole (PS3.5 A.5), unpacking no more than it declares."""
     with open_file(path) as handle:
         whole = handle.read()
@@ -115,8 +149,8 @@ def _read_deflated(path: Path, *, header_only: bool) -> FileDataset:
     meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = UID(syntax), UID(media)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     plain = inflater.decompress(packed, MAX_HEADER_BYTES)
-    header = _parse(plain, path, meta, header_only=True)
-    if header_only:
+    header = _parse(plain, path, meta, stop if stop.at_pixels else _Stop(at_pixels=True))
+    if stop.at_pixels:
         return header
     limit = _declared_bytes(header) + MAX_HEADER_BYTES
     if limit > min(MAX_VOXELS * 2, len(packed) * MAX_DEFLATE_RATIO) + MAX_HEADER_BYTES:
@@ -124,16 +158,17 @@ def _read_deflated(path: Path, *, header_only: bool) -> FileDataset:
     plain += inflater.decompress(inflater.unconsumed_tail, limit)
     if not inflater.eof:
         raise refusal(RefusalCode.DAMAGED, "the deflated data are cut short or larger than declared", where=path)
-    return _parse(plain, path, meta, header_only=False)
+    return _parse(plain, path, meta, stop)
 
 
-def _parse(plain: bytes, path: Path, meta: FileMetaDataset, *, header_only: bool) -> FileDataset:
+def _parse(plain: bytes, path: Path, meta: FileMetaDataset, stop: _Stop) -> FileDataset:
+    stop.size = len(plain)
     dataset = read_dataset(
         io.BytesIO(plain),
         is_implicit_VR=False,
         is_little_endian=True,
-        stop_when=_Stop(at_pixels=header_only, size=len(plain)),
-        specific_tags=_numbers() if header_only else None,
+        stop_when=stop,
+        specific_tags=_numbers() if stop.at_pixels else None,
     )
     whole = FileDataset(str(path), dataset, b"\0" * 128, meta, is_implicit_VR=False, is_little_endian=True)
     whole.set_original_encoding(False, True)
@@ -145,23 +180,35 @@ class _Stop:
 
     Tag (0000,0000) cannot stand in a file, so it is padding; and a data set of more elements than
     :data:`MAX_ELEMENTS` is noise, which would keep the parser busy for minutes.
+
+    Attributes:
+        at_pixels: Whether it ends there.
+        size: Bytes of the file.
+        met_pixels: Whether pixels were met.
+        private: The largest private element that was passed, of those that may hold an image.
     """
 
-    def __init__(self, *, at_pixels: bool, size: int) -> None:
-        self._at_pixels = at_pixels
-        self._size = size
+    def __init__(self, *, at_pixels: bool) -> None:
+        self.at_pixels = at_pixels
+        self.size = 0
+        self.met_pixels = False
+        self.private: BaseTag | None = None
         self._elements = 0
+        self._largest = _SMALLEST_IMAGE
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         self._elements += 1
         if self._elements > MAX_ELEMENTS:
             raise refusal(RefusalCode.DAMAGED, f"the data set has more than {MAX_ELEMENTS} elements")
-        if tag == 0 or (self._at_pixels and tag in _PIXELS):
+        self.met_pixels = self.met_pixels or tag in _PIXELS
+        if tag == 0 or (self.at_pixels and tag in _PIXELS):
             return True
-        if self._size < length < _UNDEFINED:
+        if self.size < length < _UNDEFINED:
             raise refusal(RefusalCode.DAMAGED, "an element is longer than the file")
         if tag == _CHARACTER_SET and length > _LONGEST_CHARACTER_SET:
             raise refusal(RefusalCode.DAMAGED, "the list of character sets is endless")
+        if tag.is_private and length >= self._largest:
+            self.private, self._largest = tag, length
         return False
 
 

@@ -97,13 +97,12 @@ def check_is_image(dataset: t.Attributes, path: str | Path) -> None:
     """
     sop_class, modality = t.text(dataset, "SOPClassUID"), t.text(dataset, "Modality").upper()
     if sop_class.startswith(_NOT_IMAGES) or modality in _NOT_IMAGE_MODALITIES:
-        raise refusal(
-            RefusalCode.NOT_AN_IMAGE, f"this DICOM object is a {_class_name(sop_class, modality)}", where=path
-        )
+        raise _no_image(sop_class, modality, path)
     if not t.whole(dataset, "Rows") or not t.whole(dataset, "Columns"):
-        raise _without_pixels(sop_class, modality, path)
+        raise _without_size(sop_class, modality, path)
     if sop_class == _WHOLE_SLIDE:
-        raise refusal(RefusalCode.UNSUPPORTED, "this is a tiled whole-slide image", where=path)
+        remedy = "Save the region that you need as a picture"
+        raise refusal(RefusalCode.UNSUPPORTED, "this is a tiled whole-slide image", where=path, remedy=remedy)
     image_type = t.words(dataset, "ImageType")
     if "LOCALIZER" in image_type and modality not in _PROJECTION_MODALITIES:
         raise refusal(RefusalCode.LOCALIZER, "the image type is LOCALIZER", where=path)
@@ -111,11 +110,30 @@ def check_is_image(dataset: t.Attributes, path: str | Path) -> None:
         raise refusal(RefusalCode.NOT_AN_IMAGE, "this is a dose sheet, protocol or screen shot", where=path)
 
 
-def _without_pixels(sop_class: str, modality: str, path: str | Path) -> ScanRefused:
-    known = sop_class.startswith(_STORAGE)
-    if known and modality:
+def _without_size(sop_class: str, modality: str, path: str | Path) -> ScanRefused:
+    """Objects without rows and columns: damaged where their class says that they are images, else none."""
+    if " Image Storage" in f"{_uid_name(sop_class)} ":
         return refusal(RefusalCode.DAMAGED, "the header says image, but gives no rows and columns", where=path)
-    return refusal(RefusalCode.NOT_AN_IMAGE, "this DICOM object holds no image", where=path)
+    return _no_image(sop_class, modality, path)
+
+
+def without_pixels(dataset: t.Attributes, creator: str, path: str | Path) -> ScanRefused:
+    """The refusal of a file that has no pixel data.
+
+    Args:
+        dataset: Its header.
+        creator: Who wrote large private elements into it (PS3.5 7.8.1); empty without them.
+        path: The file.
+    """
+    try:
+        check_is_image(dataset, path)
+    except ScanRefused as error:
+        return error
+    if creator:
+        what = f"the pixels are kept in private elements of {creator}"
+        remedy = "Export the images from the scanner or PACS as standard DICOM"
+        return refusal(RefusalCode.UNSUPPORTED, what, where=path, remedy=remedy)
+    return refusal(RefusalCode.DAMAGED, "the header of an image, without its pixels", where=path)
 
 
 def is_projection(sop_class: str, modality: str) -> bool:
@@ -128,8 +146,15 @@ def is_xray_projection(modality: str) -> bool:
     return modality in _XRAY_PROJECTIONS
 
 
-def _class_name(sop_class: str, modality: str) -> str:
+def _no_image(sop_class: str, modality: str, path: str | Path) -> ScanRefused:
+    name = _uid_name(sop_class).removesuffix(" Storage") or (modality if modality in _NOT_IMAGE_MODALITIES else "")
+    what = "a DICOM object without an image" + (f": {name}" if name else "")
+    return refusal(RefusalCode.NOT_AN_IMAGE, what, where=path)
+
+
+def _uid_name(uid: str) -> str:
+    """The name of a UID (PS3.6 annex A); empty where it has none."""
     from pydicom.uid import UID
 
-    name = UID(sop_class).name if sop_class else ""
-    return name.removesuffix(" Storage") if name and name != sop_class else f"{modality or 'non-image'} object"
+    name = UID(uid).name if uid else ""
+    return name if name != uid else ""

@@ -12,6 +12,7 @@ from medcls.scans.dicom.elements import Elements
 from medcls.scans.dicom.facts import facts_of, identity_of
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.objects import check_is_image
+from medcls.scans.dicom.syntaxes import can_decode, not_decoded
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import check_image_size, check_size
 
@@ -90,6 +91,8 @@ def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
     header = _header(attributes, path)
     per_frame = t.items(attributes, "PerFrameFunctionalGroupsSequence")
     if not per_frame:
+        if header.count > 1 and not can_decode(header.syntax):
+            raise not_decoded(header.syntax)
         if header.count > 1:
             raise refusal(
                 RefusalCode.NO_GEOMETRY,
@@ -145,6 +148,8 @@ def _header(dataset: t.Attributes, path: str | Path) -> Header:
     check_image_size(columns, rows, path)
     check_size((columns, rows, samples, count), path)
     bits = t.whole(dataset, "BitsAllocated")
+    if not bits:
+        raise refusal(RefusalCode.DAMAGED, "the header does not say how many bits a pixel has", where=path)
     if bits not in (1, 8, 16, 32) or samples not in (1, 3, 4):
         raise refusal(RefusalCode.UNSUPPORTED, f"{samples} samples of {bits} bits in a pixel", where=path)
     stored = t.whole(dataset, "BitsStored", bits) or bits

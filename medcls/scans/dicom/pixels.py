@@ -18,7 +18,7 @@ from medcls.scans.dicom.colour import to_rgb
 from medcls.scans.dicom.encapsulation import Bytes, codestreams
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.instance import PixelBytes
-from medcls.scans.dicom.syntaxes import BIG_ENDIAN, NATIVE, can_decode, syntax_name
+from medcls.scans.dicom.syntaxes import BIG_ENDIAN, NATIVE, can_decode, not_decoded
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -42,9 +42,10 @@ def stored_frames(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> 
         ScanRefused: ``not-an-image``, ``damaged`` or ``unsupported``.
     """
     if pixels.data is None:
-        raise refusal(RefusalCode.NOT_AN_IMAGE, "the file has no pixel data")
+        remedy = "Export the image with whole numbers and a rescale slope"
+        raise refusal(RefusalCode.UNSUPPORTED, "pixels are floating-point numbers", remedy=remedy)
     if not can_decode(header.syntax):
-        raise refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(header.syntax)}")
+        raise not_decoded(header.syntax)
     if pixels.dataset is not None and _is_mosaic(pixels.dataset):
         yield from _tiles(pixels, header, wanted)
         return

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from medcls.errors import ScanRefused
+from medcls.scans.codes import RefusalCode, refusal
+
 _JPEG = "1.2.840.10008.1.2.4."
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -19,6 +22,8 @@ LOSSLESS_JPEG = frozenset(_JPEG + end for end in ("57", "70"))
 """Process 14, any predictor and the first."""
 JPEG_LS = frozenset(_JPEG + end for end in ("80", "81"))
 JPEG_2000 = frozenset(_JPEG + end for end in ("90", "91"))
+VIDEO = frozenset(_JPEG + end for end in (*(f"10{n}{part}" for n in range(7) for part in ("", ".1")), "107", "108"))
+"""MPEG-2 (100, 101), MPEG-4 AVC/H.264 (102 to 106), each whole or in fragments, and HEVC/H.265 (107, 108)."""
 HTJ2K = frozenset(_JPEG + end for end in ("201", "202", "203"))
 
 LOSSY = frozenset(_JPEG + end for end in ("50", "51", "81", "91", "203"))
@@ -31,6 +36,15 @@ DECODED = frozenset({RLE}) | JPEG | LOSSLESS_JPEG | JPEG_LS | JPEG_2000 | HTJ2K
 def can_decode(uid: str) -> bool:
     """Whether frames of this transfer syntax can be decoded."""
     return uid in NATIVE or uid in DECODED
+
+
+def not_decoded(uid: str) -> ScanRefused:
+    """The refusal of pixels of a transfer syntax that there is no decoder for."""
+    if uid in VIDEO:
+        what = f"a video, compressed as {syntax_name(uid)}"
+        return refusal(RefusalCode.UNSUPPORTED, what, remedy="Export the frames that you need as single images")
+    remedy = "Export it uncompressed or losslessly compressed (JPEG, JPEG-LS, JPEG 2000, RLE)"
+    return refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(uid)}", remedy=remedy)
 
 
 def syntax_name(uid: str) -> str:

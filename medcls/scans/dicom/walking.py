@@ -53,6 +53,10 @@ class Unclear(Exception):
     """Something that pydicom is to judge."""
 
 
+class Twice(Unclear):
+    """The meta information says two things."""
+
+
 class Walk:
     """What a walk has found so far.
 
