@@ -50,7 +50,7 @@ _SIDECARS = frozenset(
             ".md",
         ),
         *(".ods", ".parquet", ".py", ".rst", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml"),
-        *(".doc", ".docx", ".odt", ".pdf", ".ppt", ".pptx", ".rtf", ".md5", ".sha1", ".sha256"),
+        *(".md5", ".sha1", ".sha256"),
         *(
             ".bat",
             ".cab",
@@ -69,7 +69,7 @@ _SIDECARS = frozenset(
         ),
     }
 )
-"""Names of tables, texts and reports that lie beside scans, and of the viewers on CDs of hospitals; a scan with such a name is
+"""Names of tables and texts that lie beside scans, and of the viewers on CDs of hospitals; a scan with such a name is
 still found by its content."""
 _HEADERS_OF = {
     ".img": (".hdr", ".mhd", ".nhdr"),

@@ -195,7 +195,7 @@ BROKEN: tuple[Broken, ...] = (
     Broken("report", "not-an-image", _one(SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Modality="SR")),
     Broken("segmentation", "not-an-image", _one(SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4", Modality="SEG")),
     Broken("dose sheet", "not-an-image", _one(ImageType=["DERIVED", "SECONDARY", "DOSE_INFO"])),
-    Broken("no pixels", "not-an-image", _one(PixelData=None)),
+    Broken("no pixels", "damaged", _one(PixelData=None)),
     Broken("no rows", "damaged", _one(Rows=0)),
     Broken("more rows than pixels", "damaged", _one(Rows=2000)),
     Broken("64-bit words", "unsupported", _one(BitsAllocated=64, BitsStored=64, HighBit=63)),

@@ -59,7 +59,7 @@ _TAGS: list[Any] = [
 ]
 
 
-def read_header(path: str | os.PathLike[str]) -> tuple[FileDataset, ScanRefused | None]:
+def read_header(path: str) -> tuple[FileDataset, ScanRefused | None]:
     """Read the tags of a file that say what it is and where it lies; pixels are not read.
 
     Returns:
