@@ -104,6 +104,43 @@ def test_an_override_that_does_not_fit_the_file_is_named_and_the_file_is_not(tmp
     assert "lung.yaml:2" in fault(tmp_path, text.replace("[64, 64]", "[64]"), "train.epochs=2")
 
 
+def test_a_table_and_a_folder_from_outside_are_refused_whichever_comes_last(tmp_path: Path) -> None:
+    for text in (SMALLEST, "region: lung\ndata:\n  folder: scans\n"):
+        for overrides in (["data.cases=a", "data.folder=b"], ["data.folder=b", "data={cases: a}", "data.folder=c"]):
+            line = fault(tmp_path, text, *overrides)
+            assert line.startswith("--set data")
+            assert "not both" in line
+        for names in (("cases", "folder"), ("folder", "cases")):
+            with pytest.raises(ConfigError, match="not both"):
+                load_config(write(tmp_path, text), (), {"data": dict.fromkeys(names, "a")})
+        with pytest.raises(ConfigError, match="not both"):
+            load_config(write(tmp_path, text), ["data.cases=a"], {"data": {"folder": "b"}})
+    assert load_config(write(tmp_path, SMALLEST), ["data.folder=null"]).data.cases == tmp_path / "cases.csv"
+
+
+def test_labels_and_cells_keep_the_text_that_the_file_has(tmp_path: Path) -> None:
+    text = """\
+positive: true
+data:
+  labels: [01, 1.0, 0x1F, 1e3, True, 2020-01-02]
+  label_values: {true: 1.50, 01: 007, 1: 1_000, 2020-01-02: off}
+  columns: {label: [01, 1.0], patient: 10, facts: [2.50]}
+split: {values: {0: train, 00: tune, 0.0: test}}
+train: {epochs: 03}
+"""
+    config = load_config(write(tmp_path, text), ["name=2024_01"])
+    assert config.positive == "true"
+    assert config.data.labels == ["01", "1.0", "0x1F", "1e3", "True", "2020-01-02"]
+    assert config.data.label_values == {"true": "1.50", "01": "007", "1": "1_000", "2020-01-02": "off"}
+    assert (config.data.columns.label, config.data.columns.patient) == (["01", "1.0"], "10")
+    assert config.data.columns.facts == ["2.50"]
+    assert config.split.values == {"0": "train", "00": "tune", "0.0": "test"}
+    assert (config.train.epochs, config.name) == (3, "2024_01")
+    assert load_config(write(tmp_path, config_text(config))) == config
+    assert load_config(None, ["data.labels=[01, 1.0]", "positive=01"]).data.labels == ["01", "1.0"]
+    assert load_config(None, ["data.columns.patient=null"]).data.columns.patient is None
+
+
 def test_a_folder_from_the_command_line_replaces_the_files_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

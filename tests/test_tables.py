@@ -136,6 +136,17 @@ def test_a_table_that_no_spreadsheet_holds_is_refused(tmp_path: Path) -> None:
     assert "characters" in refusal(tmp_path, "case\n" + "x" * (5 * 1024**2))
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_a_header_that_no_table_has_is_one_line(tmp_path: Path, quote: str, sign: str) -> None:
+    line = refusal(tmp_path, f"{quote}{'x' * 140_000}{quote}{sign}label\n1{sign}2\n")
+    assert "cases.csv:1: a cell has more than 131,072 characters" in line
+    columns = sign.join(f"{quote}column{index}{quote}" for index in range(20_000))
+    assert "cases.csv:1: 20000 columns" in refusal(tmp_path, f"{columns}\n1{sign}2\n")
+    words = "after a closing quote" if quote else "more than 131,072 characters"
+    assert words in refusal(tmp_path, "a,b\n" + '"u",' * 40_000 + f'"x{quote}y\n' + "z" * 140_000)
+
+
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     for path, words in (

@@ -171,18 +171,18 @@ def _put(source: _Source, key: Key, value: Any, where: str) -> None:
         values[name] = inner if isinstance(inner, dict) else {}
         values = values[name]
     values[key[-1]] = value
+    if len(key) > 1 and value is not None:
+        _one_of_cases_and_folder(source, key)
     for old in [one for one in source.places if one[: len(key)] == key]:  # what lay under it is gone
         del source.places[old]
     source.places[key] = where
-    if len(key) > 1:
-        _one_of_cases_and_folder(source.values, key)
 
 
-def _one_of_cases_and_folder(values: dict[str, Any], key: Key) -> None:
-    # The cohort comes from a table or from a folder; naming one from outside replaces the file's other.
+def _one_of_cases_and_folder(source: _Source, key: Key) -> None:
+    # The cohort comes from a table or from a folder; naming one from outside replaces the file's other, and only the file's.
     others = {("data", "cases"): "folder", ("data", "folder"): "cases"}
-    if key in others:
-        values["data"].pop(others[key], None)
+    if key in others and source.where(("data", others[key])).startswith(source.name):
+        source.values["data"].pop(others[key], None)
 
 
 def _from_folder(key: Key, value: Any, folder: Path) -> Any:

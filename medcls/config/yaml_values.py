@@ -21,9 +21,17 @@ _DEEPEST = 24
 _MOST_VALUES = 20_000
 _LONGEST_NUMBER = 64
 _TAG = "tag:yaml.org,2002:"
+_NO_TEXTS = ("int", "float", "bool", "timestamp")
 _SCALARS = ("str", "int", "float", "bool", "null", "timestamp")
 # YAML 1.1 takes these for booleans; as a label or a folder they are words, and where a switch is wanted pydantic knows them.
 _WORDS = {"yes", "no", "on", "off", "y", "n"}
+# Labels, cells and columns are texts of a table: 01, 1.0 and true are what stands in it, not the numbers that YAML sees.
+_TEXTS: tuple[Key, ...] = (
+    *(("data", name) for name in ("labels", "label_values", "columns")),
+    ("split", "values"),
+    ("positive",),
+    ("name",),
+)
 _ANCHORS = "Write what it stands for in its place"
 
 
@@ -101,7 +109,7 @@ class _Reading:
                 self.places[(*key, index)] = self.at(item)
             return [self.value(item, (*key, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag.removeprefix(_TAG) in (*_SCALARS, "merge", "value"):
-            return self._scalar(node)
+            return self._scalar(node, key)
         remedy = "Remove tags such as !python/…"
         raise ConfigError("only plain YAML values are allowed here", where=self.at(node), remedy=remedy)
 
@@ -113,7 +121,7 @@ class _Reading:
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError("a key is a plain name", where=self.at(key_node))
-            name = self._scalar(key_node)
+            name = self._scalar(key_node, (*key, str(key_node.value)))
             here = (*key, name)
             if name in values:
                 raise ConfigError(f"the key '{dotted(here)}' is given twice", where=self.at(key_node))
@@ -121,9 +129,11 @@ class _Reading:
             values[name] = self.value(value_node, here)
         return values
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, key: Key) -> Any:
         text, kind = str(node.value), node.tag.removeprefix(_TAG)
         if kind == "bool" and text.lower() in _WORDS:
+            return text
+        if kind in _NO_TEXTS and any(key[: len(one)] == one for one in _TEXTS):
             return text
         try:
             if kind not in _SCALARS or (kind != "str" and len(text) > _LONGEST_NUMBER):

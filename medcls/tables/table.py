@@ -24,7 +24,7 @@ MOST_CELLS = 20_000_000
 _MOST_IN_LINE = 4 * 1024**2
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
-_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_SEPARATOR = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)
 _UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"  # a byte order mark in the middle, and signs without width
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _QUOTES = "Close the quote, and write a quote inside quotes twice"
@@ -140,7 +140,7 @@ def _numbered(text: str, path: Path) -> Iterator[tuple[int, str]]:
 
 def _delimiter(head: str, where: str) -> str:
     """The sign that parts the header: spreadsheets write ';' or tabs where the comma is the decimal sign."""
-    counts = {sign: len(next(csv.reader([head], delimiter=sign, skipinitialspace=True))) for sign in _DELIMITERS}
+    counts = {sign: _cells_in(head, sign) for sign in _DELIMITERS}
     most = max(counts.values())
     best = [sign for sign, count in counts.items() if count == most]
     if most == 1:
@@ -155,6 +155,11 @@ def _delimiter(head: str, where: str) -> str:
             remedy="Put a line 'sep=,' before the header",
         )
     return best[0]
+
+
+def _cells_in(line: str, delimiter: str) -> int:
+    """How many cells the beginning of a line has; a quote that is not closed holds the rest of it."""
+    return len(next(csv.reader([line[: csv.field_size_limit()]], delimiter=delimiter, skipinitialspace=True), [""]))
 
 
 def _records(lines: Iterable[tuple[int, str]], delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -188,7 +193,7 @@ def _malformed(error: str, read: Sequence[tuple[int, str]], delimiter: str, path
     if "field larger" in error:
         what = f"a cell has more than {csv.field_size_limit():,} characters: is a quote not closed?"
         return CohortError(what, where=f"{path}:{line}", remedy=_QUOTES)
-    place = len(next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [""]))
+    place = _cells_in(text, delimiter)
     what = "text stands after a closing quote" if "expected after" in error else "a quote is opened and not closed"
     return CohortError(f"{what} (column {place})", where=f"{path}:{line}", remedy=_QUOTES)
 
