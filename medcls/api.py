@@ -132,8 +132,8 @@ def evaluate(
 
 
 def explain(
-    model: PathLike | None = None,
     scans: PathLike | None = None,
+    model: PathLike | None = None,
     *,
     label: str | None = None,
     out: PathLike | None = None,
@@ -141,8 +141,8 @@ def explain(
 ) -> Explanations:
     """Write Grad-CAM overlays and maps of scans, or of a run's test cases; by default of the newest finished run."""
     return explain_run(
-        Path(model) if model else None,
         Path(scans) if scans else None,
+        Path(model) if model else None,
         label=label,
         out=Path(out) if out else None,
         progress=progress,

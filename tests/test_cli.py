@@ -134,7 +134,7 @@ def test_nothing_to_answer_exits_with_4(work: Path, tmp_path: Path) -> None:
         ("infer", "GONE", "--model", "small"),
         ("infer", "GONE#s1", "--model", "small"),
         ("infer", "pictures", "--model", "GONE"),
-        ("explain", "small", "GONE"),
+        ("explain", "GONE", "--model", "small"),
         ("inspect", "GONE"),
         ("inspect", "pictures#s9"),
         ("evaluate", "GONE"),
@@ -165,7 +165,9 @@ def test_evaluate_and_explain_from_the_command_line(work: Path, tmp_path: Path) 
     evaluated = medcls("evaluate", "small", "--out", tmp_path / "e", "--json", folder=work)
     assert evaluated.returncode == 0, evaluated.stderr
     assert json.loads(evaluated.stdout)["metrics"]["test"]["n_cases"] > 0
-    explained = medcls("explain", "runs/small", "pictures/image2.png", "--out", tmp_path / "x", "--json", folder=work)
+    explained = medcls(
+        "explain", "pictures/image2.png", "--model", "runs/small", "--out", tmp_path / "x", "--json", folder=work
+    )
     assert explained.returncode == 0, explained.stderr
     (one,) = json.loads(explained.stdout)["explained"]
     assert Path(one["picture"]).is_file()
@@ -182,7 +184,7 @@ def test_evaluate_and_explain_from_the_command_line(work: Path, tmp_path: Path) 
         (["train", "--config", "small.yaml", "--set", "model.weights=gone.pth"], "gone.pth"),
         (["infer", "pictures", "--model", "smal"], "Did you mean 'small'"),
         (["evaluate", "runs/gone"], "no run is here"),
-        (["explain", "small", "pictures", "--label", "sick"], "no label 'sick'"),
+        (["explain", "pictures", "--model", "small", "--label", "sick"], "no label 'sick'"),
         (["demo", "--region", "knee"], "lung, brain, stomach"),
     ],
 )

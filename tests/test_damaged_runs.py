@@ -102,7 +102,7 @@ def test_a_table_of_the_cohort_without_all_of_the_test_cases_is_called_damaged(r
 
     damage(run.path / "cohort.csv", one_test_case_less)
     refused(lambda: medcls.evaluate(run.path, out=tmp_path / "out"), "cohort.csv")
-    refused(lambda: medcls.explain(run.path, out=tmp_path / "maps"), "cohort.csv")
+    refused(lambda: medcls.explain(model=run.path, out=tmp_path / "maps"), "cohort.csv")
 
 
 @pytest.mark.parametrize("text", ["{", "", "[]", "3", '{"test": {}}', '{"test": {"operating_point": {"labels": 3}}}'])

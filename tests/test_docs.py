@@ -193,10 +193,10 @@ def test_every_command_line_parses(block: Block) -> None:
 def test_commands_in_sentences_have_known_verbs_and_options(page: Path) -> None:
     for text in re.findall(r"`(medcls [^`]+)`", prose(page)):
         words = re.findall(r"[^\s\[\]]+", text)[1:]
-        if words[0] in ("--version", "VERB"):
+        if words[0] in ("--version", "--install-completion", "VERB"):
             continue
         verb = verbs()[words[0]]
-        known = {flag for option in verb.params for flag in option.opts} | {"--help"}
+        known = {flag for option in verb.params for flag in option.opts} | {"--help", "-h"}
         assert {word.partition("=")[0] for word in words if word.startswith("-")} <= known, text
 
 

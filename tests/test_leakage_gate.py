@@ -126,7 +126,7 @@ def test_a_reason_lets_the_training_go_on_and_is_read_first(tmp_path: Path, caps
     )
     for ask in (
         medcls.infer,
-        lambda scan, model, out, progress: medcls.explain(model, scan, out=out, progress=progress),
+        lambda scan, model, out, progress: medcls.explain(scan, model, out=out, progress=progress),
     ):
         said = io.StringIO()
         ask(

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import Annotated
 
 import typer
 
 from medcls.cli import commands, evaluation_commands, storing
-from medcls.cli.exits import exiting
+from medcls.cli.exits import USAGE, complain, exiting
+from medcls.cli.usage import usage_line
 
+_WIDEST = 120  # columns of the help, where the terminal has them
 app = typer.Typer(
     name="medcls",
     help="From medical scans and labels to a classifier that says how good it is, how sure it is, and where it looked.",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDEST},
 )
 
 
@@ -28,11 +31,15 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """From medical scans and labels to a classifier. For research use only."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
 
 
 for _verb in (
@@ -46,9 +53,16 @@ for _verb in (
     commands.doctor,
     commands.demo,
 ):
-    app.command(_verb.__name__)(exiting(_verb))
+    # A given short help is never cut, whatever the width.
+    app.command(_verb.__name__, short_help=(_verb.__doc__ or "").splitlines()[0])(exiting(_verb))
 
 
 def main() -> None:
     """Run the command."""
-    app()
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer's parser raises, whichever parser it is built on, has it
+            raise
+        code = complain(usage_line(error, sys.argv[1:]), USAGE)
+    sys.exit(code or 0)

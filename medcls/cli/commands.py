@@ -86,13 +86,14 @@ def infer(
 
 
 def explain(
-    model: Annotated[
+    scans: Annotated[
         Path | None,
         typer.Argument(
-            help="A run or a classifier's folder; default: the newest finished run.", metavar="RUN_OR_CLASSIFIER"
+            help="A scan, a folder of any depth, or a CSV table with a column 'scan'; default: the run's test cases.",
+            metavar="SCANS",
         ),
     ] = None,
-    scans: Annotated[Path | None, typer.Argument(help="Scans to explain; default: the run's test cases.")] = None,
+    model: ModelOption = None,
     label: Annotated[
         str | None,
         typer.Option("--label", help="The label to argue for; default: the positive, or most probable, one."),
@@ -105,13 +106,13 @@ def explain(
     from medcls.cli import show
     from medcls.runs.explaining import explain as run_explanation
 
-    result = run_explanation(model, scans, label=label, out=out, progress=Progress(quiet=quiet))
+    result = run_explanation(scans, model, label=label, out=out, progress=Progress(quiet=quiet))
     show.explanations(result, as_json=json, quiet=quiet)
     return code_of(len(result.explained), len(result.refused))
 
 
 def inspect(
-    scans: Annotated[Path, typer.Argument(help="A scan, or a folder of any depth.")],
+    scans: Annotated[Path, typer.Argument(help="A scan, or a folder of any depth.", metavar="SCANS")],
     headers: Annotated[bool, typer.Option("--headers", help="Look at headers alone: faster, misses damage.")] = False,
     montage: Annotated[
         Path | None,

@@ -27,7 +27,7 @@ from medcls.progress import Progress
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="A finished run, by path or name.")] = None,
+    run: Annotated[Path | None, typer.Argument(help="A finished run, by path or name.", metavar="RUN")] = None,
     cases: Annotated[
         Path | None,
         typer.Option("--cases", help="A table of other cases, with the run's columns; default: test again."),

@@ -12,6 +12,7 @@ import typer
 from medcls.cli.screen import say
 from medcls.errors import MedclsError
 
+USAGE = 2
 SOME_REFUSED = 3
 NOTHING_ANSWERED = 4
 _LONGEST = 4000  # characters of a line; only something made to harm has more
@@ -38,19 +39,20 @@ def _run(verb: Callable[..., int], *args: object, **options: object) -> int:
     try:
         return verb(*args, **options)
     except MedclsError as error:
-        return _complain(str(error), error.exit_code)
+        return complain(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _complain("stopped. What was finished is kept; 'medcls train' goes on with a training with --resume", 1)
+        return complain("stopped. What was finished is kept; 'medcls train' goes on with a training with --resume", 1)
     except BrokenPipeError:
         # The reader of a pipe went away (medcls … | head): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except MemoryError:
-        return _complain("there is not enough memory. Use a smaller train.batch_size or preprocessing.size", 1)
+        return complain("there is not enough memory. Use a smaller train.batch_size or preprocessing.size", 1)
     except OSError as error:
-        return _complain(f"{error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
+        return complain(f"{error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
 
 
-def _complain(line: str, code: int) -> int:
+def complain(line: str, code: int) -> int:
+    """Say what is wrong, in one line, and give the code back."""
     say(f"medcls: {line if len(line) <= _LONGEST else line[:_LONGEST] + '…'}", err=True)
     return code

@@ -29,10 +29,13 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: --set train.epochs=5.", metavar="KEY=VALUE")
 ]
 ScansArgument = Annotated[
-    Path, typer.Argument(help="A scan, a folder of any depth, or a CSV table with a column 'scan'.")
+    Path, typer.Argument(help="A scan, a folder of any depth, or a CSV table with a column 'scan'.", metavar="SCANS")
 ]
 ModelOption = Annotated[
-    Path | None, typer.Option("--model", "-m", help="A run or a classifier's folder; default: the newest finished run.")
+    Path | None,
+    typer.Option(
+        "--model", "-m", help="A run, by name or path, or a classifier's folder; default: the newest finished run."
+    ),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the results.")]
 ColumnsOption = Annotated[

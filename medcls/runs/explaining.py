@@ -53,8 +53,8 @@ class Explanations:
 
 
 def explain(
-    model: Path | None,
     scans: Path | None,
+    model: Path | None,
     *,
     label: str | None = None,
     out: Path | None = None,
@@ -63,8 +63,8 @@ def explain(
     """Explain scans, or a run's test cases.
 
     Args:
-        model: A run, by path or name, or a classifier's folder; ``None``: the newest finished run.
         scans: A file, folder or CSV table; ``None``: the test cases of the run.
+        model: A run, by name or path, or a classifier's folder; ``None``: the newest finished run.
         label: The label to argue for; by default the positive one, or the most probable.
         out: Folder for the files; by default ``explanations/`` of the run, or of the working folder.
         progress: Where to say how far it is.

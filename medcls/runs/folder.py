@@ -19,6 +19,7 @@ from medcls.files import reading_kept, storage_error
 from medcls.names import is_plain_name, within
 from medcls.progress import SILENT, Progress
 
+CLASSIFIER_FILE = "classifier.json"
 _LOCK = ".lock"
 
 
@@ -173,8 +174,8 @@ def open_run(path: str | os.PathLike[str], runs: Path = Path("runs")) -> Run:
     Raises:
         RunError: There is none.
     """
-    for folder in (Path(path), runs / path):
-        if (folder / "config.yaml").is_file():
+    for folder in _places(Path(path), runs):
+        if is_run(folder):
             return Run(folder)
     known = [run.name for run in all_runs(runs)]
     near = difflib.get_close_matches(Path(path).name, known, n=1)
@@ -187,7 +188,7 @@ def all_runs(runs: Path) -> list[Run]:
     """Every run under a folder, the newest first."""
     if not runs.is_dir():
         return []
-    found = [Run(folder) for folder in runs.iterdir() if (folder / "config.yaml").is_file()]
+    found = [Run(folder) for folder in runs.iterdir() if is_run(folder)]
     return sorted(found, key=lambda run: run.config_file.stat().st_mtime, reverse=True)
 
 
@@ -217,7 +218,24 @@ def model_folder(model: str | os.PathLike[str] | None, progress: Progress = SILE
         run = newest_finished()
         progress.note(f"Classifier of the newest finished run: {run.path}")
         return run.path
-    return Path(model) if Path(model).exists() else open_run(model).path
+    path = Path(model)
+    # Data often lie in a folder that is called as the run is: what can answer comes before what cannot.
+    can_answer = [one for one in _places(path) if is_run(one) or (one / CLASSIFIER_FILE).is_file()]
+    if can_answer:
+        return can_answer[0]
+    if path.exists() and not path.is_dir():
+        raise RunError("this is a file, not a run", where=str(path), remedy="Name a run, or a classifier's folder")
+    return open_run(model).path
+
+
+def _places(path: Path, runs: Path = Path("runs")) -> tuple[Path, ...]:
+    """Where a run of this path or name may lie; a bare name is first of all that of a run under ``runs``."""
+    return (runs / path, path) if len(path.parts) == 1 and not path.is_absolute() else (path, runs / path)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return (folder / "config.yaml").is_file()
 
 
 def discard_untrained(run: Run) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medcls.errors import NothingToDo, ScanRefused, UsageError
 from medcls.progress import SILENT, Progress
+from medcls.runs.folder import CLASSIFIER_FILE, is_run
 from medcls.scans import Found, Refusal, RefusalCode, ScanSource, find_one, find_scans
 from medcls.scans.archive import archive_of
 from medcls.scans.leniency import Leniency
@@ -32,6 +33,7 @@ def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Pr
         NothingToDo: There is no scan and no file to refuse.
     """
     path = Path(scans)
+    _refuse_run(path)
     if not path.exists() and "#" not in path.name and archive_of(path) is None:
         raise UsageError("there is nothing at this path", where=str(path), remedy="Check the path")
     if path.suffix.lower() in _TABLES:
@@ -43,6 +45,17 @@ def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Pr
     if not found.scans and not found.refused:
         raise NothingToDo("no scan was found", where=str(path), remedy="Give a scan, or a folder that holds some")
     return found
+
+
+def _refuse_run(path: Path) -> None:
+    """Refuse a run where scans are wanted: the pictures in it would be answered, or it stands in the classifier's place."""
+    by_name = not path.exists() and path.suffix == "" and is_run(Path("runs") / path)
+    if by_name or is_run(path) or (path / CLASSIFIER_FILE).is_file():
+        raise UsageError(
+            "this is a run or a classifier, not scans",
+            where=str(path),
+            remedy=f"Give scans, and name it with --model {path}; for a run's test cases: medcls explain --model {path}",
+        )
 
 
 def _find_named(path: Path, leniency: Leniency) -> Found:

@@ -1,0 +1,98 @@
+"""What was typed wrongly, in one line: the verb, the option, the nearest right one, and what to type instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_SAME_VERB = {
+    "fit": "train",
+    "learn": "train",
+    "resume": "train --config FILE --resume",
+    "predict": "infer",
+    "classify": "infer",
+    "apply": "infer",
+    "test": "evaluate",
+    "validate": "evaluate",
+    "eval": "evaluate",
+    "gradcam": "explain",
+    "show": "inspect",
+    "list": "inspect",
+    "check": "doctor",
+    "clear": "store --clear",
+}
+"""What other tools call a verb."""
+_SCANS_FIRST = ("infer", "explain")
+_CONFIGS = (".yaml", ".yml")
+
+
+def usage_line(error: Any, words: Sequence[str]) -> str:
+    """The line for an error of typer's parser.
+
+    Args:
+        error: Of the kind that has ``format_message()``, and mostly ``ctx``.
+        words: What was typed after ``medcls``.
+    """
+    context = getattr(error, "ctx", None)
+    verb = str(context.info_name) if context is not None and context.parent is not None else ""
+    message = str(error.format_message()).strip().rstrip(".").replace("Value error, ", "")
+    kind = type(error).__name__
+    if kind == "NoSuchOption":
+        return f"{_called(verb)} has no option '{error.option_name}'. {_near_option(error, context)}{_see(verb)}"
+    if not verb and message.startswith("No such command"):
+        return _no_verb(next((word for word in words if not word.startswith("-")), ""), context)
+    if kind == "MissingParameter":
+        return _missing(error, verb, words)
+    if "unexpected extra argument" in message:
+        return _too_many(verb, message.split("(")[-1].rstrip(")"), context)
+    return f"{message[:1].lower()}{message[1:]}. {_see(verb)}"
+
+
+def _called(verb: str) -> str:
+    return f"'medcls {verb}'" if verb else "'medcls'"
+
+
+def _see(verb: str) -> str:
+    return f"See medcls {verb} --help".replace("  ", " ")
+
+
+def _near_option(error: Any, context: Any) -> str:
+    names = [name for one in context.command.params for name in one.opts if name.startswith("--")] if context else []
+    near = difflib.get_close_matches(error.option_name, names, n=1) or list(getattr(error, "possibilities", None) or [])
+    return f"Did you mean '{near[0]}'? " if near else ""
+
+
+def _no_verb(typed: str, context: Any) -> str:
+    verbs = list(context.command.commands) if context is not None else []
+    known = _SAME_VERB.get(typed.lower()) or next(iter(difflib.get_close_matches(typed, verbs, n=1)), "")
+    if typed.lower().endswith(_CONFIGS):
+        known = f"train --config {typed}"
+    hint = f"Did you mean 'medcls {known}'? " if known else ""
+    return f"there is no verb '{typed}'. {hint}Verbs: {', '.join(verbs)}"
+
+
+def _missing(error: Any, verb: str, words: Sequence[str]) -> str:
+    option = next((name for name in error.param.opts if name.startswith("--")), "")
+    config = next((word for word in words if word.lower().endswith(_CONFIGS)), "FILE")
+    if option == "--config":
+        return f"'medcls {verb}' needs a config. Write medcls {verb} --config {config}"
+    name = option or error.param.metavar or str(error.param.name).upper()
+    return f"'medcls {verb}' needs {name}. {_see(verb)}"
+
+
+def _too_many(verb: str, extra: str, context: Any) -> str:
+    what = f"'medcls {verb}' does not take '{extra}'. "
+    if "=" in extra:
+        return f"{what}Write --set {extra}"
+    first = context.params.get("scans") if context is not None else None
+    if first is None:
+        return what + _see(verb)
+    if verb not in _SCANS_FIRST or Path(first).is_file():  # most often the shell has made many names of one with a *
+        table = ", or a CSV table with a column 'scan'" if verb in _SCANS_FIRST else ""
+        return f"{what}It takes one path: name the folder{table}"
+    return (
+        f"{what}The scans are its one argument, and the classifier is named by --model: "
+        f"medcls {verb} {extra} --model {first}, if '{first}' is the classifier"
+    )

@@ -1,0 +1,100 @@
+"""What was typed wrongly is answered with one line that says what to type instead."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from medcls.cli import app
+from medcls.errors import RunError, UsageError
+from medcls.runs.folder import model_folder, open_run
+from medcls.runs.targets import find_targets
+from medcls.scans.leniency import STRICT
+
+
+@pytest.fixture(autouse=True)
+def _working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def typed(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of ``medcls LINE``."""
+    monkeypatch.setattr("sys.argv", ["medcls", *line.split()])
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    said = capsys.readouterr()
+    return int(end.value.code or 0), said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("trian", "Did you mean 'medcls train'?"),
+        ("predict scans", "Did you mean 'medcls infer'?"),
+        ("lung.yaml", "'medcls train --config lung.yaml'"),
+        ("train", "medcls train --config FILE"),
+        ("train lung.yaml", "medcls train --config lung.yaml"),
+        ("train --confg lung.yaml", "Did you mean '--config'?"),
+        ("train -c lung.yaml train.epochs=3", "--set train.epochs=3"),
+        ("train -c lung.yaml --set", "--set"),
+        ("infer", "needs SCANS"),
+        ("infer lung scans", "medcls infer scans --model lung"),
+        ("explain lung scans --label ill", "medcls explain scans --model lung"),
+        ("infer scans --engine fast", "auto"),
+        ("infer a.png b.png c.png", "name the folder"),
+        ("doctor now", "does not take 'now'"),
+        ("--verbose", "'medcls' has no option '--verbose'"),
+    ],
+)
+def test_what_is_typed_wrongly_is_one_line(
+    line: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.png").write_bytes(b"")
+    code, out, said = typed(line, monkeypatch, capsys)
+    assert (code, out, said.count("\n")) == (2, "", 1), said
+    assert said.startswith("medcls: ")
+    assert words in said
+
+
+@pytest.mark.parametrize("width", ["40", "80", "200"])
+def test_help_is_whole_at_any_width(
+    width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    for line in ("-h", "--help", "", "train -h", "evaluate --help"):
+        code, shown, _ = typed(line, monkeypatch, capsys)
+        assert code == (0 if line else 2)
+        assert "..." not in shown.replace("[ARGS]...", "")
+        assert "…" not in shown.replace(",…", "")
+    assert "--install-completion" in typed("-h", monkeypatch, capsys)[1]
+    words = " ".join(typed("-h", monkeypatch, capsys)[1].split())
+    assert "judge a table of any model's scores." in words
+
+
+def test_a_model_by_name_is_the_run_and_not_the_folder_of_its_data(tmp_path: Path) -> None:
+    data, run = tmp_path / "lung", tmp_path / "runs" / "lung"
+    for folder in (data, run):
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("region: lung\n", encoding="utf-8")
+    assert model_folder("lung").resolve() == open_run("lung").path.resolve() == run
+    assert model_folder(data) == data  # a path is what it says
+    (run / "config.yaml").unlink()
+    assert model_folder("lung").resolve() == data
+    (data / "config.yaml").unlink()
+    with pytest.raises(RunError, match="no run is here"):
+        model_folder("lung")
+    (tmp_path / "scan.png").write_bytes(b"")
+    with pytest.raises(RunError, match="a file, not a run"):
+        model_folder("scan.png")
+
+
+@pytest.mark.parametrize("given", ["lung", os.path.join("runs", "lung"), os.path.join("runs", "lung", "classifier")])
+def test_a_run_in_the_place_of_scans_is_not_searched_for_pictures(given: str, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "lung" / "classifier"
+    folder.mkdir(parents=True)
+    (folder / "classifier.json").write_text("{}", encoding="utf-8")
+    (folder.parent / "config.yaml").write_text("region: lung\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=f"--model {given}"):
+        find_targets(given, STRICT)
