@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 MEBIBYTE = 1 << 20
 JSON_BYTES = 32 * MEBIBYTE
+WEIGHTS_BYTES = 16 * 1024 * MEBIBYTE
 _INTEGER_DIGITS = 40  # a 128-bit state of a random generator has 39
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),

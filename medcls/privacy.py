@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from medcls.bounded import read_bounded, why_unreadable
 from medcls.errors import ConfigError
 from medcls.files import write_bytes
 
 KEY_VARIABLE = "MEDCLS_PSEUDONYM_KEY"
 _KEY_BYTES = 32
+_LARGEST_KEY = 4096
 _SHORT = 4  # letters and digits from which an identifier is looked for inside words; a shorter one stands in too many
 _UID = re.compile(r"[0-2](?:\.\d+){4,}")  # PS3.5 section 9; versions and dates have fewer parts
 _ENDING = re.compile(
@@ -87,8 +89,10 @@ def load_pseudonyms(*, keep: bool = False, key_file: str | os.PathLike[str] | No
     if not path.exists():
         write_bytes(path, secrets.token_hex(_KEY_BYTES).encode("ascii"), private=True)
     try:
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (ValueError, UnicodeDecodeError) as error:
+        key = bytes.fromhex(read_bounded(path, _LARGEST_KEY).decode("ascii").strip())
+    except OSError as error:
+        raise ConfigError(f"the pseudonym key cannot be read: {why_unreadable(error)}", where=str(path)) from error
+    except ValueError as error:
         raise ConfigError(
             "the pseudonym key is not hexadecimal text",
             where=str(path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,19 @@ def test_issuer_patient_and_case_do_not_collide(tmp_path: Path) -> None:
 def test_identifiers_stay_only_when_asked() -> None:
     assert load_pseudonyms(keep=True).patient("123") == "123"
     assert load_pseudonyms().patient("123") != "123"
+
+
+@pytest.mark.parametrize(("kind", "said"), [("pipe", "a named pipe"), ("device", "a device"), ("folder", "a folder")])
+def test_a_key_is_a_regular_file_and_nothing_else_is_waited_for(tmp_path: Path, kind: str, said: str) -> None:
+    path = tmp_path / "key"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(ConfigError, match=said):
+        load_pseudonyms(key_file=path)
 
 
 def test_a_damaged_key_is_an_error_and_not_a_new_key(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +237,16 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
     save({"a.weight": torch.zeros(3)}, folder / "strange.pth")
     save({**good, "backbone.bn1.weight": torch.full((64,), torch.nan)}, folder / "nan.safetensors")
     (folder / "nothing").mkdir()
+    os.mkfifo(folder / "pipe.pth")
+    with (
+        zipfile.ZipFile(folder / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+        zipfile.ZipFile(folder / "good.pth") as files,
+    ):
+        for name in files.namelist():
+            bomb.writestr(name, bytes(1 << 24) if name.endswith("/data/0") else files.read(name))
     return {
+        "pipe": (folder / "pipe.pth", "a named pipe"),
+        "bomb": (folder / "bomb.pth", "damaged"),
         "cut.pth": (folder / "cut.pth", "damaged"),
         "empty.pth": (folder / "empty.pth", "damaged"),
         "text": (folder / "text.safetensors", "damaged"),

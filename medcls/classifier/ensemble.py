@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.bounded import JSON_BYTES, read_bounded
 from medcls.classifier.classifier import Classifier
 from medcls.classifier.engines.agreement import EngineName
 from medcls.classifier.forward import Scores, mean_logits
@@ -177,6 +178,7 @@ def load_ensemble(
             conformal=read_conformal(description.get("conformal"), tuple(description["labels"])),
             refer=bool(description.get("refer", False)),
         )
+        ensemble.operating_point.of_probabilities()
     except UsageError as error:
         raise damaged(folder, error.what) from None
     if list(ensemble.labels) != description["labels"] or ensemble.operating_point.labels != ensemble.labels:
@@ -196,4 +198,4 @@ def _logits_of(probabilities: NDArray[np.float64], *, multilabel: bool) -> NDArr
 
 
 def _sha256(folder: Path) -> str:
-    return hashlib.sha256((folder / DESCRIPTION).read_bytes()).hexdigest()
+    return hashlib.sha256(read_bounded(folder / DESCRIPTION, JSON_BYTES)).hexdigest()

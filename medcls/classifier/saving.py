@@ -11,8 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from medcls.bounded import read_json
+from medcls.bounded import WEIGHTS_BYTES, read_bounded, read_json, why_unreadable
 from medcls.classifier.classifier import Classifier
+from medcls.classifier.consistency import check_claims, check_parts
 from medcls.classifier.engines import EngineCheck, EngineName, with_engine
 from medcls.config.settings import ModelSettings
 from medcls.errors import ClassifierError, MedclsError, UsageError
@@ -97,12 +98,13 @@ def load_classifier(
     folder = _classifier_folder(Path(path))
     description = _read_description(folder)
     try:
+        check_claims(description)
         if "members" in description:
             from medcls.classifier.ensemble import load_ensemble
 
             return load_ensemble(folder, description, device=device, engine=engine, progress=progress)
         network = _build(description["network"])
-        weights = (folder / WEIGHTS).read_bytes()
+        weights = read_bounded(folder / WEIGHTS, WEIGHTS_BYTES)
         _check_weights(weights, description["weights_sha256"], folder)
         _fill(network, weights, folder)
         classifier = Classifier(
@@ -123,11 +125,14 @@ def load_classifier(
             weights_sha256=description["weights_sha256"],
             loaded_from=folder,
         )
-    except MedclsError:
+        check_parts(classifier)
+    except ClassifierError:
         raise
-    except OSError:
-        raise damaged(folder, f"{WEIGHTS} is missing or cannot be read") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except MedclsError as error:
+        raise damaged(folder, f"{DESCRIPTION}: {error.what}") from None
+    except OSError as error:
+        raise damaged(folder, f"{WEIGHTS} is missing or cannot be read: {why_unreadable(error)}") from None
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise damaged(folder, f"{DESCRIPTION} lacks or garbles {error}".splitlines()[0]) from None
     return with_engine(classifier, engine, weights_sha256=description["weights_sha256"], progress=progress)
 
@@ -147,7 +152,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
     try:
         description = read_json(folder / DESCRIPTION)
         version = description["format"]
-    except (ValueError, KeyError, TypeError, OSError):
+    except OSError as error:
+        raise damaged(folder, f"{DESCRIPTION} cannot be read: {why_unreadable(error)}") from None
+    except (ValueError, KeyError, TypeError):
         raise damaged(folder, f"{DESCRIPTION} is not what medcls writes") from None
     if version != FORMAT:
         raise ClassifierError(

@@ -102,6 +102,19 @@ class OperatingPoint:
             return np.stack((called, ~called) if column == 0 else (~called, called), axis=1)
         return as_bools(numbers.argmax(axis=1)[:, None] == np.arange(len(self.labels)), "the decisions")
 
+    def of_probabilities(self) -> OperatingPoint:
+        """The same, when each threshold can be one of probabilities; the least above 1 calls nobody.
+
+        Raises:
+            ClassifierError: A threshold is no probability.
+        """
+        if not all(0 <= threshold <= math.nextafter(1.0, math.inf) for threshold in self.thresholds):
+            raise ClassifierError(
+                "the operating point has a threshold that is no probability",
+                remedy="Take a whole copy of the classifier",
+            )
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """The operating point as plain JSON."""
         return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from medcls.bounded import WEIGHTS_BYTES, read_bounded, why_unreadable
 from medcls.errors import WeightsError
 
 _SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -51,9 +53,10 @@ def read_tensors(path: Path, *, sha256: str | None = None) -> TensorFile:
     if path.suffix.lower() not in _SUFFIXES:
         raise WeightsError("this is not a weights file", where=str(path), remedy=f"Give one of {', '.join(_SUFFIXES)}")
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, WEIGHTS_BYTES)
     except OSError as error:
-        raise WeightsError("the file cannot be read", where=str(path), remedy="Check that you may read it") from error
+        what = f"the file cannot be read: {why_unreadable(error)}"
+        raise WeightsError(what, where=str(path), remedy="Give a file that you may read") from error
     digest = hashlib.sha256(data).hexdigest()
     if sha256 and not digest.startswith(sha256.strip().lower()):
         raise WeightsError(
@@ -71,6 +74,7 @@ def _parse(data: bytes, path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix.lower() == ".safetensors":
             return safetensors.torch.load(data)
+        _check_unpacked(data)
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file can make the readers raise anything
         raise WeightsError(
@@ -79,6 +83,14 @@ def _parse(data: bytes, path: Path) -> dict[str, Tensor]:
             remedy="Fetch it again, or have it saved as .safetensors",
         ) from error
     return _only_tensors(content)
+
+
+def _check_unpacked(data: bytes) -> None:
+    """torch packs nothing that it saves, so what unpacks to more than the file is made to fill the memory."""
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > len(data):
+                raise ValueError("more than the file's size is in it")
 
 
 def _only_tensors(content: Any) -> dict[str, Tensor]:

@@ -134,7 +134,7 @@ def load_baseline(folder: Path) -> Baseline | None:
         if value["format"] != _FORMAT:
             raise ValueError("another format")
         numbers = {name: np.asarray(value[name], np.float64) for name in ("centre", "scale", "weights", "offset")}
-        point = OperatingPoint.from_json(value["operating_point"])
+        point = OperatingPoint.from_json(value["operating_point"]).of_probabilities()
         model = LinearModel(**numbers, multilabel=bool(value["multilabel"]), strength=float(value["strength"]))
         names = tuple(value["features"])
         shapes = [one.shape for one in numbers.values()]

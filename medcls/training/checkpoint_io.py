@@ -20,6 +20,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
+from medcls.bounded import WEIGHTS_BYTES, parse_json, read_bounded, why_unreadable
 from medcls.errors import RunError
 from medcls.files import write_bytes
 from medcls.training.checkpoint_tree import flatten, restore
@@ -63,7 +64,7 @@ class SafeCheckpointIO(CheckpointIO):  # type: ignore[misc]  # lightning is not 
         if isinstance(map_location, str | torch.device):
             tensors = {key: tensor.to(map_location) for key, tensor in tensors.items()}
         try:
-            checkpoint = restore(json.loads(text), tensors)
+            checkpoint = restore(parse_json(text), tensors)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _damaged(Path(path)) from error
         if not isinstance(checkpoint, dict):
@@ -79,12 +80,13 @@ class SafeCheckpointIO(CheckpointIO):  # type: ignore[misc]  # lightning is not 
 def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
     # The whole file is read at once, and not mapped into memory: a mapped file cannot be replaced on Windows.
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, WEIGHTS_BYTES)
     except OSError as error:
-        raise RunError("the checkpoint cannot be read", where=str(path), remedy="Start the run afresh") from error
+        what = f"the checkpoint cannot be read: {why_unreadable(error)}"
+        raise RunError(what, where=str(path), remedy="Start the run afresh") from error
     try:
         tensors = safetensors.torch.load(data)
-        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        metadata = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         text, digest, kind = metadata["tree"], metadata["sha256"], metadata["format"]
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _damaged(path) from error
