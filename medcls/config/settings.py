@@ -189,6 +189,9 @@ class PreprocessingSettings(Section):
     on_duplicates: Literal["error", "warn"] = Field(
         "error", description="The same slice several times: refuse the series, or read it once."
     )
+    on_part: Literal["error", "warn"] = Field(
+        "warn", description="Fewer images than the header says there are: refuse the series, or note it."
+    )
 
     @model_validator(mode="after")
     def _size_fits(self) -> PreprocessingSettings:

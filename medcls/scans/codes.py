@@ -1,4 +1,4 @@
-"""Why a scan is refused: at most twenty codes, each with its cause and what to do about it.
+"""Why a scan is refused: few codes, each with its cause and what to do about it.
 
 This table is the only place where codes are made up; the documentation and every message take them from here.
 """
@@ -26,6 +26,7 @@ class RefusalCode(StrEnum):
     NO_GEOMETRY = "no-geometry"
     BAD_GEOMETRY = "bad-geometry"
     GAP = "gap"
+    INCOMPLETE = "incomplete"
     UNEVEN_SPACING = "uneven-spacing"
     DUPLICATE_SLICES = "duplicate-slices"
     INCONSISTENT = "inconsistent"
@@ -90,6 +91,10 @@ CAUSES: dict[RefusalCode, Cause] = {
     RefusalCode.GAP: Cause(
         "Slices are missing inside the series.",
         "Export the whole series, or set on_gap to 'resample' to interpolate the missing slices",
+    ),
+    RefusalCode.INCOMPLETE: Cause(
+        "The header says that there are more images than were found, and `on_part: error` was asked for.",
+        "Export the whole series, or set on_part to 'warn' to read what there is",
     ),
     RefusalCode.UNEVEN_SPACING: Cause(
         "The slices do not lie at even distances along a straight line.",

@@ -139,7 +139,7 @@ class _Search:
                     if stack.error is not None:
                         raise stack.error
                     source = source_of(stack, name, self.leniency)
-                    self.scans.append(_judged(source, broken, self.leniency))
+                    self.scans.append(_judged(_complete(source, stack.lacks, self.leniency), broken, self.leniency))
             except ScanRefused as error:
                 self.refused.append(Refusal.of(error, name, stack.paths, stack.identity))
 
@@ -152,6 +152,19 @@ def _closed(path: str) -> ScanRefused:
         remedy = "Put the file there; 'git annex get' or 'datalad get' fetches what they keep elsewhere"
         return refusal(RefusalCode.UNREADABLE, "the link leads to no file", remedy=remedy)
     return refusal(RefusalCode.UNREADABLE, "this is no regular file")
+
+
+def _complete(source: ScanSource, lacks: str, leniency: Leniency) -> ScanSource:
+    """A source with a note on what its series lacks.
+
+    Raises:
+        ScanRefused: ``incomplete`` when that is asked for.
+    """
+    if not lacks:
+        return source
+    if leniency.on_part == "error":
+        raise refusal(RefusalCode.INCOMPLETE, f"this is part of a series: {lacks}")
+    return replace(source, notes=(*source.notes, Note.INCOMPLETE.says(lacks)))
 
 
 def _broken_files(refused: Iterable[Refusal]) -> dict[str, list[Refusal]]:
@@ -183,7 +196,7 @@ def _judged(source: ScanSource, broken: Mapping[str, list[Refusal]], leniency: L
     if not doubtful:
         return source
     words = f"files beside the series that cannot be read: {len(doubtful)}; slices may be missing at its ends"
-    return replace(source, notes=(Note.BROKEN_FILES.says(words),))
+    return replace(source, notes=(*source.notes, Note.BROKEN_FILES.says(words)))
 
 
 def by_name(found: Found) -> dict[str, ScanSource | Refusal]:

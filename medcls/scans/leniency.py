@@ -1,4 +1,4 @@
-"""Leniency: what is done with a series whose geometry is known but not regular. The default refuses it."""
+"""Leniency: what is done with a series whose geometry is known but not regular, or that is not whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from medcls.config.settings import PreprocessingSettings
 
 OnIrregular = Literal["error", "warn", "resample"]
-OnDuplicates = Literal["error", "warn"]
+OnDoubtful = Literal["error", "warn"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Leniency:
         on_uneven: The slices lie at uneven distances on a straight line. ``warn`` keeps the slices and gives the affine of
             their mean distance, ``resample`` interpolates them onto an even grid.
         on_duplicates: The same slice was exported several times, pixel for pixel. ``warn`` reads it once.
+        on_part: The header says that there are more images than were found. ``warn``, the default, notes it.
 
     Raises:
         UsageError: A value is none of these.
@@ -34,11 +35,12 @@ class Leniency:
     on_gap: OnIrregular = "error"
     on_tilt: OnIrregular = "error"
     on_uneven: OnIrregular = "error"
-    on_duplicates: OnDuplicates = "error"
+    on_duplicates: OnDoubtful = "error"
+    on_part: OnDoubtful = "warn"
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            allowed = get_args(OnDuplicates if one.name == "on_duplicates" else OnIrregular)
+            allowed = get_args(OnDoubtful if one.name in ("on_duplicates", "on_part") else OnIrregular)
             if getattr(self, one.name) not in allowed:
                 raise UsageError(
                     f"{one.name} cannot be {getattr(self, one.name)!r}", remedy=f"Choose one of {', '.join(allowed)}"

@@ -15,6 +15,7 @@ class Note(StrEnum):
 
     COPIES = "copies"
     GAP = "gap"
+    INCOMPLETE = "incomplete"
     UNEVEN = "uneven-spacing"
     TILTED = "tilted"
     PADDING = "padding"
@@ -47,6 +48,10 @@ MEANINGS: dict[Note, Cause] = {
     ),
     Note.GAP: Cause(
         "Slices are missing; a neighbour was repeated (`on_gap: warn`) or both mixed (`on_gap: resample`).",
+        "Export the whole series if it exists",
+    ),
+    Note.INCOMPLETE: Cause(
+        "The header says that there are more images than were found, or their numbers do not begin at 1 (`on_part: warn`).",
         "Export the whole series if it exists",
     ),
     Note.UNEVEN: Cause(

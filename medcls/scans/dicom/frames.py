@@ -28,6 +28,8 @@ class Header:
         pixel_spacing: Distance between rows, between columns where only the plane is known (projections).
         facts, identity: As :class:`medcls.scans.Scan`, without the instance.
         count: Number of frames in the file.
+        declared: How many images, slices, times or files the header says there are; see
+            :mod:`medcls.scans.dicom.completeness`.
     """
 
     sop_class: str
@@ -47,6 +49,7 @@ class Header:
     identity: Mapping[str, str] = field(repr=False)
     series_number: str = ""
     count: int = 1
+    declared: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def projection(self) -> bool:
@@ -74,6 +77,7 @@ class Frame:
         slope, intercept: Modality LUT Module (PS3.3 C.11.1) or Pixel Value Transformation (C.7.6.16.2.9).
         thickness: SliceThickness, millimetres.
         splits: What tells volumes at the same place apart, in the order it is tried: ``echo``, ``b-value``, ….
+        number: InstanceNumber; of a frame of an enhanced object its number in its stack.
     """
 
     path: str
@@ -87,6 +91,7 @@ class Frame:
     intercept: float
     thickness: float | None
     splits: Mapping[str, str] = field(repr=False)
+    number: int | None = None
 
     @property
     def placed(self) -> bool:

@@ -50,7 +50,9 @@ _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 
 _TAGS: list[Any] = [
     *TAGS,
-    "InstanceNumber",
+    "ConcatenationUID",
+    "InConcatenationNumber",
+    "InConcatenationTotalNumber",
     *_SEQUENCES,
     *PRIVATE_B_VALUES,
     *PRIVATE_DIRECTIONS,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
 from medcls.scans.dicom import text as t
+from medcls.scans.dicom.completeness import concatenation_of
 from medcls.scans.dicom.frames import Frame, Header
 
 _PLACES = frozenset(["(0020,9057)", "(0020,0032)", "(0020,9113)", "(0018,602C)"])
@@ -17,6 +19,7 @@ def enhanced_frames(dataset: Dataset, header: Header, path: str | Path) -> list[
     """The frames of a file that has a functional group for each."""
     shared = (t.items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
     per_frame = t.items(dataset, "PerFrameFunctionalGroupsSequence")
+    header = replace(header, declared={**header.declared, **concatenation_of(dataset)})
     uid = t.text(dataset, "SOPInstanceUID")
     return [
         _frame(dataset, _Groups(shared, groups), header, path, uid, index) for index, groups in enumerate(per_frame)
@@ -30,6 +33,7 @@ def _frame(dataset: Dataset, groups: _Groups, header: Header, path: str | Path, 
     slope = groups.numbers("PixelValueTransformationSequence", "RescaleSlope", 1)
     intercept = groups.numbers("PixelValueTransformationSequence", "RescaleIntercept", 1)
     thickness = groups.numbers("PixelMeasuresSequence", "SliceThickness", 1)
+    number = groups.numbers("FrameContentSequence", "InStackPositionNumber", 1)
     return Frame(
         path=str(path),
         sop_uid=uid,
@@ -42,6 +46,7 @@ def _frame(dataset: Dataset, groups: _Groups, header: Header, path: str | Path, 
         intercept=intercept[0] if intercept else _root_number(dataset, "RescaleIntercept", 0.0),
         thickness=thickness[0] if thickness else None,
         splits=_splits(dataset, groups),
+        number=int(number[0]) if number else None,
     )
 
 

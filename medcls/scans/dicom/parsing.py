@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
+from medcls.scans.dicom.completeness import declared_of
 from medcls.scans.dicom.elements import Elements
 from medcls.scans.dicom.facts import facts_of, identity_of
 from medcls.scans.dicom.frames import Frame, Header
@@ -63,6 +64,7 @@ _OWN = frozenset(
         "RescaleSlope",
         "RescaleIntercept",
         "EchoNumbers",
+        "InstanceNumber",
     }
 )
 """What no header is made of."""
@@ -133,7 +135,13 @@ def _plain_frame(elements: Elements, path: str | Path) -> Frame:
         plane = _plane(elements)
         _remember(_known_planes, key, plane)
     position = t.numbers(elements, "ImagePositionPatient", 3)
-    return Frame(str(path), t.text(elements, "SOPInstanceUID"), header, 0, position, *plane)
+    uid, number = t.text(elements, "SOPInstanceUID"), _instance_number(elements)
+    return Frame(str(path), uid, header, 0, position, *plane, number)
+
+
+def _instance_number(attributes: t.Attributes) -> int | None:
+    found = t.number(attributes, "InstanceNumber")
+    return None if found is None else int(found)
 
 
 def _remember(known: dict[tuple[object, ...], _Made], key: tuple[object, ...], made: _Made) -> None:
@@ -181,6 +189,7 @@ def _header(dataset: t.Attributes, path: str | Path) -> Header:
         identity=identity_of(dataset),
         series_number=t.text(dataset, "SeriesNumber"),
         count=count,
+        declared=declared_of(dataset),
     )
 
 
@@ -216,7 +225,8 @@ def _frame(dataset: Dataset, header: Header, path: str | Path) -> Frame:
     position, plane = t.numbers(dataset, "ImagePositionPatient", 3), _plane(dataset)
     if header.modality == "MR":
         plane = plane._replace(splits={**plane.splits, **diffusion_of(image_csa(dataset)), **plane.splits})
-    return Frame(str(path), t.text(dataset, "SOPInstanceUID"), header, 0, position, *plane)
+    uid, number = t.text(dataset, "SOPInstanceUID"), _instance_number(dataset)
+    return Frame(str(path), uid, header, 0, position, *plane, number)
 
 
 def _plane(attributes: t.Attributes) -> _Plane:

@@ -17,6 +17,7 @@ import numpy as np
 
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.completeness import lacking, lacking_of_stack
 from medcls.scans.dicom.frame_places import as_vector, count_positions, heights_of, layout_of, repeat_a_position
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout
@@ -37,6 +38,7 @@ class Stack:
         copies: Frames that repeat others, to be compared with them when they are read.
         layout: Where the frames of a volume lie, in slice order; ``None`` for a single image.
         part: Which of several volumes of its series this is; empty for the only one.
+        lacks: What the series should have and was not found, in words; of volumes, and where all of a series was looked at.
         error: Why it cannot be read; ``None`` when it can.
     """
 
@@ -45,6 +47,7 @@ class Stack:
     error: ScanRefused | None = None
     copies: tuple[Frame, ...] = ()
     layout: Layout | None = None
+    lacks: str = ""
 
     @property
     def identity(self) -> dict[str, str]:
@@ -68,27 +71,36 @@ def stacks_of(frames: Iterable[Frame], leniency: Leniency = STRICT) -> list[Stac
         leniency: What is accepted.
     """
     stacks: list[Stack] = []
-    for bucket in _buckets(frames):
-        stacks.extend(_stacks_of_series(bucket, leniency))
+    for folders in _series(frames):
+        lacks = lacking([frame for part in folders for frame in part])
+        for bucket in _buckets(folders):
+            stacks.extend(_lacking(stack, lacks) for stack in _stacks_of_series(bucket, leniency))
     return stacks
 
 
-def _buckets(frames: Iterable[Frame]) -> list[list[Frame]]:
-    """Frames by series; a series spread over folders is one, unless the folders hold the same positions again."""
+def _series(frames: Iterable[Frame]) -> list[list[list[Frame]]]:
+    """The frames of each folder of each series."""
     series: dict[tuple[str, ...], dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
     for frame in frames:
         identity, folder = frame.header.identity, os.path.dirname(frame.path)
         uid = identity.get("series_uid", "")
         key = (identity.get("study_uid", ""), uid) if uid else ("", "", folder)
         series[key][folder].append(frame)
-    buckets: list[list[Frame]] = []
-    for folders in series.values():
-        united = [frame for part in folders.values() for frame in part]
-        if len(folders) == 1 or _fits_together(united):
-            buckets.append(united)
-        else:
-            buckets.extend(folders.values())
-    return buckets
+    return [list(folders.values()) for folders in series.values()]
+
+
+def _buckets(folders: list[list[Frame]]) -> list[list[Frame]]:
+    """A series spread over folders is one, unless the folders hold the same positions again."""
+    united = [frame for part in folders for frame in part]
+    return [united] if len(folders) == 1 or _fits_together(united) else folders
+
+
+def _lacking(stack: Stack, series: str) -> Stack:
+    """A volume with what it and its series lack."""
+    if stack.layout is None:
+        return stack
+    lacks = "; ".join(filter(None, (series, lacking_of_stack(stack.frames))))
+    return replace(stack, lacks=lacks) if lacks else stack
 
 
 def _fits_together(frames: Sequence[Frame]) -> bool:

@@ -36,6 +36,14 @@ TAGS: dict[str, tuple[int, str]] = {
     "SeriesInstanceUID": (0x0020000E, "UI"),
     "SeriesNumber": (0x00200011, "IS"),
     "AcquisitionNumber": (0x00200012, "IS"),
+    "InstanceNumber": (0x00200013, "IS"),
+    # how many there should be
+    "NumberOfSeriesRelatedInstances": (0x00201209, "IS"),
+    "ImagesInSeries": (0x00201003, "IS"),
+    "ImagesInAcquisition": (0x00201002, "IS"),
+    "NumberOfTemporalPositions": (0x00200105, "IS"),
+    "NumberOfSlices": (0x00540081, "US"),
+    "NumberOfTimeSlices": (0x00540101, "US"),
     # where
     "ImagePositionPatient": (0x00200032, "DS"),
     "ImageOrientationPatient": (0x00200037, "DS"),

@@ -43,6 +43,7 @@ def looks_to_json(looks: Sequence[Look]) -> Json:
                         frame.index,
                         frame.position,
                         planes.number(_plane_key(frame), frame),
+                        frame.number,
                     )
                     for frame in look.frames
                 ]
@@ -73,8 +74,8 @@ def _look_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequ
     if isinstance(row, list):
         return Look(
             frames=tuple(
-                Frame(path, uid, headers[header], index, position and tuple(position), *planes[plane])
-                for uid, header, index, position, plane in row
+                Frame(path, uid, headers[header], index, position and tuple(position), *planes[plane], number)
+                for uid, header, index, position, plane, number in row
             )
         )
     if "refused" in row:
