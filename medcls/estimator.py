@@ -24,12 +24,12 @@ from medcls.errors import CohortError, ScanRefused
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
+from medcls.runs.arithmetic import settle_arithmetic
 from medcls.runs.checks import check_evaluation
 from medcls.runs.learning import start_network, train_classifier
 from medcls.runs.preparing import Material, part_material, prepare_cases
 from medcls.scans import find_one
 from medcls.scans.leniency import Leniency
-from medcls.training.device import choose_compute
 
 _UNCHANGED = Pseudonyms(b"", keep=True)  # nothing is written out, so nothing needs a pseudonym
 
@@ -105,8 +105,8 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         material = part_material(material, config, ("train", "tune"))
         network = start_network(config, material, progress)
         with tempfile.TemporaryDirectory(prefix="medcls-") as folder:
-            compute = choose_compute(config.train, config.model.name, recipe.dimensions)
-            trained = train_classifier(config, material, network, Path(folder), compute, _UNCHANGED, progress)
+            config, found = settle_arithmetic(config, material, network, progress)
+            trained = train_classifier(config, material, network, Path(folder), found.compute, _UNCHANGED, progress)
         self.classifier_: Classifier = trained.classifier
         self.excluded_ = material.cohort.excluded
         return self

@@ -18,7 +18,7 @@ from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Prepared
 from medcls.progress import Progress
 from medcls.training import compiling
-from medcls.training.device import Compute, fast_arithmetic, gains_by_bf16
+from medcls.training.device import Compute, gains_by_bf16
 from medcls.training.fitting import fit
 from medcls.training.losses import build_loss
 from medcls.training.module import ClassificationModule
@@ -27,6 +27,7 @@ from medcls.training.optimizers import build_optimizer
 torch.set_num_threads(1)
 
 PLAIN = Compute("cpu", "32-true", False)
+COMPILED = replace(PLAIN, compiled=True)
 BASE = TrainSettings(
     epochs=1, loggers=[], precision="32", patience=None, schedule="constant", warmup_epochs=0, optimizer="sgd",
     learning_rate=0.05, clip_norm=None, balance="none",
@@ -121,13 +122,14 @@ def test_a_fused_optimiser_takes_the_same_steps(name: str) -> None:
         network = tiny()
         optimizer = build_optimizer(network, settings, fused=fused)
         assert bool(optimizer.defaults["fused"]) is fused
-        for step in range(5):
-            generator = torch.Generator().manual_seed(step)
-            network(torch.randn(4, 1, 9, 9, generator=generator)).square().sum().backward()
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(5):
+            # Given, not computed: a bias before a batch norm has no gradient but rounding, which AdamW makes a whole step of.
+            for parameter in network.parameters():
+                parameter.grad = torch.randn(parameter.shape, generator=generator)
             optimizer.step()
-            optimizer.zero_grad()
         found.append(weights(network))
-    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(*found, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -156,8 +158,7 @@ def test_without_a_compiler_training_goes_on_and_says_so(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(compiling.torch, "compile", none)
     progress = Told()
-    settings = BASE.model_copy(update={"compile": True})
-    network = train(tmp_path / "compiled", settings, cases(32), progress=progress)
+    network = train(tmp_path / "compiled", BASE, cases(32), progress=progress, compute=COMPILED)
     told = [line for line in progress.said if "compile" in line]
     assert told == [
         "train.compile: torch.compile does not work here, so training goes on without: no C++ compiler was found"
@@ -177,7 +178,7 @@ def test_what_compiling_costs_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(compiling.torch, "compile", traced)
     progress = Told()
-    train(tmp_path, BASE.model_copy(update={"compile": True}), cases(32), progress=progress)
+    train(tmp_path, BASE, cases(32), progress=progress, compute=COMPILED)
     assert calls == [4] * 8  # the training steps alone, all of one shape
     assert sum("the first step took" in line for line in progress.said) == 1
 
@@ -194,8 +195,7 @@ def test_a_fault_of_the_batch_is_no_fault_of_the_compiler() -> None:
 @pytest.mark.slow
 def test_the_compiled_network_takes_the_same_step(tmp_path: Path) -> None:
     progress = Told()
-    settings = BASE.model_copy(update={"compile": True})
-    compiled = train(tmp_path / "compiled", settings, cases(32), progress=progress)
+    compiled = train(tmp_path / "compiled", BASE, cases(32), progress=progress, compute=COMPILED)
     torch.testing.assert_close(
         weights(compiled), weights(train(tmp_path / "plain", BASE, cases(32))), atol=1e-4, rtol=1e-3
     )
@@ -213,18 +213,6 @@ def test_tune_keeps_no_images(tmp_path: Path) -> None:
         module.validation_step(batch, 0)
     kept = sum(targets.numel() for targets, _ in module._tune_targets) + sum(one.numel() for one in module._tune_logits)
     assert kept == 8 + 8 * 2
-
-
-def test_float32_is_fast_on_cuda_alone_and_as_before_afterwards() -> None:
-    before = torch.get_float32_matmul_precision()
-    for compute, deterministic, expected in (
-        (replace(PLAIN, device="cuda"), False, "high"),
-        (replace(PLAIN, device="cuda"), True, before),
-        (PLAIN, False, before),
-    ):
-        with fast_arithmetic(compute, deterministic=deterministic):
-            assert torch.get_float32_matmul_precision() == expected
-        assert torch.get_float32_matmul_precision() == before
 
 
 @pytest.mark.parametrize(

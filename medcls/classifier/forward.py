@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medcls.networks.arithmetic import exact_float32
 from medcls.preprocessing import Prepared
 
 Scores = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -46,11 +47,11 @@ def mean_logits(
 
 
 def torch_scores(network: torch.nn.Module) -> Scores:
-    """A network's scores as torch computes them, where its weights lie."""
+    """A network's scores as torch computes them, where its weights lie: in float32, on CUDA too."""
 
     def scores(images: NDArray[np.float32]) -> NDArray[np.float32]:
         device = next(network.parameters()).device
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_float32(device.type):
             given: NDArray[np.float32] = network(torch.from_numpy(images).to(device)).float().cpu().numpy()
         return given
 

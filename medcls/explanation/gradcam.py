@@ -17,6 +17,7 @@ from torch import Tensor
 
 from medcls.errors import UsageError
 from medcls.networks import ClassificationNetwork
+from medcls.networks.arithmetic import exact_float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ def gradcam(
         raise UsageError(f"{len(images)} images need as many targets, not {tuple(chosen.shape)}")
     if bool(((chosen < 0) | (chosen >= network.classes)).any()):
         raise UsageError(f"a target lies outside the network's {network.classes} labels")
-    with torch.no_grad(), torch.autocast(images.device.type, enabled=False), _evaluating(network):
+    with torch.no_grad(), exact_float32(images.device.type), _evaluating(network):
         features = network.features(images.to(network.head.weight.dtype))
         logits = network.classify(features).float()
         weights = _target_weights(network, chosen, multilabel=multilabel)

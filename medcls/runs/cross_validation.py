@@ -84,12 +84,13 @@ def cross_validate(
     from medcls.runs.cross_validation_report import report_cross_validation
 
     compute = choose_compute(config.train, config.model.name, plan.material.recipe.dimensions)
+    environment = describe_environment(compute.device)
     with run.locked():
         if run.config_file.exists():
             plan.check(run.folds_file, pseudonyms)
         else:
             plan.write(run.folds_file, pseudonyms)
-        open_folder(run, config, plan.material, compute, pseudonyms)
+        open_folder(run, config, plan.material, environment, pseudonyms)
         say_what_there_is(run, plan.material, progress)
         folds = _train_folds(run, config, plan, pseudonyms, progress)
         known = [case for case in plan.material.cohort.cases if case.partition != "test"]
@@ -105,7 +106,6 @@ def cross_validate(
         write_studies(run.path, joined.metrics)
         say_what_to_mind((), joined.metrics["pooled"], progress)  # of the cohort it is said above
         progress.note("Explaining and reporting")
-        environment = describe_environment(compute.device)
         report_cross_validation(run, config, plan, joined, pseudonyms, environment, progress)
     progress.note(f"Done: {run.report_file}")
 

@@ -9,14 +9,16 @@ from importlib import metadata
 _PACKAGES = ("medcls", "torch", "monai", "lightning", "pydicom", "nibabel", "numpy", "scikit-learn", "imagecodecs")
 
 
-def describe_environment(device: str = "cpu") -> dict[str, str]:
-    """Versions and device as name to value, in the order to show them."""
+def describe_environment(device: str = "cpu", arithmetic: str = "") -> dict[str, str]:
+    """Versions, device and the arithmetic of a training as name to value, in the order to show them."""
     facts = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }
     facts |= {package: _version(package) for package in _PACKAGES}
     facts["device"] = _device_name(device)
+    if arithmetic:
+        facts["arithmetic"] = arithmetic
     return facts
 
 

@@ -24,7 +24,7 @@ from medcls.networks import ClassificationNetwork, build_network, freeze_blocks,
 from medcls.preprocessing import Prepared
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.runs.batch_size import batch_size_of, settle_batch_size
+from medcls.runs.batch_size import batch_size_of
 from medcls.runs.environment import describe_environment
 from medcls.runs.preparing import Material
 from medcls.runs.tables import pseudonym_of
@@ -66,16 +66,15 @@ def train_classifier(
     """Train a network on prepared cases, calibrate it and choose its operating point on tune, and answer tune and test.
 
     Args:
-        config: The resolved config.
+        config: The resolved config, with a number for its batch size.
         material: Prepared and parted cases.
         network: As :func:`start_network` gives it; trained in place.
         folder: Where checkpoints, history and logs go.
-        compute: Device, number format and layout.
+        compute: Device, number format and layout, as :func:`medcls.runs.arithmetic.settle_arithmetic` gives them.
         pseudonyms: For the patients: what is kept with the classifier names nobody.
         progress: Where to say how far it is.
     """
     cohort = material.cohort
-    config = settle_batch_size(config, material, network, compute, progress)
     fitted = _fit(config, material, network, folder, compute, progress)
     progress.note(f"Best epoch: {fitted.best_epoch}")
     evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
@@ -164,6 +163,7 @@ def _fit(
         dimensions=recipe.dimensions,
         channels_last=compute.channels_last,
         seed=config.seed,
+        fused=compute.fused,
     )
     balanced = settings.balance in ("sampler", "both")
     size = batch_size_of(config)

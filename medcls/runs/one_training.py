@@ -13,9 +13,9 @@ from medcls.files import write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.numbers import counted
+from medcls.runs.arithmetic import describe_arithmetic, settle_arithmetic, write_arithmetic
 from medcls.runs.auditing import write_audit
 from medcls.runs.baseline import fit_baseline
-from medcls.runs.batch_size import settle_batch_size
 from medcls.runs.environment import describe_environment
 from medcls.runs.figure_tables import write_studies
 from medcls.runs.folder import Run
@@ -25,7 +25,6 @@ from medcls.runs.measuring import measure, write_training_summary
 from medcls.runs.preparing import Material
 from medcls.runs.studying import study_cases
 from medcls.runs.tables import read_partitions, write_cohort, write_excluded, write_predictions
-from medcls.training.device import Compute, choose_compute
 
 
 def train_material(
@@ -43,11 +42,13 @@ def train_material(
     Raises:
         RunError: The run was started with another cohort.
     """
-    compute = choose_compute(config.train, config.model.name, material.recipe.dimensions)
     network = start_network(config, material, progress)
-    config = settle_batch_size(config, material, network, compute, progress, run=run)
+    config, arithmetic = settle_arithmetic(config, material, network, progress, run=run)
+    compute = arithmetic.compute
+    environment = describe_environment(compute.device, describe_arithmetic(compute))
     with run.locked():
-        open_folder(run, config, material, compute, pseudonyms)
+        open_folder(run, config, material, environment, pseudonyms)
+        write_arithmetic(run, arithmetic)
         say_what_there_is(run, material, progress)
         trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
         trained.classifier.save(run.classifier_folder)
@@ -68,7 +69,7 @@ def train_material(
             pseudonyms,
             progress,
         )
-        report_training(run, config, material, trained, metrics, explained, describe_environment(compute.device))
+        report_training(run, config, material, trained, metrics, explained, environment)
     progress.note(f"Done: {run.report_file}")
 
 
@@ -115,7 +116,9 @@ def _learning_curve(
     return learning_curve(run, config, metrics, [material.cohort], train, progress).to_json()
 
 
-def open_folder(run: Run, config: Config, material: Material, compute: Compute, pseudonyms: Pseudonyms) -> None:
+def open_folder(
+    run: Run, config: Config, material: Material, environment: Mapping[str, str], pseudonyms: Pseudonyms
+) -> None:
     """Write what is known before training; a run that is gone on with must find what it left."""
     table = run.path / "cohort.csv"
     if run.config_file.exists():
@@ -129,7 +132,7 @@ def open_folder(run: Run, config: Config, material: Material, compute: Compute, 
         return
     # config.yaml makes the folder a run, and so comes last.
     write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms)
-    write_json(run.path / "environment.json", describe_environment(compute.device))
+    write_json(run.path / "environment.json", environment)
     write_cohort(table, material.cohort, pseudonyms)
     write_audit(run.path, material, pseudonyms)
     dump_config(config, run.config_file)

@@ -109,15 +109,11 @@ class _Step:
         targets = torch.zeros(size, dtype=torch.long, device=self.compute.device)
         if self.multilabel:
             targets = torch.zeros(size, self.network.classes, device=self.compute.device)
-        with self._autocast():
+        with self.compute.autocast():
             loss = self.loss(self.network(images), targets)
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-
-    def _autocast(self) -> torch.autocast:
-        kind = torch.float16 if self.compute.precision == "16-mixed" else torch.bfloat16
-        return torch.autocast(self.compute.device, dtype=kind, enabled=self.compute.precision != "32-true")
 
 
 def _by_trying(step: _Step, limit: int) -> ChosenBatchSize:

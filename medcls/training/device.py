@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -24,15 +22,49 @@ class Compute:
         device: ``cpu`` or ``cuda``.
         precision: Lightning's name of the number format.
         channels_last: Whether channels are innermost in memory.
+        tf32: Whether float32 is multiplied with 10 bits of fraction; on CUDA alone.
+        compiled: Whether the training step goes through ``torch.compile``.
+        fused: Whether the optimiser updates all tensors in one pass.
+        float32_layers: Names of the layers that are computed in float32 where the others are not.
     """
 
     device: Literal["cpu", "cuda"]
     precision: Precision
     channels_last: bool
+    tf32: bool = False
+    compiled: bool = False
+    fused: bool = True
+    float32_layers: tuple[str, ...] = ()
+
+    @property
+    def mixed(self) -> bool:
+        """Whether convolutions and products are computed in a format of fewer bits than float32."""
+        return self.precision != "32-true"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the network is computed in float32, operation by operation."""
+        return not (self.mixed or self.tf32 or self.compiled)
+
+    def autocast(self) -> torch.autocast:
+        """The context of a step, as Lightning's plugin for the precision has it."""
+        kind = torch.float16 if self.precision == "16-mixed" else torch.bfloat16
+        return torch.autocast(self.device, dtype=kind, enabled=self.mixed)
+
+    def in_float32(self, network: NetworkName, dimensions: int, wanted: bool | None) -> Compute:
+        """The same in float32, in the layout that then pays; TF32 stays.
+
+        Args:
+            network: Name of the network.
+            dimensions: Spatial axes of the network.
+            wanted: The layout that the config asks for.
+        """
+        layout = _channels_last(wanted, self.device, network, dimensions, fast_bf16=False)
+        return replace(self, precision="32-true", channels_last=layout, float32_layers=())
 
 
 def choose_compute(settings: TrainSettings, network: NetworkName, dimensions: int) -> Compute:
-    """Resolve ``auto`` in the settings for this machine.
+    """Resolve ``auto`` in the settings for this machine; :mod:`medcls.training.arithmetic` says whether it may be used.
 
     Args:
         settings: The config's section.
@@ -51,10 +83,19 @@ def choose_compute(settings: TrainSettings, network: NetworkName, dimensions: in
     precision = named.get(settings.precision, "bf16-mixed" if fast_bf16 else "32-true")
     if device == "cpu" and precision == "16-mixed":
         raise ConfigError("'train.precision: 16' needs a CUDA device", remedy="Use auto, bf16 or 32")
+    return Compute(
+        device,
+        precision,
+        _channels_last(settings.channels_last, device, network, dimensions, fast_bf16=fast_bf16),
+        tf32=device == "cuda" and not settings.deterministic,
+        compiled=settings.compile,
+    )
+
+
+def _channels_last(wanted: bool | None, device: str, network: NetworkName, dimensions: int, *, fast_bf16: bool) -> bool:
     # On a CPU in float32 channels-last pays for every network but the 3-D DenseNets; with fast bf16 for those too.
     gains = device == "cuda" or fast_bf16 or not (dimensions == 3 and network.startswith("densenet"))
-    channels_last = gains if settings.channels_last is None else settings.channels_last
-    return Compute(device, precision, channels_last)
+    return gains if wanted is None else wanted
 
 
 def gains_by_bf16(device: str) -> bool:
@@ -64,21 +105,6 @@ def gains_by_bf16(device: str) -> bool:
     # A torch that cannot tell answers no, which is only slower.
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(bool(capabilities.get(name)) for name in ("amx_bf16", "avx512_bf16", "bf16"))
-
-
-@contextmanager
-def fast_arithmetic(compute: Compute, *, deterministic: bool) -> Iterator[None]:
-    """Multiply float32 matrices as TF32 (10 bits of fraction) on CUDA, and as torch was told before afterwards.
-
-    Convolutions do so by torch's own default. Where results must repeat bit by bit, nothing is changed.
-    """
-    before = torch.get_float32_matmul_precision()
-    if compute.device == "cuda" and not deterministic:
-        torch.set_float32_matmul_precision("high")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def memory_format(dimensions: int, channels_last: bool) -> torch.memory_format:

@@ -23,10 +23,11 @@ from medcls.bounded import read_json
 from medcls.config.settings import TrainSettings
 from medcls.files import reading_kept, write_json
 from medcls.loading import Batch
+from medcls.networks.arithmetic import float32_products, layers_in_float32
 from medcls.progress import Progress
 from medcls.training.checkpoint_io import SafeCheckpointIO
 from medcls.training.compiling import CompileCost, CompiledNetwork
-from medcls.training.device import Compute, fast_arithmetic, lay_out
+from medcls.training.device import Compute, lay_out
 from medcls.training.history import History
 from medcls.training.loggers import build_loggers, forget_host
 from medcls.training.module import ClassificationModule
@@ -79,9 +80,10 @@ def fit(
         return _restore_best(module, checkpoints, compute)
     history = History(folder / "history.csv", progress, settings.epochs)
     best = _best_checkpoint(checkpoints)
-    compiling = _compiling(module, settings, progress)
+    compiling = _compiling(module, compute, progress)
     callbacks = [history, best, *compiling, *_early_stopping(settings), _last_checkpoint(checkpoints)]
-    with _quiet(), fast_arithmetic(compute, deterministic=settings.deterministic):
+    arithmetic = float32_products(tf32=compute.tf32), layers_in_float32(module.network, compute.float32_layers)
+    with _quiet(), arithmetic[0], arithmetic[1]:
         trainer = lightning.Trainer(
             accelerator="gpu" if compute.device == "cuda" else "cpu",
             devices=1,
@@ -133,8 +135,8 @@ def _last_checkpoint(folder: Path) -> ModelCheckpoint:
     )
 
 
-def _compiling(module: ClassificationModule, settings: TrainSettings, progress: Progress) -> list[Callback]:
-    if not settings.compile:
+def _compiling(module: ClassificationModule, compute: Compute, progress: Progress) -> list[Callback]:
+    if not compute.compiled:
         return []
     compiled = CompiledNetwork(module.network, progress)
     module.step_network = compiled

@@ -47,6 +47,7 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         dimensions: int,
         channels_last: bool,
         seed: int,
+        fused: bool = True,
     ) -> None:
         super().__init__()
         self.network = network
@@ -56,6 +57,7 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         self.mixing = mixing
         self.multilabel = multilabel
         self.seed = seed
+        self.fused = fused
         self.step_network: Callable[[Tensor], Tensor] = network.__call__
         self._layout = memory_format(dimensions, channels_last)
         self._tune_logits: list[Tensor] = []
@@ -122,7 +124,8 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule of the settings."""
-        optimizer = build_optimizer(self.network, self.settings, fused=self.trainer.precision != "16-mixed")
+        fused = self.fused and self.trainer.precision != "16-mixed"
+        optimizer = build_optimizer(self.network, self.settings, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches) // self.settings.epochs
         return build_schedule(optimizer, self.settings, steps_per_epoch=max(1, steps))
 
