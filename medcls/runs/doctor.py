@@ -57,6 +57,7 @@ def examine() -> tuple[Check, ...]:
         _decoders,
         _disk,
         _training_step,
+        _number_formats,
     )
     return tuple(check for look in looks for check in _guarded(look))
 
@@ -163,3 +164,28 @@ def _training_step() -> list[Check]:
     optimizer.step()
     moved = bool(torch.isfinite(loss)) and not torch.equal(before, network.head.weight)
     return [Check("training step", moved, f"loss {loss.item():.3f}", "" if moved else "Reinstall torch")]
+
+
+def _number_formats() -> list[Check]:
+    """Whether small networks compute in the format that ``precision: auto`` takes what they compute in float32."""
+    import torch
+
+    from medcls.config.settings import ModelSettings, NetworkName, TrainSettings
+    from medcls.networks import build_network
+    from medcls.training.arithmetic import Sizes, right_arithmetic
+    from medcls.training.device import choose_compute
+
+    checks = []
+    settings = TrainSettings()
+    shapes: tuple[tuple[NetworkName, int, tuple[int, ...]], ...] = (
+        ("resnet10", 2, (96, 96)),
+        ("resnet10", 3, (48, 48, 48)),
+    )
+    for name, dimensions, size in shapes:
+        network = build_network(ModelSettings(name=name), dimensions=dimensions, channels=1, classes=2)
+        wanted = choose_compute(settings, name, dimensions)
+        found = right_arithmetic(network, torch.nn.CrossEntropyLoss(), settings, wanted, name, Sizes((1, *size), 4))
+        said = "; ".join(found.notes) or f"{wanted.precision} is what float32 is, layer by layer"
+        remedy = "Nothing: each training tries its own network, and uses what is right" if found.notes else ""
+        checks.append(Check(f"arithmetic, {dimensions}-D", not found.notes, said, remedy, needed=False))
+    return checks

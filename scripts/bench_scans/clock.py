@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
-_QUIET_S, _LONGEST_TAIL_S = 0.001, 0.2
+_QUIET_S = 0.001
+_LONGEST_TAIL_S = 0.2  # of processor time: on a busy machine a tail takes longer, not more
+_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,9 @@ def measure(timed: Timed) -> tuple[Sample, Any]:
 def _settled() -> float:
     """Processor time of all workers once they rest: none is running, and none's clock moves."""
     pids = descendants(os.getpid())
-    before, end = sum(map(_of_other, pids)), time.monotonic() + _LONGEST_TAIL_S
-    while pids and time.monotonic() < end:
+    start = before = sum(map(_of_other, pids))
+    end = time.monotonic() + _PATIENCE_S
+    while pids and before - start < _LONGEST_TAIL_S and time.monotonic() < end:
         time.sleep(_QUIET_S)
         running = any(_stat(pid)[:1] == ["R"] for pid in pids)
         now = sum(map(_of_other, pids))

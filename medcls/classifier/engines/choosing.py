@@ -47,18 +47,30 @@ def check_engines(
     if not compiled.is_installed():
         return ()
     checks: list[EngineCheck] = []
-    try:
-        for precision in compiled.fast_precisions():
+    reasons: list[str] = []
+    for precision in _precisions(reasons):
+        try:
             engine = compiled.compile_network(classifier.network, classifier.recipe.size, precision)
             checks.append(
                 compare_answers(classifier, engine, prepared(), logits, version=compiled.version(), precision=precision)
             )
-            progress.note(_said(checks[-1]))
-            if checks[-1].agrees:
-                break
-    except Exception as error:  # whatever is wrong with an engine, torch goes on without it
-        progress.note(f"OpenVINO is not used: {_short(error)}")
+        except Exception as error:  # whatever is wrong with an engine or a format, another or torch goes on without it
+            reasons.append(f"in {precision}, {_short(error)}")
+            continue
+        progress.note(_said(checks[-1]))
+        if checks[-1].agrees:
+            break
+    if reasons:
+        progress.note(f"OpenVINO is not used: {'; '.join(reasons)}")
     return tuple(checks)
+
+
+def _precisions(reasons: list[str]) -> tuple[Precision, ...]:
+    try:
+        return compiled.fast_precisions()
+    except Exception as error:
+        reasons.append(_short(error))
+        return ()
 
 
 def with_engine(
@@ -96,19 +108,20 @@ def with_engine(
             raise _refused("the network is on a GPU, and OpenVINO computes on the CPU")
         return classifier
     reasons: list[str] = []
-    try:
-        for precision in _allowed(classifier.engine_checks, compiled.fast_precisions(), reasons):
+    for precision in _allowed(classifier.engine_checks, _precisions(reasons), reasons):
+        try:
             engine = compiled.compile_network(
                 classifier.network, classifier.recipe.size, precision, weights_sha256=weights_sha256
             )
             differs = differs_on_made_images(classifier, engine, precision)
+        except Exception as error:  # as above
+            differs = _short(error)
+        else:
             if differs is None:
                 return replace(
                     classifier, engine=engine if asked else EngineOrTorch(engine, classifier.network, progress)
                 )
-            reasons.append(f"in {precision}, {differs}")
-    except Exception as error:  # as above
-        reasons.append(_short(error))
+        reasons.append(f"in {precision}, {differs}")
     if asked:
         raise _refused("; ".join(reasons))
     progress.note(f"Computed by torch, OpenVINO is not used: {'; '.join(reasons)}")
