@@ -154,6 +154,13 @@ def test_a_fused_optimiser_that_takes_other_steps_is_not_used(monkeypatch: pytes
     assert "the fused adamw takes other steps" in found.notes[0]
 
 
+def test_a_fused_optimiser_is_tried_in_the_layout_of_the_weights() -> None:
+    adamw = SETTINGS.model_copy(update={"optimizer": "adamw"})
+    found = tried(network(), Compute("cpu", "32-true", True), adamw)
+    assert found.compute.fused
+    assert found.notes == ()
+
+
 def test_exact_float32_is_as_before_afterwards() -> None:
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     with torch.autocast("cpu", torch.bfloat16), exact_float32("cpu"):

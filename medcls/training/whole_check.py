@@ -81,7 +81,8 @@ def fused_agrees(network: nn.Module, settings: TrainSettings) -> bool:
         generator = torch.Generator().manual_seed(0)
         for _ in range(_STEPS):
             for parameter in one.parameters():
-                parameter.grad = torch.randn(parameter.shape, generator=generator).to(parameter.device)
+                # In the layout of the weights, as autograd gives it: fused kernels go through memory as it lies.
+                parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape, generator=generator))
             optimizer.step()
         moved.append([(now - old).detach() for now, old in zip(one.parameters(), network.parameters(), strict=True)])
     plain, found = moved
