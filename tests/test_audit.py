@@ -120,6 +120,10 @@ def test_one_patient_under_two_names_is_seen_by_header_study_and_pixels() -> Non
 def test_a_placeholder_in_all_headers_is_no_patient() -> None:
     cases = [case(f"c{n}", f"p{n}", patient_id="ANON") for n in range(50)]
     assert find_shared_identities(cases, {}) == ()
+    assert (
+        find_shared_identities([case("a", "p1", patient_id="Anonymous"), case("b", "p2", patient_id="Anonymous")], {})
+        == ()
+    )
 
 
 def test_near_duplicates_across_partitions_are_warned_of_and_those_within_are_not() -> None:

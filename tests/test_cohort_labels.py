@@ -17,6 +17,7 @@ from medcls.errors import MedclsError
 from medcls.files import read_csv
 from medcls.privacy import Pseudonyms
 from medcls.runs.tables import write_cohort, write_excluded
+from tests.dicom_factory import instance, save
 
 
 def cohort_of(folder: Path, cells: list[str], patients: list[str] | None = None, **changes: Any) -> Cohort:
@@ -51,11 +52,85 @@ def test_a_word_for_nothing_is_no_label_unless_it_is_named(tmp_path: Path, word:
     assert [case.reference for case in mapped.cases] == [(0,), (1,), (1,)]
 
 
-@pytest.mark.parametrize("pair", [("1", "1.0"), ("1", "01"), ("true", "True"), ("Ill", "ill")])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("1", "1.0"),
+        ("1", "01"),
+        ("true", "True"),
+        ("Ill", "ill"),
+        ("1", "true"),
+        ("yes", "1"),
+        ("true", "Yes"),
+        ("y", "yes"),
+        ("covid-19", "covid 19"),
+        ("covid-19", "Covid_19"),
+        ("covid 19", "covid19"),
+        ("left–sided", "left sided"),
+    ],
+)
 def test_one_label_in_two_spellings_is_refused(tmp_path: Path, pair: tuple[str, str]) -> None:
     line = refusal(tmp_path, [pair[0], "0", pair[1]], positive="0")
     assert "differ only in how they are written" in line
     assert "cases.csv:" in line
+
+
+@pytest.mark.parametrize("pair", [("T1-2", "T12"), ("-1", "1"), ("A", "A+"), ("yes", "no"), ("grade 1", "grade 11")])
+def test_labels_that_only_resemble_each_other_are_two(tmp_path: Path, pair: tuple[str, str]) -> None:
+    assert set(cohort_of(tmp_path, list(pair), positive=pair[0]).labels) == set(pair)
+
+
+def test_labels_in_two_spellings_are_two_where_they_are_named(tmp_path: Path) -> None:
+    named = ["covid-19", "covid 19"]
+    assert cohort_of(tmp_path, named, positive=named[0], labels=named).labels == tuple(named)
+
+
+@pytest.mark.parametrize("key", ["labels", "columns"])
+def test_a_label_listed_twice_is_refused(tmp_path: Path, key: str) -> None:
+    changes: dict[str, Any] = (
+        {"labels": ["a", "b", "a"]} if key == "labels" else {"columns": {"label": ["a", "b", "a"]}}
+    )
+    assert "'a' is listed twice" in refusal(tmp_path, ["a", "b"], **changes)
+
+
+def test_a_case_called_na_is_called_by_its_scan(tmp_path: Path) -> None:
+    cohort = cohort_of(tmp_path, ["ill", "well", "ill"], ["NA", "NA", "c"], positive="ill", columns={"case": "patient"})
+    assert [case.name for case in cohort.cases] == ["0.png", "1.png", "c"]
+
+
+PLACEHOLDERS = [
+    "NA",
+    "ANONYMOUS",
+    "anonymized",
+    "UNKNOWN",
+    "0",
+    "00000000",
+    "Anonymised ",
+    "XXXX",
+    "De-Identified",
+    "[removed]",
+]
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_a_placeholder_in_headers_ties_no_cases_and_it_is_said(tmp_path: Path, placeholder: str) -> None:
+    for index, (label, patient) in enumerate(
+        (("ill", placeholder), ("well", placeholder), ("ill", "AN0001"), ("well", "AN0001"))
+    ):
+        made = instance(PatientID=patient, StudyInstanceUID=f"1.2.{index}", SeriesInstanceUID=f"1.3.{index}")
+        (tmp_path / label).mkdir(exist_ok=True)
+        save(made, tmp_path / label / f"{index}.dcm")
+    cohort = from_folder(tmp_path)
+    assert len({case.patient for case in cohort.cases}) == 3
+    assert sorted(case.names_patient for case in cohort.cases) == [False, False, True, True]
+    (warning,) = cohort.warnings
+    assert f"'{placeholder.strip()}' (2)" in warning
+    rows = "".join(f"{label}/{index}.dcm,{placeholder},{label}\n" for index, label in enumerate(("ill", "well")))
+    (tmp_path / "cases.csv").write_text(f"scan,patient,label\n{rows}", encoding="utf-8")
+    if placeholder in ("0", "ANONYMOUS"):  # what a table says counts
+        named = read_cohort(load_config(None, (), {"data": {"cases": tmp_path / "cases.csv"}, "positive": "ill"}))
+        assert len({case.patient for case in named.cases}) == 1
+        assert named.warnings == ()
 
 
 def test_patients_in_two_spellings_are_refused_and_cut_numbers_too(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from medcls.errors import CohortError
 from medcls.progress import SILENT, Progress
 from medcls.scans import find_scans
 from medcls.scans.leniency import STRICT, Leniency
-from medcls.tables.words import same_value
+from medcls.tables.words import same_label
 
 _CLUTTER = frozenset(
     {"__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information", "thumbs.db", "desktop.ini"}
@@ -169,7 +169,7 @@ def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: Da
             where=str(root),
             remedy="Put the scans of each class into a sub-folder of its name",
         )
-    pair = same_value(present)
+    pair = same_label(present)
     if pair is not None:
         raise CohortError(
             f"the class folders '{pair[0]}' and '{pair[1]}' differ only in how they are written",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medcls.cohort.case import Case
-from medcls.cohort.patient_key import patient_key
+from medcls.cohort.patient_key import header_patient
 
 MEANINGS: Mapping[str, str] = {
     "header": "one PatientID and issuer in the header under several patients of the table",
@@ -58,7 +58,7 @@ def find_shared_identities(cases: Sequence[Case], content: Mapping[str, str]) ->
 
 
 def _keys(case: Case, content: Mapping[str, str]) -> list[tuple[str, str]]:
-    header, study = _header_patient(case), case.source.study_uid if case.source else ""
+    header, study = (header_patient(case.source), case.source.study_uid) if case.source else ("", "")
     keys = [("header", header), ("study", study), ("pixels", content.get(case.name, ""))]
     return [key for key in keys if key[1]]
 
@@ -67,9 +67,3 @@ def _patient(case: Case, kind: str) -> str:
     """Whose a case is: for one study, the header's word counts too, because the table may name both alike."""
     header = case.source.patient_id if case.source else ""
     return f"{case.patient}\x1e{header}" if kind == "study" else case.patient
-
-
-def _header_patient(case: Case) -> str:
-    if case.source is None or not case.source.patient_id:
-        return ""
-    return patient_key(case.source.patient_id, case.source.identity.get("issuer", ""))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from medcls.config.settings import DataSettings
 from medcls.tables import Table
-from medcls.tables.words import number_in, same_value, says_nothing
+from medcls.tables.words import number_in, same_label, same_value, says_nothing
 
 _MOST_NUMBERS = 10
 """Different numbers in a column of labels, from which on they look like a measure."""
@@ -72,12 +72,12 @@ def unused_values(unused: Sequence[str], column: str, present: Iterable[str]) ->
 
 
 def check_spelling(table: Table, column: str, values: Iterable[str], what: str, apart: str = "") -> None:
-    """Refuse values that are one, written in two ways: Ill and ill, 1 and 1.0 and 01, true and True.
+    """Refuse values that are one, written in two ways: Ill and ill, 1 and 1.0 and 01; of labels also 1 and yes.
 
     Raises:
         CohortError: There are such.
     """
-    pair = same_value(values)
+    pair = (same_label if what == "labels" else same_value)(values)
     if pair is None:
         return
     cells = table.cells(column)

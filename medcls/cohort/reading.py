@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.folder import read_folder
-from medcls.cohort.patient_key import patient_key
+from medcls.cohort.patient_key import header_patient, is_placeholder
 from medcls.cohort.sites import with_sites
 from medcls.cohort.table import read_table
 from medcls.config.settings import Config
@@ -50,7 +52,7 @@ def locate_scans(cohort: Cohort, leniency: Leniency = STRICT, progress: Progress
             excluded.append(case.left_out(refusal.code, reason))
             continue
         cases.append(_with_source(case, source))
-    return cohort.replace_cases(cases, excluded)
+    return cohort.replace_cases(cases, excluded).warn(*_placeholders(cohort.cases, cases))
 
 
 def reason_without_names(refusal: ScanRefused) -> str:
@@ -61,7 +63,7 @@ def reason_without_names(refusal: ScanRefused) -> str:
 
 
 def _with_source(case: Case, source: ScanSource) -> Case:
-    patient = case.patient or _patient_of(source)
+    patient = case.patient or header_patient(source)
     return replace(
         case,
         source=source,
@@ -71,5 +73,11 @@ def _with_source(case: Case, source: ScanSource) -> Case:
     )
 
 
-def _patient_of(source: ScanSource) -> str:
-    return patient_key(source.identity.get("patient_id", ""), source.identity.get("issuer", ""))
+def _placeholders(given: Sequence[Case], located: Sequence[Case]) -> list[str]:
+    """What to warn of: PatientIDs that would have tied cases without a patient of their own, and name none."""
+    unnamed = {case.name for case in given if not case.patient}
+    found = Counter(case.source.patient_id for case in located if case.source and case.name in unnamed)
+    said = ", ".join(f"'{word}' ({count})" for word, count in sorted(found.items()) if is_placeholder(word))
+    return (
+        [f"headers have {said} for a PatientID: taken for no patient, not for one patient of that name"] if said else []
+    )

@@ -12,10 +12,8 @@ from medcls.cohort.cohort import Cohort, check_positive
 from medcls.cohort.labels import check_spelling, labels_of, named_values, unused_values
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
 from medcls.tables import Table
-from medcls.tables.words import says_nothing, shortened
+from medcls.tables.words import NO, YES, says_nothing, shortened
 
-_TRUE = {"1", "1.0", "true", "yes", "y"}
-_FALSE = {"0", "0.0", "false", "no", "n"}
 _NAMES_OF_FACTS = frozenset(
     {"sex", "gender", "patientsex", "age", "patientage", "ageyears", "ageinyears", "race", "ethnicity", "year"}
     | {"site", "hospital", "centre", "center", "institution", "scanner", "manufacturer", "vendor"}
@@ -149,7 +147,8 @@ def _case(
     root: Path,
     split: SplitSettings,
 ) -> Case | Exclusion:
-    name = (columns.case and row.get(columns.case)) or row[columns.scan] or f"line {line}"
+    name = (columns.case and row.get(columns.case)) or ""
+    name = (name if not says_nothing(name) else "") or row[columns.scan] or f"line {line}"
     patient = (columns.patient and row.get(columns.patient)) or ""
     if not row[columns.scan] or says_nothing(row[columns.scan]):
         return Exclusion(name, patient, "no-scan", "the table names no scan", line)
@@ -171,13 +170,13 @@ def _reference(
         value = row[name].lower()
         if not value:
             return None
-        if value not in _TRUE | _FALSE:
+        if value not in YES | NO:
             raise table.wrong(
                 line,
                 f"'{row[name]}' in column '{name}' is neither 0 nor 1",
                 f'Say what it means: data.label_values: {{"{row[name]}": "1"}}; leave the cell empty where it is not known',
             )
-        if value in _TRUE:
+        if value in YES:
             marked.append(index)
     return tuple(marked)
 

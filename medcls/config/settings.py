@@ -42,6 +42,13 @@ OnIrregular = Literal["error", "warn", "resample"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
 
 
+def _each_once(names: list[str]) -> list[str]:
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise ValueError(f"'{twice}' is listed twice")
+    return names
+
+
 class Columns(Section):
     """Which columns of the cases table hold what."""
 
@@ -55,6 +62,11 @@ class Columns(Section):
     facts: list[str] = Field(
         [], description="Columns to describe the cohort and form subgroups by (age, sex, site, …)."
     )
+
+    @field_validator("label")
+    @classmethod
+    def _each_column_once(cls, value: str | list[str]) -> str | list[str]:
+        return value if isinstance(value, str) else _each_once(value)
 
 
 class DataSettings(Section):
@@ -71,6 +83,11 @@ class DataSettings(Section):
     labels: list[str] | None = Field(
         None, description="Order of the labels; default: sorted. Other labels are an error."
     )
+
+    @field_validator("labels")
+    @classmethod
+    def _each_label_once(cls, value: list[str] | None) -> list[str] | None:
+        return value and _each_once(value)
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:

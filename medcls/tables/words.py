@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 
 from medcls.tables.table import folded
@@ -14,7 +14,11 @@ _NOTHING = (
     | frozenset({"#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!", "blank", "(blank)"})
     | frozenset({"unknown", "missing", "undefined", "unspecified", "not available", "not applicable", "not known"})
 )
+YES = frozenset({"1", "1.0", "true", "yes", "y"})
+NO = frozenset({"0", "0.0", "false", "no", "n"})
 _SIGNS = frozenset("?.-–—_/*~")
+_JOINTS = re.compile(r"[\s_\-\u2010-\u2015]+")
+_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_]) (?=\d)")
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?e\+?\d{2,}", re.IGNORECASE)
 
 
@@ -40,10 +44,31 @@ def shortened(value: str) -> bool:
 
 def same_value(values: Iterable[str]) -> tuple[str, str] | None:
     """Two values that are one, written in two ways: Ill and ill, 7 and 7.0, 01 and 1; ``None`` where there are none."""
+    return _same(values, _meaning)
+
+
+def same_label(values: Iterable[str]) -> tuple[str, str] | None:
+    """As :func:`same_value`, of labels: covid-19, covid_19 and covid 19 are one too, and 1, true and yes."""
+    return _same(values, _meaning_as_label)
+
+
+def _meaning(value: str) -> object:
+    number = number_in(value)
+    return folded(value) if number is None else number
+
+
+def _meaning_as_label(value: str) -> object:
+    plain = folded(value)
+    if plain in YES | NO:
+        return Decimal(plain in YES)
+    meaning = _meaning(value)
+    return _BEFORE_DIGIT.sub("", _JOINTS.sub(" ", plain)) if isinstance(meaning, str) else meaning
+
+
+def _same(values: Iterable[str], meaning: Callable[[str], object]) -> tuple[str, str] | None:
     known: dict[object, str] = {}
     for value in sorted(set(values)):
-        number = number_in(value)
-        other = known.setdefault(folded(value) if number is None else number, value)
+        other = known.setdefault(meaning(value), value)
         if other != value:
             return other, value
     return None
