@@ -161,12 +161,15 @@ def test_a_small_file_that_declares_a_huge_volume_is_refused_from_its_header(tmp
     assert code_of(path) == "too-large"
 
 
-@pytest.mark.parametrize(("packed", "length"), [(b"", None), (b"", 5), (b"no volume", None)])
-def test_a_packed_file_with_nothing_in_it_is_damaged_and_no_archive(tmp_path, packed, length):
+@pytest.mark.parametrize(
+    ("packed", "length", "code"),
+    [(b"", None, "damaged"), (b"", 5, "damaged"), (b"no volume", None, "not-an-image")],
+)
+def test_a_packed_file_with_nothing_in_it_is_no_archive(tmp_path, packed, length, code):
     content = gzip.compress(packed)[:length]
     path = tmp_path / "x.nii.gz"
     path.write_bytes(content)
-    assert code_of(path) == "damaged"
+    assert code_of(path) == code
     (refused,) = find_scans(tmp_path).refused
-    assert refused.code == "damaged"
+    assert refused.code == code
     assert "archive" not in refused.reason + refused.remedy

@@ -123,7 +123,7 @@ def _in_hounsfield(scan: Scan, array: NDArray[np.generic]) -> bool:
     """
     if scan.kind == "dicom":
         return scan.modality == "CT"
-    volume = scan.kind in ("nifti", "nrrd", "metaimage") and scan.modality in ("CT", "OT")
+    volume = scan.kind in ("nifti", "nrrd", "metaimage", "mgh") and scan.modality in ("CT", "OT")
     return volume and float(array.min()) < _BELOW_ANY_OFFSET
 
 

@@ -54,7 +54,7 @@ class InspectionRow:
     Attributes:
         number: From 1, in the order of names.
         name: As :attr:`medcls.scans.ScanSource.name`, without identifiers (:func:`medcls.privacy.masked_name`).
-        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage`` or ``raster``.
+        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
         modality: DICOM modality code.
         shape: Spatial shape ``(x, y)`` or ``(x, y, z)``.
         spacing: Millimetres along each axis (pixels where ``axes`` is empty).

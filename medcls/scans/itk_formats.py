@@ -19,7 +19,7 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 
-from medcls.scans.archive import archive_of, open_file
+from medcls.scans.archive import archive_of, is_packed, open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.itk_header import ItkHeader, check_stream
 from medcls.scans.memory import empty
@@ -169,15 +169,17 @@ def _same_place(image: Any, header: ItkHeader) -> bool:
 
 @contextlib.contextmanager
 def _on_disk(path: Path) -> Iterator[str]:
-    """A name under which a C++ library can open a file; members of archives get one in memory, which no disk ever holds."""
-    if archive_of(path) is None:
+    """A name under which a C++ library can open a file; what an archive holds, or is packed, gets one in memory."""
+    if archive_of(path) is None and not is_packed(path):
         yield os.fspath(path)
         return
     if not os.path.isdir("/proc/self/fd"):
-        raise refusal(RefusalCode.UNSUPPORTED, "in an archive, on this system", where=path, remedy="Unpack it first")
+        raise refusal(
+            RefusalCode.UNSUPPORTED, "in an archive, or packed, on this system", where=path, remedy="Unpack it first"
+        )
     descriptor = os.memfd_create("scan", os.MFD_CLOEXEC)
     try:
-        with open_file(path) as member, os.fdopen(os.dup(descriptor), "wb") as copy:
+        with open_unpacked(path) as member, os.fdopen(os.dup(descriptor), "wb") as copy:
             shutil.copyfileobj(member, copy)
         yield f"/proc/self/fd/{descriptor}"
     finally:

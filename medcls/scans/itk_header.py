@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import stat
 import zlib
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
-from medcls.scans.archive import archive_of, exists, file_stat, open_file
+from medcls.scans.archive import archive_of, exists, is_packed, open_file, open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, check_size
 from medcls.scans.notes import Note
@@ -167,12 +168,12 @@ def data_file(named: str, where: Path) -> Path:
             where=where,
             remedy="Put the data file beside its header, and name it there without a folder",
         )
-    if archive_of(where) is not None:
+    if archive_of(where) is not None or is_packed(where):
         raise refusal(
             RefusalCode.UNSUPPORTED,
-            "a header whose data are another file, in an archive",
+            "a header whose data are another file, in an archive or packed",
             where=where,
-            remedy="Unpack the archive first",
+            remedy="Unpack it first",
         )
     path = where.parent / named
     if not exists(path):
@@ -182,13 +183,24 @@ def data_file(named: str, where: Path) -> Path:
     return path
 
 
+def open_voxels(pixels: Path, header: Path) -> BinaryIO:
+    """Open the file that holds the voxels: a header that holds them itself may be packed as a whole."""
+    return open_unpacked(pixels) if pixels == header else open_file(pixels)
+
+
+def bytes_of(pixels: Path, header: Path) -> int:
+    """How many bytes :func:`open_voxels` gives."""
+    with open_voxels(pixels, header) as handle:
+        return handle.seek(0, os.SEEK_END)
+
+
 def check_room(header: ItkHeader) -> None:
     """Refuse a header that declares more than its file can hold, before any memory is taken.
 
     Raises:
         ScanRefused: ``damaged``.
     """
-    room = file_stat(header.pixels)[0] - header.offset
+    room = bytes_of(header.pixels, header.path) - header.offset
     held = room if header.packed is None else header.packed
     most = held * MAX_DEFLATE_RATIO if header.compressed else held
     if header.offset < 0 or not 0 <= held <= room or header.size > most:
@@ -203,7 +215,7 @@ def check_stream(header: ItkHeader) -> None:
     """
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 32)
     length, left = 0, header.packed
-    with open_file(header.pixels) as handle:
+    with open_voxels(header.pixels, header.path) as handle:
         handle.seek(header.offset)
         while not unpacking.eof and length <= header.size + _ROOM_BEHIND:
             packed = unpacking.unconsumed_tail

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medcls.errors import ScanRefused
-from medcls.scans.archive import archive_of, is_archive, members, read_file
+from medcls.scans.archive import archive_of, is_archive, members, read_file, read_unpacked, unpacked_name
+from medcls.scans.archive.unpacked import MAGIC
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.facts import identity_of
 from medcls.scans.dicom.frames import Frame
@@ -17,12 +18,10 @@ from medcls.scans.dicom.parsing import frames_of
 from medcls.scans.dicom.text import Attributes
 from medcls.scans.foreign import foreign, is_python_archive, media_directory
 from medcls.scans.guard import refusing, unreadable
-from medcls.scans.sniff import header_beside, sniff
+from medcls.scans.sniff import FileType, header_beside, sniff
 from medcls.scans.source import ScanSource
 
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR, PS3.10 section 8.6
-
-_PACKED_VOLUMES = (".nii.gz", ".hdr.gz", ".img.gz")
 
 
 @dataclass(frozen=True)
@@ -83,39 +82,29 @@ def look(path: str) -> Look:
 
 
 def _look(path: str) -> Look:
-    head = read_file(Path(path), HEAD)
-    found = _look_at_head(path, head)
+    file = Path(path)
+    head, name = read_file(file, HEAD), file
+    found, kind = _look_at_head(path, head), sniff(head, file)
     if found is not None:
         return found
-    kind = sniff(head, Path(path))
     if kind == "archive":
-        return _archive(path, head)
+        if not head.startswith(tuple(MAGIC)) or is_archive(file):
+            return _archive(file, head)
+        head, name = read_unpacked(file, HEAD), unpacked_name(file)
+        found, kind = _look_at_head(str(name), head), sniff(head, name)
+        if found is not None:
+            return found
+        if kind == "archive" or head.startswith(tuple(MAGIC)):
+            raise refusal(RefusalCode.NOT_AN_IMAGE, "this is an archive, or packed twice", remedy="Unpack it once")
     if kind == "dicom":
         return _judged(path)
-    if kind == "nifti":
-        from medcls.scans.nifti import find_nifti
-
-        return Look(scan=find_nifti(Path(path), ""))
-    if kind in ("nrrd", "metaimage"):
-        from medcls.scans.itk_formats import find_itk
-
-        return Look(scan=find_itk(Path(path), "", kind))
-    from medcls.scans.raster import find_raster
-
-    return Look(scan=find_raster(Path(path), ""))
+    return Look(scan=_FINDERS[kind](file))
 
 
-def _archive(path: str, head: bytes) -> Look:
-    file = Path(path)
+def _archive(file: Path, head: bytes) -> Look:
     if archive_of(file) is not None:
         raise refusal(
             RefusalCode.NOT_AN_IMAGE, "this is an archive inside an archive", remedy="Unpack the outer one first"
-        )
-    if file.name.lower().endswith(_PACKED_VOLUMES):
-        raise refusal(
-            RefusalCode.DAMAGED,
-            "this is empty, or no NIfTI file, once it is unpacked",
-            remedy="Copy or export the file again",
         )
     if head.startswith(b"PK") and (is_python_archive(file) or not is_archive(file)):
         raise foreign(head, file)
@@ -124,6 +113,46 @@ def _archive(path: str, head: bytes) -> Look:
             RefusalCode.NOT_AN_IMAGE, "this is an archive", remedy="Unpack it first, or make it a zip or tar file"
         )
     return Look(members=tuple(str(one.path) for one in members(file) if not one.in_hidden_folder()))
+
+
+def _nifti(file: Path) -> ScanSource:
+    from medcls.scans.nifti import find_nifti
+
+    return find_nifti(file, "")
+
+
+def _mgh(file: Path) -> ScanSource:
+    from medcls.scans.mgh import find_mgh
+
+    return find_mgh(file, "")
+
+
+def _nrrd(file: Path) -> ScanSource:
+    from medcls.scans.itk_formats import find_itk
+
+    return find_itk(file, "", "nrrd")
+
+
+def _metaimage(file: Path) -> ScanSource:
+    from medcls.scans.itk_formats import find_itk
+
+    return find_itk(file, "", "metaimage")
+
+
+def _raster(file: Path) -> ScanSource:
+    from medcls.scans.raster import find_raster
+
+    return find_raster(file, "")
+
+
+_FINDERS: Mapping[FileType, Callable[[Path], ScanSource]] = {
+    "nifti": _nifti,
+    "mgh": _mgh,
+    "nrrd": _nrrd,
+    "metaimage": _metaimage,
+    "raster": _raster,
+}
+"""Libraries that parse a format are loaded when a file of it is met."""
 
 
 def _judged(path: str) -> Look:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from medcls.scans.archive import file_stat, open_file
+from medcls.scans.archive import open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.itk_header import (
     SIDE_UNKNOWN,
     Geometry,
     ItkHeader,
+    bytes_of,
     check_room,
     contradiction,
     counts,
@@ -111,7 +112,7 @@ def read_metaimage_header(path: Path) -> ItkHeader:
 
 def _fields(path: Path) -> _Fields:
     values: dict[str, str] = {}
-    with open_file(path) as handle:
+    with open_unpacked(path) as handle:
         for line in header_lines(handle, path):
             field = _FIELD.fullmatch(line)
             name, value = (field[1], field[2]) if field else ("", "")
@@ -164,5 +165,5 @@ def _place(fields: _Fields, size: int, compressed: bool) -> tuple[Path, int]:
     if skip < -1 or (skip and compressed) or (skip > 0 and attached):
         raise refusal(RefusalCode.UNSUPPORTED, "bytes to skip before the voxels", where=fields.path)
     if skip == -1:
-        return pixels, file_stat(pixels)[0] - size
+        return pixels, bytes_of(pixels, fields.path) - size
     return pixels, fields.end if attached else skip

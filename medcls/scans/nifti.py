@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 volumes (https://nifti.nimh.nih.gov), single files and ``.hdr``/``.img`` pairs, gzipped or not.
+"""NIfTI-1 and NIfTI-2 volumes (https://nifti.nimh.nih.gov), single files and ``.hdr``/``.img`` pairs, packed or not.
 
 Header parsing is nibabel's; which affine is taken, what counts as a volume and how many bytes are read is decided here,
 so that nothing is guessed in silence.
@@ -20,7 +20,7 @@ from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from medcls.scans.archive import exists, file_stat, open_file
+from medcls.scans.archive import exists, file_stat, open_file, open_unpacked, unpacked_size
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO, check_size
 from medcls.scans.memory import empty
@@ -224,9 +224,8 @@ def _pixels_of_pair(path: Path) -> Path:
 def _check_room(volume: Volume) -> None:
     """Refuse a header that declares more than its file can hold, before any memory is taken."""
     declared = volume.offset + _size_of(volume)
-    size = file_stat(volume.pixels)[0]
-    if _is_gzip(volume.pixels):
-        size *= MAX_DEFLATE_RATIO
+    pixels = volume.pixels
+    size = file_stat(pixels)[0] * MAX_DEFLATE_RATIO if _is_gzip(pixels) else unpacked_size(pixels)
     if declared > size:
         raise refusal(RefusalCode.DAMAGED, "the file is shorter than its header declares", where=volume.path)
 
@@ -299,4 +298,4 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _open(path: Path) -> gzip.GzipFile | IO[bytes]:
-    return gzip.open(open_file(path), "rb") if _is_gzip(path) else open_file(path)
+    return gzip.open(open_file(path), "rb") if _is_gzip(path) else open_unpacked(path)

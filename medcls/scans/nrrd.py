@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from medcls.scans.archive import file_stat, open_file
+from medcls.scans.archive import open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.itk_header import (
     SIDE_UNKNOWN,
     Geometry,
     ItkHeader,
+    bytes_of,
     check_room,
     contradiction,
     counts,
@@ -101,7 +102,7 @@ def read_nrrd_header(path: Path) -> ItkHeader:
 
 def _fields(path: Path) -> _Fields:
     values: dict[str, str] = {}
-    with open_file(path) as handle:
+    with open_unpacked(path) as handle:
         lines = header_lines(handle, path)
         if not re.fullmatch(r"NRRD000[1-5]", next(lines, "")):
             raise refusal(RefusalCode.UNSUPPORTED, "a NRRD file of an unknown version", where=path)
@@ -228,5 +229,5 @@ def _place(fields: _Fields, size: int, compressed: bool) -> tuple[Path, int]:
         raise contradiction(fields.path)
     pixels = data_file(named, fields.path) if named else fields.path
     if skip == -1:
-        return pixels, file_stat(pixels)[0] - size
+        return pixels, bytes_of(pixels, fields.path) - size
     return pixels, (0 if named else fields.end or 0) + skip

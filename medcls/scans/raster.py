@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from medcls.scans.archive import open_file, read_file
+from medcls.scans.archive import open_unpacked, read_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import check_image_size
 from medcls.scans.notes import Note
@@ -85,7 +85,7 @@ def read_raster(source: ScanSource) -> Scan:
 
 
 def _is_tiff(path: Path) -> bool:
-    with open_file(path) as handle:
+    with open_unpacked(path) as handle:
         return handle.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -93,7 +93,7 @@ def _is_tiff(path: Path) -> bool:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image without decoding it, and refuse what is not one image of a bearable size."""
     try:
-        with open_file(path) as handle, Image.open(handle, formats=FORMATS) as image:
+        with open_unpacked(path) as handle, Image.open(handle, formats=FORMATS) as image:
             check_image_size(*image.size, path)
             frames = getattr(image, "n_frames", 1)
             # A multi-picture JPEG (MPO) is a photograph with previews: its first picture is the photograph.
@@ -126,7 +126,7 @@ def _read_image(path: Path, notes: list[str]) -> Pixels:
 
 def _deep_png_head(path: Path) -> bytes:
     """The first bytes of a PNG of 16 bits with colour or alpha; empty for other files."""
-    with open_file(path) as handle:
+    with open_unpacked(path) as handle:
         head = handle.read(33)
     if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 33 or head[24] != 16 or head[25] == 0:
         return b""
@@ -145,7 +145,7 @@ def _deep_png(path: Path) -> Pixels | None:
         return None
     columns, rows = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     check_image_size(columns, rows, path)
-    return np.asarray(imagecodecs.png_decode(read_file(path)))
+    return np.asarray(imagecodecs.png_decode(read_unpacked(path)))
 
 
 def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:

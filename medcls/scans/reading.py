@@ -87,6 +87,10 @@ def read_here(source: ScanSource, leniency: Leniency) -> Scan:
         from medcls.scans.nifti import read_nifti
 
         return read_nifti(source)
+    if source.kind == "mgh":
+        from medcls.scans.mgh import read_mgh
+
+        return read_mgh(source)
     if source.kind in ("nrrd", "metaimage"):
         from medcls.scans.itk_formats import read_itk
 

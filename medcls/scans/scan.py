@@ -26,7 +26,7 @@ class Scan:
         affine: ``(4, 4)`` float64, voxel index to RAS+ millimetres. Where the source has no geometry
             (``has_geometry`` false) it is the identity, and its unit is the pixel.
         modality: DICOM modality code (``CT``, ``MR``, ``DX``, ``ES``, …); ``OT`` where the source does not say.
-        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage`` or ``raster``.
+        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
         has_geometry: Whether the affine is known to be in millimetres.
         photometric: ``grey`` or ``rgb``.
         facts: Header facts that name nobody: ``sex``, ``age`` (years), ``manufacturer``, ``model``,

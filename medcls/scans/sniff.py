@@ -10,7 +10,9 @@ from typing import Literal
 
 from medcls.scans.dicom.sniffing import looks_like_dicom
 
-FileType = Literal["dicom", "nifti", "nrrd", "metaimage", "raster", "pixels", "ignored", "archive", "unknown", "empty"]
+FileType = Literal[
+    "dicom", "nifti", "nrrd", "metaimage", "mgh", "raster", "pixels", "ignored", "archive", "unknown", "empty"
+]
 
 _RASTER = (
     b"\x89PNG\r\n\x1a\n",
@@ -82,6 +84,7 @@ _SYSTEM = frozenset(
     {"thumbs.db", "desktop.ini", "dicomdir", "readme", "changes", "license", "version", "lockfile", "checksums"}
 )
 HEAD = 1024
+_MGH = struct.Struct(">7ih")  # version, sizes, frames, type, degrees of freedom, whether the place is known
 _KEY_AND_VALUE = re.compile(rb"\s*[A-Za-z]+[ \t]*[=:]")
 _IMAGE_AXES = re.compile(rb"^[ \t]*NDims[ \t]*[=:]", re.MULTILINE)
 _OTHER_OBJECT = re.compile(rb"^[ \t]*ObjectType[ \t]*[=:][ \t]*(?!Image)\w", re.MULTILINE)
@@ -102,6 +105,8 @@ def sniff(head: bytes, path: Path) -> FileType:
     plain = _unpacked(head[:HEAD]) if head[:2] == b"\x1f\x8b" else head
     if is_nifti(plain):
         return "nifti"
+    if is_mgh(plain):
+        return "mgh"
     if head.startswith(b"NRRD000"):
         return "nrrd"
     if is_metaimage(head):
@@ -128,6 +133,14 @@ def is_nifti(head: bytes) -> bool:
         if size == 540 and head[4:8] in (b"n+2\0", b"ni2\0"):
             return True
     return False
+
+
+def is_mgh(head: bytes) -> bool:
+    """Whether unpacked bytes start an MGH header: it has no magic, but its version is 1 and its end is not used."""
+    if len(head) < 284 or any(head[90:284]):
+        return False
+    version, *sizes, kind, _, known = _MGH.unpack_from(head)
+    return version == 1 and all(0 < size < 1 << 20 for size in sizes) and 0 <= kind <= 10 and known in (0, 1)
 
 
 def is_metaimage(head: bytes) -> bool:

@@ -22,7 +22,7 @@ class ScanSource:
         name: Path relative to the folder that was searched; a series is named after its folder, with ``#`` and a short
             suffix when the folder holds several scans.
         paths: The files it is read from, in slice order.
-        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage`` or ``raster``.
+        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
         modality: DICOM modality code; ``OT`` where the source does not say.
         shape: Spatial shape ``(x, y)`` or ``(x, y, z)``.
         spacing: Millimetres along each spatial axis; 1.0 (pixels) where there is no geometry.

@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from medcls.scans.archive import open_file
+from medcls.scans.archive import open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.codestream import inspect_codestream
 from medcls.scans.limits import check_image_size, check_size
@@ -26,7 +26,7 @@ def tiff_layout(path: Path) -> tuple[int, int, bool]:
     Raises:
         ScanRefused: ``several-images``, ``too-large`` or ``damaged``.
     """
-    with open_file(path) as handle, tifffile.TiffFile(handle) as file:
+    with open_unpacked(path) as handle, tifffile.TiffFile(handle) as file:
         page = _only_page(file, path)
         columns, rows = page.imagewidth, page.imagelength
         colour = page.photometric.name not in ("MINISBLACK", "MINISWHITE")
@@ -40,7 +40,7 @@ def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
         ``(rows, columns)`` or ``(rows, columns, 3)``; ``None`` for colour spaces that Pillow converts (palette, CMYK,
         YCbCr, Lab).
     """
-    with open_file(path) as handle, tifffile.TiffFile(handle) as file:
+    with open_unpacked(path) as handle, tifffile.TiffFile(handle) as file:
         page = _only_page(file, path)
         _check_codestreams(file, page, path)
         if page.photometric.name not in _PLAIN:

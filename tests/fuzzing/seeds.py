@@ -5,8 +5,10 @@ A seed is a folder's worth of files, of which one is mutated. Nothing comes from
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
 import zipfile
 import zlib
@@ -52,7 +54,7 @@ class Seed:
 def project_seeds() -> tuple[Seed, ...]:
     """Every kind that medcls reads, made here."""
     dicom = [Seed(name, "dicom", data, "IM0001", beside) for name, data, beside in dicom_seeds()]
-    return (*dicom, *_nifti(), *_itk(), *_raster(), *_archives(dicom))
+    return (*dicom, *_nifti(), *_itk(), *_raster(), *_archives(dicom), *_freesurfer(), *_packed(dicom))
 
 
 def seeds_of(folder: Path) -> tuple[Seed, ...]:
@@ -120,6 +122,22 @@ def _itk() -> Iterator[Seed]:
     apart = meta.format("False", "6 5 4", plain, "scan.raw").encode()
     yield Seed("metaimage-detached", "other", apart, "scan.mhd", (("scan.raw", volume),))
     yield Seed("metaimage-pixels", "other", volume, "scan.raw", (("scan.mhd", apart),))
+
+
+def _freesurfer() -> Iterator[Seed]:
+    volume = np.arange(6 * 5 * 4, dtype=np.int16).reshape(6, 5, 4)
+    data = bytes(nibabel.MGHImage(volume, np.diag([-0.9, 0.8, 2.5, 1])).to_bytes())
+    yield Seed("mgh", "other", data, "scan.mgh")
+    yield Seed("mgz", "gzip", gzip.compress(data, mtime=0), "scan.mgz")
+
+
+def _packed(dicom: list[Seed]) -> Iterator[Seed]:
+    """Files that are packed by themselves."""
+    plain = next(seed.data for seed in dicom if seed.name == "ct-explicit")
+    yield Seed("dicom-gz", "gzip", gzip.compress(plain, mtime=0), "IM1.dcm.gz")
+    yield Seed("dicom-bz2", "other", bz2.compress(plain), "IM1.dcm.bz2")
+    yield Seed("dicom-xz", "other", lzma.compress(plain), "IM1.dcm.xz")
+    yield Seed("dicom-zstd", "other", imagecodecs.zstd_encode(plain), "IM1.dcm.zst")
 
 
 def _saved(image: nibabel.Nifti1Image) -> bytes:

@@ -1,7 +1,8 @@
 """Zip and tar archives as folders of scans: members are read in place, by virtual paths, and never unpacked as files.
 
 ``Path("study.zip") / "inner/IM0001"`` names a member. :func:`open_file`, :func:`read_file`, :func:`file_stat` and
-:func:`exists` take such paths and plain ones alike, at no extra cost for plain ones.
+:func:`exists` take such paths and plain ones alike, at no extra cost for plain ones. :func:`open_unpacked` and its like also
+see through a file that is packed by itself.
 """
 
 from medcls.scans.archive.entries import Member, Problem
@@ -14,5 +15,21 @@ from medcls.scans.archive.opening import (
     open_file,
     read_file,
 )
+from medcls.scans.archive.packed import is_packed, open_unpacked, read_unpacked, unpacked_name, unpacked_size
 
-__all__ = ["Member", "Problem", "archive_of", "exists", "file_stat", "is_archive", "members", "open_file", "read_file"]
+__all__ = [
+    "Member",
+    "Problem",
+    "archive_of",
+    "exists",
+    "file_stat",
+    "is_archive",
+    "is_packed",
+    "members",
+    "open_file",
+    "open_unpacked",
+    "read_file",
+    "read_unpacked",
+    "unpacked_name",
+    "unpacked_size",
+]

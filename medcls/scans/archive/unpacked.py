@@ -23,8 +23,13 @@ from medcls.scans.archive.entries import FREE_OF_RATIO
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO
 
-Compression = Literal["gz", "bz2", "xz"]
-MAGIC: dict[bytes, Compression] = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\0": "xz"}
+Compression = Literal["gz", "bz2", "xz", "zst"]
+MAGIC: dict[bytes, Compression] = {
+    b"\x1f\x8b": "gz",
+    b"BZh": "bz2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zst",
+}
 
 MAX_UNPACKED = 2**33
 """Bytes that a compressed tar may unpack to."""
@@ -35,10 +40,12 @@ IN_MEMORY = 2**26
 _CHUNK = 2**20
 _XZ_MEMORY = 2**27
 """Twice what ``xz -9`` needs."""
+_ZSTD_RATIO = 2**15
+"""A block of zstd has 128 KiB at most, and takes 4 bytes at least."""
 
 
 class Unpacked:
-    """The unpacked bytes of a gzip, bzip2 or xz file, unpacked as far as they are asked for; safe to share by threads.
+    """The unpacked bytes of a gzip, bzip2, xz or zstd file, unpacked as far as they are asked for; safe to share by threads.
 
     Args:
         handle: The compressed file; it is used until :meth:`finish`.
@@ -71,12 +78,13 @@ class Unpacked:
                 size -= len(piece)
             return b"".join(pieces)
 
-    def finish(self) -> None:
-        """Unpack to the end, so that the checksums are verified and the compressed file is no longer needed."""
+    def finish(self) -> int:
+        """Unpack to the end, so that the checksums are verified and the compressed file is no longer needed; all bytes."""
         with self._lock:
             while self._pull():
                 pass
         self._stream = iter(())
+        return self._length
 
     def _pull(self) -> bool:
         try:
@@ -94,7 +102,7 @@ class Unpacked:
         self._length += len(piece)
         trap = self._length > FREE_OF_RATIO and self._length > self._packed * MAX_DEFLATE_RATIO
         if trap or self._length > MAX_UNPACKED:
-            raise refusal(RefusalCode.TOO_LARGE, "the archive unpacks to too much", where=self._where)
+            raise refusal(RefusalCode.TOO_LARGE, "it unpacks to too much", where=self._where)
         self._keep(piece)
         return bool(piece)
 
@@ -117,7 +125,7 @@ class Unpacked:
             ) from error
 
     def _damaged(self) -> ScanRefused:
-        return refusal(RefusalCode.DAMAGED, "the compressed archive is damaged or cut short", where=self._where)
+        return refusal(RefusalCode.DAMAGED, "the packed data are damaged or cut short", where=self._where)
 
 
 def unpacking(handle: BinaryIO, compression: Compression, piece: int = _CHUNK) -> Iterator[bytes]:
@@ -133,8 +141,32 @@ def unpacking(handle: BinaryIO, compression: Compression, piece: int = _CHUNK) -
                 yield data
     elif compression == "bz2":
         yield from _pieces(handle, bz2.BZ2Decompressor, b"BZh", piece)
+    elif compression == "zst":
+        whole = _zstd(handle.read())
+        yield from (bytes(whole[start : start + piece]) for start in range(0, len(whole), piece))
     else:
         yield from _pieces(handle, _xz, b"\xfd7zXZ\0", piece)
+
+
+def _zstd(packed: bytes) -> bytes | bytearray:
+    """All that a zstd file holds, of the size that its frame header declares (RFC 8878, 3.1.1.1)."""
+    import imagecodecs
+
+    described = packed[4] if len(packed) > 4 else 0
+    single, width = described >> 5 & 1, (0, 2, 4, 8)[described >> 6]
+    at = 6 - single + (0, 1, 2, 4)[described & 3]
+    size = int.from_bytes(packed[at : at + (width or single)], "little") + (256 if width == 2 else 0)
+    if not (width or single):
+        raise refusal(RefusalCode.UNSUPPORTED, "zstd that does not say how large it is", remedy="Unpack it first")
+    if size > min(FREE_OF_RATIO, len(packed) * _ZSTD_RATIO):
+        raise refusal(RefusalCode.TOO_LARGE, "it unpacks to too much")
+    try:
+        data: bytes | bytearray = imagecodecs.zstd_decode(packed, out=size)
+    except imagecodecs.ZstdError as error:
+        raise EOFError from error
+    if len(data) != size:
+        raise EOFError
+    return data
 
 
 def _xz() -> lzma.LZMADecompressor:

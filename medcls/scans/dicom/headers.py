@@ -17,7 +17,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from medcls.errors import ScanRefused
-from medcls.scans.archive import open_file
+from medcls.scans.archive import open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.csa import CSA_TAGS
 from medcls.scans.dicom.fastparse import meta_of
@@ -87,7 +87,7 @@ def is_directory_of_files(dataset: Dataset) -> bool:
 
 def _read(path: Path, stop: _Stop, tags: list[Any] | None = None) -> FileDataset:
     """Read the elements of a file up to where ``stop`` says; of a header those of ``tags``, or all that are ever read."""
-    with open_file(path) as handle:
+    with open_unpacked(path) as handle:
         head = handle.read(_MOST_META)
         stop.size = handle.seek(0, os.SEEK_END)
         _check_items(handle)
@@ -143,7 +143,7 @@ def _is_deflated(handle: Any) -> bool:
 
 def _read_deflated(path: Path, stop: _Stop) -> FileDataset:
     """Read a data set that is deflated as a whole (PS3.5 A.5), unpacking no more than it declares."""
-    with open_file(path) as handle:
+    with open_unpacked(path) as handle:
         whole = handle.read()
     start, syntax, media = meta_of(whole)
     packed = whole[start:]
