@@ -23,7 +23,7 @@ from medcls.scans import find_scans
 from medcls.scans.dicom.csa import protocol_slices
 from medcls.scans.dicom.frame_places import layout_of
 from medcls.scans.dicom.frames import Frame, Header
-from medcls.scans.dicom.mosaic import cut_mosaic, is_mosaic, mosaic_frames, whole_header
+from medcls.scans.dicom.mosaic import cut_tiles, is_tiled, tiled_frames, whole_header
 from medcls.scans.dicom.series import stacks_of
 from tests.dicom_factory import save
 from tests.mosaic_factory import (
@@ -82,11 +82,11 @@ def whole(dataset, path=Path("x")):
 
 def unpacked(dataset):
     """Array ``(columns, rows, slices)`` and RAS+ affine of a mosaic, in the order of our slices."""
-    frames = mosaic_frames(dataset, whole(dataset))
+    frames = tiled_frames(dataset, whole(dataset))
     layout = layout_of(frames)
     header = frames[0].header
     picture = np.frombuffer(dataset.PixelData, np.uint16).reshape(dataset.Rows, dataset.Columns)
-    tiles = cut_mosaic(picture, len(frames), header.rows, header.columns)
+    tiles = cut_tiles(picture, len(frames), header.rows, header.columns)
     return np.stack([tiles[frames[index].index].T for index in layout.order], axis=-1), layout.affine
 
 
@@ -153,7 +153,7 @@ def test_the_untiled_rest_of_the_square_is_left_out():
 
 def test_frames_have_the_size_of_a_tile_and_know_their_picture():
     dataset = mosaic(tiles=7)
-    frames = mosaic_frames(dataset, whole(dataset))
+    frames = tiled_frames(dataset, whole(dataset))
     assert [frame.index for frame in frames] == list(range(7))
     assert {(frame.header.rows, frame.header.columns, frame.header.count) for frame in frames} == {(12, 16, 7)}
     assert whole_header(dataset, frames[0].header) == whole(dataset).header
@@ -163,7 +163,7 @@ def test_the_times_of_an_fmri_become_volumes_that_say_which_they_are():
     frames = []
     for time in range(1, 13):
         dataset = mosaic(AcquisitionNumber=time, seed=time)
-        frames += mosaic_frames(dataset, whole(dataset, Path(f"x{time}")))
+        frames += tiled_frames(dataset, whole(dataset, Path(f"x{time}")))
     stacks = stacks_of(frames[::-1])
     assert [stack.part for stack in stacks] == [f"acquisition {time}" for time in range(1, 13)]
     assert [stack.paths for stack in stacks] == [(Path(f"x{time}"),) for time in range(1, 13)]
@@ -188,7 +188,7 @@ def test_files_that_nothing_else_tells_apart_are_volumes_by_their_instance(numbe
     frames = []
     for time in range(1, 4):
         dataset = mosaic(AcquisitionNumber=None, seed=time, InstanceNumber=time if numbered else None)
-        frames += mosaic_frames(dataset, whole(dataset, Path(f"x{time}")))
+        frames += tiled_frames(dataset, whole(dataset, Path(f"x{time}")))
     names = [stack.part for stack in stacks_of(frames)]
     assert names == [f"{'instance' if numbered else 'file'} {time}" for time in range(1, 4)]
 
@@ -198,7 +198,7 @@ def test_diffusion_weights_of_old_files_come_from_their_csa_header():
     tags = image_tags(7, unit(PLANES["oblique"])[2])
     tags |= {"B_value": ["1000"], "DiffusionGradientDirection": ["0.6", "-0.8", "0.0"]}
     dataset[0x0029, 0x1010].value = csa(tags)
-    splits = mosaic_frames(dataset, whole(dataset))[0].splits
+    splits = tiled_frames(dataset, whole(dataset))[0].splits
     assert (splits["b-value"], splits["direction"]) == ("1000", "0.6\\-0.8\\0.0")
 
 
@@ -210,7 +210,7 @@ def drop(dataset, *tags):
 
 def refused(dataset):
     with pytest.raises(ScanRefused) as caught:
-        mosaic_frames(dataset, whole(dataset))
+        tiled_frames(dataset, whole(dataset))
     assert caught.value.where == "x"
     return caught.value
 
@@ -287,10 +287,11 @@ def test_a_protocol_leaves_out_what_is_zero_but_no_slice():
 
 
 def test_a_picture_of_another_size_is_not_cut():
-    assert len(cut_mosaic(np.zeros((36, 36, 3)), 5, 12, 12)) == 5
-    with pytest.raises(ScanRefused) as caught:
-        cut_mosaic(np.zeros((24, 48)), 5, 12, 12)
-    assert caught.value.code == "damaged"
+    assert len(cut_tiles(np.zeros((36, 36, 3)), 5, 12, 12)) == 5
+    for size in ((24, 24), (36, 40)):
+        with pytest.raises(ScanRefused) as caught:
+            cut_tiles(np.zeros(size), 5, 12, 12)
+        assert caught.value.code == "damaged"
 
 
 def test_a_protocol_that_does_not_fit_the_picture_is_no_evidence():
@@ -306,13 +307,14 @@ def test_a_protocol_that_does_not_fit_the_picture_is_no_evidence():
     assert refused(with_protocol(mosaic(), uneven)).code == "no-geometry"
 
 
-def test_only_one_picture_that_calls_itself_a_mosaic_is_one():
-    assert is_mosaic(mosaic())
-    assert not is_mosaic(mosaic(ImageType=["ORIGINAL", "PRIMARY", "M", "ND"]))
-    assert not is_mosaic(mosaic(NumberOfFrames=3))
+def test_only_one_picture_that_calls_itself_a_mosaic_or_counts_tiles_is_one():
+    assert is_tiled(mosaic())
+    assert is_tiled(mosaic(ImageType=["ORIGINAL", "PRIMARY", "M", "ND"]))
+    assert not is_tiled(mosaic(ImageType=["ORIGINAL", "PRIMARY", "M", "ND"], Manufacturer="another"))
+    assert not is_tiled(mosaic(NumberOfFrames=3))
     enhanced = mosaic()
     enhanced.PerFrameFunctionalGroupsSequence = [Dataset()]
-    assert not is_mosaic(enhanced)
+    assert not is_tiled(enhanced)
 
 
 @pytest.mark.parametrize("name", ["siemens_dwi_0.dcm.gz", "siemens_dwi_1000.dcm.gz"])
@@ -325,7 +327,7 @@ def test_real_mosaics_come_apart_as_dcm2niix_and_nibabel_take_them(tmp_path, nam
     assert_agree(array, affine, theirs[..., 0], their_affine)
     other = nibabel_of(dataset)
     assert_agree(array, affine, other.get_data(), np.diag([-1, -1, 1, 1]) @ other.affine)
-    weight = mosaic_frames(dataset, whole(dataset))[0].splits["b-value"]
+    weight = tiled_frames(dataset, whole(dataset))[0].splits["b-value"]
     assert weight == {"siemens_dwi_0.dcm.gz": "0", "siemens_dwi_1000.dcm.gz": "1000"}[name]
 
 

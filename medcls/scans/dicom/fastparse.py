@@ -10,7 +10,7 @@ import re
 import struct
 
 from medcls.scans.dicom.elements import Elements
-from medcls.scans.dicom.tags import CSA_IMAGE, PRIVATE_B_VALUES, TAGS
+from medcls.scans.dicom.tags import CSA_IMAGE, PRIVATE_B_VALUES, TAGS, TILES
 from medcls.scans.dicom.templates import Templates
 from medcls.scans.dicom.walking import LONG_VRS, SHORT_VRS, Short, Twice, Unclear, explicit_start, long_length
 
@@ -93,6 +93,8 @@ def _is_plain(values: dict[int, bytes]) -> bool:
     if b"ISO_IR 13" in values.get(_CHARACTER_SET, b"") or b"PALETTE" in values.get(_PHOTOMETRIC, b""):
         return False
     if any(kind in values.get(_IMAGE_TYPE, b"") for kind in (b"MOSAIC", b"VFRAME")):
+        return False
+    if int.from_bytes(values.get(TILES, b""), "little") > 1:
         return False
     if CSA_IMAGE in values and values.get(_MODALITY, b"") == b"MR" and not any(map(values.get, _WEIGHTING)):
         return False

@@ -24,6 +24,7 @@ from medcls.scans.dicom.fastparse import meta_of
 from medcls.scans.dicom.objects import without_pixels
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_CREATORS, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.dicom.text import text
+from medcls.scans.dicom.vframe import VFRAME_TAGS
 from medcls.scans.dicom.walking import Twice, Unclear
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, MAX_VOXELS
 
@@ -58,6 +59,7 @@ _TAGS: list[Any] = [
     *PRIVATE_DIRECTIONS,
     *PRIVATE_CREATORS,
     *CSA_TAGS,
+    *VFRAME_TAGS,
 ]
 
 

@@ -23,6 +23,7 @@ from medcls.scans.dicom import text as t
 from medcls.scans.dicom.csa import diffusion_of, image_csa, protocol_slices, tiles_in_mosaic
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.geometry import directions
+from medcls.scans.dicom.vframe import vframe_frames
 
 _REMEDY = "Export the series anew with its private attributes, or as single slices"
 
@@ -41,17 +42,21 @@ class _Place:
     fine: float
 
 
-def is_mosaic(dataset: Dataset) -> bool:
-    """Whether the one picture of a file holds several slices as tiles.
+def is_tiled(dataset: Dataset) -> bool:
+    """Whether the one picture of a file holds several slices as tiles: a mosaic, or a grid of United Imaging.
 
     Enhanced objects of the XA line call themselves mosaics and are not: their frames are slices already.
     """
-    framed = t.whole(dataset, "NumberOfFrames", 1) > 1 or t.items(dataset, "PerFrameFunctionalGroupsSequence")
-    return "MOSAIC" in t.words(dataset, "ImageType") and not framed
+    if t.whole(dataset, "NumberOfFrames", 1) > 1 or t.items(dataset, "PerFrameFunctionalGroupsSequence"):
+        return False
+    if {"MOSAIC", "VFRAME"}.intersection(t.words(dataset, "ImageType")):
+        return True
+    # A tool that rewrote ImageType left the picture as it was.
+    return "SIEMENS" in t.text(dataset, "Manufacturer").upper() and tiles_in_mosaic(dataset) > 1
 
 
-def mosaic_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
-    """The tiles of a mosaic as frames.
+def tiled_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
+    """The tiles of a picture as frames.
 
     Args:
         dataset: The file's header, with :data:`medcls.scans.dicom.csa.CSA_TAGS` and SpacingBetweenSlices.
@@ -65,6 +70,8 @@ def mosaic_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
             ``bad-geometry`` when what is known contradicts itself, ``damaged`` when the tiles do not fill the picture.
     """
     try:
+        if "VFRAME" in t.words(dataset, "ImageType"):
+            return vframe_frames(dataset, whole)
         return _frames(dataset, whole)
     except ScanRefused as error:
         raise error.at(whole.path) from error
@@ -75,18 +82,18 @@ def whole_header(dataset: Dataset, header: Header) -> Header:
     return replace(header, rows=t.whole(dataset, "Rows"), columns=t.whole(dataset, "Columns"), count=1)
 
 
-def cut_mosaic(pixels: Pixels, tiles: int, rows: int, columns: int) -> list[Pixels]:
-    """The tiles of a decoded mosaic, row by row, as views.
+def cut_tiles(pixels: Pixels, tiles: int, rows: int, columns: int) -> list[Pixels]:
+    """The tiles of a decoded picture, row by row, as views.
 
     Args:
-        pixels: ``(grid * rows, grid * columns)`` with ``grid = ceil(sqrt(tiles))``.
+        pixels: The picture, in which whole tiles lie side by side.
         tiles: How many are used.
         rows, columns: The size of one.
     """
-    grid = _grid(tiles)
-    if pixels.shape[:2] != (grid * rows, grid * columns):
+    down, across = pixels.shape[0] // rows, pixels.shape[1] // columns
+    if pixels.shape[:2] != (down * rows, across * columns) or down * across < tiles:
         raise refusal(RefusalCode.DAMAGED, f"{tiles} tiles of {columns}x{rows} do not fill the mosaic")
-    corners = [(number // grid * rows, number % grid * columns) for number in range(tiles)]
+    corners = [(number // across * rows, number % across * columns) for number in range(tiles)]
     return [pixels[row : row + rows, column : column + columns] for row, column in corners]
 
 

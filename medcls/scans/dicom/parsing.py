@@ -103,9 +103,9 @@ def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
                 remedy="Export the frames you want as single images",
             )
         whole = _frame(attributes, header, path)
-        from medcls.scans.dicom.mosaic import is_mosaic, mosaic_frames
+        from medcls.scans.dicom.mosaic import is_tiled, tiled_frames
 
-        return mosaic_frames(attributes, whole) if is_mosaic(attributes) else [whole]
+        return tiled_frames(attributes, whole) if is_tiled(attributes) else [whole]
     if len(per_frame) != header.count:
         raise refusal(
             RefusalCode.DAMAGED, f"{header.count} frames are declared, and {len(per_frame)} described", where=path

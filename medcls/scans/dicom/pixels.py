@@ -46,7 +46,7 @@ def stored_frames(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> 
         raise refusal(RefusalCode.UNSUPPORTED, "pixels are floating-point numbers", remedy=remedy)
     if not can_decode(header.syntax):
         raise not_decoded(header.syntax)
-    if pixels.dataset is not None and _is_mosaic(pixels.dataset):
+    if pixels.dataset is not None and _is_tiled(pixels.dataset):
         yield from _tiles(pixels, header, wanted)
         return
     read = _native if header.syntax in NATIVE else _encapsulated
@@ -65,19 +65,19 @@ def word_type(header: Header) -> np.dtype[np.generic] | None:
     return np.dtype(f"<u{header.bits_allocated // 8}")
 
 
-def _is_mosaic(dataset: Dataset) -> bool:
-    from medcls.scans.dicom.mosaic import is_mosaic
+def _is_tiled(dataset: Dataset) -> bool:
+    from medcls.scans.dicom.mosaic import is_tiled
 
-    return is_mosaic(dataset)
+    return is_tiled(dataset)
 
 
 def _tiles(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
-    """Tiles of a mosaic, which is decoded as the one picture that it is."""
-    from medcls.scans.dicom.mosaic import cut_mosaic, whole_header
+    """Tiles of a picture, which is decoded as the one picture that it is."""
+    from medcls.scans.dicom.mosaic import cut_tiles, whole_header
 
     plain = replace(pixels, dataset=None)
     (picture,) = stored_frames(plain, whole_header(pixels.dataset, header), (0,))
-    tiles = cut_mosaic(picture, header.count, header.rows, header.columns)
+    tiles = cut_tiles(picture, header.count, header.rows, header.columns)
     yield from (tiles[index] for index in wanted)
 
 

@@ -95,6 +95,9 @@ PRIVATE_DIRECTIONS = (0x0019100E, 0x001910BB, 0x001910BC, 0x001910BD, 0x00651037
 CSA_IMAGE = 0x00291010
 """Siemens' CSA image header: where the b-value is when it stands nowhere else."""
 
+TILES = 0x0019100A
+"""Siemens' number of tiles in a mosaic."""
+
 PRIVATE_CREATORS = (0x00190010, 0x00430010)
 
 TANGLED = frozenset(

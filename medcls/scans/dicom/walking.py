@@ -17,6 +17,7 @@ from medcls.scans.dicom.tags import (
     SEQUENCES,
     TAGS,
     TANGLED,
+    TILES,
 )
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -31,7 +32,7 @@ _PRIVATE_BINARY = frozenset(b"FD FL SL SS UL US".split())
 
 _WANTED = dict(TAGS.values())
 _PRIVATE = frozenset({*PRIVATE_B_VALUES, *PRIVATE_DIRECTIONS})
-_INTERESTING = frozenset({*_WANTED, *_PRIVATE, *TANGLED, CSA_IMAGE, PIXEL_DATA})
+_INTERESTING = frozenset({*_WANTED, *_PRIVATE, *TANGLED, CSA_IMAGE, TILES, PIXEL_DATA})
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
@@ -81,8 +82,8 @@ def take_element(data: bytes, at: int, size: int, implicit: bool, walk: Walk) ->
             return _pixels(value, length, size, vr or b"OW", walk)
         if implicit and tag in _PRIVATE:
             raise Unclear
-        if tag == CSA_IMAGE:
-            walk.values[tag] = b""  # that it is there is enough
+        if tag in (CSA_IMAGE, TILES):
+            walk.values[tag] = data[value : value + min(length, 4)]  # enough to tell whether more is needed
         else:
             _keep(data, tag, vr, value, length, walk)
     group = tag >> 16
