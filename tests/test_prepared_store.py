@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from blake3 import blake3
 
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ScanRefused, StorageError
@@ -270,3 +272,60 @@ def test_processes_give_the_same_and_survive_a_scan_that_kills_them(tmp_path: Pa
 
 def test_nothing_to_prepare_is_no_trouble(store: PreparedStore) -> None:
     assert prepare_many([], RECIPE, store) == ()
+
+
+def forged(entry: bytes, key: str, content: str, secret: bytes | None, *, views: int = 1) -> bytes:
+    """An entry of another scan, which says that it is the one that is looked for, with checksums that fit."""
+    length = int.from_bytes(entry[:8], "little")
+    header = json.loads(entry[8 : 8 + length])
+    about = header["__metadata__"]
+    about |= {"key": key, "content": content}
+    header["images"]["shape"][0] = views
+    said = {name: value for name, value in about.items() if name != "check"}
+    text = json.dumps([said, header["images"]["shape"]], sort_keys=True).encode("utf-8")
+    digest = blake3(text, key=secret) if secret is not None else blake3(text)
+    about["check"] = digest.hexdigest(length=len(about["check"]) // 2)
+    head = json.dumps(header, separators=(",", ":")).encode("utf-8")
+    return len(head).to_bytes(8, "little") + head + entry[8 + length :]
+
+
+@pytest.mark.parametrize("secret", ["none", "zeros", "another"])
+def test_an_entry_that_was_made_elsewhere_is_not_believed(tmp_path: Path, store: PreparedStore, secret: str) -> None:
+    source, other = save(tmp_path, "a"), save(tmp_path, "b", seed=5)
+    elsewhere = PreparedStore(tmp_path / "elsewhere")
+    foreign = elsewhere.get_or_prepare(other, RECIPE)
+    stored = store.get_or_prepare(source, RECIPE)
+    good = stored.read().images
+    key = {"none": None, "zeros": bytes(32), "another": (elsewhere.folder / "known.key").read_bytes()}[secret]
+    stored.path.write_bytes(forged(foreign.path.read_bytes(), stored.path.stem, stored.content, key))
+    assert store.find(source, RECIPE) is None
+    assert np.array_equal(store.get_or_prepare(source, RECIPE).read().images, good)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "nested", "huge shape"])
+def test_what_is_no_entry_is_not_waited_for_and_gives_way(tmp_path: Path, store: PreparedStore, kind: str) -> None:
+    source = save(tmp_path, "a")
+    stored = store.get_or_prepare(source, RECIPE)
+    entry = stored.path.read_bytes()
+    stored.path.unlink()
+    if kind == "pipe":
+        os.mkfifo(stored.path)
+    elif kind == "device":
+        stored.path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        stored.path.mkdir()
+    elif kind == "nested":
+        stored.path.write_bytes((100_000).to_bytes(8, "little") + b"[" * 100_000)
+    else:
+        secret = (store.folder / "known.key").read_bytes()
+        stored.path.write_bytes(forged(entry, stored.path.stem, stored.content, secret, views=1 << 63))
+    assert store.find(source, RECIPE) is None
+    if kind != "folder":
+        assert np.array_equal(store.get_or_prepare(source, RECIPE).read().images, RECIPE.prepare(source.read()).images)
+
+
+def test_a_stores_own_key_that_is_no_file_is_one_line(tmp_path: Path, store: PreparedStore) -> None:
+    store.folder.mkdir()
+    os.mkfifo(store.folder / "known.key")
+    with pytest.raises(StorageError, match="a named pipe"):
+        store.get_or_prepare(save(tmp_path, "a"), RECIPE)

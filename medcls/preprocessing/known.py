@@ -12,16 +12,20 @@ import os
 import secrets
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 from blake3 import blake3
 
+from medcls.bounded import open_regular, read_bounded, why_unreadable
+from medcls.errors import StorageError
 from medcls.files import write_bytes
 from medcls.preprocessing.content import ReadableScan, content_digest, state_digest
 
 NAME, KEY_NAME = "known.log", "known.key"
 _KEY_BYTES, _DIGEST_BYTES, _CHECK_BYTES = 32, 32, 4
 _LARGEST_LOG = 1 << 26
+_LARGEST_KEY = 4096
 _FINE_CLOCK, _COARSE_CLOCK = 50_000_000, 2_100_000_000
 """Nanoseconds within which a file may change unseen: a tick of the kernel's clock, or two seconds of FAT."""
 
@@ -75,16 +79,34 @@ class KnownContent:
                 os.close(handle)
 
 
+@lru_cache(maxsize=4)
+def secret(folder: Path) -> bytes:
+    """The secret of the store in a folder; zeros where it has none yet."""
+    try:
+        return read_bounded(folder / KEY_NAME, _KEY_BYTES).rjust(_KEY_BYTES, b"\0")
+    except OSError:
+        return bytes(_KEY_BYTES)
+
+
 def _key(path: Path) -> bytes:
     """The store's own secret, made on first use; of processes that make one at once, the first wins."""
     if not path.exists():
         _make_key(path)
-    key = path.read_bytes()
+    key = _read_key(path)
     if len(key) != _KEY_BYTES:  # a crash of the system, before it was on the disk
         path.unlink(missing_ok=True)
         _make_key(path)
-        key = path.read_bytes()
+        key = _read_key(path)
+    secret.cache_clear()
     return key
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        return read_bounded(path, _LARGEST_KEY)
+    except OSError as error:
+        what = f"the store's own key cannot be read: {why_unreadable(error)}"
+        raise StorageError(what, where=str(path), remedy="Remove it; a new one is made") from error
 
 
 def _make_key(path: Path) -> None:
@@ -103,7 +125,8 @@ def _make_key(path: Path) -> None:
 
 def _read(log: Path) -> dict[bytes, bytes]:
     try:
-        lines = log.read_bytes().split(b"\n")
+        with open_regular(log) as handle:
+            lines = handle.read(4 * _LARGEST_LOG).split(b"\n")
     except OSError:
         return {}
     if sum(map(len, lines)) > _LARGEST_LOG:  # mostly files that are no more

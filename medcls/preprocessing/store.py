@@ -131,6 +131,8 @@ class PreparedStore:
     def open(self, place: Place) -> StoredPrepared | None:
         """The entry at a place; ``None`` when it is missing or damaged. It counts as used now."""
         stored = read_entry(place.path)
+        if stored is not None and stored.content != place.content:
+            return None
         if stored is not None:
             with contextlib.suppress(OSError):
                 if time.time() - place.path.stat().st_mtime > _USED_AGAIN_S:

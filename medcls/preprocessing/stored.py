@@ -1,6 +1,6 @@
 """One entry of the prepared store: a safetensors file with the views of one scan, read through a memory map.
 
-Opening an entry reads its header alone, which carries its own checksum, and compares the file's length with it. A view's bytes
+Opening an entry reads its header alone, which carries a keyed checksum, and compares the file's length with it. A view's bytes
 are compared with their checksum when they are first read by a process. So nothing damaged is served, and nothing is read that
 nobody asked for.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -21,16 +22,19 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from medcls.bounded import open_regular, parse_json
 from medcls.errors import StorageError
 from medcls.files import whole_file
 from medcls.preprocessing.encoding import Codes, Encoding
 from medcls.preprocessing.ingest import Ingested
+from medcls.preprocessing.known import secret
 from medcls.preprocessing.prepared import Prepared
 
-_FORMAT = "medcls-prepared-2"
+_FORMAT = "medcls-prepared-3"
 _LONGEST_HEADER = 1 << 26
 _LENGTH_BYTES = 8
 _CHECK_BYTES = 8
+_KEYED_BYTES = 16
 _DTYPES: dict[str, np.dtype[Any]] = {"U8": np.dtype(np.uint8), "F16": np.dtype("<f2")}
 
 
@@ -99,7 +103,7 @@ class StoredPrepared:
             StorageError: As :meth:`codes`.
         """
         images = np.stack([self.view(index) for index in range(self.views)])
-        affines = np.array(json.loads(self._about("affines")), np.float64).reshape(-1, 4, 4)
+        affines = np.array(parse_json(self._about("affines")), np.float64).reshape(-1, 4, 4)
         return Prepared(images, affines, self.notes)
 
     @property
@@ -113,7 +117,7 @@ class StoredPrepared:
 
     def _about(self, name: str) -> str:
         """What the header says beyond what is held for every case of a cohort."""
-        with _asking(self.path), open(self.path, "rb", buffering=0) as handle:
+        with _asking(self.path), open_regular(self.path) as handle:
             header = _header(self.path, _head(handle))
         if header is None or name not in header["__metadata__"]:
             raise self._damaged()
@@ -121,7 +125,7 @@ class StoredPrepared:
 
     def _mapped(self, start: int, length: int) -> memoryview:
         begin = start // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-        with _asking(self.path), open(self.path, "rb", buffering=0) as handle:
+        with _asking(self.path), open_regular(self.path) as handle:
             # Reading past the end of a map would kill the process.
             if os.fstat(handle.fileno()).st_size != self._place.size:
                 raise self._damaged()
@@ -188,7 +192,7 @@ def write_entry(path: Path, ingested: Ingested, content: str) -> StoredPrepared:
         "checks": b"".join(_check(view) for view in encoded.codes).hex(),
         "affines": json.dumps(encoded.affines.ravel().tolist()),
     }
-    about["check"] = _check_of_header(about, list(encoded.codes.shape))
+    about["check"] = _check_of_header(path, about, list(encoded.codes.shape))
     data = save({"images": encoded.codes}, metadata=about)
     with whole_file(path, private=True) as handle:
         handle.write(data)
@@ -201,7 +205,7 @@ def write_entry(path: Path, ingested: Ingested, content: str) -> StoredPrepared:
 def read_entry(path: Path) -> StoredPrepared | None:
     """The entry at ``path`` when it is there and its header is whole; ``None`` when it is missing or damaged."""
     try:
-        with open(path, "rb", buffering=0) as handle:
+        with open_regular(path) as handle:
             return _stored(path, _head(handle), os.fstat(handle.fileno()).st_size)
     except OSError:
         return None
@@ -216,9 +220,13 @@ def _head(handle: IO[bytes] | io.RawIOBase) -> bytes:
 def _header(path: Path, head: bytes) -> dict[str, Any] | None:
     """What a header says; ``None`` when it is damaged, or of another entry."""
     try:
-        header = json.loads(head[_LENGTH_BYTES:])
+        header = parse_json(head[_LENGTH_BYTES:])
         about, shape = header["__metadata__"], header["images"]["shape"]
-        if about["format"] != _FORMAT or about["key"] != path.stem or about["check"] != _check_of_header(about, shape):
+        if (
+            about["format"] != _FORMAT
+            or about["key"] != path.stem
+            or about["check"] != _check_of_header(path, about, shape)
+        ):
             return None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -234,10 +242,10 @@ def _stored(path: Path, head: bytes, size: int) -> StoredPrepared | None:
         about, images = header["__metadata__"], header["images"]
         views, planes, *spatial = (int(n) for n in images["shape"])
         start, end = (int(offset) for offset in images["data_offsets"])
-        length = views * planes * int(np.prod(spatial)) * _DTYPES[images["dtype"]].itemsize
-        if end - start != length or size != len(head) + end:
+        length = views * planes * math.prod(spatial) * _DTYPES[images["dtype"]].itemsize
+        if min(views, planes, *spatial) < 1 or start < 0 or end - start != length or size != len(head) + end:
             return None
-        encoding = _encoding(json.loads(about["encoding"]))
+        encoding = _encoding(parse_json(about["encoding"]))
         checks = bytes.fromhex(about["checks"])
         if len(checks) != views * _CHECK_BYTES or planes not in (1, encoding.channels):
             return None
@@ -250,8 +258,8 @@ def _stored(path: Path, head: bytes, size: int) -> StoredPrepared | None:
             content=about["content"],
             pixels=about["pixels"],
             modality=about["modality"],
-            facts=json.loads(about["facts"]),
-            notes=tuple(json.loads(about["notes"])),
+            facts=parse_json(about["facts"]),
+            notes=tuple(parse_json(about["notes"])),
             _place=_Place(size, len(head) + start, images["dtype"], checks),
             _checked=bytearray(views),
         )
@@ -268,6 +276,8 @@ def _check(codes: Codes) -> bytes:
     return blake3(np.ascontiguousarray(codes).data.cast("B")).digest(length=_CHECK_BYTES)
 
 
-def _check_of_header(about: Mapping[str, str], shape: list[int]) -> str:
+def _check_of_header(path: Path, about: Mapping[str, str], shape: list[int]) -> str:
+    """Keyed by the store's own secret: who can put a file into the store, and not read the secret, makes no entry."""
     said = {name: value for name, value in about.items() if name != "check"}
-    return blake3(json.dumps([said, shape], sort_keys=True).encode("utf-8")).hexdigest(length=_CHECK_BYTES)
+    text = json.dumps([said, shape], sort_keys=True).encode("utf-8")
+    return blake3(text, key=secret(path.parent.parent)).hexdigest(length=_KEYED_BYTES)
