@@ -10,6 +10,7 @@
     │   ├── ClassifierError    exit 2   a saved classifier is missing, damaged, or of another version
     │   ├── RunError           exit 2   a run folder is missing, damaged, unfinished, or in use
     │   └── MissingExtraError  exit 2   an optional dependency is not installed
+    ├── TrainingDiverged       exit 1   the loss or the weights are no numbers any more; what was trained before is kept
     ├── ScanRefused            exit 3   one scan cannot be read rightly; others go on
     ├── NothingToDo            exit 4   nothing of what was given could be answered
     └── StorageError           exit 1   the disk is full, read-only, or out of quota
@@ -41,6 +42,10 @@ class MedclsError(Exception):
         head = f"{self.where}: {self.what}" if self.where else self.what
         line = f"{head}. {self.remedy}" if self.remedy else head
         return " ".join(line.split())
+
+
+class TrainingDiverged(MedclsError):  # what happened, as ScanRefused is
+    """The loss or the weights of a training are no numbers any more; what was trained before is kept."""
 
 
 class UsageError(MedclsError):

@@ -19,6 +19,7 @@ from medcls.evaluation.auc import macro_auc
 from medcls.loading import Augmentation, Batch, Mixing
 from medcls.networks import ClassificationNetwork
 from medcls.training.device import memory_format
+from medcls.training.divergence import check_finite
 from medcls.training.optimizers import build_optimizer
 from medcls.training.schedules import WarmPlateau, build_schedule
 
@@ -77,8 +78,12 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
             images, targets = self.mixing(images, targets, batch.keys, epoch=self.current_epoch)
         logits = self.step_network(images.to(memory_format=self._layout))
         loss: Tensor = self.loss(logits, targets)
+        self._check(loss.detach(), "the loss on train")
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
         return loss * self._share_of_step(index)
+
+    def _check(self, values: Tensor, what: str) -> None:
+        check_finite(values, what, self.current_epoch + 1, self.settings, str(self.trainer.precision))
 
     def _share_of_step(self, index: int) -> float:
         """What makes the mean over the batches of one step right where the epoch's last step has fewer than the others.
@@ -109,6 +114,7 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
     def on_validation_epoch_end(self) -> None:
         """Score cases, each the mean over its views."""
         logits, targets = self._cases()
+        self._check(logits, "a score on tune")
         loss = min(float(self.loss(logits.to(self.device), targets.to(self.device))), _LARGEST_LOSS)
         probabilities = torch.sigmoid(logits) if self.multilabel else torch.softmax(logits, dim=1)
         reference = targets.bool() if self.multilabel else nn.functional.one_hot(targets, logits.shape[1]).bool()
