@@ -20,6 +20,7 @@ _MEDIA, _SYNTAX = 0x00020002, 0x00020010
 _IMAGE_TYPE, _PHOTOMETRIC = TAGS["ImageType"][0], TAGS["PhotometricInterpretation"][0]
 _CHARACTER_SET, _FRAMES = TAGS["SpecificCharacterSet"][0], TAGS["NumberOfFrames"][0]
 
+_JUDGED_TYPES = (b"MOSAIC", b"VFRAME", b"RECON TOMO", b"RECON GATED TOMO")
 _MODALITY = TAGS["Modality"][0]
 _WEIGHTING = (TAGS["DiffusionBValue"][0], *PRIVATE_B_VALUES, TAGS["SequenceName"][0])
 """Where a b-value, or a name that goes with it, is found without the CSA header."""
@@ -92,7 +93,7 @@ def _is_plain(values: dict[int, bytes]) -> bool:
     """Whether nothing about the object needs more than these attributes."""
     if b"ISO_IR 13" in values.get(_CHARACTER_SET, b"") or b"PALETTE" in values.get(_PHOTOMETRIC, b""):
         return False
-    if any(kind in values.get(_IMAGE_TYPE, b"") for kind in (b"MOSAIC", b"VFRAME")):
+    if any(kind in values.get(_IMAGE_TYPE, b"") for kind in _JUDGED_TYPES):
         return False
     if int.from_bytes(values.get(TILES, b""), "little") > 1:
         return False

@@ -21,6 +21,7 @@ from medcls.scans.archive import open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.csa import CSA_TAGS
 from medcls.scans.dicom.fastparse import meta_of
+from medcls.scans.dicom.nuclear import NUCLEAR_TAGS
 from medcls.scans.dicom.objects import without_pixels
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_CREATORS, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.dicom.text import text
@@ -60,6 +61,7 @@ _TAGS: list[Any] = [
     *PRIVATE_CREATORS,
     *CSA_TAGS,
     *VFRAME_TAGS,
+    *NUCLEAR_TAGS,
 ]
 
 

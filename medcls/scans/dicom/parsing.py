@@ -91,7 +91,11 @@ def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
         return [_plain_frame(attributes, path)]
     check_is_image(attributes, path)
     header = _header(attributes, path)
+    from medcls.scans.dicom.nuclear import is_reconstruction, reconstruction_frames
+
     per_frame = t.items(attributes, "PerFrameFunctionalGroupsSequence")
+    if not per_frame and is_reconstruction(attributes):
+        return reconstruction_frames(attributes, _frame(attributes, header, path))
     if not per_frame:
         if header.count > 1 and not can_decode(header.syntax):
             raise not_decoded(header.syntax)
