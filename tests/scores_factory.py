@@ -56,7 +56,7 @@ def several_rows(labels: Sequence[str], *, multilabel: bool, cases: int = 120, s
             {
                 "case": f"c{case}",
                 "patient": f"p{case}",
-                "reference": "; ".join(label for label, one in zip(labels, has, strict=True) if one),
+                "reference": "; ".join(label for label, one in zip(labels, has, strict=True) if one) or "none",
                 "partition": "tune" if case % 2 else "test",
                 **{f"p_{label}": f"{share:.8f}" for label, share in zip(labels, shares, strict=True)},
             }

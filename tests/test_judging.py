@@ -196,6 +196,47 @@ def test_what_is_wrong_is_one_line_with_its_place(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("NA", "no reference label in column 'reference' ('NA')"),
+        ("", "no reference label in column 'reference'"),
+        ("Sick", "'Sick' and 'sick' in column 'reference' differ only"),
+        ("sick|well", "'sick|well' in column 'reference' holds several labels"),
+        ("sick; well", "'sick; well' in column 'reference' holds several labels"),
+        ("sick/well", "'sick/well' in column 'reference' holds several labels"),
+    ],
+)
+def test_a_reference_that_is_not_one_label_is_refused_with_its_line(tmp_path: Path, cell: str, words: str) -> None:
+    rows = binary_rows(12)
+    rows[4]["reference"] = cell
+    with pytest.raises(CohortError) as error:
+        judged(write_table(tmp_path / "s.csv", rows), tmp_path / "out", positive="sick", threshold=0.5)
+    assert str(error.value).startswith(f"{tmp_path / 's.csv'}:6: {words}")
+
+
+@pytest.mark.parametrize("pair", [("1", "1.0"), ("1", "yes"), ("covid-19", "covid_19")])
+def test_one_reference_label_in_two_spellings_is_refused_with_its_line(tmp_path: Path, pair: tuple[str, str]) -> None:
+    rows = binary_rows(12)
+    for row in rows:
+        row["reference"] = "0" if row["reference"] == "well" else pair[0]
+    rows[4]["reference"] = pair[1]
+    with pytest.raises(CohortError, match=r"s.csv:6: .*differ only in how they are written. Write them alike"):
+        judged(write_table(tmp_path / "s.csv", rows), tmp_path / "out", positive=pair[0], threshold=0.5)
+
+
+def test_a_case_without_any_of_several_labels_is_said_to_have_none(tmp_path: Path) -> None:
+    rows = several_rows(["a", "b"], multilabel=True, cases=60)
+    without = [number for number, row in enumerate(rows) if row["reference"] == "none"]
+    metrics = judged(write_table(tmp_path / "s.csv", rows), tmp_path / "out")
+    assert metrics["test"]["n_cases"] == 30
+    assert metrics["test"]["cases_per_label"]["a"] == sum("a" in row["reference"] for row in rows[::2])
+    for cell in ("", "NA", "a; NA", "a; none"):
+        rows[without[0]]["reference"] = cell
+        with pytest.raises(CohortError, match=rf"s.csv:{without[0] + 2}: no reference label.*write 'none' where"):
+            judged(write_table(tmp_path / "s.csv", rows), tmp_path / "out2")
+
+
 def test_an_unknown_label_among_several_and_a_row_that_does_not_add_up(tmp_path: Path) -> None:
     rows = several_rows(("a", "b", "c"), multilabel=False, cases=20)
     rows[1]["reference"] = "d"

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from medcls.tables.words import NO_LABEL
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -91,7 +93,7 @@ def set_cells(answer: Answer) -> dict[str, Any]:
     """The cells of :data:`SET_COLUMNS`: a set without labels is ``none``, and no set leaves its cell empty."""
     labels = answer.prediction_set
     return {
-        "prediction_set": None if labels is None else MULTILABEL_SEPARATOR.join(labels) or "none",
+        "prediction_set": None if labels is None else MULTILABEL_SEPARATOR.join(labels) or NO_LABEL,
         "refer": "refer" if answer.refer else None,
     }
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from medcls.config.settings import DataSettings
 from medcls.tables import Table
-from medcls.tables.words import number_in, same_label, same_value, says_nothing
+from medcls.tables.words import holds_several, number_in, same_label, same_value, says_nothing
 
 _MOST_NUMBERS = 10
 """Different numbers in a column of labels, from which on they look like a measure."""
@@ -17,8 +16,6 @@ _FEWEST_CASES = 2
 """Of a label, on average: a column whose values hardly repeat holds names or remarks."""
 _MOST_LABELS = 20
 _APART = ", give one of them another name in data.label_values, or list both in data.labels"
-_SURE_JOINTS = re.compile(r"\s*[|;]\s*")
-_LIKELY_JOINTS = re.compile(r"\s*[,/+&]\s*|\s+and\s+")
 
 
 def labels_of(table: Table, column: str, cells: Sequence[str], settings: DataSettings) -> tuple[str, ...]:
@@ -104,9 +101,7 @@ def _like(value: str, names: Sequence[str]) -> str:
 def _check_several(table: Table, column: str, cells: Sequence[str], counts: Mapping[str, int]) -> None:
     """Refuse cells that hold several labels: as they stand each mixture would be a label of its own."""
     for line, cell in zip(table.lines, cells, strict=True):
-        sure = [part for part in _SURE_JOINTS.split(cell) if part]
-        likely = [part for part in _LIKELY_JOINTS.split(cell) if part]
-        if len(sure) > 1 or (len(likely) > 1 and all(part in counts for part in likely)):
+        if holds_several(cell, counts):
             raise table.wrong(
                 line,
                 f"'{cell}' in column '{column}' holds several labels",

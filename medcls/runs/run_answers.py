@@ -10,6 +10,7 @@ from medcls.runs.joining import Contestant
 from medcls.runs.score_reading import labels_in, scores_of
 from medcls.runs.score_sheet import ScoreColumns, ScoreSheet, read_rows
 from medcls.runs.score_table import ScoreTable
+from medcls.tables.words import NO_LABEL
 
 HELD_OUT = "pooled"
 """The partition, in ``predictions.csv`` and ``metrics.json``, of what folds said of cases that they never saw."""
@@ -36,6 +37,8 @@ def answers_of_run(path: Path, name: str, point: OperatingPoint, partition: str)
     if apart:
         repeats = len({_repeat(row) for _, row in rows})
         rows = [(line, {**row, "case": _case(row, repeats), "partition": "test"}) for line, row in rows]
+    if point.multilabel:  # older runs leave the cell of a case without labels empty
+        rows = [(line, {**row, "reference": row.get("reference") or NO_LABEL}) for line, row in rows]
     table = scores_of(
         ScoreSheet(path, header, rows, ScoreColumns()),
         positive=point.positive,

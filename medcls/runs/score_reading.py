@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from medcls.runs.score_facts import choose_facts
 from medcls.runs.score_order import in_order
 from medcls.runs.score_sheet import PREFIX, ScoreColumns, ScoreSheet, read_rows
 from medcls.runs.score_table import Floats, ScoreTable
-from medcls.tables.words import same_value, says_nothing
+from medcls.tables.words import NO_LABEL, holds_several, same_label, same_value, says_nothing
 
 _ROUNDING = 1e-3
 _OUTSIDE = 1e-6  # that float32 may put a probability beyond 0 or 1
@@ -52,14 +52,16 @@ def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, fact
     """The scores in a table of text; arguments and errors as :func:`read_scores`."""
     sheet.check()
     scored = sheet.score_columns()
-    labels, several = _labels(sheet, scored, multilabel)
+    named = tuple(label for label in scored if label)
+    several = multilabel or (bool(named) and _joined(sheet, named))
+    _check_reference(sheet, named, several)
+    labels = _labels(sheet, named, several)
     positive = _positive(sheet, labels, several, positive, scored)
     reference = _reference(sheet, labels, several)
     called = tuple(labels) if positive is None else (positive,)
     scores = _scores(sheet, scored, labels, positive, several)
     patients = sheet.cells("patient")
-    _check_spelling(sheet, "reference", (part for cell in sheet.cells("reference") or () for part in labels_in(cell)))
-    _check_spelling(sheet, "patient", filter(None, patients or ()))
+    _check_spelling(sheet, "patient", same_value(filter(None, patients or ())))
     names = sheet.cells("case") or tuple(f"line {line}" for line in sheet.lines)
     _check_names(sheet, names)
     known = patients is not None and not any(not one or says_nothing(one) for one in patients)
@@ -89,21 +91,46 @@ def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, fact
     return in_order([table])[0]
 
 
-def _labels(sheet: ScoreSheet, scored: Mapping[str, str], multilabel: bool) -> tuple[tuple[str, ...], bool]:
-    """All labels in order, and whether a case may have several."""
+def _joined(sheet: ScoreSheet, named: Sequence[str]) -> bool:
+    return any(len(labels_in(cell)) > 1 and cell not in named for cell in sheet.cells("reference") or ())
+
+
+def _check_reference(sheet: ScoreSheet, named: Sequence[str], several: bool) -> None:
+    """Refuse what is no label, or not one label, as :func:`medcls.cohort.labels.labels_of` does; a column names a label."""
+    column, cells = sheet.columns.reference, sheet.cells("reference") or ()
+    parts = [labels_in(cell) or [""] if several else [cell] for cell in cells]
+    known = {*named, *(part for one in parts for part in one)}
+    none = f", or write '{NO_LABEL}' where the case has none of the labels" if several else ""
+    for line, one in zip(sheet.lines, parts, strict=True):
+        for part in (part for part in one if part not in named):
+            if several and one == [NO_LABEL]:
+                continue
+            if not part or says_nothing(part):
+                said = f" ('{part}')" if part else ""
+                raise sheet.wrong(
+                    line, f"no reference label in column '{column}'{said}", f"Fill it{none}, or remove the row"
+                )
+            if holds_several(part, known):
+                raise sheet.wrong(
+                    line,
+                    f"'{part}' in column '{column}' holds several labels",
+                    f"Join labels by '; ', and give each a column '{PREFIX}LABEL', as also where it is one label",
+                )
+    _check_spelling(sheet, "reference", same_label(part for one in parts for part in one if part not in named))
+
+
+def _labels(sheet: ScoreSheet, named: tuple[str, ...], several: bool) -> tuple[str, ...]:
+    """All labels in order."""
     cells = sheet.cells("reference") or ()
-    named = tuple(label for label in scored if label)
-    found = sorted({part for cell in cells for part in labels_in(cell)})
-    joined = [cell for cell in cells if len(labels_in(cell)) > 1 and cell not in named]
-    if multilabel or (joined and named):
-        return named or tuple(found), True
-    if len(named) >= 2:
-        return named, False
+    if several and not named:
+        return tuple(sorted({part for cell in cells for part in labels_in(cell) if part != NO_LABEL}))
+    if several or len(named) >= 2:
+        return named
     present = sorted({cell for cell in cells if cell})
     if len(named) == 1:
         others = [label for label in present if label != named[0]]
         if len(others) == 1:
-            return (others[0], named[0]), False
+            return others[0], named[0]
         present = sorted({*present, *named})
     if len(present) != 2:
         raise CohortError(
@@ -112,7 +139,7 @@ def _labels(sheet: ScoreSheet, scored: Mapping[str, str], multilabel: bool) -> t
             where=str(sheet.path),
             remedy=f"Give a column '{PREFIX}LABEL' for each label",
         )
-    return tuple(present), False
+    return tuple(present)
 
 
 def labels_in(cell: str) -> list[str]:
@@ -146,14 +173,9 @@ def _reference(sheet: ScoreSheet, labels: tuple[str, ...], several: bool) -> np.
     reference = np.zeros((len(sheet.rows), len(labels)), dtype=np.bool_)
     for row, (line, cell) in enumerate(zip(sheet.lines, sheet.cells("reference") or (), strict=True)):
         parts = labels_in(cell) if several else [cell]
+        if several and parts == [NO_LABEL] and NO_LABEL not in place:
+            continue
         for part in parts:
-            if not part or (says_nothing(part) and PREFIX + part not in sheet.header):
-                said = f" ('{part}')" if part else ""
-                raise sheet.wrong(
-                    line,
-                    f"no reference label in column '{sheet.columns.reference}'{said}",
-                    "Fill it, or remove the row",
-                )
             label = part if part in place else part.removeprefix("'")  # medcls's own mark against formulas
             if label not in place:
                 near = difflib.get_close_matches(part, labels, n=1)
@@ -231,16 +253,15 @@ def _check_sums(sheet: ScoreSheet, scores: Floats) -> None:
         )
 
 
-def _check_spelling(sheet: ScoreSheet, role: str, values: Iterable[str]) -> None:
-    """Refuse values that are one, written in two ways."""
-    pair = same_value(values)
+def _check_spelling(sheet: ScoreSheet, role: str, pair: tuple[str, str] | None) -> None:
+    """Refuse two values that are one, written in two ways."""
     if pair is not None:
-        column = sheet.columns.roles()[role]
-        raise CohortError(
-            f"'{pair[0]}' and '{pair[1]}' in column '{column}' differ only in how they are written",
-            where=str(sheet.path),
-            remedy="Write them alike",
+        cells = [(cell, *labels_in(cell)) for cell in sheet.cells(role) or ()]
+        line = max(next(line for line, one in zip(sheet.lines, cells, strict=True) if value in one) for value in pair)
+        what = (
+            f"'{pair[0]}' and '{pair[1]}' in column '{sheet.columns.roles()[role]}' differ only in how they are written"
         )
+        raise sheet.wrong(line, what, "Write them alike")
 
 
 def _check_names(sheet: ScoreSheet, names: Sequence[str]) -> None:

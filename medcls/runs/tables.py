@@ -12,6 +12,7 @@ from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import PARTITIONS, Partition
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
+from medcls.tables.words import NO_LABEL
 
 
 def write_cohort(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
@@ -27,7 +28,7 @@ def cohort_row(case: Case, labels: Sequence[str], pseudonyms: Pseudonyms) -> dic
         "case": pseudonyms.case(case.name),
         "patient": pseudonym_of(case, pseudonyms),
         "partition": case.partition,
-        "reference": MULTILABEL_SEPARATOR.join(labels[index] for index in case.reference),
+        "reference": MULTILABEL_SEPARATOR.join(labels[index] for index in case.reference) or NO_LABEL,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from decimal import Decimal, InvalidOperation
 
 from medcls.tables.table import folded
@@ -16,9 +16,13 @@ _NOTHING = (
 )
 YES = frozenset({"1", "1.0", "true", "yes", "y"})
 NO = frozenset({"0", "0.0", "false", "no", "n"})
+NO_LABEL = "none"
+"""What a cell says where a case may have several labels and has none."""
 _SIGNS = frozenset("?.-–—_/*~")
 _JOINTS = re.compile(r"[\s_\-\u2010-\u2015]+")
 _BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_]) (?=\d)")
+_SURE_JOINTS = re.compile(r"\s*[|;]\s*")
+_LIKELY_JOINTS = re.compile(r"\s*[,/+&]\s*|\s+and\s+")
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?e\+?\d{2,}", re.IGNORECASE)
 
 
@@ -40,6 +44,13 @@ def number_in(value: str) -> Decimal | None:
 def shortened(value: str) -> bool:
     """Whether a value is what a spreadsheet shows of a long number (1.23457E+12): other numbers look the same."""
     return _SHORTENED.fullmatch(value.strip()) is not None
+
+
+def holds_several(cell: str, known: Container[str]) -> bool:
+    """Whether a cell is several labels: parted by a bar or semicolon, or by another sign where every part is a label."""
+    sure = [part for part in _SURE_JOINTS.split(cell) if part]
+    likely = [part for part in _LIKELY_JOINTS.split(cell) if part]
+    return len(sure) > 1 or (len(likely) > 1 and all(part in known for part in likely))
 
 
 def same_value(values: Iterable[str]) -> tuple[str, str] | None:
