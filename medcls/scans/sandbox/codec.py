@@ -74,7 +74,7 @@ def _look_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequ
     if isinstance(row, list):
         return Look(
             frames=tuple(
-                Frame(path, uid, headers[header], index, position and tuple(position), *planes[plane], number)
+                Frame(path, uid, headers[header], index, position and tuple(position), *planes[plane], number=number)
                 for uid, header, index, position, plane, number in row
             )
         )
