@@ -38,8 +38,36 @@ def cache_folder(name: str) -> Path:
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named) / name
-    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or home_folder(CACHE_VARIABLE) / ".cache"
     return Path(base) / "medcls" / name
+
+
+def home_folder(instead: str) -> Path:
+    """The user's home folder.
+
+    Args:
+        instead: The environment variable that names what would lie in it.
+
+    Raises:
+        StorageError: It is not known, as for a user of a container who is in no list of users.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        remedy = f"Set the environment variable HOME, or {instead}"
+        raise StorageError("the home folder of this user is not known", remedy=remedy) from None
+
+
+def home_path(path: str | os.PathLike[str]) -> Path:
+    """A path with ``~`` read as shells read it; they leave it as it is within words such as ``--out=~/answers``.
+
+    Raises:
+        StorageError: The home folder that it means is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise StorageError(f"no home folder is known for '{path}'", remedy="Write the path without ~") from None
 
 
 @contextlib.contextmanager

@@ -18,11 +18,12 @@ from itertools import chain
 from pathlib import Path
 
 from medcls.bounded import read_bounded, why_unreadable
-from medcls.errors import ConfigError
-from medcls.files import write_bytes
+from medcls.errors import ConfigError, StorageError
+from medcls.files import home_folder, write_bytes
 
 KEY_VARIABLE = "MEDCLS_PSEUDONYM_KEY"
 _KEY_BYTES = 32
+_OTHER_KEY = f"Name a file that you may write to, and that is kept, in privacy.key_file or in {KEY_VARIABLE}"
 _LARGEST_KEY = 4096
 _SHORT = 4  # letters and digits from which an identifier is looked for inside words; a shorter one stands in too many
 _UID = re.compile(r"[0-2](?:\.\d+){4,}")  # PS3.5 section 9; versions and dates have fewer parts
@@ -73,7 +74,7 @@ def default_key_file() -> Path:
     named = os.environ.get(KEY_VARIABLE)
     if named:
         return Path(named)
-    base = os.environ.get("APPDATA") or os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    base = os.environ.get("APPDATA") or os.environ.get("XDG_CONFIG_HOME") or home_folder(KEY_VARIABLE) / ".config"
     return Path(base) / "medcls" / "pseudonym.key"
 
 
@@ -81,17 +82,21 @@ def load_pseudonyms(*, keep: bool = False, key_file: str | os.PathLike[str] | No
     """Read the key, making one on first use.
 
     Raises:
-        ConfigError: The key file is there but does not hold a key.
+        ConfigError: The key file is there but does not hold a key, or may not be read.
+        StorageError: It is not there and cannot be made, or its folder is not known.
     """
     if keep:
         return Pseudonyms(b"", keep=True)
     path = Path(key_file) if key_file else default_key_file()
-    if not path.exists():
-        write_bytes(path, secrets.token_hex(_KEY_BYTES).encode("ascii"), private=True)
     try:
+        if not path.exists():
+            write_bytes(path, secrets.token_hex(_KEY_BYTES).encode("ascii"), private=True)
         key = bytes.fromhex(read_bounded(path, _LARGEST_KEY).decode("ascii").strip())
+    except StorageError as error:
+        raise StorageError(f"the pseudonym key: {error.what}", where=str(path), remedy=_OTHER_KEY) from error
     except OSError as error:
-        raise ConfigError(f"the pseudonym key cannot be read: {why_unreadable(error)}", where=str(path)) from error
+        what = f"the pseudonym key cannot be read: {why_unreadable(error)}"
+        raise ConfigError(what, where=str(path), remedy=_OTHER_KEY) from error
     except ValueError as error:
         raise ConfigError(
             "the pseudonym key is not hexadecimal text",

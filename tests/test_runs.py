@@ -20,7 +20,7 @@ from PIL import Image
 import medcls
 from medcls.classifier.engines.agreement import AGREED, EngineName
 from medcls.config import load_config
-from medcls.errors import CohortError, ConfigError, NothingToDo, RunError, UsageError
+from medcls.errors import CohortError, ConfigError, RunError, UsageError
 from medcls.evaluation import metrics_schema
 from medcls.runs.folder import Run, all_runs, discard_untrained
 from medcls.runs.training import train_run
@@ -212,7 +212,7 @@ def test_resume_refuses_another_config_and_another_cohort(pictures: Pictures, tm
     table.write_text(table.read_text(encoding="utf-8").replace(",test,", ",train,"), encoding="utf-8")
     with pytest.raises(RunError, match="cohort has changed"):
         train_run(config, resume=True)
-    with pytest.raises(RunError, match="no unfinished run"):
+    with pytest.raises(RunError, match="no run 'other' to go on with"):
         train_run(settings(pictures, tmp_path / "runs", name="other"), resume=True)
 
 
@@ -229,7 +229,7 @@ def test_names_of_runs(pictures: Pictures, run: Run) -> None:
     [
         ({"data": {"cases": "gone.csv"}}, CohortError, "the table of cases is not there"),
         ({"data": {"columns": {"label": "diagnosis"}}}, CohortError, "diagnosis"),
-        ({"data": {"root": "/nowhere"}}, NothingToDo, "no case could be prepared"),
+        ({"data": {"root": "/nowhere"}}, CohortError, "none of the 48 scans is where the table says"),
     ],
 )
 def test_what_is_wrong_is_found_before_a_folder_is_made(

@@ -44,6 +44,7 @@ def _options(
 
 for _verb in (
     commands.train,
+    commands.finish,
     commands.infer,
     evaluation_commands.evaluate,
     evaluation_commands.compare,

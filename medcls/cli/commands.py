@@ -30,7 +30,9 @@ def train(
     config: ConfigOption,
     set_: SetOption = None,
     run: Annotated[str | None, typer.Option("--run", help="Name of the run; default: the config's.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run of this name.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run of this name; a finished one with more train.epochs.")
+    ] = False,
     learning_curve: Annotated[
         bool,
         typer.Option("--learning-curve", help="Also train on 25, 50 and 75 % of the training patients, to compare."),
@@ -49,6 +51,21 @@ def train(
         split["learning_curve"] = list(CURVE_PARTS)
     settings = load_config(config, set_ or (), {"split": split} if split else None)
     finished = train_run(settings, name=run, resume=resume, progress=Progress(quiet=quiet))
+    show.run(finished, as_json=json, quiet=quiet)
+    return 0
+
+
+def finish(
+    run: Annotated[Path, typer.Argument(help="An interrupted run, by name or path.", metavar="RUN")],
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """End a training here: take the best epoch so far, and go on to calibration, figures and report."""
+    from medcls.cli import show
+    from medcls.runs.folder import open_run
+    from medcls.runs.training import finish_run
+
+    finished = finish_run(open_run(run), Progress(quiet=quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0
 
@@ -75,11 +92,14 @@ def infer(
     from medcls.cli import show
     from medcls.cli.models import load_model
     from medcls.privacy import load_pseudonyms
-    from medcls.runs.inference import infer as run_inference
+    from medcls.runs.targets import check_targets
 
     progress = Progress(quiet=quiet)
-    classifier = load_model(model, engine.value, progress)
+    check_targets(scans)
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
+    classifier = load_model(model, engine.value, progress)
+    from medcls.runs.inference import infer as run_inference
+
     result = run_inference(classifier, scans, out, names, explain=explain, overwrite=overwrite, progress=progress)
     show.inference(result, as_json=json, quiet=quiet)
     return code_of(result.answered, result.refused)
@@ -104,9 +124,15 @@ def explain(
 ) -> int:
     """Write Grad-CAM maps: overlays as PNG, and maps as NIfTI in the scan's own space."""
     from medcls.cli import show
+    from medcls.runs.folder import model_folder
+    from medcls.runs.targets import check_targets
+
+    if scans is not None:
+        check_targets(scans)
+    model = model_folder(model, progress := Progress(quiet=quiet))
     from medcls.runs.explaining import explain as run_explanation
 
-    result = run_explanation(scans, model, label=label, out=out, progress=Progress(quiet=quiet))
+    result = run_explanation(scans, model, label=label, out=out, progress=progress)
     show.explanations(result, as_json=json, quiet=quiet)
     return code_of(len(result.explained), len(result.refused))
 
@@ -158,6 +184,7 @@ def demo(
     region: Annotated[str, typer.Option("--region", help="lung, brain or stomach.")] = "lung",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the cohort and the run.")] = Path("demo"),
     seed: Annotated[int, typer.Option("--seed", help="Seed of the cohort and the training.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a demo that was stopped.")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -165,6 +192,6 @@ def demo(
     from medcls.cli import show
     from medcls.runs.demo import run_demo
 
-    finished = run_demo(region, out, seed=seed, progress=Progress(quiet=quiet))
+    finished = run_demo(region, out, seed=seed, resume=resume, progress=Progress(quiet=quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0

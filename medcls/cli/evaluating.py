@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medcls.errors import ConfigError, UsageError
+from medcls.bounded import read_json
+from medcls.errors import ConfigError, RunError, UsageError
 
 if TYPE_CHECKING:
     from medcls.config.settings import EvaluationSettings
     from medcls.progress import Progress
+    from medcls.runs.folder import Run
     from medcls.runs.judging import Judged, Judging
 
 _RULES = "youden, sensitivity=X or specificity=X, with X between 0 and 1, for example sensitivity=0.95"
@@ -42,6 +45,29 @@ class Asked:
     def named_run(self) -> Path:
         """The run, once :meth:`check` has passed."""
         return self.run or Path()
+
+
+def finished_run(asked: Asked) -> Run:
+    """The run, and that it and the table of other cases are there: known before anything that takes long is imported.
+
+    Raises:
+        RunError: There is no such run, or no classifier in it.
+        CohortError: The table is not there, or not what the run's config says.
+    """
+    from medcls.cohort.reading import external_settings, frozen_labels, named_cases
+    from medcls.runs.folder import CLASSIFIER_FILE, open_run
+
+    run = open_run(asked.named_run())
+    described = run.classifier_folder / CLASSIFIER_FILE
+    if not described.is_file():
+        raise RunError("the run has no classifier yet", where=str(run.path), remedy="Finish it with --resume")
+    if asked.cases is not None:
+        config = external_settings(run.load_config(), asked.cases)
+        with suppress(ValueError, KeyError, TypeError):  # a damaged description is told where the classifier is loaded
+            description = read_json(described)
+            config = frozen_labels(config, description["labels"], description["positive"], description["multilabel"])
+            named_cases(config)
+    return run
 
 
 def refuse_for_runs(**given: object) -> None:

@@ -85,7 +85,6 @@ def evaluate(
 ) -> int:
     """Evaluate a frozen classifier on its test cases again or on other cases, or judge a table of any model's scores."""
     from medcls.cli import evaluating, show
-    from medcls.runs.folder import open_run
 
     progress = Progress(quiet=quiet)
     asked = evaluating.Asked(run=run, cases=cases, predictions=predictions, compare=compare)
@@ -120,10 +119,11 @@ def evaluate(
     )
     if rule and not exploratory:
         raise UsageError("--rule belongs to --exploratory: the classifier's own threshold is frozen")
+    found = evaluating.finished_run(asked)
     from medcls.runs.evaluating import evaluate_run
 
     result = evaluate_run(
-        open_run(asked.named_run()),
+        found,
         cases=cases,
         out=out,
         allow_leakage=allow_leakage,

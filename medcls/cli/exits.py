@@ -15,6 +15,10 @@ from medcls.errors import MedclsError
 USAGE = 2
 SOME_REFUSED = 3
 NOTHING_ANSWERED = 4
+_STOPPED = (
+    "stopped. What was finished is kept: 'medcls train' and 'medcls demo' go on with --resume, and 'medcls finish RUN' takes "
+    "the best epoch so far"
+)
 _LONGEST = 4000  # characters of a line; only something made to harm has more
 
 
@@ -41,7 +45,7 @@ def _run(verb: Callable[..., int], *args: object, **options: object) -> int:
     except MedclsError as error:
         return complain(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return complain("stopped. What was finished is kept; 'medcls train' goes on with a training with --resume", 1)
+        return complain(_STOPPED, 1)
     except BrokenPipeError:
         # The reader of a pipe went away (medcls … | head): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

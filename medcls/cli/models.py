@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from medcls.classifier import Classifier, load_classifier
-from medcls.classifier.engines import EngineName
 from medcls.progress import Progress
 from medcls.runs.folder import model_folder
+
+if TYPE_CHECKING:
+    from medcls.classifier import Classifier
+    from medcls.classifier.engines import EngineName
 
 
 def load_model(model: Path | None, engine: EngineName, progress: Progress) -> Classifier:
     """The classifier at a path, of a run's name, or of the newest finished run, and say which."""
-    return load_classifier(model_folder(model, progress), engine=engine, progress=progress)
+    folder = model_folder(model, progress)
+    from medcls.classifier import load_classifier  # takes seconds, and a wrong name is said before
+
+    return load_classifier(folder, engine=engine, progress=progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -73,5 +74,8 @@ def check_positive(positive: str | None, labels: tuple[str, ...], *, multilabel:
             remedy=f"Set positive to one of: {', '.join(labels)}",
         )
     if positive not in labels:
-        raise ConfigError(f"'positive: {positive}' is not a label", remedy=f"Labels: {', '.join(labels)}")
+        near = {label.casefold(): label for label in labels}
+        found = difflib.get_close_matches(positive.casefold(), near, n=1)
+        hint = f"Did you mean '{near[found[0]]}'? " if found else ""
+        raise ConfigError(f"'positive: {positive}' is not a label", remedy=f"{hint}Labels: {', '.join(labels)}")
     return positive

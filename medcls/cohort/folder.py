@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from medcls.cohort.case import Case, Exclusion
@@ -37,12 +38,8 @@ def read_folder(
         ConfigError: Two labels and no positive one.
     """
     root = Path(settings.folder or "")
-    if not root.is_dir():
-        raise CohortError(
-            "no such folder", where=str(root), remedy="Set data.folder to a folder with a sub-folder a class"
-        )
-    parts = _partition_folders(root, split)
-    labels = _labels(root, parts, settings)
+    empty = folder_labels(settings, split, positive)
+    labels, parts = empty.labels, _partition_folders(root, split)
     cases: list[Case] = []
     excluded = [
         one for folder in dict.fromkeys([root, *(part for _, part in parts)]) for one in _unlabelled(root, folder)
@@ -64,8 +61,18 @@ def read_folder(
     if not cases:
         raise CohortError("no scan was found in any class's folder", where=str(root))
     _check_filled(root, parts, settings, cases, excluded, labels)
-    positive = check_positive(positive, labels, multilabel=False)
-    return Cohort(tuple(cases), labels, positive, excluded=tuple(excluded), warnings=tuple(warnings))
+    return replace(empty, cases=tuple(cases), excluded=tuple(excluded), warnings=tuple(warnings))
+
+
+def folder_labels(settings: DataSettings, split: SplitSettings, positive: str | None) -> Cohort:
+    """The labels that the folders' names alone give, without any case; see :func:`read_folder`."""
+    root = Path(settings.folder or "")
+    if not root.is_dir():
+        remedy = "Set data.folder to a folder with a sub-folder a class"
+        what = "this is a file, not a folder" if root.exists() else "no such folder"
+        raise CohortError(what, where=str(root), remedy=remedy)
+    labels = _labels(root, _partition_folders(root, split), settings)
+    return Cohort((), labels, check_positive(positive, labels, multilabel=False))
 
 
 def _unlabelled(root: Path, folder: Path) -> list[Exclusion]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
-from medcls.cohort.folder import read_folder
+from medcls.cohort.folder import folder_labels, read_folder
+from medcls.cohort.paths import check_paths, leads_somewhere, missing_in_words
 from medcls.cohort.patient_key import header_patient, is_placeholder
 from medcls.cohort.sites import with_sites
 from medcls.cohort.table import read_table
-from medcls.config.settings import Config
-from medcls.errors import ConfigError, ScanRefused
+from medcls.config.settings import Config, SplitSettings
+from medcls.errors import CohortError, ConfigError, ScanRefused
 from medcls.progress import SILENT, Progress
 from medcls.scans import CAUSES, RefusalCode, ScanSource, find_one
 from medcls.scans.leniency import STRICT, Leniency
@@ -28,30 +30,65 @@ def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
         ConfigError: No cases are named.
         CohortError: See :func:`medcls.cohort.table.read_table` and :func:`medcls.cohort.folder.read_folder`.
     """
-    if config.data.cases is not None:
-        cohort = read_table(config.data, config.split, config.positive)
-    elif config.data.folder is not None:
-        cohort = read_folder(
-            config.data, config.split, config.positive, Leniency.chosen(config.preprocessing), progress
-        )
-    else:
-        raise ConfigError("no cases are named", remedy="Set data.cases to a CSV file, or data.folder to a folder")
-    located = locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
+    cohort, leniency = named_cases(config), Leniency.chosen(config.preprocessing)
+    if config.data.folder is not None:
+        cohort = read_folder(config.data, config.split, config.positive, leniency, progress)
+    located = locate_scans(cohort, leniency, progress)
     return located.replace_cases(with_sites(located.cases, config.privacy.key_file))
+
+
+def named_cases(config: Config) -> Cohort:
+    """What the table alone says, before any scan is looked at; of a folder the labels, without cases.
+
+    Raises:
+        ConfigError, CohortError: As :func:`read_cohort`; or none of the table's scans is where it says.
+    """
+    if config.data.folder is not None:
+        return folder_labels(config.data, config.split, config.positive)
+    if config.data.cases is None:
+        raise ConfigError("no cases are named", remedy="Set data.cases to a CSV file, or data.folder to a folder")
+    cohort = read_table(config.data, config.split, config.positive)
+    check_paths(cohort.cases, config.data.root or config.data.cases.parent)
+    return cohort
+
+
+def external_settings(config: Config, table: Path) -> Config:
+    """The config by which a table of other cases is read: the same columns, all cases on one side.
+
+    Raises:
+        CohortError: There is no such table.
+    """
+    if not table.is_file():
+        raise CohortError("there is no such table of other cases", where=str(table), remedy="Give --cases a CSV file")
+    columns = config.data.columns.model_copy(update={"split": None})
+    data = config.data.model_copy(update={"cases": table, "folder": None, "root": None, "columns": columns})
+    return config.model_copy(update={"data": data, "split": SplitSettings()})
+
+
+def frozen_labels(config: Config, labels: Sequence[str], positive: str | None, multilabel: bool) -> Config:
+    """The config with a classifier's labels, so that none that is missing or new in a table shifts them."""
+    named = None if multilabel else list(labels)  # multi-label: they are columns of the config
+    data = config.data.model_copy(update={"labels": named})
+    return config.model_copy(update={"data": data, "positive": positive})
 
 
 def locate_scans(cohort: Cohort, leniency: Leniency = STRICT, progress: Progress = SILENT) -> Cohort:
     """Find the scan of each case; see :func:`read_cohort`."""
     cases: list[Case] = []
     excluded: list[Exclusion] = []
+    missing: list[Case] = []
     for case in progress.track(cohort.cases, "Finding scans"):
         try:
             source = case.source or find_one(case.scan, leniency=leniency)
         except ScanRefused as refusal:
             reason = reason_without_names(refusal)
             excluded.append(case.left_out(refusal.code, reason))
+            if refusal.code == RefusalCode.NO_SCAN and not leads_somewhere(case.scan):
+                missing.append(case)
             continue
         cases.append(_with_source(case, source))
+    if missing:
+        progress.note(missing_in_words(missing, len(cohort.cases)))
     return cohort.replace_cases(cases, excluded).warn(*_placeholders(cohort.cases, cases))
 
 

@@ -10,6 +10,7 @@ from medcls import tables
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, check_positive
 from medcls.cohort.labels import check_spelling, labels_of, named_values, unused_values
+from medcls.cohort.paths import scan_path
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
 from medcls.tables import Table
 from medcls.tables.words import NO, YES, says_nothing, shortened
@@ -157,7 +158,7 @@ def _case(
         return Exclusion(name, patient, "no-label", "the table has no label", line)
     facts = {fact: row[fact] for fact in columns.facts if row[fact]}
     partition = _partition(table, line, row, columns, split)
-    return Case(name, patient, root / row[columns.scan], reference, partition, None, facts, line)
+    return Case(name, patient, scan_path(root, row[columns.scan]), reference, partition, None, facts, line)
 
 
 def _reference(

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from medcls.bounded import read_bounded, why_unreadable
 from medcls.config.faults import Key, as_config_error
-from medcls.config.settings import Config
+from medcls.config.settings import NAMED_WEIGHTS, Config
 from medcls.config.yaml_values import MOST_BYTES, read_yaml
 from medcls.errors import ConfigError
-from medcls.files import write_text
+from medcls.files import home_path, write_text
 
 # Keys that hold paths: in a file they start from the file's folder, in an override from the working folder.
 _PATH_KEYS: tuple[Key, ...] = (
@@ -32,7 +32,7 @@ _PATH_KEYS: tuple[Key, ...] = (
     ("store", "folder"),
     ("model", "weights"),
 )
-_NAMED_WEIGHTS = ("imagenet", "medicalnet")
+_RUNS: Key = ("runs",)  # starts from the working folder, wherever it is given
 # Mappings that are one value: given again, they replace the old one instead of being merged into it.
 _WHOLE_KEYS: tuple[Key, ...] = (("evaluation", "operating_point"), ("evaluation", "refer"), ("preprocessing", "slices"))
 
@@ -127,7 +127,7 @@ def _read_file(path: Path) -> _Source:
             "a config is a mapping of keys to values", where=f"{path}:1", remedy="Start with 'region: lung'"
         )
     source = _Source(str(path), read.value or {}, dict(read.places))
-    for key in _PATH_KEYS:
+    for key in (*_PATH_KEYS, _RUNS):
         _replace(source.values, key, path.parent)
     return source
 
@@ -186,11 +186,14 @@ def _one_of_cases_and_folder(source: _Source, key: Key) -> None:
 
 
 def _from_folder(key: Key, value: Any, folder: Path) -> Any:
-    is_path = key in _PATH_KEYS and isinstance(value, str | os.PathLike) and value not in _NAMED_WEIGHTS
-    return str(folder / value) if is_path else value
+    if key not in (*_PATH_KEYS, _RUNS) or not isinstance(value, str | os.PathLike) or value in NAMED_WEIGHTS:
+        return value
+    path = home_path(value)
+    return str(path if key == _RUNS else folder / path)
 
 
 def _replace(values: dict[str, Any], key: Key, folder: Path) -> None:
-    section = values.get(str(key[0]))
-    if isinstance(section, dict) and key[1] in section:
-        section[key[1]] = _from_folder(key, section[key[1]], folder.resolve())
+    section = values if len(key) == 1 else values.get(str(key[0]))
+    if isinstance(section, dict) and key[-1] in section:
+        name = str(key[-1])
+        section[name] = _from_folder(key, section[name], folder.resolve())

@@ -37,6 +37,7 @@ NetworkName = Literal[
     "resnet152",
     "resnet200",
 ]
+NAMED_WEIGHTS = ("imagenet", "medicalnet")
 Partition = Literal["train", "tune", "test"]
 OnIrregular = Literal["error", "warn", "resample"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")

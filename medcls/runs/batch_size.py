@@ -8,6 +8,7 @@ from medcls.networks import ClassificationNetwork
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run
 from medcls.runs.preparing import Material
+from medcls.runs.resuming import as_in
 from medcls.training.batch_size import choose_batch_size
 from medcls.training.device import Compute
 from medcls.training.losses import build_loss
@@ -51,13 +52,6 @@ def settle_batch_size(
     )
     progress.note(f"Batch size: {chosen.size} ({chosen.reason})")
     return _with(config, chosen.size)
-
-
-def as_in(kept: Config, config: Config) -> Config:
-    """The config with the number that a started run has kept, where it leaves the number open."""
-    if config.train.batch_size != "auto" or kept.train.batch_size == "auto":
-        return config
-    return _with(config, kept.train.batch_size)
 
 
 def batch_size_of(config: Config) -> int:

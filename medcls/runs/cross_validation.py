@@ -43,6 +43,7 @@ from medcls.runs.measuring import measure, write_training_summary
 from medcls.runs.minding import say_what_to_mind
 from medcls.runs.one_training import open_folder, say_what_there_is, train_material
 from medcls.runs.out_of_fold import OutOfFold, read_out_of_fold, write_joint_predictions
+from medcls.runs.resuming import how_it_went_on
 from medcls.runs.studying import study_cases
 from medcls.training.device import choose_compute
 
@@ -91,6 +92,7 @@ def cross_validate(
         else:
             plan.write(run.folds_file, pseudonyms)
         open_folder(run, config, plan.material, environment, pseudonyms)
+        plan = replace(plan, material=replace(plan.material, cohort=plan.material.cohort.warn(*_went_on(run))))
         say_what_there_is(run, plan.material, progress)
         folds = _train_folds(run, config, plan, pseudonyms, progress)
         known = [case for case in plan.material.cohort.cases if case.partition != "test"]
@@ -108,6 +110,12 @@ def cross_validate(
         progress.note("Explaining and reporting")
         report_cross_validation(run, config, plan, joined, pseudonyms, environment, progress)
     progress.note(f"Done: {run.report_file}")
+
+
+def _went_on(run: Run) -> tuple[str, ...]:
+    """How the run, and its folds, were gone on with otherwise than they were begun; what several tell, once."""
+    folders = (run.path, *(sorted(run.folds.iterdir()) if run.folds.is_dir() else ()))
+    return tuple(dict.fromkeys(said for folder in folders for said in how_it_went_on(folder)))
 
 
 def _learning_curve(

@@ -8,7 +8,7 @@ from typing import Any
 from medcls.config import load_config
 from medcls.errors import UsageError
 from medcls.progress import SILENT, Progress
-from medcls.runs.folder import Run
+from medcls.runs.folder import Run, to_resume
 from medcls.runs.training import train_run
 from medcls.synthesis import REGIONS, write_cohort
 
@@ -34,13 +34,14 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 _PATIENTS = 120
 
 
-def run_demo(region: str, out: Path, *, seed: int = 0, progress: Progress = SILENT) -> Run:
+def run_demo(region: str, out: Path, *, seed: int = 0, resume: bool = False, progress: Progress = SILENT) -> Run:
     """Make a synthetic cohort under ``out/cohort-REGION``, train on it, and give the finished run.
 
     Args:
         region: ``lung``, ``brain`` or ``stomach``.
         out: Folder for the cohort and ``runs/``.
         seed: Seed of the cohort and the training.
+        resume: Go on with a demo that was stopped; one that was stopped before its training began starts anew.
         progress: Where to say how far it is.
 
     Raises:
@@ -61,4 +62,5 @@ def run_demo(region: str, out: Path, *, seed: int = 0, progress: Progress = SILE
         "seed": seed,
         **_SETTINGS[region],
     }
-    return train_run(load_config(None, (), changes), progress=progress)
+    begun = resume and to_resume(out / "runs", str(changes["name"])) is not None
+    return train_run(load_config(None, (), changes), resume=begun, progress=progress)

@@ -9,10 +9,10 @@ from typing import Any
 
 from medcls.classifier import Answer, Classifier, load_classifier
 from medcls.cohort import Cohort, read_cohort
+from medcls.cohort.reading import external_settings, frozen_labels
 from medcls.config import Config
 from medcls.config.evaluation_settings import OperatingPointRule
-from medcls.config.settings import SplitSettings
-from medcls.errors import CohortError, RunError
+from medcls.errors import RunError
 from medcls.evaluation import exploratory_point
 from medcls.evaluation.shift_meaning import strong_shift
 from medcls.files import write_json
@@ -186,17 +186,11 @@ def _own_test(run: Run, classifier: Classifier, config: Config, pseudonyms: Pseu
 
 def _frozen(config: Config, classifier: Classifier) -> Config:
     """The config with the classifier's labels, so that none that is missing or new in a table shifts them."""
-    labels = None if classifier.multilabel else list(classifier.labels)  # multi-label: they are columns of the config
-    data = config.data.model_copy(update={"labels": labels})
-    return config.model_copy(update={"data": data, "positive": classifier.positive})
+    return frozen_labels(config, classifier.labels, classifier.positive, classifier.multilabel)
 
 
 def _external(table: Path, config: Config, progress: Progress) -> Cohort:
-    if not table.is_file():
-        raise CohortError("there is no such table of other cases", where=str(table), remedy="Give --cases a CSV file")
-    columns = config.data.columns.model_copy(update={"split": None})
-    data = config.data.model_copy(update={"cases": table, "folder": None, "root": None, "columns": columns})
-    cohort = read_cohort(config.model_copy(update={"data": data, "split": SplitSettings()}), progress)
+    cohort = read_cohort(external_settings(config, table), progress)
     return cohort.replace_cases(replace(case, partition="test") for case in cohort.cases)
 
 

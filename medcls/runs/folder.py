@@ -157,10 +157,12 @@ def new_run(runs: Path, name: str, *, exact: bool) -> Run:
     if not (runs / name).exists():
         return Run(runs / name)
     if exact:
+        finished = Run(runs / name).is_finished
         raise RunError(
-            f"the run '{name}' exists",
+            f"the run '{name}' exists" + (", and is finished" if finished else ""),
             where=str(runs / name),
-            remedy="Choose another --run NAME, or go on with --resume",
+            remedy="Choose another --run NAME"
+            + (", or train it longer with --resume --set train.epochs=N" if finished else ", or go on with --resume"),
         )
     number = 2
     while (runs / f"{name}-{number}").exists():
@@ -178,10 +180,14 @@ def open_run(path: str | os.PathLike[str], runs: Path = Path("runs")) -> Run:
         if is_run(folder):
             return Run(folder)
     known = [run.name for run in all_runs(runs)]
-    near = difflib.get_close_matches(Path(path).name, known, n=1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
     listed = f"Runs: {', '.join(known)}" if known else f"There are no runs under '{runs}'"
-    raise RunError("no run is here", where=str(path), remedy=f"{hint}{listed}")
+    raise RunError("no run is here", where=str(path), remedy=f"{near_run(runs, Path(path).name)}{listed}")
+
+
+def near_run(runs: Path, name: str) -> str:
+    """The run of the nearest name, as the beginning of a remedy; empty where none is near."""
+    near = difflib.get_close_matches(name, [run.name for run in all_runs(runs)], n=1)
+    return f"Did you mean '{near[0]}'? " if near else ""
 
 
 def all_runs(runs: Path) -> list[Run]:
@@ -253,7 +259,9 @@ def discard_untrained(run: Run) -> None:
 
 
 def to_resume(runs: Path, name: str) -> Run | None:
-    """The newest unfinished run of a name (with or without a number); ``None`` when there is none."""
+    """The newest unfinished run of a name (with or without a number), else the newest; ``None`` when there is none."""
     numbered = re.compile(re.escape(name) + r"(-\d+)?")
     candidates = [run for run in all_runs(runs) if numbered.fullmatch(run.name)]
-    return next((run for run in candidates if not run.is_finished), None)
+    return next((run for run in (*candidates, None) if run is None or not run.is_finished), None) or next(
+        iter(candidates), None
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from medcls.cohort import Cohort
@@ -23,6 +24,7 @@ from medcls.runs.learning import EVALUATED, Trained, start_network, train_classi
 from medcls.runs.learning_curve import learning_curve, thinned
 from medcls.runs.measuring import measure, write_training_summary
 from medcls.runs.preparing import Material
+from medcls.runs.resuming import how_it_went_on
 from medcls.runs.studying import study_cases
 from medcls.runs.tables import read_partitions, write_cohort, write_excluded, write_predictions
 
@@ -49,6 +51,7 @@ def train_material(
     with run.locked():
         open_folder(run, config, material, environment, pseudonyms)
         write_arithmetic(run, arithmetic)
+        material = replace(material, cohort=material.cohort.warn(*how_it_went_on(run.path)))
         say_what_there_is(run, material, progress)
         trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
         trained.classifier.save(run.classifier_folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -33,9 +34,7 @@ def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Pr
         NothingToDo: There is no scan and no file to refuse.
     """
     path = Path(scans)
-    _refuse_run(path)
-    if not path.exists() and "#" not in path.name and archive_of(path) is None:
-        raise UsageError("there is nothing at this path", where=str(path), remedy="Check the path")
+    check_targets(path)
     if path.suffix.lower() in _TABLES:
         found = _find_listed(path, leniency, progress)
     elif path.exists():
@@ -47,8 +46,15 @@ def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Pr
     return found
 
 
-def _refuse_run(path: Path) -> None:
-    """Refuse a run where scans are wanted: the pictures in it would be answered, or it stands in the classifier's place."""
+def check_targets(scans: str | os.PathLike[str]) -> None:
+    """Refuse what :func:`find_targets` would refuse without looking into scans.
+
+    A run is refused too: the pictures in it would be answered, or it stands in the classifier's place.
+
+    Raises:
+        UsageError: There is nothing at the path, or a run.
+    """
+    path = Path(scans)
     by_name = not path.exists() and path.suffix == "" and is_run(Path("runs") / path)
     if by_name or is_run(path) or (path / CLASSIFIER_FILE).is_file():
         raise UsageError(
@@ -56,6 +62,21 @@ def _refuse_run(path: Path) -> None:
             where=str(path),
             remedy=f"Give scans, and name it with --model {path}; for a run's test cases: medcls explain --model {path}",
         )
+    if not path.exists() and "#" not in path.name and archive_of(path) is None:
+        raise UsageError("there is nothing at this path", where=str(path), remedy=_what_is_there(path))
+
+
+def _what_is_there(path: Path) -> str:
+    """The nearest name beside, or how far the path leads."""
+    there = next((parent for parent in path.absolute().parents if parent.is_dir()), Path(path.anchor))
+    missing = path.absolute().relative_to(there).parts[0]
+    near = (
+        difflib.get_close_matches(missing, [one.name for one in there.iterdir()], n=1)
+        if os.access(there, os.R_OK)
+        else []
+    )
+    hint = f"Did you mean '{there / near[0] if path.is_absolute() else near[0]}'? " if near else ""
+    return f"{hint}There is a folder {there}, and no '{missing}' in it"
 
 
 def _find_named(path: Path, leniency: Leniency) -> Found:

@@ -6,13 +6,9 @@ from medcls.config import Config
 from medcls.errors import RunError, UsageError
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.runs.batch_size import as_in
-from medcls.runs.cross_validation import cross_validate
-from medcls.runs.fold_plan import plan_folds
-from medcls.runs.folder import Run, discard_untrained, new_run, to_resume
-from medcls.runs.learning_curve import thinned
-from medcls.runs.one_training import train_material
-from medcls.runs.preparing import prepare_material, prepare_whole
+from medcls.runs.first_look import look_first
+from medcls.runs.folder import Run, discard_untrained, near_run, new_run, to_resume
+from medcls.runs.resuming import end_here, go_on
 
 
 def train_run(config: Config, *, name: str | None = None, resume: bool = False, progress: Progress = SILENT) -> Run:
@@ -23,7 +19,7 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     Args:
         config: The resolved config.
         name: Name of the run folder; by default the config's, with a number when it is taken.
-        resume: Go on with the newest unfinished run of this name.
+        resume: Go on with the newest unfinished run of this name; with more ``train.epochs`` also with a finished one.
         progress: Where to say how far it is.
 
     Returns:
@@ -34,6 +30,7 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
             before the cohort has been read and parted, and none is left where the config is found wrong only later,
             before anything was trained.
     """
+    look_first(config)
     run, config = _choose_run(config, name, resume, progress)
     new = not run.path.exists()
     try:
@@ -46,6 +43,13 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
 
 
 def _train(run: Run, config: Config, progress: Progress) -> None:
+    # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
+    from medcls.runs.cross_validation import cross_validate
+    from medcls.runs.fold_plan import plan_folds
+    from medcls.runs.learning_curve import thinned
+    from medcls.runs.one_training import train_material
+    from medcls.runs.preparing import prepare_material, prepare_whole
+
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
     if config.split.folds is None:
         train_material(run, config, thinned(prepare_material(config, progress), config), pseudonyms, progress)
@@ -57,6 +61,18 @@ def _train(run: Run, config: Config, progress: Progress) -> None:
         cross_validate(run, config, plan, pseudonyms, progress)
 
 
+def finish_run(run: Run, progress: Progress = SILENT) -> Run:
+    """End a training here: take its best epoch so far, and go on to figures and report.
+
+    Raises:
+        MedclsError: As :func:`train_run`; or the run is finished, or no epoch of it is.
+    """
+    config = end_here(run)
+    look_first(config)
+    _train(run, config, progress)
+    return run
+
+
 def _choose_run(config: Config, name: str | None, resume: bool, progress: Progress) -> tuple[Run, Config]:
     wanted = name or config.name or config.region
     if not resume:
@@ -65,17 +81,10 @@ def _choose_run(config: Config, name: str | None, resume: bool, progress: Progre
     found = to_resume(config.runs, wanted)
     if found is None:
         raise RunError(
-            f"there is no unfinished run '{wanted}' to go on with",
+            f"there is no run '{wanted}' to go on with",
             where=str(config.runs),
-            remedy="Leave --resume out to start one",
+            remedy=f"{near_run(config.runs, wanted)}Leave --resume out to start one",
         )
+    kept = go_on(found, config, progress)
     progress.note(f"Going on with {found.path}")
-    kept = found.load_config()
-    same = {"name": kept.name, "runs": kept.runs}
-    if as_in(kept, config.model_copy(update=same)) != kept:
-        raise RunError(
-            "the config has changed since the run was started",
-            where=str(found.path),
-            remedy=f"Go on with its own: --config {found.config_file} --resume; or start anew without --resume",
-        )
     return found, kept

@@ -25,16 +25,13 @@ from medcls.files import reading_kept, write_json
 from medcls.loading import Batch
 from medcls.networks.arithmetic import float32_products, layers_in_float32
 from medcls.progress import Progress
+from medcls.training import BEST, FITTED, LAST
 from medcls.training.checkpoint_io import SafeCheckpointIO
 from medcls.training.compiling import CompileCost, CompiledNetwork
 from medcls.training.device import Compute, lay_out
 from medcls.training.history import History
 from medcls.training.loggers import build_loggers, forget_host
 from medcls.training.module import ClassificationModule
-
-LAST = "last.ckpt"
-BEST = "best.ckpt"
-FITTED = "fitted.json"  # written when training has come to its end, so that a resumed run does not train on
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,14 @@ def _compiling(module: ClassificationModule, compute: Compute, progress: Progres
 def _early_stopping(settings: TrainSettings) -> list[Callback]:
     if settings.patience is None:
         return []
-    return [EarlyStopping("tune_score", mode="max", patience=settings.patience, check_finite=False)]
+    return [_Patience("tune_score", mode="max", patience=settings.patience, check_finite=False)]
+
+
+class _Patience(EarlyStopping):  # type: ignore[misc]
+    """Early stopping with the config's patience, which a run that is gone on with may have changed."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 def _bar(progress: Progress) -> list[Callback]:

@@ -1,0 +1,67 @@
+"""What a config and its table alone show to be wrong: looked at before torch is imported, and before any scan is opened."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+
+from medcls.cohort import Cohort, split_cohort
+from medcls.cohort.folds import make_folds
+from medcls.cohort.leakage import find_leaks, leak_error, sides_of
+from medcls.cohort.reading import named_cases
+from medcls.config import Config
+from medcls.config.settings import NAMED_WEIGHTS
+from medcls.errors import WeightsError
+from medcls.preprocessing import PreparedStore, build_recipe
+from medcls.privacy import load_pseudonyms
+from medcls.runs.checks import check_evaluation
+
+
+def look_first(config: Config) -> None:
+    """Find every fault of a training that needs no scan: of keys, table, labels, paths, partitions, and of what crosses them.
+
+    Raises:
+        MedclsError: The first fault.
+    """
+    build_recipe(config.region, config.preprocessing)
+    _check_weights(config.model.weights)
+    pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
+    PreparedStore.of(config.store)  # knows its folder, or says that it does not
+    cohort = named_cases(config)
+    check_evaluation(config, cohort)
+    if not cohort.cases:  # a folder's are known only when its scans are looked for
+        return
+    _check_partitions(cohort, config)
+    if config.split.on_leak == "error" and config.split.allow_leakage is None:
+        # One path twice is one image twice; what headers and pixels tie is known only once scans are read.
+        leaks = find_leaks(cohort, {case.name: str(case.scan) for case in cohort.cases}, _sides(cohort, config))
+        if leaks:
+            raise leak_error(leaks, pseudonyms)
+
+
+def _check_weights(weights: str | None) -> None:
+    """Refuse a weights file that is not there."""
+    if weights is None or weights in NAMED_WEIGHTS or Path(weights).exists():
+        return
+    near = difflib.get_close_matches(Path(weights).name.lower(), NAMED_WEIGHTS, n=1)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    raise WeightsError(
+        "there is no such weights file",
+        where=f"model.weights: {weights}",
+        remedy=f"{hint}Give the path of a file, or one of: {', '.join(NAMED_WEIGHTS)}",
+    )
+
+
+def _check_partitions(cohort: Cohort, config: Config) -> None:
+    """Part the cases by what the table says of patients. More ties and fewer cases only make it harder."""
+    if config.split.folds is not None:
+        make_folds(cohort, config.split.model_copy(update={"repeats": 1}), config.seed, {})
+    elif not cohort.multilabel:
+        split_cohort(cohort, config.split, config.seed, {})
+
+
+def _sides(cohort: Cohort, config: Config) -> Mapping[str, str]:
+    if config.split.folds is None:
+        return sides_of(cohort)
+    return {name: side if side == "test" else "folds" for name, side in sides_of(cohort).items()}
