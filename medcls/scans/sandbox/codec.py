@@ -74,7 +74,7 @@ def _look_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequ
     if isinstance(row, list):
         return Look(
             frames=tuple(
-                Frame(path, uid, headers[header], index, position and tuple(position), *planes[plane], number=number)
+                _FRAME(path, uid, headers[header], index, position and tuple(position), *planes[plane], number)
                 for uid, header, index, position, plane, number in row
             )
         )
@@ -85,6 +85,7 @@ def _look_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequ
     return Look(scan=source_from_json(row["scan"]))
 
 
+_FRAME: Callable[..., Frame] = Frame  # what is between position and number comes as a list
 _Thing = TypeVar("_Thing")
 
 
