@@ -184,6 +184,15 @@ def test_label_values_reach_columns_of_0_and_1(tmp_path: Path) -> None:
     data["label_values"] = {"present": "1", "absent": "0"}
     cohort = read_cohort(load_config(None, (), {"data": data}))
     assert [case.reference for case in cohort.cases] == [(0,), (1,)]
+    (tmp_path / "cases.csv").write_text("scan,a,b\n0.png,-1,\n1.png,0,1\n", encoding="utf-8")
+    data["label_values"] = {"": "0"}
+    with pytest.raises(MedclsError, match=r"cases.csv:2: '-1' in column 'a' .*\{\"-1\": \"1\"\}, or \"0\""):
+        read_cohort(load_config(None, (), {"data": data}))
+    for meaning, first in (("1", (0,)), ("0", ())):
+        data["label_values"] = {"-1": meaning, "": "0"}
+        cohort = read_cohort(load_config(None, (), {"data": data}))
+        assert [case.reference for case in cohort.cases] == [first, (1,)]
+        assert not cohort.excluded
 
 
 def picture(path: Path, value: int = 0) -> None:

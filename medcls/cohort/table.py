@@ -175,7 +175,7 @@ def _reference(
             raise table.wrong(
                 line,
                 f"'{row[name]}' in column '{name}' is neither 0 nor 1",
-                f'Say what it means: data.label_values: {{"{row[name]}": "1"}}; leave the cell empty where it is not known',
+                f'Say what it means: data.label_values: {{"{row[name]}": "1"}}, or "0"; leave it empty where it is not known',
             )
         if value in YES:
             marked.append(index)
