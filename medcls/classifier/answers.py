@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MULTILABEL_SEPARATOR = "; "
 SET_COLUMNS = ("prediction_set", "refer")
+UNLIKE = "unlike_training"
+NOT_COMPARED = "not compared"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Row:
         code: Why it was refused, as a code.
         reason: Why it was refused, in words, and what to do.
         notes: What was done to the scan's pixels or geometry, and what is doubtful.
+        unlike: In what the scan is far from those of the training; ``None``: the classifier keeps nothing of them.
     """
 
     scan: str
@@ -53,6 +56,7 @@ class Row:
     code: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
+    unlike: tuple[str, ...] | None = None
 
     def to_json(self, labels: tuple[str, ...]) -> dict[str, Any]:
         """The row as plain JSON, probabilities under the labels' names."""
@@ -67,6 +71,7 @@ class Row:
             "probabilities": probabilities,
             "prediction_set": None if chosen is None else list(chosen),
             "refer": self.answer.refer,
+            UNLIKE: None if self.unlike is None else list(self.unlike),
             "notes": list(self.notes),
         }
 
@@ -74,7 +79,7 @@ class Row:
 def answer_columns(labels: tuple[str, ...]) -> list[str]:
     """The columns of the table of answers."""
     answered = ["predicted", *(f"p_{label}" for label in labels), *SET_COLUMNS]
-    return ["scan", "patient", "status", *answered, "code", "reason", "notes"]
+    return ["scan", "patient", "status", *answered, UNLIKE, "code", "reason", "notes"]
 
 
 def answer_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -86,6 +91,7 @@ def answer_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
     cells |= {f"p_{label}": p for label, p in zip(labels, row.answer.probabilities, strict=True)} | set_cells(
         row.answer
     )
+    cells[UNLIKE] = NOT_COMPARED if row.unlike is None else MULTILABEL_SEPARATOR.join(row.unlike) or None
     return cells | {"status": "answered", "predicted": MULTILABEL_SEPARATOR.join(row.answer.predicted)}
 
 

@@ -17,6 +17,7 @@ from medcls.classifier.forward import Scores, mean_logits, torch_scores
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
+from medcls.evaluation.familiar import Familiar
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms, load_pseudonyms
@@ -47,6 +48,7 @@ class Classifier:
         provenance: How it came about: versions, hashes, counts.
         conformal: Prediction sets with a guarantee, fitted on tune; ``None``: it gives none.
         refer: Whether answers whose prediction set is not exactly the answer are marked for a reader to decide.
+        familiar: What it keeps of its training scans, to tell those that are far from them; ``None``: it keeps nothing.
         engine_checks: How other engines' answers differed from the network's on tune; see :mod:`medcls.classifier.engines`.
         engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.
         weights_sha256: Of the weights' file that it was loaded from; ``None``: it was not loaded.
@@ -65,6 +67,7 @@ class Classifier:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     conformal: Conformal | None = None
     refer: bool = False
+    familiar: Familiar | None = None
     engine_checks: tuple[EngineCheck, ...] = ()
     engine: Scores | None = field(default=None, repr=False)
     weights_sha256: str | None = None
@@ -105,8 +108,8 @@ class Classifier:
 
         Returns:
             A row for each scan found: ``scan``, ``patient`` (keyed hash), ``status`` (``answered`` or ``refused``),
-            ``predicted``, ``p_LABEL`` for each label, ``prediction_set``, ``refer``, ``code`` and ``reason`` of a refusal,
-            ``notes``.
+            ``predicted``, ``p_LABEL`` for each label, ``prediction_set``, ``refer``, ``unlike_training`` (in what the scan
+            lies far from those of the training), ``code`` and ``reason`` of a refusal, ``notes``.
         """
         from medcls.classifier.prediction import predict_paths
 

@@ -24,9 +24,18 @@ from medcls.bounded import JSON_BYTES, read_bounded
 from medcls.classifier.classifier import Classifier
 from medcls.classifier.engines.agreement import EngineName
 from medcls.classifier.forward import Scores, mean_logits
-from medcls.classifier.saving import DESCRIPTION, FORMAT, damaged, load_classifier, read_conformal, save_classifier
+from medcls.classifier.saving import (
+    DESCRIPTION,
+    FORMAT,
+    damaged,
+    load_classifier,
+    read_conformal,
+    read_familiar,
+    save_classifier,
+)
 from medcls.errors import UsageError
 from medcls.evaluation import Conformal, OperatingPoint, Temperature
+from medcls.evaluation.familiar import Familiar
 from medcls.files import write_json
 from medcls.preprocessing import Prepared
 from medcls.progress import SILENT, Progress
@@ -61,6 +70,7 @@ class Ensemble(Classifier):
         *,
         conformal: Conformal | None = None,
         refer: bool = False,
+        familiar: Familiar | None = None,
     ) -> Ensemble:
         """Join classifiers.
 
@@ -70,6 +80,7 @@ class Ensemble(Classifier):
             provenance: How the ensemble came about.
             conformal: Prediction sets for the mean of their probabilities.
             refer: Whether answers are marked whose prediction set is not exactly the answer.
+            familiar: What is kept of the training scans of all members.
 
         Raises:
             UsageError: There are none, or they differ in labels, recipe or leniency.
@@ -93,6 +104,7 @@ class Ensemble(Classifier):
             provenance=provenance,
             conformal=conformal,
             refer=refer,
+            familiar=familiar,
             members=dict(members),
         )
 
@@ -143,6 +155,7 @@ def save_ensemble(ensemble: Ensemble, folder: str | os.PathLike[str]) -> None:
             "operating_point": ensemble.operating_point.to_json(),
             "conformal": None if ensemble.conformal is None else ensemble.conformal.to_json(),
             "refer": ensemble.refer,
+            "familiar": None if ensemble.familiar is None else ensemble.familiar.to_json(),
             "provenance": dict(ensemble.provenance),
         },
     )
@@ -177,6 +190,7 @@ def load_ensemble(
             description["provenance"],
             conformal=read_conformal(description.get("conformal"), tuple(description["labels"])),
             refer=bool(description.get("refer", False)),
+            familiar=read_familiar(description.get("familiar")),
         )
         ensemble.operating_point.of_probabilities()
     except UsageError as error:

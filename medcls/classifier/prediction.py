@@ -18,9 +18,11 @@ from medcls.classifier.ahead import ahead, readers
 from medcls.classifier.answers import Row
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
+from medcls.preprocessing.source_values import source_values
+from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.scans import Found, Refusal, ScanSource, find_one, find_scans
+from medcls.scans import Found, Refusal, Scan, ScanSource, find_one, find_scans
 from medcls.scans.naming import name_with_root
 
 if TYPE_CHECKING:
@@ -108,9 +110,19 @@ def _prepare(classifier: Classifier, source: ScanSource, pseudonyms: Pseudonyms)
     try:
         scan = source.read(leniency=classifier.leniency)
         prepared = classifier.recipe.prepare(scan)
-        return _Ready(replace(row, notes=(*scan.notes, *prepared.notes)), prepared)
+        return _Ready(
+            replace(row, notes=(*scan.notes, *prepared.notes), unlike=_far(classifier, source, scan, prepared)),
+            prepared,
+        )
     except ScanRefused as refusal:
         return _Ready(replace(row, code=refusal.code, reason=_sentence(refusal)), None)
+
+
+def _far(classifier: Classifier, source: ScanSource, scan: Scan, prepared: Prepared) -> tuple[str, ...] | None:
+    """In what a scan is far from those of the training; ``None`` where nothing is kept of them."""
+    if classifier.familiar is None:
+        return None
+    return classifier.familiar.far(traits_of(source, prepared, scan.facts, source_values(scan)))
 
 
 def _sentence(refusal: ScanRefused) -> str:

@@ -18,6 +18,7 @@ from medcls.classifier.engines import EngineCheck, EngineName, with_engine
 from medcls.config.settings import ModelSettings
 from medcls.errors import ClassifierError, MedclsError, UsageError
 from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
+from medcls.evaluation.familiar import Familiar
 from medcls.files import write_bytes, write_json
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe
@@ -65,6 +66,7 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> N
             "operating_point": classifier.operating_point.to_json(),
             "conformal": None if classifier.conformal is None else classifier.conformal.to_json(),
             "refer": classifier.refer,
+            "familiar": None if classifier.familiar is None else classifier.familiar.to_json(),
             "engine_checks": [check.to_json() for check in classifier.engine_checks],
             "weights_sha256": hashlib.sha256(data).hexdigest(),
             "provenance": dict(classifier.provenance),
@@ -121,6 +123,7 @@ def load_classifier(
             # A classifier that was saved before there were prediction sets has none.
             conformal=read_conformal(description.get("conformal"), tuple(description["labels"])),
             refer=bool(description.get("refer", False)),
+            familiar=read_familiar(description.get("familiar")),
             engine_checks=tuple(EngineCheck.from_json(one) for one in description.get("engine_checks", ())),
             weights_sha256=description["weights_sha256"],
             loaded_from=folder,
@@ -174,6 +177,11 @@ def read_conformal(value: dict[str, Any] | None, labels: tuple[str, ...]) -> Con
     if conformal.labels != labels:
         raise ValueError("conformal: other labels")
     return conformal
+
+
+def read_familiar(value: dict[str, Any] | None) -> Familiar | None:
+    """What a description keeps of the training scans; one that was written before there was such a thing keeps nothing."""
+    return None if value is None else Familiar.from_json(value)
 
 
 def _build(network: dict[str, Any]) -> ClassificationNetwork:

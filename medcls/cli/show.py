@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
+_REASONS = 3  # of which the screen says why a scan is unlike those of the training
 _LEAKAGE = "LEAKAGE"  # how a warning of an allowed leak begins, here as in the report
 
 
@@ -57,7 +58,34 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
         say(f"… and {len(result.rows) - _MOST_ROWS} more")
     for cut in result.operating_point.cuts:
         say(f"'{cut.label}' is answered from a probability of {cut.value:.4g}")
+    _what_to_know(result)
     say(f"{result.answered} answered, {result.refused} refused: {result.folder / 'predictions.csv'}")
+
+
+def _what_to_know(result: Inference) -> None:
+    """Why scans were refused, what was noted of others, and which lie far from those of the training."""
+    reasons = {row.scan: row.reason for row in reversed(result.rows)}
+    for one in result.refusals:
+        say(f"{one.count} refused as {one.what}, for example {one.example}: {reasons[one.example]}")
+    for one in result.notes:
+        say(f"{one.count} with the note '{one.what}', for example {one.example}")
+    if not result.answered:
+        return
+    known = result.familiar
+    if known is None:
+        say(
+            "It is not known whether these scans are like those of the training: the classifier keeps nothing of "
+            "them, for an older medcls made it. Train it again to have it told"
+        )
+    elif result.unlike:
+        first = result.unlike[0]
+        found = first.unlike or ()
+        why = "; ".join(found[:_REASONS]) + ("; …" if len(found) > _REASONS else "")
+        own = f" (of {known.n_checked} tune cases of the training {known.n_far} do)" if known.n_checked else ""
+        say(
+            f"MIND: {len(result.unlike)} of {result.answered} answered scans lie far from those of the training{own}, so their "
+            f"answers are worth little; for example {first.scan}: {why}"
+        )
 
 
 def evaluation(result: Evaluated | Judged, *, as_json: bool, quiet: bool) -> None:

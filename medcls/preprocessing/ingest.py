@@ -14,6 +14,7 @@ from medcls.preprocessing.content import PixelDigest, ReadableScan, pixel_digest
 from medcls.preprocessing.encoding import Encoded
 from medcls.preprocessing.fused import Plan
 from medcls.preprocessing.recipe import Recipe
+from medcls.preprocessing.source_values import SourceSample, SourceValues, source_values
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
@@ -31,6 +32,7 @@ class Ingested:
         fingerprint: Of a picture, as it was before the recipe, to know copies by: the text of
             :class:`medcls.cohort.fingerprints.Fingerprint`; empty for a volume, and for a blank picture.
         modality, facts, notes: As :class:`medcls.scans.Scan`, with the recipe's notes behind the scan's.
+        values: How bright the scan was before the recipe.
     """
 
     encoded: Encoded
@@ -38,13 +40,14 @@ class Ingested:
     modality: str
     facts: Mapping[str, str]
     notes: tuple[str, ...]
+    values: SourceValues
     fingerprint: str = ""
 
     @classmethod
-    def of(cls, encoded: Encoded, pixels: str, scan: Scan) -> Ingested:
+    def of(cls, encoded: Encoded, pixels: str, values: SourceValues, scan: Scan) -> Ingested:
         """The result with what the scan says of itself."""
         notes = (*scan.notes, *encoded.notes)
-        return cls(encoded, pixels, scan.modality, dict(scan.facts), notes, _fingerprint(scan))
+        return cls(encoded, pixels, scan.modality, dict(scan.facts), notes, values, _fingerprint(scan))
 
 
 def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) -> Ingested:
@@ -58,7 +61,7 @@ def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) ->
         if passed is not None:
             return passed
         scan = source.read(leniency=leniency)
-        return Ingested.of(recipe.encode(scan), pixel_digest(scan), scan)
+        return Ingested.of(recipe.encode(scan), pixel_digest(scan), source_values(scan), scan)
     except ScanRefused as error:
         raise (error if error.where else error.at(source.name)) from error
 
@@ -76,17 +79,19 @@ def _passed(source: ScanSource, recipe: Recipe, leniency: Leniency) -> Ingested 
     plan = _plan(source, recipe)
     if plan is None or recipe.fused is None:
         return None
-    resampler, digest = plan.resampler(), PixelDigest()
+    resampler, digest, sample = plan.resampler(), PixelDigest(), SourceSample()
 
     def take(pixels: NDArray[np.generic]) -> None:
         digest.add(pixels)
+        sample.add(pixels)
         resampler.add(pixels)
 
     scan = source.pass_slices(take, leniency=leniency)
     # What was planned from the search must hold for what was read.
     if scan is None or not scan.has_geometry or recipe.fused.plan(scan.affine, scan.shape) != plan:
         return None
-    return Ingested.of(recipe.encode_passed(plan, resampler.volume(), scan), digest.of(scan), scan)
+    encoded = recipe.encode_passed(plan, resampler.volume(), scan)
+    return Ingested.of(encoded, digest.of(scan), sample.of(scan), scan)
 
 
 def _plan(source: ScanSource, recipe: Recipe) -> Plan | None:

@@ -29,6 +29,7 @@ from medcls.preprocessing.encoding import Codes, Encoding
 from medcls.preprocessing.ingest import Ingested
 from medcls.preprocessing.known import secret
 from medcls.preprocessing.prepared import Prepared
+from medcls.preprocessing.source_values import SourceValues
 
 _FORMAT = "medcls-prepared-3"
 _LONGEST_HEADER = 1 << 26
@@ -115,6 +116,16 @@ class StoredPrepared:
         """
         return self._about("fingerprint")
 
+    @property
+    def values(self) -> SourceValues:
+        """How bright the scan was before the recipe; read from the file when it is asked for.
+
+        Raises:
+            StorageError: As :meth:`codes`.
+        """
+        said = json.loads(self._about("values"))
+        return SourceValues(said["depth"], tuple(said["percentiles"]))
+
     def _about(self, name: str) -> str:
         """What the header says beyond what is held for every case of a cohort."""
         with _asking(self.path), open_regular(self.path) as handle:
@@ -188,6 +199,7 @@ def write_entry(path: Path, ingested: Ingested, content: str) -> StoredPrepared:
         "facts": json.dumps(dict(ingested.facts)),
         "notes": json.dumps(list(ingested.notes)),
         "fingerprint": ingested.fingerprint,
+        "values": json.dumps(asdict(ingested.values)),
         "encoding": json.dumps(asdict(encoded.encoding)),
         "checks": b"".join(_check(view) for view in encoded.codes).hex(),
         "affines": json.dumps(encoded.affines.ravel().tolist()),

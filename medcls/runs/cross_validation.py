@@ -39,7 +39,7 @@ from medcls.runs.figure_tables import write_studies
 from medcls.runs.fold_plan import FoldPlan
 from medcls.runs.folder import Run
 from medcls.runs.learning_curve import learning_curve
-from medcls.runs.measuring import measure, write_training_summary
+from medcls.runs.measuring import familiar_cases, measure, write_training_summary
 from medcls.runs.minding import say_what_to_mind
 from medcls.runs.one_training import open_folder, say_what_there_is, train_material
 from medcls.runs.out_of_fold import OutOfFold, read_out_of_fold, write_joint_predictions
@@ -96,13 +96,16 @@ def cross_validate(
         say_what_there_is(run, plan.material, progress)
         folds = _train_folds(run, config, plan, pseudonyms, progress)
         known = [case for case in plan.material.cohort.cases if case.partition != "test"]
-        write_training_summary(run.path, plan.material.cohort, known, measure(plan.material, progress))
+        features = measure(plan.material, progress)
+        write_training_summary(run.path, plan.material.cohort, known, features)
         progress.note("Joining the folds")
         joined = _join(config, plan, folds, pseudonyms, progress)
         if config.split.learning_curve:
             curve = _learning_curve(run, config, plan, joined.metrics, pseudonyms, progress)
             joined = replace(joined, metrics={**joined.metrics, LEARNING_CURVE: curve})
-        joined.ensemble.save(run.classifier_folder)
+        of_folds = [one.familiar for one in joined.ensemble.members.values()]
+        familiar = familiar_cases(plan.material, features, known, ()).checked_by(of_folds)
+        replace(joined.ensemble, familiar=familiar).save(run.classifier_folder)
         test = [(case, joined.answers[case.name]) for case in plan.material.cohort.partition("test")]
         write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort.labels, pseudonyms)
         write_studies(run.path, joined.metrics)

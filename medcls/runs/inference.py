@@ -13,12 +13,14 @@ from medcls.classifier.answers import answer_cells, answer_columns
 from medcls.classifier.identity import engines_in_words, identify
 from medcls.classifier.prediction import predict_found
 from medcls.evaluation import Conformal, OperatingPoint
+from medcls.evaluation.familiar import Familiar
 from medcls.files import write_csv, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.auditing import say_leakage
 from medcls.runs.environment import describe_environment
 from medcls.runs.results import results_folder
+from medcls.runs.tallies import Tally, tally, tally_notes
 from medcls.runs.targets import find_targets
 
 FILES = ("predictions.csv", "predictions.json")
@@ -35,6 +37,7 @@ class Inference:
         folder: Where ``predictions.csv`` and ``predictions.json`` lie.
         conformal: How the prediction sets came about, and what they guarantee; ``None``: there are none.
         classifier: What answered: see :func:`medcls.classifier.identity.identify`.
+        familiar: What the scans were held against; ``None``: the classifier keeps nothing of its training scans.
     """
 
     rows: tuple[Row, ...]
@@ -43,6 +46,7 @@ class Inference:
     folder: Path
     conformal: Conformal | None = None
     classifier: Mapping[str, Any] = field(default_factory=dict)
+    familiar: Familiar | None = None
 
     @property
     def answered(self) -> int:
@@ -59,6 +63,21 @@ class Inference:
         """How many of the answered scans a reader should decide."""
         return sum(row.answer is not None and row.answer.refer for row in self.rows)
 
+    @property
+    def unlike(self) -> tuple[Row, ...]:
+        """The answered scans that are far from those of the training."""
+        return tuple(row for row in self.rows if row.answer is not None and row.unlike)
+
+    @property
+    def refusals(self) -> tuple[Tally, ...]:
+        """Why scans were refused: codes."""
+        return tally((row.code, row.scan) for row in self.rows if row.answer is None)
+
+    @property
+    def notes(self) -> tuple[Tally, ...]:
+        """What was noted of the answered scans: codes."""
+        return tally_notes((row.scan, row.notes) for row in self.rows if row.answer is not None)
+
     def to_json(self) -> dict[str, Any]:
         """The contents of ``predictions.json``."""
         return {
@@ -70,6 +89,9 @@ class Inference:
             "n_answered": self.answered,
             "n_refused": self.refused,
             "n_to_refer": self.to_refer,
+            "n_unlike_training": None if self.familiar is None else len(self.unlike),
+            "refused_by_code": {one.what: one.count for one in self.refusals},
+            "notes_by_code": {one.what: one.count for one in self.notes},
             "research_use_only": True,
             "scans": [row.to_json(self.labels) for row in self.rows],
         }
@@ -109,7 +131,15 @@ def infer(
     found = find_targets(scans, classifier.leniency, progress)
     rows = tuple(predict_found(classifier, found, pseudonyms, progress=progress))
     made_by = identify(classifier)  # now that it is known whether the engine went through
-    result = Inference(rows, classifier.labels, classifier.operating_point, out, classifier.conformal, made_by)
+    result = Inference(
+        rows,
+        classifier.labels,
+        classifier.operating_point,
+        out,
+        classifier.conformal,
+        made_by,
+        classifier.familiar,
+    )
     labels = classifier.labels
     write_csv(out / FILES[0], answer_columns(labels), (answer_cells(row, labels) for row in rows))
     write_json(out / FILES[1], result.to_json())

@@ -26,6 +26,7 @@ from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.batch_size import batch_size_of
 from medcls.runs.environment import describe_environment
+from medcls.runs.measuring import Features, familiar_cases, measure
 from medcls.runs.preparing import Material
 from medcls.runs.tables import pseudonym_of
 from medcls.scans.leniency import Leniency
@@ -46,12 +47,14 @@ class Trained:
         fitted: Epochs, and which was best.
         answers: Case name to answer, for tune and test.
         predictions: The same as arrays, by partition.
+        features: Of all cases.
     """
 
     classifier: Classifier
     fitted: Fitted
     answers: Mapping[str, Answer]
     predictions: Mapping[str, Predictions]
+    features: Features
 
 
 def train_classifier(
@@ -95,7 +98,9 @@ def train_classifier(
     predictions: dict[str, Predictions] = {
         name: as_predictions(classifier, cases, answers, pseudonyms) for name, cases in evaluated.items()
     }
-    return Trained(classifier, fitted, answers, predictions)
+    features = measure(material, progress)
+    familiar = familiar_cases(material, features, cohort.partition("train"), cohort.partition("tune"))
+    return Trained(replace(classifier, familiar=familiar), fitted, answers, predictions, features)
 
 
 def as_predictions(

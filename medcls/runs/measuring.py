@@ -13,9 +13,11 @@ from medcls.bounded import read_json
 from medcls.cohort import Case, Cohort
 from medcls.cohort.case import reference_matrix
 from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
+from medcls.evaluation.familiar import Familiar, Traits, familiar_with
 from medcls.evaluation.shift import CohortShift, cohort_shift
 from medcls.files import reading_kept, write_json
 from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
+from medcls.preprocessing.traits import traits_of
 from medcls.progress import SILENT, Progress
 from medcls.runs.preparing import Material
 
@@ -50,6 +52,31 @@ def measure(material: Material, progress: Progress = SILENT) -> Features:
     cases = material.cohort.cases
     by_case = {case.name: simple_features(material.entries[case.name]) for case in progress.track(cases, "Measuring")}
     return Features(feature_names(material.recipe.dimensions), by_case)
+
+
+def familiar_cases(material: Material, features: Features, known: Sequence[Case], checked: Sequence[Case]) -> Familiar:
+    """What a classifier keeps of the scans that it knows, and how many of others of their kind it calls far from them.
+
+    Args:
+        material: The prepared cases.
+        features: Of all of them.
+        known: What it was trained on.
+        checked: Cases that were not.
+
+    Raises:
+        StorageError: A prepared scan is gone or damaged.
+    """
+    kept = familiar_with(
+        [_traits(material, features, case) for case in known], [case.patient or case.name for case in known]
+    )
+    return kept.checked(_traits(material, features, case) for case in checked)
+
+
+def _traits(material: Material, features: Features, case: Case) -> Traits:
+    entry = material.entries[case.name]
+    if case.source is None:
+        raise ValueError("a case that was prepared has a scan")
+    return traits_of(case.source, entry, entry.facts, entry.values, features.by_case[case.name])
 
 
 def write_training_summary(folder: Path, cohort: Cohort, cases: Sequence[Case], features: Features) -> CohortSummary:

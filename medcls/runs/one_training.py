@@ -22,7 +22,7 @@ from medcls.runs.figure_tables import write_studies
 from medcls.runs.folder import Run
 from medcls.runs.learning import EVALUATED, Trained, start_network, train_classifier
 from medcls.runs.learning_curve import learning_curve, thinned
-from medcls.runs.measuring import measure, write_training_summary
+from medcls.runs.measuring import write_training_summary
 from medcls.runs.preparing import Material
 from medcls.runs.resuming import how_it_went_on
 from medcls.runs.studying import study_cases
@@ -80,7 +80,7 @@ def _figures(
     run: Run, config: Config, material: Material, trained: Trained, pseudonyms: Pseudonyms, progress: Progress
 ) -> dict[str, Any]:
     """The figures of tune and test, those of test beside the baseline's; what later cohorts are held against is kept."""
-    cohort, features = material.cohort, measure(material, progress)
+    cohort, features = material.cohort, trained.features
     write_training_summary(run.path, cohort, cohort.partition("train"), features)
     baseline = fit_baseline(cohort, features, config, pseudonyms) if config.evaluation.baseline else None
     if baseline is not None:

@@ -1,0 +1,79 @@
+"""Traits of a scan: size, scanner and brightness, as found, as read and as prepared, to hold against those of other scans."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.evaluation.familiar import Traits
+from medcls.evaluation.grouping import NOT_STATED, group_fact
+from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
+from medcls.preprocessing.prepared import Prepared
+from medcls.preprocessing.source_values import LEVELS, SourceValues
+from medcls.preprocessing.stored import StoredPrepared
+from medcls.scans.source import ScanSource
+
+_AXES = ("x", "y", "z")
+_GROUPED = {"manufacturer": "manufacturer", "field_strength": "field strength"}
+_AS_STATED = {"body_part": "body part", "view": "view", "units": "units"}
+
+
+def traits_of(
+    source: ScanSource,
+    prepared: Prepared | StoredPrepared,
+    facts: Mapping[str, str],
+    values: SourceValues,
+    features: NDArray[np.float64] | None = None,
+) -> Traits:
+    """The traits of one scan.
+
+    Args:
+        source: As it was found.
+        prepared: As the recipe made it.
+        facts: As its header has them (:attr:`medcls.scans.Scan.facts`).
+        values: Of its own voxels.
+        features: The :func:`~medcls.preprocessing.features.simple_features` of ``prepared`` where they are known.
+
+    Raises:
+        StorageError: The stored views are gone or damaged.
+    """
+    if features is None:
+        features = simple_features(prepared)
+    shape = prepared.shape if isinstance(prepared, StoredPrepared) else prepared.images.shape[1:]
+    names = feature_names(len(shape) - 1)
+    return Traits(
+        lengths=_lengths(source, facts),
+        brightness={
+            "input": {name: float(features[names.index(name)]) for name in INTENSITIES},
+            "source": {f"percentile {level}": value for level, value in zip(LEVELS, values.percentiles, strict=False)},
+        },
+        kinds={
+            "modality": source.modality,
+            "file type": source.kind,
+            "dimensions": f"{len(source.shape)}-D",
+            "channels": str(source.channels),
+            "bit depth": values.depth,
+        },
+        words=_words(facts),
+    )
+
+
+def _lengths(source: ScanSource, facts: Mapping[str, str]) -> dict[str, float]:
+    """Voxels and millimetres along each axis, where the scan has such an axis and a geometry."""
+    found = {f"voxels along {axis}": float(n) for axis, n in zip(_AXES, source.shape, strict=False)}
+    if source.axes:
+        found |= {f"voxel size along {axis} (mm)": size for axis, size in zip(_AXES, source.spacing, strict=False)}
+    with contextlib.suppress(ValueError):
+        found["slice thickness (mm)"] = float(facts.get("slice_thickness", "nan"))
+    return found
+
+
+def _words(facts: Mapping[str, str]) -> dict[str, str]:
+    """What the header says of part and scanner, however it is spelt."""
+    grouped = {name: group_fact(fact, [facts.get(fact, "")]).groups[0] for fact, name in _GROUPED.items()}
+    stated = {name: re.sub(r"[\W_]+", " ", facts.get(fact, "")).strip().upper() for fact, name in _AS_STATED.items()}
+    return {name: "" if value == NOT_STATED else value for name, value in {**grouped, **stated}.items()}

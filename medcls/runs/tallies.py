@@ -1,0 +1,48 @@
+"""Tallies: the same thing said of many scans, as one line with its count and one example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was said of several scans.
+
+    Attributes:
+        what: A code, or words.
+        count: Of how many scans.
+        example: One of them.
+    """
+
+    what: str
+    count: int
+    example: str
+
+
+def tally(said: Iterable[tuple[str, str]]) -> tuple[Tally, ...]:
+    """Count what was said, the most frequent first.
+
+    Args:
+        said: What, and of which scan; the first one is the example.
+    """
+    examples: dict[str, list[str]] = {}
+    for what, scan in said:
+        examples.setdefault(what, []).append(scan)
+    found = [Tally(what, len(scans), scans[0]) for what, scans in examples.items()]
+    return tuple(sorted(found, key=lambda one: -one.count))
+
+
+def tally_notes(scans: Iterable[tuple[str, Sequence[str]]]) -> tuple[Tally, ...]:
+    """Count the notes of scans by their codes; each scan once.
+
+    Args:
+        scans: The scan's name and its notes: a code of :class:`medcls.scans.notes.Note` and words, or words alone.
+    """
+    return tally((code, name) for name, notes in scans for code in dict.fromkeys(map(note_code, notes)))
+
+
+def note_code(note: str) -> str:
+    """What a note is about: its code, or all of it up to a colon."""
+    return note.partition(": ")[0]
