@@ -285,6 +285,7 @@ def test_loading_predicting_and_explaining_from_python(run: Run, pictures: Pictu
         "p_well",
         "prediction_set",
         "refer",
+        "unlike_training",
         "code",
         "reason",
         "notes",
@@ -294,6 +295,18 @@ def test_loading_predicting_and_explaining_from_python(run: Run, pictures: Pictu
     explanation = classifier.explain(pictures.folder / "image2.png")
     assert explanation.map.shape == (48, 40)
     assert explanation.label == "ill"
+
+
+def test_a_runs_own_test_cases_are_not_called_unlike_its_training(run: Run, pictures: Pictures) -> None:
+    classifier = medcls.load(run.path)
+    assert classifier.familiar is not None
+    assert (classifier.familiar.n_checked, classifier.familiar.n_far) == (len(_tune_cases(run)), 0)
+    told = classifier.predict(pictures.folder)["unlike_training"]
+    assert told.isna().mean() > 0.95
+
+
+def _tune_cases(run: Run) -> list[dict[str, str]]:
+    return [row for row in rows(run.path / "cohort.csv") if row["partition"] == "tune"]
 
 
 @pytest.mark.parametrize(("engine", "apart"), [("torch", 1e-6), ("auto", AGREED)])

@@ -34,8 +34,8 @@ class SourceSample:
 
     def add(self, pixels: NDArray[np.generic]) -> None:
         """Take the next slice ``(y, x)`` or ``(C, y, x)``; colours count alike."""
-        steps = (slice(None, None, -(-length // _MOST_ALONG_AXIS)) for length in pixels.shape[-2:])
-        self._sampled.append(np.array(pixels[(..., *steps)], np.float32).ravel())
+        down, across = (-(-length // _MOST_ALONG_AXIS) for length in pixels.shape[-2:])
+        self._sampled.append(np.array(pixels[..., ::down, ::across], np.float32).ravel())
 
     def of(self, scan: Scan) -> SourceValues:
         """What was found once all slices were added."""

@@ -31,7 +31,7 @@ from medcls.preprocessing.known import secret
 from medcls.preprocessing.prepared import Prepared
 from medcls.preprocessing.source_values import SourceValues
 
-_FORMAT = "medcls-prepared-3"
+_FORMAT = "medcls-prepared-4"
 _LONGEST_HEADER = 1 << 26
 _LENGTH_BYTES = 8
 _CHECK_BYTES = 8
@@ -123,7 +123,7 @@ class StoredPrepared:
         Raises:
             StorageError: As :meth:`codes`.
         """
-        said = json.loads(self._about("values"))
+        said = parse_json(self._about("values"))
         return SourceValues(said["depth"], tuple(said["percentiles"]))
 
     def _about(self, name: str) -> str:
