@@ -116,6 +116,29 @@ def test_a_lost_slice_of_one_of_two_acquisitions_joins_nothing(tmp_path):
     assert values == [[100], [200]]
 
 
+def test_copies_of_one_volume_do_not_hide_another(tmp_path):
+    made = two_volumes({"EchoNumbers": 1}, {"EchoNumbers": 2}, (0.0, 2.0))
+    again = two_volumes({"EchoNumbers": 1}, {"EchoNumbers": 2}, (0.0, 2.0))[2]
+    save_all([*made, again], tmp_path)
+    found = find_scans(tmp_path)
+    assert [(scan.part, scan.shape) for scan in found.scans] == [("echo 2", (4, 3, 6))]
+    assert [item.code for item in found.refused] == ["duplicate-slices"]
+
+
+def test_two_folders_of_one_series_with_a_stack_each_are_two_volumes(tmp_path):
+    made = two_volumes({}, {}, (0.0, 2.0))
+    save_all(made[:6], tmp_path / "a")
+    save_all(made[6:], tmp_path / "b")
+    assert values_of(tmp_path)[0] == [[100], [200]]
+
+
+def test_one_stack_dealt_out_to_folders_is_one_volume(tmp_path):
+    made = slices([2.0 * number for number in range(9)])
+    for number, dataset in enumerate(made):
+        save(dataset, tmp_path / str(number // 3) / f"{number}")
+    assert read_scan(tmp_path).shape == (4, 3, 9)
+
+
 # What may differ within one volume
 
 
@@ -268,3 +291,26 @@ def test_a_b_value_in_siemens_csa_header_alone_tells_volumes_apart(tmp_path):
     assert [scan.notes[0] for scan in scans] == [
         f"part: one of several volumes of its series: b-value {b}" for b in (0, 1000)
     ]
+
+
+def test_stacks_of_their_own_direction_or_pixel_size_in_one_file_are_scans_of_their_own(tmp_path):
+    volume = np.full((4, 3, 4), 100, np.uint16)
+    dataset = enhanced([volume, volume + 100, volume + 200])
+    groups = []
+    for which in range(3):
+        for number in range(4):
+            one = groups_of(4.0 * number, FrameContentSequence={"StackID": str(which)})
+            place, measures = Dataset(), Dataset()
+            place.ImageOrientationPatient = [1, 0, 0, 0, 1, 0] if which else [1, 0, 0, 0, 0, -1]
+            measures.PixelSpacing = [2, 2] if which == 2 else [1, 1]
+            one.PlaneOrientationSequence, one.PixelMeasuresSequence = Items([place]), Items([measures])
+            if not which:
+                one.PlanePositionSequence[0].ImagePositionPatient = [0, 4.0 * number, 0]
+            groups.append(one)
+    del dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+    del dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    dataset.PerFrameFunctionalGroupsSequence = Items(groups)
+    save(dataset, tmp_path / "multi")
+    values, scans = values_of(tmp_path)
+    assert values == [[100], [200], [300]]
+    assert sorted((scan.shape, scan.spacing) for scan in scans) == [((4, 3, 4), (k, k, 4.0)) for k in (1.0, 1.0, 2.0)]

@@ -21,7 +21,7 @@ from medcls.scans.dicom.completeness import lacking, lacking_of_stack
 from medcls.scans.dicom.frame_places import as_vector, count_positions, heights_of, layout_of, repeat_a_position
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout
-from medcls.scans.dicom.splitting import split_mixed, split_repeats
+from medcls.scans.dicom.splitting import lie_between, split_mixed, split_repeats
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.paths import Paths
 
@@ -90,7 +90,7 @@ def _series(frames: Iterable[Frame]) -> list[list[list[Frame]]]:
 
 
 def _buckets(folders: list[list[Frame]]) -> list[list[Frame]]:
-    """A series spread over folders is one, unless the folders hold the same positions again."""
+    """A series spread over folders is one, unless each folder holds a stack of its own."""
     united = [frame for part in folders for frame in part]
     return [united] if len(folders) == 1 or _fits_together(united) else folders
 
@@ -107,7 +107,16 @@ def _fits_together(frames: Sequence[Frame]) -> bool:
     instances = Counter((frame.sop_uid, frame.index) for frame in frames)
     if any(frame.header.projection or not frame.placed for frame in frames) or max(instances.values()) > 1:
         return False
-    return not any(repeat_a_position(group) for group in _planes(frames))
+    return not any(repeat_a_position(group) or _apart_by_folder(group) for group in _planes(frames))
+
+
+def _apart_by_folder(frames: Sequence[Frame]) -> bool:
+    """Whether each folder has an even stack between the slices of the others: two volumes that nobody told apart but so."""
+    folders: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        folders[os.path.dirname(frame.path)].append(frame)
+    parts = list(folders.values())
+    return len(parts) > 1 and min(map(len, parts)) > 1 and lie_between(frames, parts)
 
 
 def _stacks_of_series(frames: list[Frame], leniency: Leniency) -> list[Stack]:
@@ -187,11 +196,14 @@ def _volumes(frames: list[Frame], label: str, leniency: Leniency) -> list[Stack]
         # No volume can be mistaken here: pictures of one place, each read alone.
         pictures = sorted(frames, key=lambda frame: (frame.path, frame.index))
         return [Stack((frame,), f"picture {number}") for number, frame in enumerate(pictures, start=1)]
-    return [
-        _one_volume(piece, ", ".join(filter(None, (label, name, more))), leniency)
+    pieces = [
+        (", ".join(filter(None, (label, name, more))), piece)
         for name, part in parts or [("", frames)]
         for more, piece in split_mixed(part)
     ]
+    if parts is None and len(pieces) > 1:
+        return [stack for name, piece in pieces for stack in _volumes(piece, name, leniency)]
+    return [_one_volume(piece, name, leniency) for name, piece in pieces]
 
 
 def _one_volume(frames: list[Frame], part: str, leniency: Leniency) -> Stack:

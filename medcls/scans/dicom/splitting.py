@@ -105,12 +105,12 @@ def _overlap(parts: Sequence[Sequence[Frame]]) -> bool:
 def _interleaved(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     for name in _CIRCUMSTANCES:
         parts = _by(frames, [name], _rounded)
-        if 1 < len(parts) <= len(frames) / 2 and _lie_between(frames, list(parts.values())):
+        if 1 < len(parts) <= len(frames) / 2 and lie_between(frames, list(parts.values())):
             return _named(parts, [name])
     return [("", frames)]
 
 
-def _lie_between(frames: Sequence[Frame], parts: Sequence[Sequence[Frame]]) -> bool:
+def lie_between(frames: Sequence[Frame], parts: Sequence[Sequence[Frame]]) -> bool:
     """Whether each part is an even stack across half of the whole or more; one with holes only where the whole has some."""
     try:
         whole, *spans = [float(np.ptp(heights_of(part))) for part in (frames, *parts)]
