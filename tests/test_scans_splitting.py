@@ -152,7 +152,10 @@ def test_one_stack_dealt_out_to_folders_is_one_volume(tmp_path):
         [1, 1, 2, 2, 3, 3, 4, 4],
     ],
 )
-@pytest.mark.parametrize("keyword", ["AcquisitionNumber", "TriggerTime", "InversionTime", "SliceThickness"])
+@pytest.mark.parametrize(
+    "keyword",
+    ["AcquisitionNumber", "TriggerTime", "InversionTime", "SliceThickness", "NominalPercentageOfCardiacPhase"],
+)
 def test_circumstances_that_change_within_a_volume_do_not_tear_it(tmp_path, numbers, keyword):
     made = slices([2.5 * number for number in range(8)])
     for number, dataset in zip(numbers, made, strict=True):

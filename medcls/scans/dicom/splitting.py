@@ -26,10 +26,10 @@ _DEFINING = frozenset(["echo", "component", "b-value", "sequence", "stack", "ins
 _BY_STATION = frozenset(["type", "origin", "energy", "kernel", "contrast"])
 """As :data:`_DEFINING`, unless one value ends where the next begins, as where a head is scanned in two ways, base and vault."""
 
-_SHARED_BY_MOST = frozenset(["echo time", "direction", "time", "phase"])
+_SHARED_BY_MOST = frozenset(["echo time", "direction", "time"])
 """As :data:`_DEFINING`, unless most slices have a value of their own, as scanners write it for slices taken one by one."""
 
-_CIRCUMSTANCES = ("acquisition", "trigger", "inversion", "flip angle", "thickness", "repetition time")
+_CIRCUMSTANCES = ("acquisition", "trigger", "phase", "inversion", "flip angle", "thickness", "repetition time")
 """What may change within a volume (several runs of a helical scan, the heart's rhythm, an inversion time that is adjusted on
 the way), and tells volumes apart where the slices of each lie between those of the others."""
 
@@ -83,14 +83,17 @@ def changes_within(frames: Sequence[Frame]) -> list[str]:
 
 
 def _differs(frames: Sequence[Frame], name: str) -> bool:
-    parts = list(_by(frames, [name], _rounded).values())
-    if name in _DEFINING or (name == "type" and frames[0].header.modality == "MR"):
-        return len(parts) > 1
-    if name in _BY_STATION:
-        return len(parts) > 1 and _overlap(parts)
-    if not 1 < len(parts) <= len(frames) / 2:
+    dimension = name.startswith("dimension")
+    if not dimension and name not in _DEFINING | _BY_STATION | _SHARED_BY_MOST:
         return False
-    return name in _SHARED_BY_MOST or (name.startswith("dimension") and _overlap(parts))
+    parts = list(_by(frames, [name], _rounded).values())
+    if len(parts) == 1:
+        return False
+    if name in _DEFINING or (name == "type" and frames[0].header.modality == "MR"):
+        return True
+    if name in _BY_STATION:
+        return _overlap(parts)
+    return len(parts) <= len(frames) / 2 and (not dimension or _overlap(parts))
 
 
 def _overlap(parts: Sequence[Sequence[Frame]]) -> bool:
@@ -103,7 +106,10 @@ def _overlap(parts: Sequence[Sequence[Frame]]) -> bool:
 
 
 def _interleaved(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
+    varying = _names(frames)
     for name in _CIRCUMSTANCES:
+        if name not in varying:
+            continue
         parts = _by(frames, [name], _rounded)
         if 1 < len(parts) <= len(frames) / 2 and lie_between(frames, list(parts.values())):
             return _named(parts, [name])
@@ -136,9 +142,12 @@ def _whole(frames: Sequence[Frame], parts: Parts) -> bool:
 
 
 def _names(frames: Sequence[Frame]) -> list[str]:
-    """Names of attributes in the order in which they are tried."""
-    distinct = {id(frame.splits): frame.splits for frame in frames}
-    return list(dict.fromkeys(name for splits in distinct.values() for name in splits))
+    """Names of attributes in which frames differ, in the order in which they are tried."""
+    distinct = list({id(frame.splits): frame.splits for frame in frames}.values())
+    if len(distinct) == 1:
+        return []
+    names = dict.fromkeys(name for splits in distinct for name in splits)
+    return [name for name in names if len({splits.get(name) for splits in distinct}) > 1]
 
 
 def _by(frames: Sequence[Frame], names: Sequence[str], same: Callable[[str], str] = str) -> Parts:
