@@ -41,7 +41,7 @@ class TrainSettings(Section):
     patience: Count | None = Field(12, description="Stop after so many epochs without a better tune AUC; null: never.")
     accumulate: Count = Field(1, description="Batches for one optimiser step.")
     precision: Literal["auto", "32", "bf16", "16"] = Field(
-        "auto", description="Number format; auto: bf16 where the device gains by it."
+        "auto", description="Number format; auto: bf16 where the device gains by it; tried before it is used."
     )
     channels_last: bool | None = Field(None, description="Memory layout; null: where the device gains by it.")
     compile: bool = Field(

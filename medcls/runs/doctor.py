@@ -57,7 +57,7 @@ def examine() -> tuple[Check, ...]:
         _decoders,
         _disk,
         _training_step,
-        _number_formats,
+        _arithmetic,
     )
     return tuple(check for look in looks for check in _guarded(look))
 
@@ -166,26 +166,27 @@ def _training_step() -> list[Check]:
     return [Check("training step", moved, f"loss {loss.item():.3f}", "" if moved else "Reinstall torch")]
 
 
-def _number_formats() -> list[Check]:
-    """Whether small networks compute in the format that ``precision: auto`` takes what they compute in float32."""
+def _arithmetic() -> list[Check]:
+    """Whether what ``train.precision: auto`` would take gives the gradients of float32, in small networks."""
+    return [_tried(2, (64, 64), 4), _tried(3, (32, 32, 32), 2)]
+
+
+def _tried(dimensions: int, size: tuple[int, ...], batch: int) -> Check:
     import torch
 
-    from medcls.config.settings import ModelSettings, NetworkName, TrainSettings
+    from medcls.config.settings import ModelSettings, TrainSettings
     from medcls.networks import build_network
     from medcls.training.arithmetic import Sizes, right_arithmetic
     from medcls.training.device import choose_compute
 
-    checks = []
-    settings = TrainSettings()
-    shapes: tuple[tuple[NetworkName, int, tuple[int, ...]], ...] = (
-        ("resnet10", 2, (96, 96)),
-        ("resnet10", 3, (48, 48, 48)),
-    )
-    for name, dimensions, size in shapes:
-        network = build_network(ModelSettings(name=name), dimensions=dimensions, channels=1, classes=2)
-        wanted = choose_compute(settings, name, dimensions)
-        found = right_arithmetic(network, torch.nn.CrossEntropyLoss(), settings, wanted, name, Sizes((1, *size), 4))
-        said = "; ".join(found.notes) or f"{wanted.precision} is what float32 is, layer by layer"
-        remedy = "Nothing: each training tries its own network, and uses what is right" if found.notes else ""
-        checks.append(Check(f"arithmetic, {dimensions}-D", not found.notes, said, remedy, needed=False))
-    return checks
+    name, settings = f"number format, {dimensions}-D", TrainSettings()
+    wanted = choose_compute(settings, "resnet10", dimensions)
+    network = build_network(ModelSettings(name="resnet10"), dimensions=dimensions, channels=1, classes=2)
+    sizes = Sizes((1, *size), batch, tune=(1, batch))
+    found = right_arithmetic(network, torch.nn.CrossEntropyLoss(), settings, wanted, "resnet10", sizes)
+    if found.notes:
+        remedy = "Nothing need be done: each training tries its own network, and says what it computes in float32"
+        return Check(name, False, "; ".join(found.notes), remedy, needed=False)
+    if wanted.is_plain:
+        return Check(name, True, "float32: this machine gains nothing by another")
+    return Check(name, True, f"{'bfloat16' if wanted.mixed else 'TF32'} gives the gradients of float32")

@@ -102,19 +102,17 @@ class _Trial:
         if not (compute.mixed or compute.tf32):
             return compute
         report = self._check(compute)
-        faults = list(report.faults.values())
-        first = faults
+        first = list(report.faults.values())
         for _ in range(_ROUNDS):
-            if not faults or not compute.mixed:
-                break
-            layers = tuple(sorted({*compute.float32_layers, *(one.layer for one in faults)}))
-            if layers == compute.float32_layers or report.share(layers) > _MOST_IN_FLOAT32:
+            layers = tuple(sorted(report.alike().union(compute.float32_layers)))
+            beyond = "" in report.faults or report.share(layers) > _MOST_IN_FLOAT32
+            if not report.faults or not compute.mixed or beyond or layers == compute.float32_layers:
                 break
             compute = replace(compute, float32_layers=layers)
-            faults = list(self._check(compute).faults.values())
+            report = self._check(compute)
         if not first:
             return compute
-        if not faults:
+        if not report.faults:
             notes.append(f"{_said(compute, first)}; {_layers(len(compute.float32_layers))} computed in float32")
             return compute
         notes.append(f"{_said(compute, first)}; float32 is used")
@@ -179,7 +177,7 @@ class _Trial:
 
 def _said(compute: Compute, faults: Sequence[Fault]) -> str:
     worst = max(faults, key=lambda one: one.error)
-    others = sorted({one.layer for one in faults} - {worst.layer})
+    others = sorted({one.layer for one in faults} - {worst.layer, ""})
     beside = f", and {_some(others)}" if others else ""
     return f"{_NAMES[compute.precision]} is wrong on this machine: {worst}{beside}"
 

@@ -10,7 +10,7 @@ input and the gradient of each of its parameters are computed again in float32. 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -34,7 +34,7 @@ class Fault:
     """A layer that computes something else than in float32.
 
     Attributes:
-        layer: Its name in the network.
+        layer: Its name in the network; empty: the fault lies between layers.
         what: What of it is wrong, in words.
         error: How far it lies from float32, in parts of its length; infinite where it is no number.
     """
@@ -45,7 +45,7 @@ class Fault:
 
     def __str__(self) -> str:
         off = f"{self.error:.2g} times its length off" if math.isfinite(self.error) else "not a number"
-        return f"{self.what} of {self.layer} is {off}"
+        return f"{self.what} of {self.layer or 'the network'} is {off}"
 
 
 @dataclass
@@ -55,18 +55,27 @@ class LayerReport:
     Attributes:
         faults: By layer, the worst of each.
         work: Products that each layer computes for one batch.
+        kinds: What makes torch choose a kernel for each layer: its settings and the shape of its input.
     """
 
     faults: dict[str, Fault] = field(default_factory=dict)
     work: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
 
     def compare(self, layer: str, what: str, found: Tensor, expected: Tensor, least: float, tolerance: float) -> None:
         """Note a fault where two tensors lie farther apart than the tolerance; lengths below ``least`` are noise."""
+        if not torch.isfinite(expected).all():
+            return  # in float32 too: what came in was no number, and the fault is elsewhere
         error = distance(found, expected, least)
         if error > tolerance and error > self.faults.get(layer, Fault(layer, what, 0.0)).error:
             self.faults[layer] = Fault(layer, what, error)
 
-    def share(self, layers: Sequence[str]) -> float:
+    def alike(self) -> set[str]:
+        """The layers that failed, and those of the same kind, which may have been right by chance."""
+        wrong = {self.kinds[name] for name in self.faults if name}
+        return {name for name, kind in self.kinds.items() if kind in wrong}
+
+    def share(self, layers: Iterable[str]) -> float:
         """The part of the network's work that these layers do."""
         return sum(self.work.get(name, 0) for name in layers) / max(1, sum(self.work.values()))
 
@@ -110,7 +119,8 @@ def check_layers(
                 value = loss(network(images), targets)
             scale = _SCALE if compute.precision == "16-mixed" else 1.0
             (value * scale).backward()  # type: ignore[no-untyped-call]
-            watch.compare_parameters()
+            if not (torch.isfinite(value) and watch.compare_parameters()) and not watch.report.faults:
+                watch.report.faults[""] = Fault("", "the loss or a gradient", math.inf)
         network.eval()
         with torch.no_grad(), compute.autocast():
             for size in tune_sizes:
@@ -161,8 +171,9 @@ class _Watch:
                 hooks.callback(layer.register_forward_hook(self._forward_of(name)).remove)
             yield
 
-    def compare_parameters(self) -> None:
-        """After a backward pass: the gradients of all parameters; they are cleared."""
+    def compare_parameters(self) -> bool:
+        """After a backward pass: hold the gradients of all parameters, and say whether they are numbers; they are cleared."""
+        finite = True
         for name, layer in self._layers.items():
             for kind, parameter in layer.named_parameters(recurse=False):
                 found, expected = parameter.grad, self._expected.pop(f"{name}.{kind}", None)
@@ -170,6 +181,8 @@ class _Watch:
                 parameter.grad = None
                 if expected is not None and found is not None:
                     self._compare(name, f"the gradient of the {kind}", found, expected, least)
+                    finite = finite and bool(torch.isfinite(found).all())
+        return finite
 
     def _compare(self, name: str, what: str, found: Tensor, expected: Tensor, least: float) -> None:
         self.report.compare(name, what, found, expected, least, self._tolerance)
@@ -182,7 +195,8 @@ class _Watch:
             weight = getattr(layer, "weight", None)
             least = 0.0 if weight is None else _CANCELLED * _length(taken) * _length(weight)
             self._compare(name, "the output", output, expected, least)
-            if weight is not None and weight.ndim > 1:
+            self.report.kinds.setdefault(name, f"{layer!r} {tuple(taken.shape)}")
+            if weight is not None and weight.ndim > 1 and layer.training:
                 self.report.work[name] = output.numel() * weight.numel() // len(weight)
             if output.requires_grad:
                 _at_gradient(output, lambda gradient: self._backward(name, layer, taken, gradient))
@@ -195,7 +209,9 @@ class _Watch:
         with torch.enable_grad():
             fresh = taken.detach().float().requires_grad_()
             output = self._again(layer, fresh)
-            of_input, *of_parameters = torch.autograd.grad(output, [fresh, *parameters.values()], gradient.float())
+            of_input, *of_parameters = torch.autograd.grad(
+                output, [fresh, *parameters.values()], gradient.float(), materialize_grads=True
+            )
         for kind, expected in zip(parameters, of_parameters, strict=True):
             key = f"{name}.{kind}"
             self._expected[key] = self._expected[key] + expected if key in self._expected else expected
