@@ -91,7 +91,7 @@ def test_padding_becomes_air_in_ct_and_background_in_radiographs(tmp_path):
     ct = read_scan(save(instance(pixels, PixelPaddingValue=-2000, RescaleSlope=1, RescaleIntercept=0), tmp_path / "ct"))
     assert values(ct).tolist() == [[-1024, 0], [30, 110]]
     assert ct.notes == ("padding: 1 padded voxels were set to -1024",)
-    wrong_sign = instance(pixels)
+    wrong_sign = instance(pixels, RescaleSlope=1, RescaleIntercept=0)
     wrong_sign.add_new(0x00280120, "US", 65536 - 2000)
     assert values(read_scan(save(wrong_sign, tmp_path / "us")))[0, 0] == -1024
     pixels = np.array([[4095, 4095], [30, 110]], dtype=np.uint16)
@@ -106,7 +106,8 @@ def test_padding_becomes_air_in_ct_and_background_in_radiographs(tmp_path):
 
 def test_an_area_of_padding_range_is_found(tmp_path):
     pixels = np.array([[-2000, -1990], [-1900, 110]], dtype=np.int16)
-    dataset = instance(pixels, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1950)
+    rescale = {"RescaleSlope": 1, "RescaleIntercept": 0}
+    dataset = instance(pixels, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1950, **rescale)
     assert values(read_scan(save(dataset, tmp_path / "ct"))).tolist() == [[-1024, -1024], [-1900, 110]]
 
 
@@ -149,6 +150,69 @@ def test_baseline_jpeg_colour_comes_out_as_rgb(tmp_path, photometric):
     assert scan.photometric == "rgb"
     assert scan.array.shape == (3, 24, 16)
     assert np.abs(scan.array.transpose(2, 1, 0).astype(int) - COLOUR).max() <= 12
+
+
+def without_segment(code: bytes, marker: bytes) -> bytes:
+    start = code.index(marker)
+    return code[:start] + code[start + 2 + int.from_bytes(code[start + 2 : start + 4], "big") :]
+
+
+def named(code: bytes, names: bytes) -> bytes:
+    """A JPEG whose components have these identifiers, in frame and scan header."""
+    frame, scan = code.index(b"\xff\xc0") + 10, code.index(b"\xff\xda") + 5
+    changed = bytearray(code)
+    for number, name in enumerate(names):
+        changed[frame + 3 * number] = changed[scan + 2 * number] = name
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL_422", "YBR_FULL"])
+@pytest.mark.parametrize(
+    ("space", "marker", "names"),
+    [
+        ("YCBCR", b"\xff\xe0", b"\1\2\3"),  # by the names that JFIF gives
+        ("RGB", b"\xff\xee", b"RGB"),
+        ("YCBCR", None, b"\1\2\3"),  # JFIF marker
+        ("RGB", None, b"\1\2\3"),  # Adobe marker: not turned
+    ],
+)
+def test_the_colours_of_a_jpeg_are_told_by_its_codestream_whatever_the_header_calls_them(
+    tmp_path, space, marker, names, photometric
+):
+    code = imagecodecs.jpeg8_encode(COLOUR, level=98, colorspace="RGB", outcolorspace=space)
+    code = named(code if marker is None else without_segment(code, marker), names)
+    dataset = instance(COLOUR, SOPClassUID=SC, Modality="ES", PhotometricInterpretation=photometric)
+    scan = read_scan(save(dataset, tmp_path / "x", JPEG + "50", [code]))
+    assert np.abs(scan.array.transpose(2, 1, 0).astype(int) - COLOUR).max() <= 12
+
+
+@pytest.mark.parametrize("subsampling", ["420", "444"])
+def test_a_jpeg_that_says_nothing_is_of_the_headers_colours_unless_its_components_differ_in_size(tmp_path, subsampling):
+    code = imagecodecs.jpeg8_encode(COLOUR, level=98, colorspace="RGB", outcolorspace="YCBCR", subsampling=subsampling)
+    code = named(without_segment(code, b"\xff\xe0"), b"\0\1\2")
+    dataset = instance(COLOUR, SOPClassUID=SC, Modality="ES", PhotometricInterpretation="RGB")
+    scan = read_scan(save(dataset, tmp_path / "x", JPEG + "50", [code]))
+    right = np.abs(scan.array.transpose(2, 1, 0).astype(int) - COLOUR).mean() <= 12
+    assert right == (subsampling == "420")
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("syntax", ["203", "91"])
+def test_lossy_values_end_where_their_range_ends_and_never_wrap(tmp_path, bits, signed, syntax):
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    kind = f"{'i' if signed else 'u'}{1 if bits == 8 else 2}"
+    pixels = np.where(np.indices((32, 32)).sum(0) // 4 % 2, high, low).astype(kind)
+    unused = pixels.dtype.itemsize * 8 - bits  # bits of the codestream above those stored, into which values may run
+    if syntax == "91":
+        code = imagecodecs.jpeg2k_encode(pixels, level=25 + 6 * unused, codecformat="j2k")
+    else:
+        code = imagecodecs.htj2k_encode(pixels, reversible=False, level=0.05 / 2**unused)
+    dataset = instance(pixels, Modality="MR", BitsStored=bits, HighBit=bits - 1)
+    got = values(read_scan(save(dataset, tmp_path / "x", JPEG + syntax, [code]))).astype(int)
+    assert low <= got.min()
+    assert got.max() <= high
+    assert np.abs(got - pixels).max() < (high - low) / 4
 
 
 def test_planes_ybr_and_palettes_come_out_as_rgb(tmp_path):

@@ -13,6 +13,7 @@ from medcls.errors import ScanRefused
 from medcls.preprocessing.content import PixelDigest, ReadableScan, pixel_digest
 from medcls.preprocessing.encoding import Encoded
 from medcls.preprocessing.fused import Plan
+from medcls.preprocessing.intake import unit_is_unsaid
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.source_values import SourceSample, SourceValues, source_values
 from medcls.scans.leniency import STRICT, Leniency
@@ -88,7 +89,12 @@ def _passed(source: ScanSource, recipe: Recipe, leniency: Leniency) -> Ingested 
 
     scan = source.pass_slices(take, leniency=leniency)
     # What was planned from the search must hold for what was read.
-    if scan is None or not scan.has_geometry or recipe.fused.plan(scan.affine, scan.shape) != plan:
+    if (
+        scan is None
+        or unit_is_unsaid(scan)
+        or not scan.has_geometry
+        or recipe.fused.plan(scan.affine, scan.shape) != plan
+    ):
         return None
     encoded = recipe.encode_passed(plan, resampler.volume(), scan)
     return Ingested.of(encoded, digest.of(scan), sample.of(scan), scan)

@@ -13,7 +13,7 @@ from medcls.preprocessing.modalities import contradicts
 from medcls.preprocessing.regions import GREY_KINDS
 from medcls.preprocessing.steps.step import Context, make_image
 from medcls.preprocessing.unfit import not_finite, wrong_colour, wrong_dimensions, wrong_modality
-from medcls.scans.scan import Scan
+from medcls.scans.scan import STORED_UNIT, Scan
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # was saved as colour comes back as it was.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _BELOW_ANY_OFFSET = -100.0
+_UNSAID = (STORED_UNIT, "US")  # US: unspecified (PS3.3 C.11.1.1.2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,15 +116,20 @@ def _finite(array: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.where(finite, values, values[finite].min())
 
 
+def unit_is_unsaid(scan: Scan) -> bool:
+    """Whether only the values of a CT can tell their unit."""
+    return scan.kind == "dicom" and scan.modality == "CT" and scan.facts.get("units") in _UNSAID
+
+
 def _in_hounsfield(scan: Scan, array: NDArray[np.generic]) -> bool:
     """Whether grey values are Hounsfield units.
 
-    A DICOM CT image says so. Research formats have no place to say it; their values are taken for Hounsfield units when some
-    lie well below zero, as air does and as no stored grey value can.
+    A DICOM CT image says so. Where the unit is not said, as in research formats, values are taken for Hounsfield units when
+    some lie well below zero, as air does and as no stored grey value can.
     """
-    if scan.kind == "dicom":
-        return scan.modality == "CT"
-    volume = scan.kind in ("nifti", "nrrd", "metaimage", "mgh") and scan.modality in ("CT", "OT")
+    if scan.kind == "dicom" and not unit_is_unsaid(scan):
+        return scan.modality == "CT" and scan.facts.get("units", "HU") == "HU"
+    volume = scan.kind in ("dicom", "nifti", "nrrd", "metaimage", "mgh") and scan.modality in ("CT", "OT")
     return volume and float(array.min()) < _BELOW_ANY_OFFSET
 
 

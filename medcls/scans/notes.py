@@ -35,6 +35,10 @@ class Note(StrEnum):
     TURNED = "turned"
     CONVERTED_COLOUR = "converted-colour"
     CHANGES = "changes-within"
+    UNUSED_TABLE = "unused-table"
+    PET_UNITS = "pet-units"
+    PRESENTATION = "presentation"
+    MIRRORED = "mirrored"
 
     def says(self, words: str) -> str:
         """The note in these words."""
@@ -78,7 +82,10 @@ MEANINGS: dict[Note, Cause] = {
     Note.SAME_INSTANCE: Cause(
         "Several slices carry the same SOPInstanceUID.", "Mend the export; the slices are all there"
     ),
-    Note.NOT_HOUNSFIELD: Cause("The header gives CT values another unit than HU.", "Check the export before windowing"),
+    Note.NOT_HOUNSFIELD: Cause(
+        "The header gives CT values another unit than HU, or no rescale at all; a window is set where they look like HU.",
+        "Check the export before windowing",
+    ),
     Note.BURNED_IN: Cause(
         "The header says that annotations are burned into the pixels.", "Look whether they name a patient, or a finding"
     ),
@@ -101,5 +108,22 @@ MEANINGS: dict[Note, Cause] = {
     Note.CHANGES: Cause(
         "The parts of a volume, one after the other, were taken or computed in different ways (kernel, voltage, image type).",
         "Look whether they may be compared",
+    ),
+    Note.UNUSED_TABLE: Cause(
+        "The header of an XA or XRF image has a table or rescale that leads back to X-ray intensity; values are as stored.",
+        "Nothing",
+    ),
+    Note.PET_UNITS: Cause(
+        "PET values are in the unit that the note names, which depends on dose and scanner, and not in SUV.",
+        "Set `pet: suv-bw` (or `suv-lbm`) to compare patients",
+    ),
+    Note.PRESENTATION: Cause(
+        "The header asks for another look than the stored values have: shown inverted (`PresentationLUTShape`), or raw values "
+        "of the detector that are not meant to be looked at (`FOR PROCESSING`).",
+        "Give images of one kind, `FOR PRESENTATION` where there are both",
+    ),
+    Note.MIRRORED: Cause(
+        "The header says that the picture is shown mirrored or upside down (`PatientOrientation`); it was not turned.",
+        "Turn it, or train on pictures of one orientation",
     ),
 }

@@ -15,6 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+STORED_UNIT = "stored"
+"""The ``units`` fact of values that the header gives no unit: they are as stored."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:

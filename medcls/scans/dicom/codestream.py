@@ -24,6 +24,7 @@ class Codestream:
         jfif: Whether a JPEG has a JFIF marker, which means YCbCr.
         adobe: The colour transform of an Adobe marker: 0 none, 1 YCbCr; ``None`` without the marker.
         components: Component identifiers of a JPEG.
+        subsampled: Whether its components are of different sizes.
     """
 
     rows: int
@@ -34,14 +35,18 @@ class Codestream:
     jfif: bool = False
     adobe: int | None = None
     components: bytes = b""
+    subsampled: bool = False
 
     def is_ycbcr(self, photometric: str) -> bool:
-        """Whether a lossy JPEG in colour holds YCbCr, from its own markers, then from the DICOM header."""
+        """Whether a lossy JPEG in colour holds YCbCr: by its own markers and names of components, as libjpeg has it.
+
+        Headers often keep the colour space that the image had before it was compressed. Theirs counts where a codestream
+        says nothing at all: no marker, unknown names, and all components of one size.
+        """
         if self.components == b"RGB" or self.adobe == 0:
             return False
-        if self.jfif or self.adobe == 1:
-            return True
-        return photometric.startswith("YBR")
+        told = self.jfif or self.adobe is not None or self.components == b"\1\2\3" or self.subsampled
+        return told or photometric.startswith("YBR")
 
 
 def inspect_codestream(data: Bytes) -> Codestream | None:
@@ -76,7 +81,9 @@ def _jpeg(data: Bytes) -> Codestream | None:
         if marker in _SIZE_MARKERS:
             precision, rows, columns, samples = struct.unpack(">BHHB", body[:6])
             lossless = marker in _LOSSLESS_MARKERS
-            return Codestream(rows, columns, samples, precision, lossless, jfif, adobe, body[6::3][:samples])
+            names, sizes = body[6::3][:samples], body[7::3][:samples]
+            subsampled = len(set(sizes)) > 1
+            return Codestream(rows, columns, samples, precision, lossless, jfif, adobe, names, subsampled)
         if marker == 0xE0 and body[:4] == b"JFIF":
             jfif = True
         if marker == 0xEE and body[:5] == b"Adobe" and len(body) >= 12:

@@ -20,7 +20,7 @@ from medcls.scans.dicom.codestream import Codestream, inspect_codestream, is_who
 from medcls.scans.dicom.encapsulation import Bytes
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.run_lengths import decode_runs
-from medcls.scans.dicom.syntaxes import HTJ2K, JPEG, JPEG_2000, JPEG_LS, LOSSLESS_JPEG, RLE, not_decoded
+from medcls.scans.dicom.syntaxes import HTJ2K, JPEG, JPEG_2000, JPEG_LS, LOSSLESS_JPEG, LOSSY, RLE, not_decoded
 
 Pixels = NDArray[np.generic]
 
@@ -57,7 +57,19 @@ def decode_frame(data: Bytes, header: Header, out: Pixels | None = None) -> Pixe
     expected = (header.rows, header.columns) + ((header.samples,) if header.samples > 1 else ())
     if pixels.shape != expected:
         raise refusal(RefusalCode.DAMAGED, f"a frame decodes to {pixels.shape}, and the header says {expected}")
-    return pixels
+    return _in_range(pixels, header) if header.syntax in LOSSY else pixels
+
+
+def _in_range(pixels: Pixels, header: Header) -> Pixels:
+    """Lossy values that ran over the end of BitsStored, at that end; stored bits would be cut out of them otherwise."""
+    signed = pixels.dtype.kind == "i"
+    bits = header.bits_stored
+    if bits >= pixels.dtype.itemsize * 8 or signed != header.signed:
+        return pixels
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    if pixels.min() >= low and pixels.max() <= high:
+        return pixels
+    return np.clip(pixels, low, high, out=pixels if pixels.flags.writeable else None)
 
 
 @contextlib.contextmanager
@@ -133,7 +145,9 @@ def _jpeg_2000(data: Any, header: Header, stream: Codestream | None, out: Pixels
 
 
 def _htj2k(data: Any, header: Header, stream: Codestream | None, out: Pixels | None) -> Pixels:
-    return np.asarray(imagecodecs.htj2k_decode(data, planar=False))
+    """High-throughput JPEG 2000: the quicker decoder lets lossy values run over the end of their range, from white to black."""
+    decode = imagecodecs.jpeg2k_decode if header.syntax in LOSSY else imagecodecs.htj2k_decode
+    return np.asarray(decode(data, planar=False))
 
 
 _DECODERS: dict[str, Callable[..., Any]] = {

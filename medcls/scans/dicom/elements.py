@@ -74,6 +74,8 @@ class Elements:
 
 @functools.lru_cache(maxsize=8192)
 def _floats(raw: bytes) -> tuple[float, ...] | None:
+    if b"_" in raw:  # Python's own way to group digits, which no standard knows
+        return None
     try:
         return _finite(tuple(map(float, _plain_text(raw).split("\\"))))
     except ValueError:

@@ -12,6 +12,9 @@ from itertools import groupby
 
 from medcls.scans.dicom.objects import is_projection
 
+ABSENT, UNUSED = "absent", "unused"
+"""How a header gives a rescale where it is not simply there."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -78,6 +81,8 @@ class Frame:
         thickness: SliceThickness, millimetres.
         splits: What tells volumes at the same place apart, in the order it is tried: ``echo``, ``b-value``, ….
         number: InstanceNumber; of a frame of an enhanced object its number in its stack.
+        rescale: How the header gives slope and intercept: empty where it does, :data:`ABSENT`, :data:`UNUSED` where they are
+            not for these values, or what is wrong with them, in words.
     """
 
     path: str
@@ -91,12 +96,18 @@ class Frame:
     intercept: float
     thickness: float | None
     splits: Mapping[str, str] = field(repr=False)
+    rescale: str = ""
     number: int | None = None
 
     @property
     def placed(self) -> bool:
         """Whether position, orientation and pixel spacing are all known."""
         return self.position is not None and self.orientation is not None and self.spacing is not None
+
+    @property
+    def rescaled_ct(self) -> bool:
+        """Whether values are on the scale of CT numbers, where air is near -1000."""
+        return self.header.modality == "CT" and self.rescale != ABSENT
 
 
 def alike(frames: Sequence[Frame]) -> Iterator[range]:

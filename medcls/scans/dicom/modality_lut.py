@@ -35,15 +35,23 @@ class ModalityLut:
         return look_up(stored, self.table, self.first)
 
 
+def table_items(attributes: t.Attributes) -> list[Dataset]:
+    """The items of a data set that hold a table; one from which all was taken out holds none."""
+    items = t.items(attributes, "ModalityLUTSequence")
+    return [one for one in items if any(t.value(one, name) is not None for name in ("LUTDescriptor", "LUTData"))]
+
+
 def modality_lut(dataset: Dataset, header: Header) -> ModalityLut | None:
     """The modality table of a file; ``None`` without one.
 
     Raises:
-        ScanRefused: ``damaged`` when descriptor or data are missing, impossible, or cut short.
+        ScanRefused: ``damaged`` when there are several, or descriptor or data are missing, impossible, or cut short.
     """
-    items = t.items(dataset, "ModalityLUTSequence")
+    items = table_items(dataset)
     if not items:
         return None
+    if len(items) > 1:
+        raise refusal(RefusalCode.DAMAGED, f"{len(items)} modality look-up tables, of which one may be there")
     descriptor = descriptor_of(items[0], "LUTDescriptor", header)
     data = t.value(items[0], "LUTData")
     wide = descriptor.bits > 8 or is_wide(data, descriptor)

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from medcls.scans.dicom import text as t
 from medcls.scans.dicom.completeness import concatenation_of
 from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.dicom.scaling import rescale_of
 
 _PLACES = frozenset(["(0020,9057)", "(0020,0032)", "(0020,9113)", "(0018,602C)"])
 """In-Stack Position Number, Image Position, and its sequence, as pointers are written in text."""
@@ -30,8 +31,7 @@ def _frame(dataset: Dataset, groups: _Groups, header: Header, path: str | Path, 
     """One frame, its attributes taken from its own functional groups, then from the shared ones."""
     position = groups.numbers("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = groups.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
-    slope = groups.numbers("PixelValueTransformationSequence", "RescaleSlope", 1)
-    intercept = groups.numbers("PixelValueTransformationSequence", "RescaleIntercept", 1)
+    rescale = rescale_of([groups.item("PixelValueTransformationSequence"), dataset], header.sop_class)
     thickness = groups.numbers("PixelMeasuresSequence", "SliceThickness", 1)
     number = groups.numbers("FrameContentSequence", "InStackPositionNumber", 1)
     return Frame(
@@ -42,17 +42,13 @@ def _frame(dataset: Dataset, groups: _Groups, header: Header, path: str | Path, 
         position=position,
         orientation=orientation,
         spacing=groups.numbers("PixelMeasuresSequence", "PixelSpacing", 2),
-        slope=slope[0] if slope else _root_number(dataset, "RescaleSlope", 1.0),
-        intercept=intercept[0] if intercept else _root_number(dataset, "RescaleIntercept", 0.0),
+        slope=rescale.slope,
+        intercept=rescale.intercept,
         thickness=thickness[0] if thickness else None,
         splits=_splits(dataset, groups),
         number=int(number[0]) if number else None,
+        rescale=rescale.said,
     )
-
-
-def _root_number(dataset: Dataset, keyword: str, default: float) -> float:
-    found = t.number(dataset, keyword)
-    return default if found is None else found
 
 
 def _splits(dataset: Dataset, groups: _Groups) -> dict[str, str]:

@@ -24,7 +24,7 @@ def is_padding(stored: Pixels, frame: Frame) -> NDArray[np.bool_] | None:
     if frame.header.padding is None or frame.header.colour:
         return None
     low, high = frame.header.padding
-    if frame.header.modality == "CT" and frame.header.syntax in LOSSY and frame.slope > 0:
+    if frame.rescaled_ct and frame.header.syntax in LOSSY and frame.slope > 0:
         air = (CT_AIR - frame.intercept) / frame.slope
         if high < air:
             return _any(stored.astype(np.float64) <= (high + air) / 2)
@@ -63,14 +63,14 @@ class Padding:
         """Follow a change of the slices' order: the slice ``order[i]`` is now ``i``."""
         self._masks = {new: self._masks[old] for new, old in enumerate(order) if old in self._masks}
 
-    def fill(self, array: Pixels, modality: str) -> str:
+    def fill(self, array: Pixels, *, ct: bool) -> str:
         """Give padded voxels a value that no statistics stumble over: air in CT, else the lowest real value.
 
         A padding value of zero outside CT is left alone: it already is the background.
 
         Args:
             array: ``(n, 1, rows, columns)``, changed in place.
-            modality: DICOM modality code.
+            ct: Whether values are CT numbers.
 
         Returns:
             What was done, as a note; empty when nothing is padded.
@@ -80,15 +80,15 @@ class Padding:
         if self._count == array.size:
             return Note.PADDING.says(f"all {self._count} voxels hold the padding value")
         shape = array.shape[2:]
-        if modality != "CT" and not any(array[number, 0][self.mask(number, shape)].any() for number in self._masks):
+        if not ct and not any(array[number, 0][self.mask(number, shape)].any() for number in self._masks):
             return Note.PADDING.says(f"{self._count} voxels are padding, of value 0")
-        fill = self._fill_value(array, modality)
+        fill = self._fill_value(array, ct)
         for number in self._masks:
             array[number, 0][self.mask(number, shape)] = fill
         return Note.PADDING.says(f"{self._count} padded voxels were set to {fill:g}")
 
-    def _fill_value(self, array: Pixels, modality: str) -> np.generic:
-        if modality == "CT" and not np.issubdtype(array.dtype, np.unsignedinteger):
+    def _fill_value(self, array: Pixels, ct: bool) -> np.generic:
+        if ct and not np.issubdtype(array.dtype, np.unsignedinteger):
             return array.dtype.type(CT_AIR)
         shape = array.shape[2:]
         real = (array[number, 0][~self.mask(number, shape)] for number in range(len(array)))

@@ -12,7 +12,9 @@ from medcls.scans.dicom.completeness import declared_of
 from medcls.scans.dicom.elements import Elements
 from medcls.scans.dicom.facts import facts_of, identity_of
 from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.dicom.modality_lut import table_items
 from medcls.scans.dicom.objects import check_is_image
+from medcls.scans.dicom.scaling import rescale_of
 from medcls.scans.dicom.syntaxes import can_decode, not_decoded
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import check_image_size, check_size
@@ -32,6 +34,7 @@ class _Plane(NamedTuple):
     intercept: float
     thickness: float | None
     splits: Mapping[str, str]
+    rescale: str
 
 
 _SPLITS = {
@@ -72,7 +75,7 @@ _SHARED = tuple(tag for keyword, (tag, _) in TAGS.items() if keyword not in _OWN
 _MOST_KNOWN = 1024
 _known: dict[tuple[object, ...], Header] = {}
 _PLANE = (
-    *[TAGS[keyword][0] for keyword in ("ImageOrientationPatient", "PixelSpacing")],
+    *[TAGS[keyword][0] for keyword in ("ImageOrientationPatient", "PixelSpacing", "SOPClassUID")],
     *[TAGS[keyword][0] for keyword in ("RescaleSlope", "RescaleIntercept", "EchoNumbers", "ImageType")],
     *[TAGS[keyword][0] for keyword in _SPLITS.values()],
     *PRIVATE_B_VALUES,
@@ -234,14 +237,15 @@ def _frame(dataset: Dataset, header: Header, path: str | Path) -> Frame:
 
 
 def _plane(attributes: t.Attributes) -> _Plane:
-    slope, intercept = t.number(attributes, "RescaleSlope"), t.number(attributes, "RescaleIntercept")
+    rescale = rescale_of([attributes], t.text(attributes, "SOPClassUID"))
     return _Plane(
         orientation=t.numbers(attributes, "ImageOrientationPatient", 6),
         spacing=t.numbers(attributes, "PixelSpacing", 2),
-        slope=1.0 if slope is None else slope,
-        intercept=0.0 if intercept is None else intercept,
+        slope=rescale.slope,
+        intercept=rescale.intercept,
         thickness=t.number(attributes, "SliceThickness"),
         splits=_splits(attributes),
+        rescale="" if table_items(attributes) else rescale.said,
     )
 
 

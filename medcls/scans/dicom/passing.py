@@ -118,7 +118,7 @@ class _Passing:
         padding = is_padding(stored, frame)
         if padding is None:
             return
-        if frame.header.modality != "CT" or np.issubdtype(self._values.dtype, np.unsignedinteger):
+        if not frame.rescaled_ct or np.issubdtype(self._values.dtype, np.unsignedinteger):
             raise _NotPassingError
         self._padded += int(padding.sum())
         self._values[padding] = CT_AIR

@@ -21,6 +21,7 @@ from medcls.scans.dicom.completeness import lacking, lacking_of_stack
 from medcls.scans.dicom.frame_places import as_vector, count_positions, heights_of, layout_of, repeat_a_position
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.geometry import SAME_ORIENTATION, SAME_POSITION_MM, Layout
+from medcls.scans.dicom.scaling import check_rescale
 from medcls.scans.dicom.splitting import lie_between, split_mixed, split_repeats
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.paths import Paths
@@ -74,8 +75,19 @@ def stacks_of(frames: Iterable[Frame], leniency: Leniency = STRICT) -> list[Stac
     for folders in _series(frames):
         lacks = lacking([frame for part in folders for frame in part])
         for bucket in _buckets(folders):
-            stacks.extend(_lacking(stack, lacks) for stack in _stacks_of_series(bucket, leniency))
+            stacks.extend(_lacking(_checked(stack), lacks) for stack in _stacks_of_series(bucket, leniency))
     return stacks
+
+
+def _checked(stack: Stack) -> Stack:
+    """The stack, refused where its values have no one meaning."""
+    if stack.error is not None:
+        return stack
+    try:
+        check_rescale(stack.frames)
+    except ScanRefused as error:
+        return replace(stack, error=error)
+    return stack
 
 
 def _series(frames: Iterable[Frame]) -> list[list[list[Frame]]]:

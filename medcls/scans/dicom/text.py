@@ -66,12 +66,32 @@ def numbers(attributes: Attributes, tag: Any, count: int | None = None) -> tuple
     if found is None or isinstance(found, bytes):
         return None
     try:
-        parts = [float(part) for part in (found if isinstance(found, (MutableSequence, tuple)) else [found])]
+        parts = [_float(part) for part in (found if isinstance(found, (MutableSequence, tuple)) else [found])]
     except (TypeError, ValueError):
         return None
     if not parts or not all(math.isfinite(part) for part in parts) or (count is not None and len(parts) != count):
         return None
     return tuple(parts)
+
+
+def _float(part: Any) -> float:
+    if "_" in str(part):  # Python's own way to group digits, which no standard knows
+        raise ValueError
+    return float(part)
+
+
+def is_blank(attributes: Attributes, tag: Any) -> bool:
+    """Whether an attribute is absent, or has no value."""
+    return not written(attributes, tag).strip(" \0")
+
+
+def written(attributes: Attributes, tag: Any) -> str:
+    """The value as it was written, whether or not it keeps the rules of its kind; empty without one."""
+    if isinstance(attributes, Elements):
+        return attributes.text(tag)
+    number = _tag(tag)
+    raw = attributes.get_item(number).value if number in attributes else None
+    return raw.decode("latin-1").strip(" \0") if isinstance(raw, bytes) else text(attributes, tag)
 
 
 def number(attributes: Attributes, tag: Any) -> float | None:

@@ -12,20 +12,21 @@ from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.assembly import Assembly
-from medcls.scans.dicom.frames import Frame
+from medcls.scans.dicom.frames import ABSENT, UNUSED, Frame
 from medcls.scans.dicom.geometry import Layout, axis_codes, slice_affine
 from medcls.scans.dicom.instance import Instance, Scratch, open_instance
 from medcls.scans.dicom.objects import is_xray_projection
 from medcls.scans.dicom.padding import CT_AIR, is_padding
 from medcls.scans.dicom.pixels import stored_frames
 from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
+from medcls.scans.dicom.scaling import leads_back_to_intensity
 from medcls.scans.dicom.series import Stack, stacks_of
 from medcls.scans.dicom.splitting import changes_within
 from medcls.scans.guard import naming
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_size
 from medcls.scans.notes import Note
-from medcls.scans.scan import Scan
+from medcls.scans.scan import STORED_UNIT, Scan
 from medcls.scans.source import ScanSource
 
 Pixels = NDArray[np.generic]
@@ -53,7 +54,7 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
         channels=3 if header.colour else 1,
         part=stack.part,
         syntax=header.syntax,
-        facts=_common(stack.frames, "facts"),
+        facts=_facts(stack.frames),
         identity=stack.identity,
         frames=_numbers(stack),
     )
@@ -90,15 +91,17 @@ def _looked_up(frame: Frame, stored: Pixels, instance: Instance) -> tuple[Frame,
     dataset, header = instance.pixels.dataset, frame.header
     if dataset is None or "ModalityLUTSequence" not in dataset or header.colour:
         return frame, stored
-    from medcls.scans.dicom.modality_lut import modality_lut
+    from medcls.scans.dicom.modality_lut import modality_lut, table_items
 
+    if leads_back_to_intensity(header.sop_class):
+        return replace(frame, rescale=UNUSED if table_items(dataset) else frame.rescale), stored
     lut = modality_lut(dataset, header)
     if lut is None:
         return frame, stored
     values = lut.apply(stored)
     facts = {**header.facts, **({"units": lut.unit} if lut.unit not in ("", "US") else {})}
     looked = replace(header, bits_stored=values.dtype.itemsize * 8, signed=False, facts=facts)
-    return replace(frame, header=looked, slope=1.0, intercept=0.0), values
+    return replace(frame, header=looked, slope=1.0, intercept=0.0, rescale=""), values
 
 
 def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
@@ -115,7 +118,7 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
     array = assembly.arranged(stack.frames)
     header = stack.frames[0].header
     affine, placed = _affine(stack)
-    notes.extend(filter(None, [assembly.padding.fill(array, header.modality)]))
+    notes.extend(filter(None, [assembly.padding.fill(array, ct=stack.frames[0].rescaled_ct)]))
     if header.photometric == "MONOCHROME1" and is_xray_projection(header.modality):
         assembly.invert(array)
         notes.append(Note.INVERTED.says("MONOCHROME1 was inverted: max + min - value"))
@@ -159,7 +162,7 @@ def described(
         kind="dicom",
         has_geometry=placed,
         photometric="rgb" if header.colour else "grey",
-        facts=_common(stack.frames, "facts"),
+        facts=_facts(stack.frames),
         identity=stack.identity,
         notes=tuple(said),
         paths=stack.paths,
@@ -247,16 +250,36 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
     instances = Counter(frame.sop_uid for frame in frames if frame.header.count == 1)
     if instances and max(instances.values()) > 1:
         notes.append(Note.SAME_INSTANCE.says("several slices carry the same SOPInstanceUID"))
-    units = {frame.header.facts.get("units", "") for frame in frames}
-    if frames[0].header.modality == "CT" and units - {"", "HU"}:
-        others = "/".join(sorted(units - {"", "HU"}))
-        notes.append(Note.NOT_HOUNSFIELD.says(f"CT values are not in HU but in {others}"))
+    notes.extend(_doubts_of_unit(frames))
     changes = changes_within(frames)
     if changes:
         notes.append(Note.CHANGES.says(f"the parts of the volume differ: {', '.join(changes)}"))
     if frames[0].header.facts.get("burned_in") == "yes":
         notes.append(Note.BURNED_IN.says("the header says that annotations are burned into the pixels"))
     return notes
+
+
+def _doubts_of_unit(frames: Sequence[Frame]) -> list[str]:
+    notes = []
+    modality, said = frames[0].header.modality, {frame.rescale for frame in frames}
+    units = {frame.header.facts.get("units", "") for frame in frames} - {""}
+    if modality == "CT" and ABSENT in said:
+        notes.append(Note.NOT_HOUNSFIELD.says("the header has no rescale: CT values are as stored, in no known unit"))
+    elif modality == "CT" and units - {"HU"}:
+        notes.append(Note.NOT_HOUNSFIELD.says(f"CT values are not in HU but in {'/'.join(sorted(units - {'HU'}))}"))
+    if UNUSED in said:
+        notes.append(
+            Note.UNUSED_TABLE.says("values are as stored: the header's way back to X-ray intensity was not taken")
+        )
+    return notes
+
+
+def _facts(frames: Sequence[Frame]) -> dict[str, str]:
+    """What all frames agree on; CT values without a rescale have no unit, whatever the header calls them."""
+    facts = _common(frames, "facts")
+    if frames[0].header.modality == "CT" and any(frame.rescale == ABSENT for frame in frames):
+        facts["units"] = STORED_UNIT
+    return facts
 
 
 def _common(frames: Sequence[Frame], name: str) -> dict[str, str]:

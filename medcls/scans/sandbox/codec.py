@@ -113,13 +113,13 @@ class _Once(Generic[_Thing]):
 def _plane_key(frame: Frame) -> tuple[object, ...]:
     """The same for frames whose :func:`_plane_to_json` is; those of a series mostly have the very same objects."""
     shared = id(frame.orientation), id(frame.spacing), id(frame.splits)
-    return (*shared, frame.slope, frame.intercept, frame.thickness)
+    return (*shared, frame.slope, frame.intercept, frame.thickness, frame.rescale)
 
 
 def _plane_to_json(frame: Frame) -> list[Any]:
     """What follows the position in a frame."""
     splits = dict(frame.splits)
-    return [frame.orientation, frame.spacing, frame.slope, frame.intercept, frame.thickness, splits]
+    return [frame.orientation, frame.spacing, frame.slope, frame.intercept, frame.thickness, splits, frame.rescale]
 
 
 def _plane_from_json(row: list[Any]) -> tuple[Any, ...]:

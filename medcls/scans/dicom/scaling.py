@@ -1,0 +1,93 @@
+"""Rescale: what a header says of how stored values become values of the modality (Modality LUT Module, PS3.3 C.11.1).
+
+RescaleSlope and RescaleIntercept are there together or not at all. Readers differ about one alone, about a slope of zero and
+about text that is no number, so none of these is guessed: the scan is refused. An attribute without a value counts as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom import text as t
+from medcls.scans.dicom.frames import ABSENT, UNUSED, Frame
+
+_XRAY_VIDEO = frozenset(f"1.2.840.10008.5.1.4.1.1.12.{end}" for end in ("1", "2", "3"))
+"""XA, XRF and the retired biplane XA."""
+
+_shown = re.compile(r"[-+0-9.,eE \\]{1,32}").fullmatch
+
+
+class Rescale(NamedTuple):
+    """Slope, intercept, and how the header gives them: as :class:`medcls.scans.dicom.frames.Frame` has them."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    said: str = ABSENT
+
+
+def rescale_of(places: Iterable[t.Attributes], sop_class: str) -> Rescale:
+    """The rescale of one image.
+
+    Args:
+        places: Where it may stand, the first that has any of it first: the data set, or functional groups before it.
+        sop_class: SOPClassUID; see :func:`leads_back_to_intensity`.
+    """
+    for place in places:
+        try:
+            slope, intercept = _number(place, "RescaleSlope"), _number(place, "RescaleIntercept")
+        except ValueError as error:
+            return Rescale(said=str(error))
+        if slope is None and intercept is None:
+            continue
+        if slope == 0:
+            return Rescale(said="RescaleSlope is 0")
+        if slope is None and intercept != 0:
+            return Rescale(said="RescaleIntercept is given without RescaleSlope")
+        if intercept is None and slope != 1:
+            return Rescale(said="RescaleSlope is given without RescaleIntercept")
+        found = Rescale(1.0 if slope is None else slope, intercept or 0.0, "")
+        return Rescale(said=UNUSED) if leads_back_to_intensity(sop_class) and found[:2] != (1.0, 0.0) else found
+    return Rescale()
+
+
+def leads_back_to_intensity(sop_class: str) -> bool:
+    """Whether tables of this class are for X-ray intensity, and not for the values that are shown (C.8.7.1.1.2)."""
+    return sop_class in _XRAY_VIDEO
+
+
+def _number(attributes: t.Attributes, keyword: str) -> float | None:
+    """The one number of an attribute; ``None`` without a value.
+
+    Raises:
+        ValueError: It is no number, not finite, or there are several; in words.
+    """
+    found = t.numbers(attributes, keyword, 1)
+    if found is not None:
+        return found[0]
+    if t.is_blank(attributes, keyword):
+        return None
+    written = t.written(attributes, keyword)
+    raise ValueError(f"{keyword} is {written!r}, no number" if _shown(written) else f"{keyword} is no number")
+
+
+def check_rescale(frames: Iterable[Frame]) -> None:
+    """Refuse slices whose values do not have one meaning.
+
+    Raises:
+        ScanRefused: ``damaged`` when a rescale makes no sense, ``inconsistent`` when some slices lack what others have.
+    """
+    said: dict[str, int] = {}
+    plain = True
+    for frame in frames:
+        said[frame.rescale] = said.get(frame.rescale, 0) + 1
+        plain = plain and frame.slope == 1.0 and frame.intercept == 0.0
+    for words in said:
+        if words not in ("", ABSENT, UNUSED):
+            remedy = "Correct the header at its source, with a decimal point and no thousands separator"
+            raise refusal(RefusalCode.DAMAGED, words, remedy=remedy)
+    if said.get(ABSENT) and len(said) > 1 and not plain:
+        some = f"{said[ABSENT]} of {sum(said.values())} slices have no rescale, and the others have one"
+        raise refusal(RefusalCode.INCONSISTENT, some)
