@@ -29,6 +29,8 @@ def instance(pixels: np.ndarray | None = None, **changes: Any) -> Dataset:
     dataset.InstanceNumber = 1
     dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [0, 0, 0], list(AXIAL)
     dataset.PixelSpacing, dataset.SliceThickness = [0.5, 0.5], 5
+    if changes.get("Modality", "CT") == "CT" and not {"RescaleSlope", "RescaleIntercept"} & set(changes):
+        dataset.RescaleSlope, dataset.RescaleIntercept = 1, 0
     dataset.Rows, dataset.Columns = pixels.shape[:2]
     dataset.SamplesPerPixel = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.ndim == 3:

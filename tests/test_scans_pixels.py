@@ -91,7 +91,7 @@ def test_padding_becomes_air_in_ct_and_background_in_radiographs(tmp_path):
     ct = read_scan(save(instance(pixels, PixelPaddingValue=-2000, RescaleSlope=1, RescaleIntercept=0), tmp_path / "ct"))
     assert values(ct).tolist() == [[-1024, 0], [30, 110]]
     assert ct.notes == ("padding: 1 padded voxels were set to -1024",)
-    wrong_sign = instance(pixels, RescaleSlope=1, RescaleIntercept=0)
+    wrong_sign = instance(pixels)
     wrong_sign.add_new(0x00280120, "US", 65536 - 2000)
     assert values(read_scan(save(wrong_sign, tmp_path / "us")))[0, 0] == -1024
     pixels = np.array([[4095, 4095], [30, 110]], dtype=np.uint16)
@@ -106,8 +106,7 @@ def test_padding_becomes_air_in_ct_and_background_in_radiographs(tmp_path):
 
 def test_an_area_of_padding_range_is_found(tmp_path):
     pixels = np.array([[-2000, -1990], [-1900, 110]], dtype=np.int16)
-    rescale = {"RescaleSlope": 1, "RescaleIntercept": 0}
-    dataset = instance(pixels, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1950, **rescale)
+    dataset = instance(pixels, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1950)
     assert values(read_scan(save(dataset, tmp_path / "ct"))).tolist() == [[-1024, -1024], [-1900, 110]]
 
 

@@ -35,6 +35,7 @@ class Note(StrEnum):
     TURNED = "turned"
     CONVERTED_COLOUR = "converted-colour"
     CHANGES = "changes-within"
+    HALF_RESCALE = "half-rescale"
     UNUSED_TABLE = "unused-table"
     PET_UNITS = "pet-units"
     PRESENTATION = "presentation"
@@ -108,6 +109,10 @@ MEANINGS: dict[Note, Cause] = {
     Note.CHANGES: Cause(
         "The parts of a volume, one after the other, were taken or computed in different ways (kernel, voltage, image type).",
         "Look whether they may be compared",
+    ),
+    Note.HALF_RESCALE: Cause(
+        "The header gives only one of rescale slope and intercept; 1 or 0 was taken for the other, as most readers do.",
+        "Check the values, and the export",
     ),
     Note.UNUSED_TABLE: Cause(
         "The header of an XA or XRF image has a table or rescale that leads back to X-ray intensity; values are as stored.",

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from medcls.scans.dicom.objects import is_projection
 
-ABSENT, UNUSED = "absent", "unused"
+ABSENT, HALF, UNUSED = "absent", "half", "unused"
 """How a header gives a rescale where it is not simply there."""
 
 
@@ -80,9 +80,9 @@ class Frame:
         slope, intercept: Modality LUT Module (PS3.3 C.11.1) or Pixel Value Transformation (C.7.6.16.2.9).
         thickness: SliceThickness, millimetres.
         splits: What tells volumes at the same place apart, in the order it is tried: ``echo``, ``b-value``, ….
+        rescale: How the header gives slope and intercept: empty where it does, :data:`ABSENT`, :data:`HALF` where it gives
+            one of them, :data:`UNUSED` where they are not for these values, or what is wrong with them, in words.
         number: InstanceNumber; of a frame of an enhanced object its number in its stack.
-        rescale: How the header gives slope and intercept: empty where it does, :data:`ABSENT`, :data:`UNUSED` where they are
-            not for these values, or what is wrong with them, in words.
     """
 
     path: str

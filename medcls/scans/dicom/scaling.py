@@ -1,7 +1,7 @@
 """Rescale: what a header says of how stored values become values of the modality (Modality LUT Module, PS3.3 C.11.1).
 
-RescaleSlope and RescaleIntercept are there together or not at all. Readers differ about one alone, about a slope of zero and
-about text that is no number, so none of these is guessed: the scan is refused. An attribute without a value counts as absent.
+RescaleSlope and RescaleIntercept are there together or not at all. Of one alone most readers take the other as 1 or 0, and so
+does this one, and says so. A slope of zero and text that is no number are refused. An attribute without a value counts as absent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
-from medcls.scans.dicom.frames import ABSENT, UNUSED, Frame
+from medcls.scans.dicom.frames import ABSENT, HALF, UNUSED, Frame
 
 _XRAY_VIDEO = frozenset(f"1.2.840.10008.5.1.4.1.1.12.{end}" for end in ("1", "2", "3"))
 """XA, XRF and the retired biplane XA."""
@@ -44,11 +44,8 @@ def rescale_of(places: Iterable[t.Attributes], sop_class: str) -> Rescale:
             continue
         if slope == 0:
             return Rescale(said="RescaleSlope is 0")
-        if slope is None and intercept != 0:
-            return Rescale(said="RescaleIntercept is given without RescaleSlope")
-        if intercept is None and slope != 1:
-            return Rescale(said="RescaleSlope is given without RescaleIntercept")
-        found = Rescale(1.0 if slope is None else slope, intercept or 0.0, "")
+        half = slope is None or intercept is None
+        found = Rescale(1.0 if slope is None else slope, intercept or 0.0, HALF if half else "")
         return Rescale(said=UNUSED) if leads_back_to_intensity(sop_class) and found[:2] != (1.0, 0.0) else found
     return Rescale()
 
@@ -85,7 +82,7 @@ def check_rescale(frames: Iterable[Frame]) -> None:
         said[frame.rescale] = said.get(frame.rescale, 0) + 1
         plain = plain and frame.slope == 1.0 and frame.intercept == 0.0
     for words in said:
-        if words not in ("", ABSENT, UNUSED):
+        if words not in ("", ABSENT, HALF, UNUSED):
             remedy = "Correct the header at its source, with a decimal point and no thousands separator"
             raise refusal(RefusalCode.DAMAGED, words, remedy=remedy)
     if said.get(ABSENT) and len(said) > 1 and not plain:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.assembly import Assembly
-from medcls.scans.dicom.frames import ABSENT, UNUSED, Frame
+from medcls.scans.dicom.frames import ABSENT, HALF, UNUSED, Frame
 from medcls.scans.dicom.geometry import Layout, axis_codes, slice_affine
 from medcls.scans.dicom.instance import Instance, Scratch, open_instance
 from medcls.scans.dicom.objects import is_xray_projection
@@ -267,6 +267,8 @@ def _doubts_of_unit(frames: Sequence[Frame]) -> list[str]:
         notes.append(Note.NOT_HOUNSFIELD.says("the header has no rescale: CT values are as stored, in no known unit"))
     elif modality == "CT" and units - {"HU"}:
         notes.append(Note.NOT_HOUNSFIELD.says(f"CT values are not in HU but in {'/'.join(sorted(units - {'HU'}))}"))
+    if HALF in said:
+        notes.append(Note.HALF_RESCALE.says("slope or intercept is missing in the header: 1 or 0 was taken for it"))
     if UNUSED in said:
         notes.append(
             Note.UNUSED_TABLE.says("values are as stored: the header's way back to X-ray intensity was not taken")
