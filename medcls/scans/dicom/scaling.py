@@ -1,7 +1,8 @@
 """Rescale: what a header says of how stored values become values of the modality (Modality LUT Module, PS3.3 C.11.1).
 
-RescaleSlope and RescaleIntercept are there together or not at all. Of one alone most readers take the other as 1 or 0, and so
-does this one, and says so. A slope of zero and text that is no number are refused. An attribute without a value counts as absent.
+RescaleSlope and RescaleIntercept are there together or not at all. Where one is alone the other is taken as 1 or 0, as most
+readers do, and that is said. A slope of zero and text that is no number are refused. An attribute without a value counts as
+absent.
 """
 
 from __future__ import annotations
