@@ -24,6 +24,7 @@ from medcls.evaluation import (
 )
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.group_figures import GroupView, replicate_groups
+from medcls.evaluation.grouping import RARE, without_rare
 from medcls.evaluation.ranking import RocStatistic
 from tests.evaluation_factory import ESTIMATE_SCHEMA, binary, half, some_binary, some_labels, some_multilabel
 
@@ -245,3 +246,31 @@ def test_perfect_groups_get_a_conservative_gap() -> None:
 def test_a_fact_without_one_value_for_each_case_is_refused() -> None:
     with pytest.raises(UsageError, match="3 values for 120 cases"):
         figures(some_binary(), {"sex": ["M", "F", "M"]})
+
+
+def test_free_text_of_few_patients_is_named_nowhere() -> None:
+    predictions = binary(np.arange(40) % 2 == 0, np.random.default_rng(0).random(40))
+    rare = "FOR MRS MILLER"
+    facts = {
+        "model": [rare if i == 3 else "B" if i < 9 else "Somatom" for i in range(40)],
+        "kernel": [f"B{i % 3}" for i in range(40)],
+        "manufacturer": ["Philips" if i < 5 else rare if i == 7 else "SIEMENS" for i in range(40)],
+        "site": ["site-3f9a1c" if i < 4 else "site-000000" for i in range(40)],
+        "sex": ["F" if i < 4 else "M" for i in range(40)],
+    }
+    found = figures(predictions, facts)
+    assert rare not in json.dumps(found.to_json())
+    names = {fact.fact: [group.name for group in next(iter(fact.groups.values()))] for fact in found.facts}
+    assert names == {
+        "model": ["Somatom", RARE],
+        "kernel": ["B0", "B1", "B2"],
+        "manufacturer": ["Philips", "Siemens", RARE],
+        "site": ["site-000000", "site-3f9a1c"],
+        "sex": ["male", "female"],
+    }
+
+
+def test_a_fact_of_rare_values_alone_has_nothing_to_compare() -> None:
+    grouping = without_rare(group_fact("model", list("aabbcc")), range(6), 10)
+    assert grouping.groups == (RARE,)
+    assert "the same" not in str(grouping.left_out)

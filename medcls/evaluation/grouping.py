@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOT_STATED = "not stated"
+RARE = "rare values"
+_LAST = {RARE: 1, NOT_STATED: 2}
 MOST_GROUPS = 12
 _ABSENT = {"", "nan", "none", "null", "na", "n/a", "unknown", "anonymized", "anonymous", "-", "?"}
 _NAMES = {
@@ -30,6 +32,8 @@ _NAMES = {
     "acquisitiondate": "year",
 }
 _GENDER = "gender"
+_AS_STATED = "as stated"
+_SITE = re.compile(r"site-[0-9a-f]{6}")  # as medcls.privacy makes them
 _SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female"}
 _VENDORS = {
     "siemens": "Siemens",
@@ -80,11 +84,36 @@ def group_fact(fact: str, values: Sequence[str]) -> Grouping:
     rule = _rule(fact, values)
     group_of = {value: _stated(str(value), rule) for value in set(values)}
     texts = [group_of[value] for value in values]
-    how, order = "as stated" if rule is None else rule[0], _IN_ORDER
+    how, order = _AS_STATED if rule is None else rule[0], _IN_ORDER
     if len(set(texts) - {NOT_STATED}) > MOST_GROUPS and (numbers := _numbers(texts)) is not None:
         how, order = "thirds of these cases", _bands(numbers)
         texts = _thirds(texts, order)
     return _grouping(fact, how, texts, order)
+
+
+def without_rare(grouping: Grouping, patients: Sequence[object], fewest: int) -> Grouping:
+    """The grouping, with free text that few patients have as one group without that text: it may be about one of them.
+
+    Names that come from here (age bands, makers, thirds, hashes of sites) stay: they tell nothing that the counts do not.
+
+    Args:
+        grouping: The groups.
+        patients: ``(n,)`` whose each case is.
+        fewest: Patients that a text must be of to be named.
+    """
+    owners: dict[int, set[object]] = defaultdict(set)
+    for place, patient in zip(grouping.group.tolist(), patients, strict=True):
+        owners[place].add(patient)
+    free = grouping.how in (_AS_STATED, _RULES["manufacturer"][0])
+    own = {NOT_STATED, *_VENDORS.values()}
+    named = [
+        not free or name in own or _SITE.fullmatch(name) is not None or len(owners[place]) >= fewest
+        for place, name in enumerate(grouping.groups)
+    ]
+    if grouping.left_out is not None or all(named):
+        return grouping
+    texts = [name if kept else RARE for name, kept in zip(grouping.groups, named, strict=True)]
+    return _grouping(grouping.fact, grouping.how, [texts[place] for place in grouping.group.tolist()], _IN_ORDER)
 
 
 def is_known(fact: str, values: Sequence[str]) -> bool:
@@ -208,10 +237,10 @@ def _grouping(fact: str, how: str, texts: list[str], order: Sequence[str]) -> Gr
         spellings[text.casefold()].add(text)  # what differs in case alone is one group
     names = {folded: min(found) for folded, found in spellings.items()}
 
-    def reading_order(name: str) -> tuple[bool, int, float, str]:
+    def reading_order(name: str) -> tuple[int, int, float, str]:
         number = _number(name.removesuffix(" T"))
         place = order.index(name) if name in order else len(order)
-        return name == NOT_STATED, place, math.inf if number is None else number, name.casefold()
+        return _LAST.get(name, 0), place, math.inf if number is None else number, name.casefold()
 
     groups = tuple(sorted(names.values(), key=reading_order))
     place = {text: groups.index(names[text.casefold()]) for text in set(texts)}
@@ -222,6 +251,8 @@ def _grouping(fact: str, how: str, texts: list[str], order: Sequence[str]) -> Gr
 def _left_out(groups: tuple[str, ...]) -> str | None:
     if set(groups) <= {NOT_STATED}:
         return "stated for no case"
+    if set(groups) <= {NOT_STATED, RARE}:
+        return "no value is that of enough patients to be named"
     if len(groups) == 1:
         return "the same for every case"
     if len(set(groups) - {NOT_STATED}) > MOST_GROUPS:

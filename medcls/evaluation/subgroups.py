@@ -14,7 +14,8 @@ the limits are ``gap - q`` (not below 0) and ``gap + q``. A lower limit of 0: th
 
 **Small groups** are suppressed: fewer than ten patients with the label leave no sensitivity and no AUC, fewer than ten
 without it no specificity and no AUC, fewer than ten at all nothing; such counts are not shown either. Where one group's
-count alone would be missing, and so follow from the total, the next smallest is withheld too.
+count alone would be missing, and so follow from the total, the next smallest is withheld too. Free text of headers and tables
+that fewer than ten patients have is not named either: it may be about one of them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.certainty import check_same_labels
 from medcls.evaluation.estimate import Estimate
 from medcls.evaluation.group_figures import FEWEST, GROUP_FIGURES, GroupView, gap_between, replicate_groups
-from medcls.evaluation.grouping import Grouping, group_fact
+from medcls.evaluation.grouping import Grouping, group_fact, without_rare
 from medcls.evaluation.operating_point import OperatingPoint
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.schema_parts import (
@@ -173,7 +174,8 @@ def subgroup_figures(
         if len(values) != predictions.n_cases:
             raise UsageError(f"fact '{fact}' has {len(values)} values for {predictions.n_cases} cases")
     settings = settings or EvaluationSettings()
-    groupings = [group_fact(fact, values) for fact, values in facts.items()]
+    patients = predictions.patients.tolist()
+    groupings = [without_rare(group_fact(fact, values), patients, FEWEST) for fact, values in facts.items()]
     kept = [grouping for grouping in groupings if grouping.left_out is None]
     resampling = PatientResampling.of(predictions.patients, predictions.reference)
     called = operating_point.decide(predictions.probabilities)
