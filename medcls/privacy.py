@@ -7,11 +7,13 @@ run, so a run folder can be passed on without it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -31,6 +33,22 @@ _ENDING = re.compile(
     r"\.(?:dcm|dicom|ima|img|hdr|nii|nii\.gz|nrrd|mh[ad]|png|jpe?g|tiff?|bmp|gif|zip|tar|tgz|gz)$", re.IGNORECASE
 )
 _SUFFIX = re.compile(r"#[a-z0-9.-]+$")  # which of several scans of one folder, as the search names them
+_LONG = 5  # letters of a name that is looked for inside words
+_INITIALS = 2
+_WORD = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+(?![^\W_A-Z])")  # words, also those that only a capital parts
+_NOBODY = {
+    "anon",
+    "anonym",
+    "anonymous",
+    "anonymized",
+    "anonymised",
+    "patient",
+    "unknown",
+    "none",
+    "name",
+    "test",
+    "phantom",
+}
 _SHOWN = 12  # hexadecimal digits: 48 bits, so two of 10,000 patients share a pseudonym once in five million cohorts
 
 _SHOWN_OF_SITE = 6  # 24 bits: two of 100 sites share a pseudonym once in three thousand cohorts
@@ -109,7 +127,7 @@ def load_pseudonyms(*, keep: bool = False, key_file: str | os.PathLike[str] | No
 
 
 class KnownPatients:
-    """Patients whose identifiers are looked for in names of files that are another's, or that do not say whose they are.
+    """Patients whose identifiers and names are looked for in names of files, be they of another or of nobody.
 
     A look takes no longer when there are more patients: pieces of the name, as long as identifiers are, are looked up.
 
@@ -120,6 +138,7 @@ class KnownPatients:
     def __init__(self, identities: Iterable[Mapping[str, str]] = ()) -> None:
         self._long: dict[str, Mapping[str, str]] = {}
         self._short: dict[str, Mapping[str, str]] = {}
+        self._named: dict[str, Mapping[str, str]] = {}
         for identity in identities:
             patient = identity.get("patient_id", "").strip()
             plain = _plain(patient)
@@ -127,11 +146,15 @@ class KnownPatients:
                 self._long.setdefault(plain, identity)
             elif patient:
                 self._short.setdefault(patient.casefold(), identity)
+            for name in _own_names(identity.get("patient_name", "")):
+                if len(name) >= _LONG:
+                    self._named.setdefault(name, identity)
         self._lengths = [sorted({len(key) for key in keys}, reverse=True) for keys in (self._long, self._short)]
         self._looked: dict[str, Mapping[str, str]] = {}
 
     def of(self, part: str) -> Mapping[str, str]:
-        """Identity of the patient whose PatientID a part of a path contains, of the longest where it contains several.
+        """Identity of the patient whose PatientID a part of a path contains, of the longest where it contains several; else of
+        one of whose names it has a word.
 
         Args:
             part: Name of a folder or file.
@@ -141,7 +164,8 @@ class KnownPatients:
         """
         if part not in self._looked:
             there = (identity for identity in self._candidates(part) if _holds(part, identity["patient_id"]))
-            self._looked[part] = next(there, {})
+            named = (self._named[word] for word in _words(_ENDING.sub("", part)) if word in self._named)
+            self._looked[part] = next(chain(there, named), {})
         return self._looked[part]
 
     def _candidates(self, part: str) -> Iterator[Mapping[str, str]]:
@@ -161,6 +185,7 @@ def masked_name(
     contains
 
     - the scan's PatientID, or that of another known patient, whatever separators and case it is written with;
+    - its PatientName: a family or given name as a word, or several in one;
     - its StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, or anything built like a UID;
     - ``^``, as a DICOM name has between family and given name (PS3.5 section 6.2.1).
 
@@ -209,6 +234,8 @@ def _masked_part(part: str, identity: Mapping[str, str], pseudonyms: Pseudonyms)
 def _identifies(part: str, identity: Mapping[str, str]) -> bool:
     if "^" in part or _UID.search(part) or _holds(part, identity.get("patient_id", "")):
         return True
+    if _names(part, identity.get("patient_name", "")):
+        return True
     uids = (uid for key in ("study_uid", "series_uid", "sop_uids") for uid in identity.get(key, "").split())
     return any("." in uid and uid in part for uid in uids)
 
@@ -223,6 +250,38 @@ def _holds(part: str, patient: str) -> bool:
     before = r"(?<!\d)" if wanted[0].isdigit() else r"(?<![^\W\d_])"
     after = r"(?!\d)" if wanted[-1].isdigit() else r"(?![^\W\d_])"
     return re.search(before + re.escape(patient.strip()) + after, part, re.IGNORECASE) is not None
+
+
+def _names(part: str, person: str) -> bool:
+    """Whether a part of a path holds a name of a person (PS3.5 section 6.2.1), in any order, with or without accents.
+
+    A long word is looked for inside others too; a short one only as a word, and words of one or two letters, of which some
+    names are, only all together.
+    """
+    words = _words(_ENDING.sub("", part))
+    everything = "".join(words)
+    for spelling in person.split("="):  # in letters of the alphabet, ideographic, phonetic
+        own = _own_names(spelling)
+        alone = (name for name in own if len(name) > _INITIALS)
+        if any(name in words if len(name) < _LONG else name in everything for name in alone):
+            return True
+        joined = "".join(own), "".join(own[::-1])
+        if len(own) > 1 and (set(own) <= set(words) or any(name in everything for name in joined)):
+            return True
+    return False
+
+
+def _own_names(person: str) -> list[str]:
+    """The words of a name that are somebody's; bytes of UTF-8 that were read one by one are letters again."""
+    with contextlib.suppress(UnicodeError):
+        person = person.encode("latin-1").decode("utf-8")
+    return [word for word in _words(person) if word not in _NOBODY and not word.isdigit()]
+
+
+def _words(text: str) -> list[str]:
+    """Words without accents and case; a capital within one begins another."""
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+    return [word.casefold() for word in _WORD.findall(plain)]
 
 
 def _pieces(text: str, known: Mapping[str, Mapping[str, str]], lengths: Iterable[int]) -> Iterator[Mapping[str, str]]:

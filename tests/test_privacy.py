@@ -143,3 +143,40 @@ _IDS = st.text(alphabet="aB1-2 é", min_size=1, max_size=6)
 def test_a_patient_is_found_among_many_as_each_alone_would_be(ids: list[str], part: str) -> None:
     holding = [patient for patient in ids if _holds(part, patient)]
     assert bool(KnownPatients({"patient_id": patient} for patient in ids).of(part)) is bool(holding)
+
+
+@pytest.mark.parametrize(
+    ("part", "person", "masked"),
+    [
+        ("Miller_John", "Miller^John", True),
+        ("JOHN-MILLER.zip", "Miller^John", True),
+        ("johnmiller", "Miller^John", True),
+        ("MillerJ", "Miller^John", True),
+        ("ct of miller", "MILLER^JOHN", True),
+        ("Müller", "MULLER^ANNA", True),
+        ("mueller-muller", "M\u00c3\u009cLLER^ANNA", True),  # UTF-8, read byte by byte
+        ("Li Wu", "Li^Wu", True),
+        ("WuLi", "Li^Wu", True),
+        ("Ann 2020", "Smith^Ann", True),
+        ("王小明", "Wang^Xiaoming=王^小明", True),
+        ("annex", "Smith^Ann", False),
+        ("lisa", "Li^Wu", False),
+        ("series3", "Miller^John", False),
+        ("anonymous", "ANONYMOUS^PATIENT", False),
+        ("phantom test", "Phantom^Test", False),
+        ("lung", "Synthetic^Lung000001", False),
+        ("x", "", False),
+    ],
+)
+def test_a_patients_name_in_a_path_is_masked(part: str, person: str, masked: bool) -> None:
+    names = load_pseudonyms()
+    for identity in ({"patient_name": person}, {"patient_name": person, "patient_id": "HX-778"}):
+        assert (masked_name(f"ct/{part}/IM1", identity, names) != f"ct/{part}/IM1") is masked
+    assert masked_name(part, {"patient_name": person}, load_pseudonyms(keep=True)) == part
+
+
+def test_another_known_patients_name_is_masked_too() -> None:
+    patients = KnownPatients([{"patient_id": "HX-778", "patient_name": "Miller^John"}])
+    names = load_pseudonyms()
+    assert masked_name("Miller/broken.dcm", {}, names, patients).startswith(names.patient("HX-778"))
+    assert masked_name("series/broken.dcm", {}, names, patients) == "series/broken.dcm"

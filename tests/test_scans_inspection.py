@@ -386,3 +386,20 @@ def test_patients_that_no_scan_names_are_unknown_and_not_counted(tmp_path: Path)
     assert "1 scan in 1 file, which does not state its modality" in picture
     assert "patients unknown: no scan names its patient" in picture
     assert "OT" not in picture
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"), [("ISO_IR 100", "Müller^Anna"), ("ISO_IR 192", "Müller^Anna"), (None, "Doe^Jane")]
+)
+def test_folders_that_are_called_as_patients_are_shown_without_their_names(
+    tmp_path: Path, charset: str | None, name: str
+) -> None:
+    family, given = name.split("^")
+    person = {"PatientID": "HX-778", "PatientName": name, "SpecificCharacterSet": charset} if charset else {}
+    for number, folder in enumerate((f"{family}_{given}", f"{given} {family}", f"study of {family.upper()}")):
+        save_all(slices([0.0, 2.0], **person, SeriesInstanceUID=f"1.2.3.{number}"), tmp_path / folder / "ct")
+    (tmp_path / f"{family}_{given}" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    seen = inspect_scans(tmp_path)
+    assert len(seen.rows) == 3
+    names = [row.name for row in seen.rows] + [one.name for one in seen.refused]
+    assert not [one for one in names if family.casefold() in one.casefold() or given.casefold() in one.casefold()]

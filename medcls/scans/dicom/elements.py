@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import struct
+import warnings
 from dataclasses import dataclass
 
 from medcls.scans.dicom.tags import TAGS
@@ -51,6 +52,8 @@ class Elements:
             return ""
         if vr in _BINARY:
             return "\\".join(str(value) for value in _unpacked(raw, *_BINARY[vr]) or ())
+        if not raw.isascii() or b"\x1b" in raw:  # names of persons alone
+            return _person(raw, self.text("SpecificCharacterSet"))
         return _plain_text(raw)
 
     def numbers(self, tag: str | int, count: int | None = None) -> tuple[float, ...] | None:
@@ -84,6 +87,21 @@ def _floats(raw: bytes) -> tuple[float, ...] | None:
 
 def _finite(values: tuple[float, ...] | None) -> tuple[float, ...] | None:
     return None if not values or not all(map(math.isfinite, values)) else tuple(map(float, values))
+
+
+@functools.lru_cache(maxsize=1024)
+def _person(raw: bytes, charsets: str) -> str:
+    """A name of a person in the letters that the header says (PS3.5 section 6.1.2.3), as pydicom reads it."""
+    from pydicom.charset import convert_encodings
+    from pydicom.values import convert_PN
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            name = str(convert_PN(raw, convert_encodings(charsets.split("\\"))))
+        except Exception:  # as medcls.scans.dicom.text
+            return ""
+    return " ".join(name.replace("\0", " ").split())
 
 
 def _unpacked(raw: bytes, code: str, size: int) -> tuple[float, ...] | None:

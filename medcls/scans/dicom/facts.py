@@ -38,10 +38,11 @@ def facts_of(dataset: t.Attributes) -> dict[str, str]:
 
 
 def identity_of(dataset: t.Attributes) -> dict[str, str]:
-    """Identifiers of patient, study and series, and the institution; never names of persons."""
+    """Identifiers of patient, study and series, and the institution; the patient's name, to mask it in paths."""
     identity = {
         "patient_id": t.text(dataset, "PatientID"),
         "issuer": t.text(dataset, "IssuerOfPatientID"),
+        "patient_name": t.text(dataset, "PatientName"),
         "study_uid": t.text(dataset, "StudyInstanceUID"),
         "series_uid": t.text(dataset, "SeriesInstanceUID"),
         "institution": t.text(dataset, "InstitutionName"),

@@ -30,6 +30,7 @@ TAGS: dict[str, tuple[int, str]] = {
     "RescaleType": (0x00281054, "LO"),
     # whose and which
     "PatientID": (0x00100020, "LO"),
+    "PatientName": (0x00100010, "PN"),
     "IssuerOfPatientID": (0x00100021, "LO"),
     "InstitutionName": (0x00080080, "LO"),
     "StudyInstanceUID": (0x0020000D, "UI"),
