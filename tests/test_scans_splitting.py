@@ -39,6 +39,13 @@ CLASSIC = {
     "sequence": ({"SequenceName": "*ep_b0"}, {"SequenceName": "*ep_b1000#1"}),
     "repetition time": ({"RepetitionTime": 500}, {"RepetitionTime": 3000}),
     "thickness": ({"SliceThickness": 1}, {"SliceThickness": 5}),
+    "frame of reference": ({"FrameOfReferenceUID": "1.2.8"}, {"FrameOfReferenceUID": "1.2.9"}),
+    "patient position": ({"PatientPosition": "HFS"}, {"PatientPosition": "HFP"}),
+    "scan options": ({"ScanOptions": ["PFP"]}, {"ScanOptions": ["PFP", "FS"]}),
+    "sequence variant": ({"SequenceVariant": "SK"}, {"SequenceVariant": ["SK", "MTC"]}),
+    "corrections": ({"CorrectedImage": ["DECY", "ATTN"]}, {"CorrectedImage": ["DECY"]}),
+    "protocol": ({"ProtocolName": "before"}, {"ProtocolName": "after"}),
+    "description": ({"SeriesDescription": "before"}, {"SeriesDescription": "after"}),
 }
 PRIVATE = {
     "Siemens": (0x0019, "SIEMENS MR HEADER", 0x0C, "IS", ("0", "1000")),
@@ -164,6 +171,16 @@ def test_circumstances_that_change_within_a_volume_do_not_tear_it(tmp_path, numb
     scan = read_scan(tmp_path)
     assert scan.shape == (4, 3, 8)
     assert scan.notes == ()
+
+
+def test_what_a_vendors_element_says_slice_by_slice_is_no_b_value(tmp_path):
+    made = slices([2.5 * number for number in range(8)], Modality="MR", SOPClassUID=MR)
+    for number, dataset in enumerate(made):
+        block = dataset.private_block(0x0043, "GEMS_PARM_01", create=True)
+        block.add_new(0x39, "IS", [100 + number, 8, 0, 0])
+        dataset.FrameOfReferenceUID = f"1.2.{number}"  # as some tools that remove names write it
+    save_all(made, tmp_path)
+    assert read_scan(tmp_path).shape == (4, 3, 8)
 
 
 def test_slices_taken_in_two_turns_at_two_times_are_one_volume(tmp_path):

@@ -55,12 +55,22 @@ _SPLITS = {
     "sequence": "SequenceName",
     "repetition time": "RepetitionTime",
     "thickness": "SliceThickness",
+    "frame of reference": "FrameOfReferenceUID",
+    "patient position": "PatientPosition",
+    "scanning sequence": "ScanningSequence",
+    "sequence variant": "SequenceVariant",
+    "scan options": "ScanOptions",
+    "filter": "FilterType",
+    "reconstruction": "ReconstructionMethod",
+    "corrections": "CorrectedImage",
+    "protocol": "ProtocolName",
+    "description": "SeriesDescription",
 }
 """What tells volumes at one place apart, in the order it is tried, after echo and type."""
 
 _OWN = frozenset(
     {
-        *(set(_SPLITS.values()) - {"ConvolutionKernel", "SliceThickness"}),
+        *(set(_SPLITS.values()) - {"ConvolutionKernel", "SliceThickness", "PatientPosition"}),
         "SOPInstanceUID",
         "ImagePositionPatient",
         "ImageOrientationPatient",

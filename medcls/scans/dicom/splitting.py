@@ -17,7 +17,12 @@ from medcls.scans.dicom.frame_places import count_positions, heights_of, layout_
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.leniency import Leniency
 
-_RANKED = frozenset({"direction", "file", "acquisition time", "contrast", "sequence"})
+_RANKED = frozenset(
+    [
+        *("direction", "file", "acquisition time", "contrast", "sequence", "frame of reference", "filter"),
+        *("reconstruction", "protocol", "description"),
+    ]
+)
 """Told by their rank, as long or free text is."""
 
 _DEFINING = frozenset(["echo", "component", "b-value", "sequence", "stack", "instance"])
@@ -26,10 +31,27 @@ _DEFINING = frozenset(["echo", "component", "b-value", "sequence", "stack", "ins
 _BY_STATION = frozenset(["type", "origin", "energy", "kernel", "contrast"])
 """As :data:`_DEFINING`, unless one value ends where the next begins, as where a head is scanned in two ways, base and vault."""
 
-_SHARED_BY_MOST = frozenset(["echo time", "direction", "time"])
+_SHARED_BY_MOST = frozenset(["echo time", "direction", "time", "frame of reference"])
 """As :data:`_DEFINING`, unless most slices have a value of their own, as scanners write it for slices taken one by one."""
 
-_CIRCUMSTANCES = ("acquisition", "trigger", "phase", "inversion", "flip angle", "thickness", "repetition time")
+_CIRCUMSTANCES = (
+    "acquisition",
+    "trigger",
+    "phase",
+    "inversion",
+    "flip angle",
+    "repetition time",
+    "thickness",
+    "patient position",
+    "scanning sequence",
+    "sequence variant",
+    "scan options",
+    "filter",
+    "reconstruction",
+    "corrections",
+    "protocol",
+    "description",
+)
 """What may change within a volume (several runs of a helical scan, the heart's rhythm, an inversion time that is adjusted on
 the way), and tells volumes apart where the slices of each lie between those of the others."""
 
@@ -89,6 +111,8 @@ def _differs(frames: Sequence[Frame], name: str) -> bool:
     parts = list(_by(frames, [name], _rounded).values())
     if len(parts) == 1:
         return False
+    if name == "b-value":  # as scanners of GE write something else there, slice by slice, when nothing is weighted
+        return len(parts) < len(frames) or len(frames) < 4
     if name in _DEFINING or (name == "type" and frames[0].header.modality == "MR"):
         return True
     if name in _BY_STATION:
