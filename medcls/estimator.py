@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
@@ -28,17 +30,25 @@ from medcls.runs.arithmetic import settle_arithmetic
 from medcls.runs.checks import check_evaluation
 from medcls.runs.learning import start_network, train_classifier
 from medcls.runs.preparing import Material, part_material, prepare_cases
+from medcls.runs.room import check_room
 from medcls.scans import find_one
 from medcls.scans.leniency import Leniency
 
 _UNCHANGED = Pseudonyms(b"", keep=True)  # nothing is written out, so nothing needs a pseudonym
 
 
+_OWN = {("model", "name"), ("split", "tune"), ("region",), ("positive",), ("seed",), ("name",), ("runs",), ("data",)}
+"""Keys that the estimator's own parameters stand for, or that it has no use for."""
+
+
 class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier of scans with scikit-learn's conventions.
 
-    ``X`` is a sequence of paths, each of one scan. Part of the patients is set aside inside ``fit`` as the tune partition
-    that chooses the epoch, the calibration and the threshold; nothing outside ``X`` is looked at.
+    ``X`` is a sequence of paths, ``(n,)`` or ``(n, 1)``, each of one scan. Part of the patients is set aside inside ``fit`` as
+    the tune partition that chooses the epoch, the calibration and the threshold; nothing outside ``X`` is looked at.
+
+    Keys of the config are parameters too, with ``__`` between sections, as grids name them: ``train__epochs``,
+    ``model__dropout``. They change ``config``.
 
     Args:
         model: Name of the network, e.g. ``resnet18``.
@@ -79,11 +89,34 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
         self.quiet = quiet
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters; with ``deep`` the config's keys too, as ``section__key``, given or by default."""
+        own: dict[str, Any] = super().get_params(deep=False)
+        return {**own, **{"__".join(key): value for key, value in _leaves(Config, self.config or {})}} if deep else own
+
+    def set_params(self, **params: Any) -> ScanClassifier:
+        """Set parameters, and keys of the config as ``section__key``.
+
+        Raises:
+            ValueError: There is no such parameter.
+        """
+        super().set_params(**{name: value for name, value in params.items() if "__" not in name})
+        known = ["__".join(key) for key, _ in _leaves(Config, {})]
+        for name, value in params.items():
+            if "__" not in name:
+                continue
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else ", and the config has no such key"
+                raise ValueError(f"ScanClassifier has no parameter '{name}'{hint}")
+            self.config = _with(self.config or {}, name.split("__"), value)
+        return self
+
     def fit(self, X: Sequence[str | os.PathLike[str]], y: ArrayLike, groups: ArrayLike | None = None) -> ScanClassifier:
         """Train.
 
         Args:
-            X: Paths of scans, ``n`` of them.
+            X: Paths of scans, ``(n,)`` or ``(n, 1)``.
             y: ``(n,)`` labels.
             groups: ``(n,)`` patients; by default what the scans' headers say, else every scan is its own patient.
 
@@ -94,10 +127,11 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         config = self._config()
         progress = Progress(quiet=self.quiet)
-        cohort = self._cohort(X, y, groups)
+        cohort = self._cohort(_paths(X), y, groups)
         check_evaluation(config, cohort)
         self.n_features_in_ = 1
         recipe = build_recipe(config.region, config.preprocessing)
+        check_room(config, recipe, progress)
         located = locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
         store = PreparedStore.of(config.store)
         material = prepare_cases(located, recipe, store, Leniency.chosen(config.preprocessing), progress)
@@ -134,7 +168,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _rows(self, X: Sequence[str | os.PathLike[str]]) -> list[Row]:
         check_is_fitted(self)
         rows: list[Row] = []
-        for path in X:
+        for path in _paths(X):
             try:
                 source = find_one(path, leniency=self.classifier_.leniency)
                 rows += predict_sources(self.classifier_, [source], _UNCHANGED)
@@ -157,7 +191,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         changes["train"] = {"loggers": [], **changes.get("train", {})}
         return load_config(None, (), changes)
 
-    def _cohort(self, X: Sequence[str | os.PathLike[str]], y: ArrayLike, groups: ArrayLike | None) -> Cohort:
+    def _cohort(self, X: Sequence[Path], y: ArrayLike, groups: ArrayLike | None) -> Cohort:
         labels = column_or_1d(y)
         patients = np.full(len(labels), "") if groups is None else np.asarray(groups)
         if not len(X) == len(labels) == len(patients):
@@ -174,7 +208,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if positive not in names:
                 raise CohortError(f"'positive={positive}' is not a label", remedy=f"Labels: {', '.join(names)}")
         cases = tuple(
-            Case(str(number), str(patient), Path(path), (int(index),))
+            Case(str(number), str(patient), path, (int(index),))
             for number, (path, patient, index) in enumerate(zip(X, patients, indices, strict=True))
         )
         return Cohort(cases, names, positive)
@@ -185,3 +219,42 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ScanRefused(
                 first.code, first.reason, where=f"scan {first.name}", remedy="Set refused='skip' to leave it out"
             )
+
+
+def _paths(X: Any) -> list[Path]:
+    """The paths of ``(n,)``, or of the one column of ``(n, 1)``."""
+    if isinstance(X, str | os.PathLike):
+        raise ValueError("X is one path: give a list of paths, each of one scan")
+    found = np.asarray(X, dtype=object)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1:
+        raise ValueError(f"X has the shape {found.shape}: give paths of scans, (n,) or (n, 1)")
+    wrong = next((one for one in found if not isinstance(one, str | os.PathLike)), None)
+    if wrong is not None:
+        raise ValueError(
+            f"X holds a {type(wrong).__name__} where a path is wanted: give paths of scans, not their pixels"
+        )
+    return [Path(one) for one in found]
+
+
+def _leaves(
+    model: type[BaseModel], given: Mapping[str, Any], key: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every key of the config that is no section, with what is given for it, else its default."""
+    for name, field in model.model_fields.items():
+        here, inner = (*key, name), field.annotation
+        if here in _OWN:
+            continue
+        value = given.get(name)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _leaves(inner, value if isinstance(value, Mapping) else {}, here)
+        else:
+            yield here, value if name in given else field.get_default(call_default_factory=True)
+
+
+def _with(config: Mapping[str, Any], key: Sequence[str], value: Any) -> dict[str, Any]:
+    """The config with one key changed; what it is made of is shared, never changed."""
+    first, *rest = key
+    inner = config.get(first)
+    return {**config, first: value if not rest else _with(inner if isinstance(inner, Mapping) else {}, rest, value)}

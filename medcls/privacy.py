@@ -25,7 +25,7 @@ from medcls.files import home_folder, write_bytes
 
 KEY_VARIABLE = "MEDCLS_PSEUDONYM_KEY"
 _KEY_BYTES = 32
-_OTHER_KEY = f"Name a file that you may write to, and that is kept, in privacy.key_file or in {KEY_VARIABLE}"
+OTHER_KEY = f"Name a file that you may write to, and that is kept, in privacy.key_file or in {KEY_VARIABLE}"
 _LARGEST_KEY = 4096
 _SHORT = 4  # letters and digits from which an identifier is looked for inside words; a shorter one stands in too many
 _UID = re.compile(r"[0-2](?:\.\d+){4,}")  # PS3.5 section 9; versions and dates have fewer parts
@@ -111,10 +111,10 @@ def load_pseudonyms(*, keep: bool = False, key_file: str | os.PathLike[str] | No
             write_bytes(path, secrets.token_hex(_KEY_BYTES).encode("ascii"), private=True)
         key = bytes.fromhex(read_bounded(path, _LARGEST_KEY).decode("ascii").strip())
     except StorageError as error:
-        raise StorageError(f"the pseudonym key: {error.what}", where=str(path), remedy=_OTHER_KEY) from error
+        raise StorageError(f"the pseudonym key: {error.what}", where=str(path), remedy=OTHER_KEY) from error
     except OSError as error:
         what = f"the pseudonym key cannot be read: {why_unreadable(error)}"
-        raise ConfigError(what, where=str(path), remedy=_OTHER_KEY) from error
+        raise ConfigError(what, where=str(path), remedy=OTHER_KEY) from error
     except ValueError as error:
         raise ConfigError(
             "the pseudonym key is not hexadecimal text",

@@ -39,6 +39,12 @@ model: resnet18
 """
 
 
+def test_one_number_is_the_size_of_every_axis(tmp_path: Path) -> None:
+    text = "preprocessing: {dimensions: 3, size: 64, spacing: 1.5}\n"
+    preprocessing = load_config(write(tmp_path, text)).preprocessing
+    assert (preprocessing.size, preprocessing.spacing) == ([64] * 3, [1.5] * 3)
+
+
 def test_a_bare_off_of_yaml_is_the_word(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text("split: {near_duplicates: off}\n", encoding="utf-8")
@@ -57,8 +63,8 @@ def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
     [
         ("region: lnug\n", ["lung.yaml:1", "region", "Did you mean 'lung'", "stomach"]),
         ("region: lung\ntrain:\n  epoch: 4\n", ["lung.yaml:3", "train.epoch", "Did you mean 'train.epochs'"]),
-        ("region: lung\ntrain:\n  epochs: four\n", ["lung.yaml:3", "train.epochs", "four"]),
-        ("train: {epochs: 0}\n", ["lung.yaml:1", "train.epochs", "greater"]),
+        ("region: lung\ntrain:\n  epochs: four\n", ["lung.yaml:3", "train.epochs", "needs a whole number", "four"]),
+        ("train: {epochs: 0}\n", ["lung.yaml:1", "train.epochs", "at least 1"]),
         ("region: lung\nregion: brain\n", ["lung.yaml:2", "twice"]),
         ("region: [lung\n", ["lung.yaml:2", "YAML"]),
         ("data: 3\n", ["data", "mapping", "cases, folder"]),
@@ -71,6 +77,11 @@ def test_the_smallest_file_is_enough(tmp_path: Path) -> None:
         ("evaluation: {calibrate: plat}\n", ["evaluation.calibrate", "Did you mean 'platt'", "dirichlet"]),
         ("evaluation: {refer: {coverge: 0.9}}\n", ["evaluation.refer", "{coverage: 1 - x}"]),
         ("model: resnet1\n", ["model.name", "resnet18"]),
+        ("preprocessing: {size: 64}\n", ["lung.yaml:1", "[64, 64] for 2-D", "[64, 64, 64] for 3-D"]),
+        ("split: {tune: 15}\n", ["split.tune", "15 % is 0.15"]),
+        ("train: {device: gpu}\n", ["Did you mean 'cuda'"]),
+        ("train: {epochs:}\n", ["train.epochs", "whole number", "nothing"]),
+        ("data: {labels: ill}\n", ["data.labels", "a list, in square brackets"]),
     ],
 )
 def test_a_fault_names_place_key_and_what_is_allowed(tmp_path: Path, text: str, parts: list[str]) -> None:
@@ -264,7 +275,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ('data: {cases: "a\\0b.csv"}\n', ["lung.yaml:1", "is not a valid value"]),
         ("name: a\0b\n", ["lung.yaml", "not valid YAML"]),
         ("seed: 99999999999999999999\n", ["lung.yaml:1", "seed", "less than"]),
-        ("train: {workers: 1000000000}\n", ["lung.yaml:1", "train.workers", "less than"]),
+        ("train: {workers: 1000000000}\n", ["lung.yaml:1", "train.workers", "at most 1024"]),
         ("region: " + "x" * 100_000 + "\n", ["lung.yaml:1", "region", "xxx…"]),
         ("x" * 100_000 + ": 1\n", ["lung.yaml", "not valid YAML"]),  # a key of YAML has 1024 characters at most
         ("y" * 1000 + ": 1\n", ["lung.yaml:1", "unknown key", "yyy…"]),

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 
 import medcls
 from medcls.errors import CohortError, ScanRefused
@@ -88,3 +88,42 @@ def test_wrong_input_is_refused(scans: list[Path]) -> None:
         estimator().fit(scans, LABELS[:-1])
     with pytest.raises(CohortError, match="two classes"):
         estimator().fit(scans, np.ones(24))
+
+
+def test_keys_of_the_config_are_parameters_and_the_config_that_was_given_stays_as_it_is() -> None:
+    given = {"train": {"epochs": 1}, "evaluation": {"operating_point": {"sensitivity": 0.9}}}
+    made = estimator(config=given)
+    params = made.get_params()
+    assert (params["train__epochs"], params["model__dropout"]) == (1, 0.0)
+    assert params["evaluation__operating_point"] == {"sensitivity": 0.9}
+    assert "model__name" not in params  # it is 'model'
+    changed = clone(made).set_params(train__epochs=7, model__dropout=0.3, model="resnet18", tune=0.2)
+    assert (changed.get_params()["train__epochs"], changed.get_params()["model__dropout"]) == (7, 0.3)
+    config = changed._config()
+    assert (config.train.epochs, config.model.dropout, config.model.name) == (7, 0.3, "resnet18")
+    assert given["train"] == {"epochs": 1}
+    assert made._config().train.epochs == 1
+    with pytest.raises(ValueError, match="did you mean 'train__epochs'"):
+        made.set_params(train__epoch=3)
+    with pytest.raises(ValueError, match="Invalid parameter"):
+        made.set_params(epochs=3)
+
+
+def test_a_grid_goes_over_nested_parameters_and_columns_of_paths(scans: list[Path]) -> None:
+    grid = GridSearchCV(estimator(), {"train__learning_rate": [1e-4, 1e-3]}, cv=GroupKFold(2), refit=False)
+    grid.fit(np.array([str(path) for path in scans]).reshape(-1, 1), LABELS, groups=PATIENTS)
+    assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        ("scans/", "one path"),
+        (np.zeros((3, 64, 64)), "shape"),
+        (np.array([["a", "b"]]), r"\(1, 2\)"),
+        ([1, 2], "holds a int where a path"),
+    ],
+)
+def test_what_is_no_list_of_paths_is_refused(paths: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        estimator().fit(paths, [0, 1])  # type: ignore[arg-type]

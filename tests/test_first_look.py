@@ -220,6 +220,24 @@ def test_without_a_home_the_key_and_its_variable_are_named(tmp_path: Path, monke
         cache_folder("prepared")
 
 
+def test_the_doctor_looks_at_the_key_and_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medcls.runs.doctor import _pseudonym_key
+
+    monkeypatch.setenv("MEDCLS_PSEUDONYM_KEY", str(tmp_path / "new" / "key"))
+    (check,) = _pseudonym_key()
+    assert check.ok
+    assert not (tmp_path / "new").exists()  # a look makes nothing
+    (tmp_path / "new").write_text("", encoding="utf-8")
+    (check,) = _pseudonym_key()
+    assert not check.ok
+    assert "MEDCLS_PSEUDONYM_KEY" in check.remedy
+    (tmp_path / "key").write_text("no key", encoding="utf-8")
+    monkeypatch.setenv("MEDCLS_PSEUDONYM_KEY", str(tmp_path / "key"))
+    (check,) = _pseudonym_key()
+    assert not check.ok
+    assert "hexadecimal" in check.found
+
+
 def test_a_key_that_cannot_be_kept_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_only(*_: object, **__: object) -> None:
         raise StorageError("cannot write pseudonym.key: read-only file system", where=str(tmp_path))

@@ -21,7 +21,7 @@ from medcls.cli.options import (
     ScansArgument,
     SetOption,
 )
-from medcls.progress import Progress
+from medcls.cli.screen import lively
 
 CURVE_PARTS = (0.25, 0.5, 0.75)
 
@@ -50,7 +50,7 @@ def train(
     if learning_curve:
         split["learning_curve"] = list(CURVE_PARTS)
     settings = load_config(config, set_ or (), {"split": split} if split else None)
-    finished = train_run(settings, name=run, resume=resume, progress=Progress(quiet=quiet))
+    finished = train_run(settings, name=run, resume=resume, progress=lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0
 
@@ -65,7 +65,7 @@ def finish(
     from medcls.runs.folder import open_run
     from medcls.runs.training import finish_run
 
-    finished = finish_run(open_run(run), Progress(quiet=quiet))
+    finished = finish_run(open_run(run), lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0
 
@@ -94,7 +94,7 @@ def infer(
     from medcls.privacy import load_pseudonyms
     from medcls.runs.targets import check_targets
 
-    progress = Progress(quiet=quiet)
+    progress = lively(quiet)
     check_targets(scans)
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
     classifier = load_model(model, engine.value, progress)
@@ -129,7 +129,7 @@ def explain(
 
     if scans is not None:
         check_targets(scans)
-    model = model_folder(model, progress := Progress(quiet=quiet))
+    model = model_folder(model, progress := lively(quiet))
     from medcls.runs.explaining import explain as run_explanation
 
     result = run_explanation(scans, model, label=label, out=out, progress=progress)
@@ -164,7 +164,7 @@ def inspect(
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
     leniency = STRICT if config is None else Leniency.chosen(load_config(config).preprocessing)
     result, sheets = inspect_into(
-        scans, names, leniency=leniency, headers=headers, montage=montage, csv=csv, progress=Progress(quiet=quiet)
+        scans, names, leniency=leniency, headers=headers, montage=montage, csv=csv, progress=lively(quiet)
     )
     show_inspection.inspection(result, headers=headers, csv=csv, sheets=sheets, as_json=json, quiet=quiet)
     return code_of(result.readable, sum(result.codes.values()))
@@ -192,6 +192,6 @@ def demo(
     from medcls.cli import show
     from medcls.runs.demo import run_demo
 
-    finished = run_demo(region, out, seed=seed, resume=resume, progress=Progress(quiet=quiet))
+    finished = run_demo(region, out, seed=seed, resume=resume, progress=lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0

@@ -22,8 +22,8 @@ from medcls.cli.options import (
     SetOption,
     ThresholdOption,
 )
+from medcls.cli.screen import lively
 from medcls.errors import UsageError
-from medcls.progress import Progress
 
 
 def evaluate(
@@ -86,7 +86,7 @@ def evaluate(
     """Evaluate a frozen classifier on its test cases again or on other cases, or judge a table of any model's scores."""
     from medcls.cli import evaluating, show
 
-    progress = Progress(quiet=quiet)
+    progress = lively(quiet)
     asked = evaluating.Asked(run=run, cases=cases, predictions=predictions, compare=compare)
     asked.check()
     if predictions is not None:
@@ -171,6 +171,6 @@ def compare(
         facts="",
         changes=set_,
     )
-    result = run_comparison(models, judging, out, overwrite=overwrite, progress=Progress(quiet=quiet))
+    result = run_comparison(models, judging, out, overwrite=overwrite, progress=lively(quiet))
     show.comparison(result, as_json=json, quiet=quiet)
     return 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import typer
 
-from medcls.cli.screen import say
+from medcls.cli.screen import BEATS, say
 from medcls.errors import MedclsError
 
 USAGE = 2
@@ -27,7 +27,8 @@ def exiting(verb: Callable[..., int]) -> Callable[..., None]:
 
     @functools.wraps(verb)
     def run(*args: object, **options: object) -> None:
-        raise typer.Exit(_run(verb, *args, **options))
+        with BEATS:
+            raise typer.Exit(_run(verb, *args, **options))
 
     return run
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import typer
 
 from medcls.display import json_shown, one_line
+from medcls.progress import Progress
+
+BEATS = ExitStack()  # closed when a verb ends
 
 
 def say(line: object = "", *, err: bool = False) -> None:
@@ -17,3 +21,10 @@ def say(line: object = "", *, err: bool = False) -> None:
 def say_json(value: Any) -> None:
     """Show a value as JSON, for programs."""
     typer.echo(json_shown(value))
+
+
+def lively(quiet: bool) -> Progress:
+    """Where a verb says how far it is: until it ends there is a line every ten seconds, where there are no bars."""
+    progress = Progress(quiet=quiet)
+    BEATS.enter_context(progress.beating())
+    return progress

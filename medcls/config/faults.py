@@ -18,6 +18,29 @@ Key = tuple[str | int, ...]
 _WORDS_OF_UNIONS = ("middle", "all", "auto", "youden", "temperature", "platt", "isotonic", "vector", "dirichlet")
 """The words that keys take which also take something else."""
 _LONGEST_SHOWN = 200
+_NUMBER, _WHOLE = "it needs a number", "it needs a whole number"
+_WORDS = {
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": "it needs a finite number",
+    "bool_type": "it needs true or false",
+    "bool_parsing": "it needs true or false",
+    "string_type": "it needs a text; put quotes around it",
+    "list_type": "it needs a list, in square brackets",
+    "dict_type": "it needs a mapping of keys to values",
+    "path_type": "it needs a path",
+    "greater_than_equal": "it must be at least {ge}",
+    "greater_than": "it must be greater than {gt}",
+    "less_than_equal": "it must be at most {le}",
+    "less_than": "it must be less than {lt}",
+    "string_pattern_mismatch": "it is not of the form that is wanted",
+}
+"""What pydantic says of a value, in the words of this project."""
+_OTHERWISE = {"gpu": "cuda", "adam": "adamw", "bce": "cross_entropy"}
+"""What others call a value."""
 
 
 def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> ConfigError:
@@ -42,7 +65,9 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
             shortened(str(first["input"])),
             str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", "),
         )
-        near = difflib.get_close_matches(given, expected.split(", "), n=1)
+        near = (
+            [_OTHERWISE[given]] if given in _OTHERWISE else difflib.get_close_matches(given, expected.split(", "), n=1)
+        )
         remedy = f"Did you mean '{near[0]}'? " if near else ""
         return ConfigError(
             f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {expected}"
@@ -50,10 +75,23 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
     if first["type"] == "model_type":
         keys = ", ".join(_keys_at(key))
         return ConfigError(f"'{dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
-    message = first["msg"].removeprefix("Value error, ")
+    limits = {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in first.get("ctx", {}).items()
+        if isinstance(value, int | float)
+    }
+    message = _WORDS.get(first["type"], first["msg"]).format(**limits).removeprefix("Value error, ")
     where = _where_of_section(key, message, where_of) or where
-    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {shortened(repr(first['input']))})"
+    if limits.get("lt") == "1" and isinstance(first["input"], int | float) and 1 < first["input"] <= 100:
+        message += f", since it is a part of 1: {first['input']:g} % is {first['input'] / 100:g}"
+    if first["type"] == "string_pattern_mismatch":
+        message += f": {_field_at(key).description}"
+    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {_shown(first['input'])})"
     return ConfigError(f"'{dotted(key)}': {message[:1].lower()}{message[1:]}{given}" if key else message, where=where)
+
+
+def _shown(given: Any) -> str:
+    return "nothing" if given is None else shortened(repr(given))
 
 
 def _where_of_section(key: Key, message: str, where_of: Callable[[Key], str]) -> str | None:

@@ -180,7 +180,9 @@ class PreprocessingSettings(Section):
         "auto", description="Which recipe of the region: ct, xray, mr, endoscopy, other; auto: the region's first."
     )
     dimensions: Literal[2, 3] | None = Field(None, description="2-D or 3-D input; default: the recipe's own.")
-    size: list[Count] | None = Field(None, description="Input size: rows, columns for 2-D; x, y, z for 3-D.")
+    size: list[Count] | None = Field(
+        None, description="Input size: rows, columns for 2-D; x, y, z for 3-D; one number where dimensions is set."
+    )
     spacing: list[Positive] | None = Field(None, description="Voxel size in millimetres to resample volumes to.")
     channels: Literal[1, 3] | None = Field(None, description="Colour channels of the input.")
     slices: Literal["middle", "all"] | list[int] | dict[Literal["every"], Count] = Field(
@@ -211,6 +213,21 @@ class PreprocessingSettings(Section):
         "warn", description="Fewer images than the header says there are: refuse the series, or note it."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_number_is_for_every_axis(cls, value: Any) -> Any:
+        given = (
+            {name: value[name] for name in ("size", "spacing") if _is_number(value.get(name))}
+            if isinstance(value, dict)
+            else {}
+        )
+        for name, number in given.items():
+            if value.get("dimensions") not in (2, 3):
+                examples = ", ".join(f"{[number] * axes} for {axes}-D input" for axes in (2, 3))
+                raise ValueError(f"{name} needs a number for each axis: {examples}; or set dimensions too")
+            value = {**value, name: [number] * value["dimensions"]}
+        return value
+
     @model_validator(mode="after")
     def _size_fits(self) -> PreprocessingSettings:
         if self.size is not None and len(self.size) not in (2, 3):
@@ -220,6 +237,10 @@ class PreprocessingSettings(Section):
         if self.spacing is not None and len(self.spacing) not in (2, 3):
             raise ValueError("spacing needs 2 or 3 numbers")
         return self
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class ModelSettings(Section):

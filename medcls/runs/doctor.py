@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
+from medcls.errors import MedclsError
+from medcls.files import CACHE_VARIABLE
+from medcls.privacy import OTHER_KEY, default_key_file, load_pseudonyms
+
 _PACKAGES = (
     "torch",
     "monai",
@@ -56,6 +60,7 @@ def examine() -> tuple[Check, ...]:
         _devices,
         _decoders,
         _disk,
+        _pseudonym_key,
         _training_step,
         _arithmetic,
     )
@@ -131,21 +136,42 @@ def _decoders() -> list[Check]:
     return [Check("decoders", True, f"RLE, {', '.join(wanted)}")]
 
 
+def _pseudonym_key() -> list[Check]:
+    name = "pseudonym key"
+    try:
+        path = default_key_file()
+        if path.exists():
+            load_pseudonyms()
+            return [Check(name, True, str(path))]
+        existing = next(place for place in path.absolute().parents if place.exists())
+        if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+            return [Check(name, True, f"will be made at {path}")]
+        return [Check(name, False, f"cannot be made at {path}", f"{existing} may not be written to. {OTHER_KEY}")]
+    except MedclsError as error:
+        return [Check(name, False, error.what, error.remedy)]
+
+
 def _disk() -> list[Check]:
     from medcls.preprocessing.store import default_store_folder
 
-    places = {"disk for runs": Path.cwd(), "disk for prepared data": default_store_folder()}
-    return [_space(name, folder) for name, folder in places.items()]
+    checks = [_space("disk for runs", Path.cwd())]
+    name = "disk for prepared data"
+    try:
+        return [*checks, _space(name, default_store_folder(), f" Or name one in {CACHE_VARIABLE}")]
+    except MedclsError as error:
+        return [*checks, Check(name, False, error.what, error.remedy)]
 
 
-def _space(name: str, folder: Path) -> Check:
+def _space(name: str, folder: Path, remedy: str = "") -> Check:
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(existing).free
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError:
-        return Check(name, False, "the folder may not be written to", "Work in another folder, or mend its permissions")
+        return Check(
+            name, False, "the folder may not be written to", f"Work in another folder, or mend its permissions.{remedy}"
+        )
     ok = free >= _LEAST_DISK
     return Check(name, ok, f"{free / 1e9:.1f} GB free", "" if ok else "Free some space: a run needs about 2 GB")
 

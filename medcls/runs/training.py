@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medcls.config import Config
 from medcls.errors import RunError, UsageError
+from medcls.preprocessing import build_recipe
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.first_look import look_first
@@ -49,7 +50,9 @@ def _train(run: Run, config: Config, progress: Progress) -> None:
     from medcls.runs.learning_curve import thinned
     from medcls.runs.one_training import train_material
     from medcls.runs.preparing import prepare_material, prepare_whole
+    from medcls.runs.room import check_room
 
+    check_room(config, build_recipe(config.region, config.preprocessing), progress)
     pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
     if config.split.folds is None:
         train_material(run, config, thinned(prepare_material(config, progress), config), pseudonyms, progress)

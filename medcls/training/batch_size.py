@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from medcls.config.amounts import amount_of
 from medcls.config.settings import TrainSettings
 from medcls.errors import ConfigError
 from medcls.networks import ClassificationNetwork
 from medcls.training.device import Compute, lay_out, memory_format
 from medcls.training.memory import available_memory
 from medcls.training.optimizers import build_optimizer
+from medcls.training.step_memory import AUGMENTING, BEYOND_SAVED, counting_saved, memory_of
 
 _SMALLEST = 2  # a batch norm over one cell has nothing to average with one case
 _LARGEST = {"cuda": 256, "cpu": 64}  # beyond, steps get few, and nothing gets faster
 _STEPS_AN_EPOCH = 8
 _PART = {"cuda": 0.9, "cpu": 0.6}  # of what is free; other programs share a computer's memory, seldom a card's
-_BEYOND_SAVED = 1.5  # gradients on their way back, and what convolutions lay out anew
-_AUGMENTING = 16  # copies of a float32 image: places, displacements, and the steps between
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,9 @@ def choose_batch_size(
     """The largest power of two that fits into memory, leaves an epoch eight steps, and is at most 256 (on a CPU 64).
 
     On CUDA whole training steps are tried with a copy of the network, each twice as large as the one before. On a CPU,
-    where too much memory ends the process, one step of two cases is measured: the bytes that it keeps for the way back,
-    and 16 copies of an image for its augmentation. Nothing random is drawn from the run's own generators.
+    where too much memory ends the process, one step of two cases is measured, unless it is reckoned not to fit: the bytes that
+    it keeps for the way back, and 16 copies of an image for its augmentation. Nothing random is drawn from the run's own
+    generators.
 
     Args:
         network: The network before training; not changed.
@@ -65,10 +65,12 @@ def choose_batch_size(
         multilabel: Whether targets are 0 and 1 for each label.
 
     Raises:
-        ConfigError: A CUDA device does not hold even two cases.
+        ConfigError: The memory does not hold even two cases.
     """
     limit = _power_of_two(min(_LARGEST[compute.device], cases // _STEPS_AN_EPOCH))
     with torch.random.fork_rng(devices=None if compute.device == "cuda" else []):
+        if compute.device == "cpu":
+            _check_two(network, shape)
         step = _Step(network, loss, settings, compute, shape, multilabel)
         if compute.device == "cuda":
             return _by_trying(step, limit)
@@ -116,6 +118,18 @@ class _Step:
         self.optimizer.zero_grad(set_to_none=True)
 
 
+def _check_two(network: ClassificationNetwork, shape: Sequence[int]) -> None:
+    """Refuse what would end the process when it is measured."""
+    need = memory_of(network, shape).least(_SMALLEST)
+    there = available_memory()
+    if need > there:
+        raise ConfigError(
+            f"a step of two cases needs {amount_of(need)} of memory at least, and {amount_of(there)} are available",
+            where="train.batch_size",
+            remedy="Use a smaller preprocessing.size or network",
+        )
+
+
 def _by_trying(step: _Step, limit: int) -> ChosenBatchSize:
     def fits(size: int) -> bool:
         torch.cuda.empty_cache()
@@ -126,7 +140,7 @@ def _by_trying(step: _Step, limit: int) -> ChosenBatchSize:
             step.optimizer.zero_grad(set_to_none=True)
             return False
         free, _ = torch.cuda.mem_get_info()
-        augmenting = _AUGMENTING * 4 * math.prod(step.shape) * size
+        augmenting = AUGMENTING * 4 * math.prod(step.shape) * size
         taken = torch.cuda.max_memory_reserved() + augmenting
         return taken <= _PART["cuda"] * (free + torch.cuda.memory_reserved())
 
@@ -142,30 +156,15 @@ def _by_trying(step: _Step, limit: int) -> ChosenBatchSize:
 
 
 def _by_estimate(step: _Step, limit: int, room: int) -> ChosenBatchSize:
-    with _counting_saved() as saved:
+    with counting_saved() as saved:
         step(_SMALLEST)
     image = 4 * math.prod(step.shape)
-    each = _BEYOND_SAVED * sum(saved.values()) / _SMALLEST + _AUGMENTING * image
+    each = BEYOND_SAVED * sum(saved.values()) / _SMALLEST + AUGMENTING * image
     # Weights, their gradients and two moments are there whatever the batch.
     aside = 4 * sum(one.numel() * one.element_size() for one in step.network.parameters())
     size = largest_that_fits(lambda size: aside + size * each <= room, limit) or _SMALLEST
     memory = f"{room / 1e9:.1f} GB of memory at {each / 1e6:.0f} MB a case"
     return ChosenBatchSize(size, _because(size, limit, "cpu", memory))
-
-
-@contextmanager
-def _counting_saved() -> Iterator[dict[int, int]]:
-    """Bytes of each piece of memory that autograd keeps for the way back, by address; none is freed before the end."""
-    saved: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if not isinstance(tensor, nn.Parameter):
-            saved[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        yield saved
 
 
 def _because(size: int, limit: int, device: str, memory: str) -> str:

@@ -90,12 +90,12 @@ def fit(
             gradient_clip_val=settings.clip_norm,
             deterministic="warn" if settings.deterministic else None,
             benchmark=compute.device == "cuda" and not settings.deterministic,
-            callbacks=callbacks + _bar(progress),
+            callbacks=callbacks,
             plugins=[SafeCheckpointIO()],
             logger=build_loggers(settings.loggers, folder / "logs") or False,
             default_root_dir=folder,
             num_sanity_val_steps=0,
-            enable_progress_bar=progress.drawn,
+            enable_progress_bar=False,  # the history has one that counts as people do
             enable_model_summary=False,
             log_every_n_steps=1,
             use_distributed_sampler=False,
@@ -151,14 +151,6 @@ class _Patience(EarlyStopping):  # type: ignore[misc]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict({**state_dict, "patience": self.patience})
-
-
-def _bar(progress: Progress) -> list[Callback]:
-    if not progress.drawn:
-        return []
-    from lightning.pytorch.callbacks import RichProgressBar
-
-    return [RichProgressBar(leave=False)]
 
 
 def _restore_best(module: ClassificationModule, folder: Path, compute: Compute) -> Fitted:

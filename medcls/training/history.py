@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ COLUMNS = ("epoch", "train_loss", "tune_loss", "tune_auc", "learning_rate", "sec
 
 
 class History(Callback):  # type: ignore[misc]
-    """Writes ``history.csv`` after every epoch, and says the epoch's figures in one line.
+    """Shows how far an epoch is, writes ``history.csv`` after each, and says its figures in one line.
 
     Its rows are part of the checkpoint, so a resumed run has the table of an uninterrupted one (seconds apart).
     """
@@ -28,14 +30,27 @@ class History(Callback):  # type: ignore[misc]
         self.rows: list[dict[str, float | None]] = []
         self._started = 0.0
         self._rate = 0.0
+        self._shown = ExitStack()
+        self._advance: Callable[[], None] = lambda: None
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Start the clock, and note the learning rate that the epoch begins with."""
         self._started = time.monotonic()
         self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        what, steps = f"Epoch {trainer.current_epoch + 1} of {self.epochs}", int(trainer.num_training_batches)
+        self._advance = self._shown.enter_context(self.progress.doing(what, steps))
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Count the step."""
+        self._advance()
+
+    def on_exception(self, *_: Any) -> None:
+        """Take the bar away."""
+        self._shown.close()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Add the epoch's row."""
+        self._shown.close()
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row: dict[str, float | None] = {"epoch": trainer.current_epoch + 1}
         for name in ("train_loss", "tune_loss", "tune_auc"):
