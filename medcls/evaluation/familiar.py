@@ -10,7 +10,8 @@ outermost patient; it is not kept of fewer than 20 patients. Words of headers ar
 
 Scans like those of training are far now and then: fewer than one in twenty, over twenty independent measures with normal or
 heavy tails, from forty patients on. The inner range goes on by its width at each end, and by more where few patients are known,
-whose range is not known well: ``1 + 20 / patients``. How many of the tune cases are far is kept too. A fact is not held against where
+whose range is not known well: ``1 + 20 / patients``. How many of the tune cases are far is kept too. A fact is not held against
+where
 more than 5 % of scans like the training's are to be expected to have a new value (Good, Biometrika 1953;40:237).
 """
 
