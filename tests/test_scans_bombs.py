@@ -31,15 +31,17 @@ def reader() -> Iterator[ReaderProcess]:
 def test_a_bomb_costs_its_own_row_and_little_memory(reader, tmp_path, name):
     data = BOMBS[name].make()
     assert len(data) < 9_000_000
-    (tmp_path / "x").write_bytes(data)
-    (tmp_path / "good.png").write_bytes(next_to_it())
-    answer = reader.read(tmp_path, whole=False)
+    folder = tmp_path / "a" / "b" / "c"
+    folder.mkdir(parents=True)
+    (folder / "x").write_bytes(data)
+    (folder / "good.png").write_bytes(next_to_it())
+    answer = reader.read(folder, whole=False)
     assert answer.failures() == ()
     outcomes = list(answer.outcomes)
     outcomes.remove("read")  # the good one
     assert outcomes
     assert set(outcomes) <= BOMBS[name].outcomes
-    assert sorted(path.name for path in tmp_path.parent.rglob("outside*")) == []
+    assert sorted(path.name for path in tmp_path.rglob("outside*")) == []
 
 
 def next_to_it() -> bytes:
