@@ -155,7 +155,7 @@ def _rounding(points: NDArray[np.float64]) -> float:
     """
     away = points - points[0]
     for digit in (0.1, 0.01, 0.001):
-        if np.abs(away - np.rint(away / digit) * digit).max() <= 1e-2 * digit:
+        if np.abs(away - np.rint(away / digit) * digit).max() <= 1e-5:  # more, and a small tilt passes for rounding
             return digit
     return 0.0
 
