@@ -222,6 +222,24 @@ def test_any_number_of_even_volumes_comes_apart_as_it_was_put_together(seed, cou
     assert all(len(stack.frames) == count for stack in stacks)
 
 
+@given(seed=st.integers(0, 99_999), count=st.integers(2, 14))
+@settings(max_examples=200, deadline=None)
+def test_what_was_told_apart_is_one_volume_when_it_is_read_alone(seed, count):
+    chance = np.random.default_rng(seed)
+    header = _frame(0, 0.0, {}).header
+    names = ["echo", "b-value", "direction", "time", "type", "kernel", "acquisition", "thickness", "inversion"]
+    varying = {name: int(chance.integers(1, 4)) for name in chance.permutation(names)[: chance.integers(1, 5)]}
+    heights = np.sort(chance.permutation(20)[:count]) * 2.0 if chance.random() < 0.5 else np.arange(count) * 2.0
+    frames = [
+        _frame(number, height, {name: str(chance.integers(values)) for name, values in varying.items()}, header)
+        for number, height in enumerate([*heights, *heights[: chance.integers(0, count)]])
+    ]
+    lenient = Leniency(on_gap="warn", on_uneven="warn")
+    for stack in stacks_of(frames, lenient):
+        if stack.error is None:
+            assert len(stacks_of(stack.frames, lenient)) == 1
+
+
 def _frame(number, height, splits, header=None):
     from medcls.scans.dicom.parsing import frames_of
 

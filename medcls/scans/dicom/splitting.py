@@ -18,10 +18,10 @@ from medcls.scans.dicom.frames import Frame
 from medcls.scans.leniency import Leniency
 
 _RANKED = frozenset(
-    [
-        *("direction", "file", "acquisition time", "contrast", "sequence", "frame of reference", "filter"),
-        *("reconstruction", "protocol", "description"),
-    ]
+    (
+        *("direction", "file", "acquisition time", "contrast", "sequence", "frame of reference"),
+        *("filter", "reconstruction", "protocol", "description"),
+    )
 )
 """Told by their rank, as long or free text is."""
 
@@ -87,14 +87,21 @@ def split_mixed(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     Frames are parted by every attribute that all slices of a volume share. One that may change within a volume parts them where
     with each of its values there is a stack of its own, even and without holes, across most of the whole.
     """
+    pieces = _shared_apart(frames) or _interleaved(frames)
+    # Each piece is judged anew, so that it is the same volume when it is read alone.
+    return [
+        (", ".join(filter(None, (words, more))), piece)
+        for words, part in pieces
+        for more, piece in (split_mixed(part) if len(pieces) > 1 else [("", part)])
+    ]
+
+
+def _shared_apart(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     names: list[str] = []
     for name in _names(frames):
         if _differs(frames, name) and len(_by(frames, [*names, name], _rounded)) > len(_by(frames, names, _rounded)):
             names.append(name)
-    named = _named(_by(frames, names, _rounded), names) if names else [("", frames)]
-    return [
-        (", ".join(filter(None, (words, more))), piece) for words, part in named for more, piece in _interleaved(part)
-    ]
+    return _named(_by(frames, names, _rounded), names) if names else []
 
 
 def changes_within(frames: Sequence[Frame]) -> list[str]:
