@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from medcls.bounded import open_regular, why_unreadable
+from medcls.bounded import read_bounded, why_unreadable
 from medcls.display import escaped
 from medcls.errors import MedclsError, RunError, StorageError
 
 CACHE_VARIABLE = "MEDCLS_CACHE"
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_CSV_BYTES = 1 << 30
 _IN_CELLS = "\n\u00a0\u202f"  # not printable to Python, and no harm
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
 _NO_SPACE = "Free some space or choose another folder"
@@ -144,8 +145,8 @@ def write_csv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterab
 
 def read_csv(path: str | os.PathLike[str]) -> list[dict[str, str]]:
     """Read the rows that :func:`write_csv` wrote, cells as they were given to it (numbers as text; escapes stay)."""
-    with io.TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as handle:
-        return [{_uncell(name): _uncell(value) for name, value in row.items()} for row in csv.DictReader(handle)]
+    text = io.StringIO(read_bounded(path, _CSV_BYTES).decode("utf-8"), newline="")
+    return [{_uncell(name): _uncell(value) for name, value in row.items()} for row in csv.DictReader(text)]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 import torch
 
 import medcls
-from medcls.errors import CohortError, RunError
+from medcls.errors import CohortError, MedclsError, RunError
 from medcls.files import write_json
 from medcls.runs.auditing import allowed_at_training
+from medcls.runs.baseline import load_baseline
 from medcls.runs.folder import Run
+from medcls.runs.measuring import read_training_summary
 from medcls.runs.tables import read_partitions
 from medcls.runs.training import train_run
+from medcls.runs.training_cases import read_training_cases
 from tests.test_leakage_gate import config, other_hospital, write_cohort
 
 torch.set_num_threads(1)
@@ -128,3 +132,52 @@ def test_a_damaged_audit_does_not_hide_that_leakage_was_allowed(run: Run, text: 
     assert allowed_at_training(run.path) == "a phantom"
     (run.path / "audit.json").write_text(text, encoding="utf-8")
     refused(lambda: allowed_at_training(run.path), "audit.json")
+
+
+def in_its_place(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    def harm(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return harm
+
+
+def beginning(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(path.read_text(encoding="utf-8").replace("{", "{" + text, 1), encoding="utf-8")
+
+
+HARM: dict[str, Callable[[Path], object]] = {
+    "a pipe": in_its_place(os.mkfifo),
+    "a device": in_its_place(lambda path: path.symlink_to("/dev/zero")),
+    "a folder": in_its_place(Path.mkdir),
+    "a terabyte": lambda path: os.truncate(path, 1 << 40),
+    "nested": lambda path: path.write_text("[" * 100_000, encoding="utf-8"),
+    "a long number": beginning('"x": ' + "1" * 5000 + ", "),
+    "no number": beginning('"x": NaN, '),
+    "a key twice": beginning('"x": 1, "x": 1, '),
+}
+READERS: dict[str, Callable[[Path], object]] = {
+    "config.yaml": lambda run: Run(run).load_config(),
+    "metrics.json": lambda run: Run(run).metrics,
+    "audit.json": allowed_at_training,
+    "baseline.json": load_baseline,
+    "training-summary.json": read_training_summary,
+    "training-cases.csv": lambda run: read_training_cases(run, None),
+    "cohort.csv": lambda run: read_partitions(run / "cohort.csv"),
+    "classifier/classifier.json": medcls.load,
+    "classifier/weights.safetensors": medcls.load,
+}
+
+
+@pytest.mark.parametrize("file", READERS)
+def test_a_file_of_a_run_from_elsewhere_is_read_within_bounds_or_refused_in_one_line(run: Run, file: str) -> None:
+    whole = (run.path / file).read_bytes()
+    READERS[file](run.path)
+    for harm in HARM if file.endswith(".json") else list(HARM)[:4]:
+        HARM[harm](run.path / file)
+        with pytest.raises(MedclsError) as caught:
+            READERS[file](run.path)
+        assert Path(file).name in str(caught.value), harm
+        assert len(str(caught.value)) < 1000, harm
+        shutil.rmtree(run.path / file) if harm == "a folder" else (run.path / file).unlink()
+        (run.path / file).write_bytes(whole)

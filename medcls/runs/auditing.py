@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def allowed_at_training(run: Path) -> str | None:
         RunError: ``audit.json`` is damaged.
     """
     path = run / AUDIT
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     with reading_kept(path):
         found = read_json(path)["allowed"]
@@ -100,7 +101,7 @@ def allowed_at_training(run: Path) -> str | None:
 def _training_was_too_alike(run: Path) -> bool:
     """Whether the training cases' own images could not be told from one another by their looks."""
     path = run / AUDIT
-    if not path.is_file():
+    if not os.path.lexists(path):
         return False
     with reading_kept(path):
         return str((read_json(path).get("near_duplicates") or {}).get("reason")) == TOO_ALIKE

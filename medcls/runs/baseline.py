@@ -6,6 +6,7 @@ operating point chosen on tune. Kept as plain numbers in ``baseline.json``, for 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def load_baseline(folder: Path) -> Baseline | None:
         RunError: The file is damaged.
     """
     path = folder / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     with reading_kept(path, "Restore the file, or remove it"):
         value: Mapping[str, Any] = read_json(path)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medcls.bounded import read_json
+from medcls.bounded import JSON_BYTES, read_bounded, read_json
 from medcls.config import Config
 from medcls.files import write_text
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
@@ -51,6 +51,6 @@ def _hashes(provenance: Mapping[str, Any], classifier: Path) -> dict[str, str]:
     hashes = {name: str(provenance.get(f"{name}_sha256") or "") for name in ("cohort", "config")}
     description = classifier / "classifier.json"
     if description.is_file():
-        hashes["classifier.json"] = hashlib.sha256(description.read_bytes()).hexdigest()
+        hashes["classifier.json"] = hashlib.sha256(read_bounded(description, JSON_BYTES)).hexdigest()
         hashes["weights.safetensors"] = str(read_json(description).get("weights_sha256") or "")
     return {name: value for name, value in hashes.items() if value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def read_training_summary(folder: Path) -> CohortSummary | None:
         RunError: The summary is damaged.
     """
     path = folder / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     with reading_kept(path, "Restore the file, or remove it"):
         return CohortSummary.from_json(read_json(path))

@@ -6,6 +6,7 @@ digest nor hash gives a picture back; see ``docs/explanation/privacy.md``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -148,7 +149,7 @@ def read_training_cases(folder: Path, trained_on: int | None) -> KnownCases | No
         RunError: The table is damaged, or lacks some of them: nobody could be found there who took part in training.
     """
     path = folder / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     with reading_kept(path):
         known = {row["case"]: row for row in read_csv(path)}
