@@ -152,11 +152,53 @@ def test_several_windows_make_several_channels() -> None:
         {"channels": "many"},
         {"slices": "some"},
         {"extra": 1},
+        {"pet": "suv-bsa"},
+        {"pet": "suv-bw"},  # of a recipe for CT
+        {"version": 2},  # which has no pet
+        {"version": 3.0},
     ],
 )
 def test_a_damaged_recipe_is_refused(damage: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="recipe"):
         Recipe.from_json(build_recipe("lung", settings()).to_json() | damage)
+
+
+OLD: dict[str, object] = {
+    "version": 2,
+    "region": "generic",
+    "kind": "other",
+    "dimensions": 3,
+    "size": [96, 96, 96],
+    "channels": 1,
+    "slices": "middle",
+    "precision": "uint8",
+    "steps": [
+        {"name": "orientation", "parameters": {"axes": "RAS", "plane": "axial"}},
+        {"name": "scale", "parameters": {"low": None, "high": None}},
+        {"name": "resize", "parameters": {"mode": "pad"}},
+    ],
+}
+
+
+def test_a_recipe_of_version_2_keeps_its_keys_and_the_digest_it_had_then() -> None:
+    recipe = Recipe.from_json(OLD)
+    assert recipe.to_json() == OLD
+    assert recipe.digest == "0d802670d7b6d01d5dae285a343f88955bf1ef993198884dcf0f8fa05274cf36"
+    assert recipe.pet is None
+    assert build_recipe("generic", settings(dimensions=3, pet="stored")).digest != recipe.digest
+
+
+@pytest.mark.parametrize(("version", "remedy"), [(1, "train again"), (4, "Use a newer medcls")])
+def test_a_recipe_of_an_unknown_version_says_which_are_read(version: int, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=f"version {version}, and this medcls reads 2 and 3.*{remedy}"):
+        Recipe.from_json(OLD | {"version": version})
+
+
+def test_pet_is_chosen_where_a_recipe_can_take_it() -> None:
+    chosen = {pet: build_recipe("generic", settings(pet=pet)).pet for pet in ("suv-bw", "suv-lbm", "stored")}
+    assert chosen == {"suv-bw": "suv-bw", "suv-lbm": "suv-lbm", "stored": None}
+    assert build_recipe("generic", settings()).to_json()["pet"] == "suv-bw"
+    assert build_recipe("lung", settings()).to_json()["pet"] is None
 
 
 def test_a_picture_is_refused_by_a_3d_recipe() -> None:

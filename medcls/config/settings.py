@@ -40,6 +40,7 @@ NetworkName = Literal[
 NAMED_WEIGHTS = ("imagenet", "medicalnet")
 Partition = Literal["train", "tune", "test"]
 OnIrregular = Literal["error", "warn", "resample"]
+Pet = Literal["suv-bw", "suv-lbm"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
 
 
@@ -188,6 +189,11 @@ class PreprocessingSettings(Section):
     slices: Literal["middle", "all"] | list[int] | dict[Literal["every"], Count] = Field(
         "middle",
         description="Which slices of a volume feed a 2-D network: middle, all, {every: n}, or a list of indices.",
+    )
+    pet: Pet | Literal["stored"] = Field(
+        "suv-bw",
+        description="What DICOM PET becomes: standardised uptake values by body weight (suv-bw) or by lean body mass "
+        "(suv-lbm), or values as the file has them (stored). Other scans stay as they are.",
     )
     precision: Literal["auto", "uint8", "float16"] = Field(
         "auto",

@@ -39,7 +39,8 @@ def build_recipe(region: Region, settings: PreprocessingSettings) -> Recipe:
             raise ConfigError(str(error), where=f"preprocessing.steps.{step.name}") from None
     size = tuple(settings.size) if settings.size is not None else defaults.size(dimensions)
     steps = tuple(Step(step.name, step.model_dump(mode="json")) for step in parameters)
-    recipe = Recipe(region, kind, dimensions, size, channels, _slices(settings), steps)
+    pet = settings.pet if kind == "other" and settings.pet != "stored" else None
+    recipe = Recipe(region, kind, dimensions, size, channels, _slices(settings), steps, pet=pet)
     return replace(recipe, precision=_precision(settings, bounded=recipe.ranges(1) is not None))
 
 

@@ -7,25 +7,23 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from medcls.config.settings import Kind, PreprocessingSettings, Region
+from medcls.config.settings import Kind, Pet, PreprocessingSettings, Region
 from medcls.errors import ConfigError
 from medcls.preprocessing.encoding import Precision
-from medcls.preprocessing.recipe import RECIPE_VERSION, Recipe, Step
+from medcls.preprocessing.recipe import LATEST_VERSION, READABLE_VERSIONS, Recipe, Step
 from medcls.preprocessing.steps import STEPS
 
 _KEYS = {"version", "region", "kind", "dimensions", "size", "channels", "slices", "steps", "precision"}
+_SINCE_3 = {"pet"}
 
 
 def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
     """See :meth:`medcls.preprocessing.Recipe.from_json`."""
-    if not isinstance(value, Mapping) or set(value) != _KEYS:
+    if not isinstance(value, Mapping):
+        raise _damaged("it is no mapping")
+    version = _version(value)
+    if set(value) != (_KEYS | _SINCE_3 if version >= 3 else _KEYS):
         raise _damaged("its keys are not those of a recipe")
-    if value["version"] != RECIPE_VERSION:
-        raise ConfigError(
-            f"the recipe is of version {value['version']!r}, and this medcls has version {RECIPE_VERSION}",
-            where="recipe",
-            remedy="Use the medcls version that made it, or train again",
-        )
     if value["region"] not in get_args(Region) or value["kind"] not in get_args(Kind):
         raise _damaged("its region or kind is unknown")
     try:
@@ -38,6 +36,9 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         raise _damaged("a value is not allowed") from error
     if value["precision"] not in get_args(Precision):
         raise _damaged("its precision is unknown")
+    pet = value.get("pet")
+    if pet is not None and (pet not in get_args(Pet) or value["kind"] != "other"):
+        raise _damaged("what it makes of PET is unknown")
     if settings.size is None or settings.dimensions is None or not 1 <= channels <= 8:
         raise _damaged("its size, dimensions or channels are missing")
     order = [kind.name for kind in STEPS]
@@ -55,10 +56,25 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         slices,  # type: ignore[arg-type]
         steps,
         value["precision"],
+        pet,
+        version,
     )
     if recipe.precision == "uint8" and recipe.ranges(1) is None:
         raise _damaged("its precision needs values of a known range")
     return recipe
+
+
+def _version(value: Mapping[str, Any]) -> int:
+    version = value.get("version")
+    if type(version) is not int:
+        raise _damaged("its version is missing")
+    if version not in READABLE_VERSIONS:
+        raise ConfigError(
+            f"the recipe is of version {version}, and this medcls reads {' and '.join(map(str, READABLE_VERSIONS))}",
+            where="recipe",
+            remedy="Use a newer medcls" if version > LATEST_VERSION else "Use the medcls that made it, or train again",
+        )
+    return version
 
 
 def _step(item: Mapping[str, Any]) -> Step:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.config.settings import Kind, Region
+from medcls.config.settings import Kind, Pet, Region
 from medcls.errors import ConfigError, MedclsError
 from medcls.preprocessing.encoding import Encoded, Encoding, Precision, one_plane_where_alike
 from medcls.preprocessing.fused import Fused, Plan
@@ -34,7 +34,12 @@ from medcls.scans.scan import Scan
 if TYPE_CHECKING:
     from monai.data import MetaTensor
 
-RECIPE_VERSION = 2  # raise it when any step changes its numbers: stored tensors of the old version are then never read
+LATEST_VERSION = 3
+"""Raise it when any step changes its numbers, so that stored tensors of the old version are never read, or for a new key."""
+
+READABLE_VERSIONS = (2, 3)
+"""A recipe keeps its version, its keys and its digest: 2 has no ``pet``."""
+
 
 _BY_NAME: dict[str, type[StepParameters]] = {kind.name: kind for kind in STEPS}
 # From (row, column, 0) of an upright view to (x, y, 0) of the image it was cut from.
@@ -78,6 +83,8 @@ class Recipe:
         slices: Which slices of a volume a 2-D recipe takes; ignored in 3-D.
         steps: The steps that are on, in their fixed order.
         precision: How values are kept: ``uint8`` over the range that the steps end in, or ``float16``.
+        pet: What DICOM PET becomes before any step; ``None``: it stays as the file has it. Only of kind ``other``.
+        version: One of :data:`READABLE_VERSIONS`.
     """
 
     region: Region
@@ -88,6 +95,8 @@ class Recipe:
     slices: Slices
     steps: tuple[Step, ...]
     precision: Precision = "float16"
+    pet: Pet | None = None
+    version: int = LATEST_VERSION
 
     def prepare(self, scan: Scan) -> Prepared:
         """Make the network's input of one scan.
@@ -132,8 +141,9 @@ class Recipe:
         """Plain JSON values that :meth:`from_json` takes back; nothing else is needed to repeat the recipe."""
         chosen = self.slices
         plain = chosen if isinstance(chosen, str) else dict(chosen) if isinstance(chosen, Mapping) else list(chosen)
+        since_3 = {"pet": self.pet} if self.version >= 3 else {}
         return {
-            "version": RECIPE_VERSION,
+            "version": self.version,
             "region": self.region,
             "kind": self.kind,
             "dimensions": self.dimensions,
@@ -142,6 +152,7 @@ class Recipe:
             "slices": plain,
             "precision": self.precision,
             "steps": [{"name": step.name, "parameters": dict(step.parameters)} for step in self.steps],
+            **since_3,
         }
 
     @classmethod
@@ -149,7 +160,7 @@ class Recipe:
         """The recipe that :meth:`to_json` wrote.
 
         Raises:
-            ConfigError: It is of another version, or damaged.
+            ConfigError: It is of a version that cannot be read, or damaged.
         """
         from medcls.preprocessing.reading import recipe_from_json
 
