@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -15,7 +12,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -277,30 +273,3 @@ def test_everything_that_can_be_imported_is_in_the_python_page() -> None:
     page = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
     described = {name for name in medcls.__all__ if re.search(rf"^### `medcls\.{name}[`(]", page, re.MULTILINE)}
     assert described == set(medcls.__all__)
-
-
-@functools.cache
-def writer() -> ModuleType:
-    """``scripts/write-reference`` as a module."""
-    loader = importlib.machinery.SourceFileLoader("write_reference", str(REPOSITORY / "scripts" / "write-reference"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no cache file among the scripts
-    try:
-        loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = write_bytecode
-    return module
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["config.md", "cli.md", "refusals.md", "recipes.md", "networks.md", "config.schema.json", "metrics.schema.json"],
-)
-def test_written_pages_are_up_to_date(name: str) -> None:
-    assert set(writer().pages()) >= {name}
-    expected = writer().pages()[name].splitlines()
-    found = (DOCS / "reference" / name).read_text(encoding="utf-8").splitlines()
-    difference = list(difflib.unified_diff(found, expected, "as it stands", "as the code says", lineterm="", n=0))
-    assert difference == [], "run scripts/write-reference\n" + "\n".join(difference[:20])
