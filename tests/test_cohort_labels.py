@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,14 +186,82 @@ def test_label_values_reach_columns_of_0_and_1(tmp_path: Path) -> None:
     cohort = read_cohort(load_config(None, (), {"data": data}))
     assert [case.reference for case in cohort.cases] == [(0,), (1,)]
     (tmp_path / "cases.csv").write_text("scan,a,b\n0.png,-1,\n1.png,0,1\n", encoding="utf-8")
-    data["label_values"] = {"": "0"}
-    with pytest.raises(MedclsError, match=r"cases.csv:2: '-1' in column 'a' .*\{\"-1\": \"1\"\}, or \"0\""):
-        read_cohort(load_config(None, (), {"data": data}))
     for meaning, first in (("1", (0,)), ("0", ())):
         data["label_values"] = {"-1": meaning, "": "0"}
         cohort = read_cohort(load_config(None, (), {"data": data}))
         assert [case.reference for case in cohort.cases] == [first, (1,)]
         assert not cohort.excluded
+
+
+COLUMNS = [("1", "0", "-1"), ("0", "1", ""), ("u", "0", ""), ("no", "yes", "0")]
+
+
+def columns_of(folder: Path, rows: Sequence[Sequence[str]] = COLUMNS, **data: Any) -> Cohort:
+    """A table with a column for each of three labels."""
+    lines = [f"{index}.png,{','.join(cells)}" for index, cells in enumerate(rows)]
+    (folder / "cases.csv").write_text("\n".join(["scan,a,b,c", *lines]), encoding="utf-8")
+    for index in range(len(rows)):
+        picture(folder / f"{index}.png", index)
+    settings = {"cases": folder / "cases.csv", "columns": {"label": ["a", "b", "c"]}, **data}
+    return read_cohort(load_config(None, (), {"data": settings}))
+
+
+def test_a_cell_of_label_columns_that_says_neither_is_refused_until_it_is_said_what_it_means(tmp_path: Path) -> None:
+    for data, parts in (
+        (
+            {},
+            ["cases.csv:2", "'-1' in column 'c'", "2 uncertain cells", "2 blank cells", "data.blank", "data.uncertain"],
+        ),
+        ({"uncertain": "negative"}, ["cases.csv:3", "an empty cell in column 'c'", "(2 blank cells", "data.blank"]),
+        ({"blank": "negative"}, ["cases.csv:2", "'-1' in column 'c'", "(2 uncertain cells", "data.uncertain"]),
+    ):
+        with pytest.raises(MedclsError) as error:
+            columns_of(tmp_path, **data)
+        line = str(error.value)
+        assert "\n" not in line
+        for part in parts:
+            assert part in line
+        assert ("data.uncertain" in line) == ("uncertain cell" in line)
+        assert ("data.blank" in line) == ("blank cell" in line)
+
+
+@pytest.mark.parametrize("word", ["-1", "-1.0", "U", "uncertain", "?"])
+@pytest.mark.parametrize(("meaning", "expected"), [("negative", ()), ("positive", (0,))])
+def test_uncertain_cells_mean_what_the_config_says_and_it_is_said(
+    tmp_path: Path, word: str, meaning: str, expected: tuple[int, ...]
+) -> None:
+    cohort = columns_of(tmp_path, [(word, "0", "0"), ("0", "1", "1")], uncertain=meaning)
+    assert [case.reference for case in cohort.cases] == [expected, (1, 2)]
+    assert cohort.warnings == (f"uncertain cells of labels are taken for {meaning} (data.uncertain): a 1",)
+
+
+def test_no_choice_makes_a_no_of_a_word_for_nothing(tmp_path: Path) -> None:
+    rows = [("", "1", "0"), ("1", "0", "0")]
+    assert [case.reference for case in columns_of(tmp_path, rows, blank="negative").cases] == [(1,), (0,)]
+    for word in ("NA", "unknown", "#REF!", "-"):
+        with pytest.raises(MedclsError, match=rf"cases.csv:2: '{word}' in column 'a'"):
+            columns_of(tmp_path, [(word, "1", "0"), *rows], blank="negative")
+    with pytest.raises(MedclsError, match=r"'perhaps' in column 'a' is neither 0 nor 1"):
+        columns_of(tmp_path, [("perhaps", "1", "0"), *rows], blank="negative", uncertain="negative")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"labels": ["a", "b", "c"]}, "'labels' is for one column of labels"),
+        ({"columns": {"label": "a"}, "blank": "negative"}, "'uncertain' and 'blank' are for several columns"),
+        ({"columns": {"label": "a"}, "uncertain": "positive"}, "'uncertain' and 'blank' are for several columns"),
+    ],
+)
+def test_a_key_that_would_be_ignored_is_refused(tmp_path: Path, data: dict[str, Any], words: str) -> None:
+    with pytest.raises(MedclsError, match=words):
+        columns_of(tmp_path, **data)
+
+
+def test_a_key_of_a_mapping_that_says_nothing_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("data:\n  label_values:\n    a: ill\n    null: well\n", encoding="utf-8")
+    with pytest.raises(MedclsError, match=r'config.yaml:4: a key that says nothing.*"" for an empty cell'):
+        load_config(tmp_path / "config.yaml", (), {})
 
 
 def picture(path: Path, value: int = 0) -> None:

@@ -135,7 +135,7 @@ positive: true
 data:
   labels: [01, 1.0, 0x1F, 1e3, True, 2020-01-02]
   label_values: {true: 1.50, 01: 007, 1: 1_000, 2020-01-02: off}
-  columns: {label: [01, 1.0], patient: 10, facts: [2.50]}
+  columns: {label: 01, patient: 10, facts: [2.50]}
 split: {values: {0: train, 00: tune, 0.0: test}}
 train: {epochs: 03}
 """
@@ -143,12 +143,13 @@ train: {epochs: 03}
     assert config.positive == "true"
     assert config.data.labels == ["01", "1.0", "0x1F", "1e3", "True", "2020-01-02"]
     assert config.data.label_values == {"true": "1.50", "01": "007", "1": "1_000", "2020-01-02": "off"}
-    assert (config.data.columns.label, config.data.columns.patient) == (["01", "1.0"], "10")
+    assert (config.data.columns.label, config.data.columns.patient) == ("01", "10")
     assert config.data.columns.facts == ["2.50"]
     assert config.split.values == {"0": "train", "00": "tune", "0.0": "test"}
     assert (config.train.epochs, config.name) == (3, "2024_01")
     assert load_config(write(tmp_path, config_text(config))) == config
     assert load_config(None, ["data.labels=[01, 1.0]", "positive=01"]).data.labels == ["01", "1.0"]
+    assert load_config(None, ["data.columns.label=[01, 1.0]"]).data.columns.label == ["01", "1.0"]
     assert load_config(None, ["data.columns.patient=null"]).data.columns.patient is None
 
 

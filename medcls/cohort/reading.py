@@ -11,7 +11,7 @@ from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.folder import folder_labels, read_folder
 from medcls.cohort.paths import check_paths, leads_somewhere, missing_in_words
-from medcls.cohort.patient_key import header_patient, is_placeholder
+from medcls.cohort.patient_key import header_patient
 from medcls.cohort.sites import with_sites
 from medcls.cohort.table import read_table
 from medcls.config.settings import Config, SplitSettings
@@ -19,6 +19,7 @@ from medcls.errors import CohortError, ConfigError, ScanRefused
 from medcls.progress import SILENT, Progress
 from medcls.scans import CAUSES, RefusalCode, ScanSource, find_one
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.tables.words import is_placeholder
 
 
 def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:

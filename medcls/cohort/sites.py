@@ -6,7 +6,6 @@ several sites wherever the institution is left out.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,12 +14,9 @@ from pathlib import Path
 
 from medcls.cohort.case import Case
 from medcls.privacy import load_pseudonyms
+from medcls.tables.words import is_placeholder
 
 SITE = "site"
-_ABSENT = frozenset(
-    {"", "na", "nan", "none", "null", "unknown", "anonymous", "anonymized", "anonymised", "removed", "redacted"}
-    | {"deidentified", "institution", "institutionname"}
-)
 
 
 def with_sites(cases: Iterable[Case], key_file: Path | None = None) -> tuple[Case, ...]:
@@ -56,4 +52,4 @@ def institution_of(case: Case) -> str:
     """The institution in a scan's header, in letters and digits alone so that spellings of it agree; empty if not stated."""
     name = case.source.identity.get("institution", "") if case.source else ""
     plain = "".join(sign for sign in unicodedata.normalize("NFKC", name).casefold() if sign.isalnum())
-    return "" if plain in _ABSENT or re.fullmatch(r"x+|0+", plain) else plain
+    return "" if not plain or is_placeholder(name) else plain

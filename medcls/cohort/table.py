@@ -9,11 +9,12 @@ from pathlib import Path
 from medcls import tables
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, check_positive
+from medcls.cohort.label_columns import Marks, read_label_columns
 from medcls.cohort.labels import check_spelling, labels_of, named_values, unused_values
 from medcls.cohort.paths import scan_path
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
 from medcls.tables import Table
-from medcls.tables.words import NO, YES, says_nothing, shortened
+from medcls.tables.words import says_nothing, shortened
 
 _NAMES_OF_FACTS = frozenset(
     {"sex", "gender", "patientsex", "age", "patientage", "ageyears", "ageinyears", "race", "ethnicity", "year"}
@@ -37,13 +38,13 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
     _check_columns(table, columns)
     rows = [dict(row) for _, row in table.mappings()]
     warnings = _patients(table, columns, rows)
-    labels, more = _labels(table, rows, settings)
+    labels, references, more = _labels(table, rows, settings)
     root = settings.root or path.parent
     cases: list[Case] = []
     excluded: list[Exclusion] = []
     names: dict[str, int] = {}
-    for line, row in zip(table.lines, rows, strict=True):
-        found = _case(table, line, row, columns, labels, root, split)
+    for line, row, reference in zip(table.lines, rows, references, strict=True):
+        found = _case(table, line, row, columns, reference, root, split)
         first = names.setdefault(found.name, line)
         if first != line:
             raise table.wrong(
@@ -119,10 +120,11 @@ def _check_columns(table: Table, columns: Columns) -> None:
             table.cells(used)  # refuses cells that hold several lines
 
 
-def _labels(table: Table, rows: list[dict[str, str]], settings: DataSettings) -> tuple[tuple[str, ...], list[str]]:
-    """The labels, with ``data.label_values`` put into the rows; and what to warn of."""
+def _labels(
+    table: Table, rows: list[dict[str, str]], settings: DataSettings
+) -> tuple[tuple[str, ...], list[Marks | None], list[str]]:
+    """The labels; what each row says of them, with ``data.label_values`` put into it; and what to warn of."""
     column = settings.columns.label
-    several = isinstance(column, list)
     names = column if isinstance(column, list) else [column]
     unused, present = set(settings.label_values), set[str]()
     for name in names:
@@ -134,9 +136,11 @@ def _labels(table: Table, rows: list[dict[str, str]], settings: DataSettings) ->
             row[name] = value
     keys = [key for key in settings.label_values if key in unused]
     warnings = [unused_values(keys, ", ".join(names), present)] if keys else []
-    if several:
-        return tuple(names), warnings
-    return labels_of(table, names[0], [row[names[0]] for row in rows], settings), warnings
+    if isinstance(column, list):
+        marks, more = read_label_columns(table, rows, column, settings)
+        return tuple(column), [*marks], [*warnings, *more]
+    labels = labels_of(table, column, [row[column] for row in rows], settings)
+    return labels, [Marks((labels.index(row[column]),), ()) if row[column] else None for row in rows], warnings
 
 
 def _case(
@@ -144,7 +148,7 @@ def _case(
     line: int,
     row: Mapping[str, str],
     columns: Columns,
-    labels: tuple[str, ...],
+    reference: Marks | None,
     root: Path,
     split: SplitSettings,
 ) -> Case | Exclusion:
@@ -153,33 +157,11 @@ def _case(
     patient = (columns.patient and row.get(columns.patient)) or ""
     if not row[columns.scan] or says_nothing(row[columns.scan]):
         return Exclusion(name, patient, "no-scan", "the table names no scan", line)
-    reference = _reference(table, line, row, columns.label, labels)
     if reference is None:
         return Exclusion(name, patient, "no-label", "the table has no label", line)
     facts = {fact: row[fact] for fact in columns.facts if row[fact]}
     partition = _partition(table, line, row, columns, split)
-    return Case(name, patient, scan_path(root, row[columns.scan]), reference, partition, None, facts, line)
-
-
-def _reference(
-    table: Table, line: int, row: Mapping[str, str], column: str | list[str], labels: tuple[str, ...]
-) -> tuple[int, ...] | None:
-    if isinstance(column, str):
-        return (labels.index(row[column]),) if row[column] else None
-    marked = []
-    for index, name in enumerate(column):
-        value = row[name].lower()
-        if not value:
-            return None
-        if value not in YES | NO:
-            raise table.wrong(
-                line,
-                f"'{row[name]}' in column '{name}' is neither 0 nor 1",
-                f'Say what it means: data.label_values: {{"{row[name]}": "1"}}, or "0"; leave it empty where it is not known',
-            )
-        if value in YES:
-            marked.append(index)
-    return tuple(marked)
+    return Case(name, patient, scan_path(root, row[columns.scan]), reference.has, partition, None, facts, line)
 
 
 def _partition(

@@ -83,7 +83,15 @@ class DataSettings(Section):
         description="What values of the label column (or class folders) mean: {COVID: inflammation, …}; others stay.",
     )
     labels: list[str] | None = Field(
-        None, description="Order of the labels; default: sorted. Other labels are an error."
+        None, description="Order of the labels; default: sorted. Other labels are an error. Not with label columns."
+    )
+    uncertain: Literal["negative", "positive", "refuse"] = Field(
+        "refuse",
+        description="What -1, u, uncertain or ? means in one of several label columns: no label (CheXpert's U-Zeroes), the "
+        "label (U-Ones); refuse: an error.",
+    )
+    blank: Literal["negative", "refuse"] = Field(
+        "refuse", description="What an empty cell means in one of several label columns: no label; refuse: an error."
     )
 
     @field_validator("labels")
@@ -95,6 +103,19 @@ class DataSettings(Section):
     def _one_source(self) -> DataSettings:
         if self.cases is not None and self.folder is not None:
             raise ValueError("give 'cases' (a table) or 'folder' (a sub-folder for each class), not both")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit_the_labels(self) -> DataSettings:
+        if isinstance(self.columns.label, list):
+            if self.labels is not None:
+                raise ValueError(
+                    "'labels' is for one column of labels; of several columns, columns.label gives the order"
+                )
+            if self.folder is not None:
+                raise ValueError("columns.label lists columns of a table, and 'folder' has none")
+        elif (self.uncertain, self.blank) != ("refuse", "refuse"):
+            raise ValueError("'uncertain' and 'blank' are for several columns of labels: list them in columns.label")
         return self
 
 

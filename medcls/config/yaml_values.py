@@ -122,6 +122,12 @@ class _Reading:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError("a key is a plain name", where=self.at(key_node))
             name = self._scalar(key_node, (*key, str(key_node.value)))
+            if name is None:
+                raise ConfigError(
+                    "a key that says nothing",
+                    where=self.at(key_node),
+                    remedy='Write "" for an empty cell, "null" for the word',
+                )
             here = (*key, name)
             if name in values:
                 raise ConfigError(f"the key '{dotted(here)}' is given twice", where=self.at(key_node))

@@ -14,8 +14,18 @@ _NOTHING = (
     | frozenset({"#value!", "#ref!", "#div/0!", "#name?", "#num!", "#null!", "blank", "(blank)"})
     | frozenset({"unknown", "missing", "undefined", "unspecified", "not available", "not applicable", "not known"})
 )
+_PLACEHOLDERS = (
+    frozenset(
+        {"anon", "anonym", "anonyme", "anonymous", "anonymized", "anonymised", "anonymisiert", "anonymizedpatient"}
+    )
+    | frozenset({"deidentified", "removed", "redacted", "deleted", "hidden", "dummy", "noid", "noname"})
+    | frozenset({"patient", "patientid", "institution", "institutionname"})
+)
+"""Without blanks and signs."""
 YES = frozenset({"1", "1.0", "true", "yes", "y"})
 NO = frozenset({"0", "0.0", "false", "no", "n"})
+UNCERTAIN = frozenset({"-1", "-1.0", "u", "uncertain", "unsure", "equivocal", "?"})
+"""What says of a label that it may be or not, as CheXpert's -1 does."""
 NO_LABEL = "none"
 """What a cell says where a case may have several labels and has none."""
 _SIGNS = frozenset("?.-–—_/*~")
@@ -30,6 +40,12 @@ def says_nothing(value: str) -> bool:
     """Whether a value is a word or a sign that programs and people write into an empty cell: NA, NaN, null, #N/A, ?, -."""
     plain = folded(value)
     return plain in _NOTHING or (bool(plain) and set(plain) <= _SIGNS)
+
+
+def is_placeholder(name: str) -> bool:
+    """Whether a name is what programs write in its place when they take it out: ANONYMOUS, [removed], NA, zeros."""
+    plain = "".join(sign for sign in folded(name) if sign.isalnum())
+    return bool(name) and (says_nothing(name) or plain in _PLACEHOLDERS or set(plain) in ({"0"}, {"x"}))
 
 
 def number_in(value: str) -> Decimal | None:
