@@ -12,6 +12,7 @@ from medcls.cohort.confounding import Confounding
 from medcls.cohort.copies import Copies, copies_warnings, find_copies
 from medcls.cohort.identities import MEANINGS, SharedIdentity
 from medcls.cohort.leakage import Leak, conflicting_groups, find_leaks, leaks_in_words, sides_of
+from medcls.cohort.mixtures import mixture_warnings
 from medcls.cohort.near_duplicates import (
     LEAST_CORRELATION,
     MOST_DIFFERENT_BITS,
@@ -95,6 +96,7 @@ class Audit:
                 else "an image occurs more than once, the same or nearly so, with different reference labels"
             )
         found += [one.warning for one in self.confounding if one.suspicious]
+        found += mixture_warnings(self.cases.values())
         return tuple(found)
 
     def _near_warnings(self) -> list[str]:

@@ -31,6 +31,10 @@ _ACQUISITION = (
     "laterality",
     "year",
     "burned_in",
+    "photometric",
+    "lut_shape",
+    "presentation_intent",
+    "patient_orientation",
 )
 _PLACES = (
     "site",

@@ -19,7 +19,12 @@ from medcls.scans.source import ScanSource
 
 _AXES = ("x", "y", "z")
 _GROUPED = {"manufacturer": "manufacturer", "field_strength": "field strength"}
-_AS_STATED = {"body_part": "body part", "view": "view", "units": "units"}
+_AS_STATED = {
+    "body_part": "body part",
+    "view": "view",
+    "units": "units",
+    "presentation_intent": "presentation intent",
+}
 
 
 def traits_of(

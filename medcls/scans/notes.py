@@ -123,12 +123,12 @@ MEANINGS: dict[Note, Cause] = {
         "Set `pet: suv-bw` (or `suv-lbm`) to compare patients",
     ),
     Note.PRESENTATION: Cause(
-        "The header asks for another look than the stored values have: shown inverted (`PresentationLUTShape`), or raw values "
-        "of the detector that are not meant to be looked at (`FOR PROCESSING`).",
+        "What a reader sees is not what is stored, or the header contradicts itself: greys shown inverted by `MONOCHROME1` or "
+        "`PresentationLUTShape`, or raw values of the detector that are not meant to be looked at (`FOR PROCESSING`).",
         "Give images of one kind, `FOR PRESENTATION` where there are both",
     ),
     Note.MIRRORED: Cause(
-        "The header says that the picture is shown mirrored or upside down (`PatientOrientation`); it was not turned.",
+        "By the header (`PatientOrientation`) the picture is mirrored, upside down or across; it was not turned.",
         "Turn it, or train on pictures of one orientation",
     ),
 }

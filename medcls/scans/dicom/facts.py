@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from medcls.scans.dicom import text as t
+from medcls.scans.dicom.presentation import presentation_facts
 
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
@@ -34,6 +35,7 @@ def facts_of(dataset: t.Attributes) -> dict[str, str]:
     facts["pixel_spacing"] = f"{spacing[0]:g} {spacing[1]:g}" if spacing else ""
     burned = t.text(dataset, "BurnedInAnnotation").upper()
     facts["burned_in"] = {"YES": "yes", "NO": "no"}.get(burned, "")
+    facts |= presentation_facts(dataset)
     return {name: value for name, value in facts.items() if value}
 
 

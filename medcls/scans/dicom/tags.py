@@ -94,6 +94,9 @@ TAGS: dict[str, tuple[int, str]] = {
     "ImageLaterality": (0x00200062, "CS"),
     "PatientPosition": (0x00185100, "CS"),
     "BurnedInAnnotation": (0x00280301, "CS"),
+    "PresentationIntentType": (0x00080068, "CS"),
+    "PresentationLUTShape": (0x20500020, "CS"),
+    "PatientOrientation": (0x00200020, "CS"),
 }
 
 PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)

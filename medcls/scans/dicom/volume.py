@@ -18,6 +18,7 @@ from medcls.scans.dicom.instance import Instance, Scratch, open_instance
 from medcls.scans.dicom.objects import is_xray_projection
 from medcls.scans.dicom.padding import CT_AIR, is_padding
 from medcls.scans.dicom.pixels import stored_frames
+from medcls.scans.dicom.presentation import inverted_by, presentation_doubts
 from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
 from medcls.scans.dicom.scaling import leads_back_to_intensity
 from medcls.scans.dicom.series import Stack, stacks_of
@@ -119,9 +120,9 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
     header = stack.frames[0].header
     affine, placed = _affine(stack)
     notes.extend(filter(None, [assembly.padding.fill(array, ct=stack.frames[0].rescaled_ct)]))
-    if header.photometric == "MONOCHROME1" and is_xray_projection(header.modality):
+    if is_xray_projection(header.modality) and (by := inverted_by(header)):
         assembly.invert(array)
-        notes.append(Note.INVERTED.says("MONOCHROME1 was inverted: max + min - value"))
+        notes.append(Note.INVERTED.says(f"{by} was inverted: max + min - value"))
     if stack.layout is not None:
         array, affine = _placed(array, stack.layout, leniency, notes)
     return described(stack, source, array, affine, placed, notes)
@@ -256,7 +257,7 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
         notes.append(Note.CHANGES.says(f"the parts of the volume differ: {', '.join(changes)}"))
     if frames[0].header.facts.get("burned_in") == "yes":
         notes.append(Note.BURNED_IN.says("the header says that annotations are burned into the pixels"))
-    return notes
+    return [*notes, *presentation_doubts(frames[0].header)]
 
 
 def _doubts_of_unit(frames: Sequence[Frame]) -> list[str]:
