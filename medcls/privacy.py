@@ -206,6 +206,19 @@ def masked_name(
     return "/".join(_masked_part(part, _whose(part, identity, patients), pseudonyms) for part in parts) + tail
 
 
+def names_patient(text: str, identity: Mapping[str, str]) -> bool:
+    """Whether free text holds an identifier or a name of a patient.
+
+    A PatientID of fewer than four letters and digits is not looked for: any number would be one.
+
+    Args:
+        text: The text.
+        identity: As :attr:`medcls.scans.Scan.identity`.
+    """
+    patient = identity.get("patient_id", "")
+    return _identifies(text, {**identity, "patient_id": patient if len(_plain(patient)) >= _SHORT else ""})
+
+
 def _whose(part: str, identity: Mapping[str, str], patients: KnownPatients) -> Mapping[str, str]:
     """Whom a part is about: the patient of the scan if it says so, else another whom it names."""
     if identity.get("patient_id") and _identifies(part, identity):

@@ -68,7 +68,7 @@ def _what_to_know(result: Inference) -> None:
     for one in result.refusals:
         say(f"{one.count} refused as {one.what}, for example {one.example}: {reasons[one.example]}")
     for one in result.notes:
-        say(f"{one.count} with the note '{one.what}', for example {one.example}")
+        say(one.of_a_note)
     if not result.answered:
         return
     known = result.familiar

@@ -28,6 +28,8 @@ class Case:
         facts: Further facts: from the user's table, then from the scan's header.
         line: The line of the user's table that the case ends at; ``None`` where there is no table.
         names_patient: Whether the table or the header names the patient; else the case stands for one.
+        notes: What search, reading and preparing noted of the scan, as ``infer`` gives them: a code of
+            :class:`medcls.scans.notes.Note` and words, or words alone.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Case:
     facts: Mapping[str, str] = field(default_factory=dict)
     line: int | None = None
     names_patient: bool = True
+    notes: tuple[str, ...] = ()
 
     def left_out(self, code: str, reason: str) -> Exclusion:
         """The case as one that is not used."""

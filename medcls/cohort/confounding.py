@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.cohort.case import Case
+from medcls.scans.notes import note_code
 
 _ACQUISITION = (
     "manufacturer",
@@ -129,8 +130,7 @@ def header_facts(cases: Sequence[Case]) -> dict[str, list[str]]:
     for name in own:
         if name.casefold() in _PLACES:
             facts[name] = [case.facts.get(name, "") for case in cases]
-    for name, values in _of_sources(cases).items():
-        facts[name] = values
+    facts |= _of_sources(cases) | _of_notes(cases)
     return {name: values for name, values in facts.items() if len(set(values)) > 1}
 
 
@@ -147,6 +147,12 @@ def _of_sources(cases: Sequence[Case]) -> dict[str, list[str]]:
         "spacing": [" ".join(f"{length:.2g}" for length in source.spacing) if source else "" for source in sources],
         "orientation": [source.axes if source else "" for source in sources],
     }
+
+
+def _of_notes(cases: Sequence[Case]) -> dict[str, list[str]]:
+    """Each note by its code, as a fact that a case has or has not."""
+    noted = [set(map(note_code, case.notes)) for case in cases]
+    return {f"note '{code}'": ["yes" if code in own else "" for own in noted] for code in sorted(set().union(*noted))}
 
 
 def header_scores(

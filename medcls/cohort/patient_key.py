@@ -24,3 +24,8 @@ def patient_pseudonym(key: str, pseudonyms: Pseudonyms) -> str:
     """The pseudonym of a patient: the same that ``infer`` gives a scan with this patient in its header."""
     issuer, _, identifier = key.rpartition(_BETWEEN)
     return pseudonyms.patient(identifier, issuer)
+
+
+def identifier_of(key: str) -> str:
+    """The patient's identifier without its issuer."""
+    return key.rpartition(_BETWEEN)[2]

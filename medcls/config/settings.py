@@ -21,6 +21,7 @@ from medcls.config.section import Section as Section
 from medcls.config.section import Seed as Seed
 from medcls.config.store_settings import StoreSettings as StoreSettings
 from medcls.config.train_settings import TrainSettings as TrainSettings
+from medcls.privacy import Pseudonyms, load_pseudonyms
 
 Region = Literal["brain", "lung", "stomach", "generic"]
 Kind = Literal["auto", "ct", "xray", "mr", "endoscopy", "other"]
@@ -42,6 +43,8 @@ Partition = Literal["train", "tune", "test"]
 OnIrregular = Literal["error", "warn", "resample"]
 Pet = Literal["suv-bw", "suv-lbm"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
+_OWN_COLUMNS = ("case", "patient", "partition", "reference", "notes")
+"""Of ``cohort.csv``, beside the facts: a fact of such a name would stand in their place, a patient's number for its hash."""
 
 
 def _each_once(names: list[str]) -> list[str]:
@@ -64,6 +67,14 @@ class Columns(Section):
     facts: list[str] = Field(
         [], description="Columns to describe the cohort and form subgroups by (age, sex, site, …)."
     )
+
+    @field_validator("facts")
+    @classmethod
+    def _no_column_of_ours(cls, value: list[str]) -> list[str]:
+        taken = next((name for name in value if name in _OWN_COLUMNS), None)
+        if taken is not None:
+            raise ValueError(f"'{taken}' is a column of cohort.csv itself: give the table's column another name")
+        return value
 
     @field_validator("label")
     @classmethod
@@ -307,6 +318,10 @@ class PrivacySettings(Section):
     key_file: Path | None = Field(
         None, description="File with the key of the hashes; default: in the user's configuration folder."
     )
+
+    def pseudonyms(self) -> Pseudonyms:
+        """What stands for identifiers; see :func:`medcls.privacy.load_pseudonyms` for what is raised."""
+        return load_pseudonyms(keep=self.identifiers == "keep", key_file=self.key_file)
 
 
 class Config(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,8 @@ class Ingested:
         pixels: Digest of the scan's voxels (:class:`medcls.preprocessing.content.PixelDigest`).
         fingerprint: Of a picture, as it was before the recipe, to know copies by: the text of
             :class:`medcls.cohort.fingerprints.Fingerprint`; empty for a volume, and for a blank picture.
-        modality, facts, notes: As :class:`medcls.scans.Scan`, with the recipe's notes behind the scan's.
+        modality, facts, notes: As :class:`medcls.scans.Scan`, with the recipe's notes behind the scan's, and without those of
+            the search: the same files may lie beside broken ones, or not.
         values: How bright the scan was before the recipe.
     """
 
@@ -57,6 +58,8 @@ def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) ->
     Raises:
         ScanRefused: The scan cannot be read rightly, or is not what the recipe is for.
     """
+    if isinstance(source, ScanSource):
+        source = replace(source, notes=())
     try:
         passed = _passed(source, recipe, leniency) if isinstance(source, ScanSource) else None
         if passed is not None:

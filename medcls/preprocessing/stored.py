@@ -31,7 +31,7 @@ from medcls.preprocessing.known import secret
 from medcls.preprocessing.prepared import Prepared
 from medcls.preprocessing.source_values import SourceValues
 
-_FORMAT = "medcls-prepared-4"
+_FORMAT = "medcls-prepared-5"
 _LONGEST_HEADER = 1 << 26
 _LENGTH_BYTES = 8
 _CHECK_BYTES = 8
@@ -53,7 +53,8 @@ class StoredPrepared:
         pixels: BLAKE3 of the scan's voxels and shape, hexadecimal; equal for the same image in another file.
         modality: As :attr:`medcls.scans.Scan.modality`.
         facts: As :attr:`medcls.scans.Scan.facts`: they name nobody.
-        notes: What reading and recipe decided about this scan.
+        notes: What reading and recipe decided about this scan; what its search doubted stands in
+            :attr:`medcls.scans.ScanSource.notes`.
     """
 
     path: Path = field(repr=False)

@@ -46,6 +46,23 @@ class PartitionCounts:
 
 
 @dataclass(frozen=True)
+class NoteCount:
+    """How many scans have one note.
+
+    Attributes:
+        code: Its code, or its first words.
+        meaning: What it means; empty where the code says it.
+        by_partition: For each partition, cases with it, and of how many.
+        by_label: The same for each label.
+    """
+
+    code: str
+    meaning: str
+    by_partition: Mapping[str, tuple[int, int]]
+    by_label: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class CohortFlow:
     """The way from what was given to what was used.
 
@@ -53,11 +70,13 @@ class CohortFlow:
         given: Cases in the user's table or folder.
         left_out: Cases that were refused or excluded, counted by reason.
         partitions: What was used, by partition.
+        notes: What was noted of the scans that were used.
     """
 
     given: int
     left_out: tuple[ReasonCount, ...] = ()
     partitions: tuple[PartitionCounts, ...] = ()
+    notes: tuple[NoteCount, ...] = ()
 
     @property
     def used(self) -> int:

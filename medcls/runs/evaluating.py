@@ -17,7 +17,7 @@ from medcls.evaluation import exploratory_point
 from medcls.evaluation.shift_meaning import strong_shift
 from medcls.files import write_json
 from medcls.preprocessing import PreparedStore
-from medcls.privacy import Pseudonyms, load_pseudonyms
+from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.record import Origin
 from medcls.runs.auditing import AUDIT, audit_evaluated
@@ -29,6 +29,7 @@ from medcls.runs.folder import Run
 from medcls.runs.learning import as_predictions
 from medcls.runs.measuring import measure, read_training_summary, shift_from_training
 from medcls.runs.minding import say_what_to_mind
+from medcls.runs.noting import say_notes
 from medcls.runs.origin import origin_of_evaluated
 from medcls.runs.preparing import Material, prepare_cases
 from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases
@@ -96,7 +97,7 @@ def evaluate_run(
     """
     config = run.load_config()
     classifier = load_classifier(run.path)
-    pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
+    pseudonyms = config.privacy.pseudonyms()
     name = "test" if cases is None else "external"
     frozen = _frozen(config, classifier)
     known = read_training_cases(run.path, _took_part(classifier, "train", "tune"))
@@ -110,6 +111,7 @@ def evaluate_run(
     folder = results_folder(out, default, FILES, overwrite=overwrite)
     store = PreparedStore.of(config.store)
     material = prepare_cases(cohort, classifier.recipe, store, classifier.leniency, progress)
+    say_notes(material.cohort, pseudonyms, progress)
     material, audit = audit_evaluated(
         run.path, config, material, pseudonyms, allowed=allow_leakage, own=cases is None, known=known, progress=progress
     )
@@ -142,7 +144,7 @@ def sources_of_test(
 ) -> tuple[list[tuple[str, ScanSource]], list[Refusal]]:
     """The scans of a run's test cases, each named by its case's pseudonym, and those that cannot be found any more."""
     config = run.load_config()
-    pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
+    pseudonyms = config.privacy.pseudonyms()
     cohort = _own_test(run, classifier, config, pseudonyms, progress)
     found = [(pseudonyms.case(case.name), case.source) for case in cohort.cases if case.source is not None]
     refused = [Refusal(pseudonyms.case(one.name), one.code, one.reason, "") for one in cohort.excluded]

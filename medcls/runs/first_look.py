@@ -14,7 +14,6 @@ from medcls.config import Config
 from medcls.config.settings import NAMED_WEIGHTS
 from medcls.errors import WeightsError
 from medcls.preprocessing import PreparedStore, build_recipe
-from medcls.privacy import load_pseudonyms
 from medcls.runs.checks import check_evaluation
 
 
@@ -26,7 +25,7 @@ def look_first(config: Config) -> None:
     """
     build_recipe(config.region, config.preprocessing)
     _check_weights(config.model.weights)
-    pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
+    pseudonyms = config.privacy.pseudonyms()
     PreparedStore.of(config.store)  # knows its folder, or says that it does not
     cohort = named_cases(config)
     check_evaluation(config, cohort)

@@ -15,9 +15,9 @@ from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import CohortError, NothingToDo, ScanRefused
 from medcls.loading import Item, PreparedDataset
 from medcls.preprocessing import PreparedStore, Recipe, StoredPrepared, build_recipe, prepare_many
-from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.checks import check_evaluation
+from medcls.runs.noting import say_notes
 from medcls.runs.relating import Related, relate
 from medcls.scans import RefusalCode
 from medcls.scans.leniency import Leniency
@@ -119,7 +119,9 @@ def prepare_whole(config: Config, progress: Progress = SILENT) -> Material:
         )
     check_evaluation(config, cohort)
     store = PreparedStore.of(config.store)
-    return prepare_cases(cohort, recipe, store, Leniency.chosen(config.preprocessing), progress)
+    material = prepare_cases(cohort, recipe, store, Leniency.chosen(config.preprocessing), progress)
+    say_notes(material.cohort, config.privacy.pseudonyms(), progress)
+    return material
 
 
 def prepare_cases(
@@ -131,12 +133,13 @@ def prepare_cases(
     cases: list[Case] = []
     excluded: list[Exclusion] = []
     entries: dict[str, StoredPrepared] = {}
-    for (case, _), outcome in zip(located, outcomes, strict=True):
+    for (case, source), outcome in zip(located, outcomes, strict=True):
         if isinstance(outcome, ScanRefused):
             reason = reason_without_names(outcome)
             excluded.append(case.left_out(outcome.code, reason))
         else:
-            cases.append(replace(case, facts={**outcome.facts, **case.facts}))
+            notes = (*source.notes, *outcome.notes)
+            cases.append(replace(case, facts={**outcome.facts, **case.facts}, notes=notes))
             entries[case.name] = outcome
     if not cases:
         raise _nothing_prepared((*cohort.excluded, *excluded))
@@ -165,8 +168,7 @@ def part_material(
     cohort, _ = material.parted(lambda ties: split_cohort(kept, config.split, config.seed, ties, partitions))
     audit = material.audited(cohort, config)
     if audit.leaks and audit.allowed is None:
-        keep = config.privacy.identifiers == "keep"
-        raise leak_error(audit.leaks, load_pseudonyms(keep=keep, key_file=config.privacy.key_file))
+        raise leak_error(audit.leaks, config.privacy.pseudonyms())
     return replace(material, cohort=cohort.warn(*audit.warnings, *size_warnings(cohort)), audit=audit)
 
 

@@ -37,6 +37,7 @@ from medcls.runs.choosing import choose_cases, label_to_explain, outcome
 from medcls.runs.documents import write_documents
 from medcls.runs.folder import Run
 from medcls.runs.learning import Trained
+from medcls.runs.noting import note_counts
 from medcls.runs.origin import origin_of
 from medcls.runs.preparing import Material
 from medcls.scans import CAUSES, RefusalCode
@@ -182,6 +183,7 @@ def cohort_flow(cohort: Cohort, *, external: bool = False) -> CohortFlow:
         given=len(cohort.cases) + len(cohort.excluded),
         left_out=reasons,
         partitions=tuple(counted for counted in partitions if counted.cases),
+        notes=note_counts(cohort, EXTERNAL if external else None),
     )
 
 

@@ -12,14 +12,18 @@ from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import PARTITIONS, Partition
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
+from medcls.runs.noting import notes_cell
 from medcls.tables.words import NO_LABEL
 
 
 def write_cohort(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
-    """Write ``cohort.csv``: case, patient, partition, reference, and the facts of each case."""
+    """Write ``cohort.csv``: case, patient, partition, reference, the facts of each case, and what was noted of its scan."""
     facts = sorted({name for case in cohort.cases for name in case.facts})
-    rows = [cohort_row(case, cohort.labels, pseudonyms) | dict(case.facts) for case in cohort.cases]
-    write_csv(path, ["case", "patient", "partition", "reference", *facts], rows)
+    rows = [
+        dict(case.facts) | cohort_row(case, cohort.labels, pseudonyms) | {"notes": notes_cell(case, pseudonyms)}
+        for case in cohort.cases
+    ]
+    write_csv(path, ["case", "patient", "partition", "reference", *facts, "notes"], rows)
 
 
 def cohort_row(case: Case, labels: Sequence[str], pseudonyms: Pseudonyms) -> dict[str, Any]:

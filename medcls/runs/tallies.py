@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from medcls.scans.notes import note_code
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -19,6 +21,11 @@ class Tally:
     what: str
     count: int
     example: str
+
+    @property
+    def of_a_note(self) -> str:
+        """The line that is said where a note was counted."""
+        return f"{self.count} with the note '{self.what}', for example {self.example}"
 
 
 def tally(said: Iterable[tuple[str, str]]) -> tuple[Tally, ...]:
@@ -41,8 +48,3 @@ def tally_notes(scans: Iterable[tuple[str, Sequence[str]]]) -> tuple[Tally, ...]
         scans: The scan's name and its notes: a code of :class:`medcls.scans.notes.Note` and words, or words alone.
     """
     return tally((code, name) for name, notes in scans for code in dict.fromkeys(map(note_code, notes)))
-
-
-def note_code(note: str) -> str:
-    """What a note is about: its code, or all of it up to a colon."""
-    return note.partition(": ")[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from medcls.config import Config
 from medcls.errors import RunError, UsageError
 from medcls.preprocessing import build_recipe
-from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.first_look import look_first
 from medcls.runs.folder import Run, discard_untrained, near_run, new_run, to_resume
@@ -53,7 +52,7 @@ def _train(run: Run, config: Config, progress: Progress) -> None:
     from medcls.runs.room import check_room
 
     check_room(config, build_recipe(config.region, config.preprocessing), progress)
-    pseudonyms = load_pseudonyms(keep=config.privacy.identifiers == "keep", key_file=config.privacy.key_file)
+    pseudonyms = config.privacy.pseudonyms()
     if config.split.folds is None:
         train_material(run, config, thinned(prepare_material(config, progress), config), pseudonyms, progress)
         return

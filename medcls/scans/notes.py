@@ -46,6 +46,11 @@ class Note(StrEnum):
         return f"{self.value}: {words}"
 
 
+def note_code(note: str) -> str:
+    """What a note is about: its code, or all of it up to a colon."""
+    return note.partition(": ")[0]
+
+
 MEANINGS: dict[Note, Cause] = {
     Note.COPIES: Cause(
         "Slices at one position are the same, voxel for voxel; one of each was kept (`on_duplicates: warn`).",

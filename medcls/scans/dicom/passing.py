@@ -78,7 +78,7 @@ class _Passing:
         """Bring a frame's stored values ``(rows, columns)`` to the source's unit, and pass them on."""
         header = frame.header
         if len(self.frames) >= len(self._source.paths) or (header.columns, header.rows) != self._source.shape[:2]:
-            raise refusal(RefusalCode.CHANGED, "the files no longer make one scan", where=frame.path)
+            raise _NotPassingError  # straightened, which changes the size; or no longer the scan that was found
         self._check_type(frame)
         self.frames.append(frame)
         rescale(stored, frame.slope, frame.intercept, self._values)
