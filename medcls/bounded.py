@@ -1,7 +1,7 @@
 """Reading what anybody may have written: regular files alone, no more of them than is sensible, and JSON without surprises.
 
 A named pipe never ends to be opened, ``/dev/zero`` never ends to be read, and a few bytes of JSON can nest deeper than any
-reader. Everything that medcls parses and that is no scan (tables, configs, run folders, models) is read through here.
+reader. Everything that medcls parses is opened here; what is no scan (tables, configs, run folders, models) is read here, too.
 """
 
 from __future__ import annotations
@@ -35,29 +35,46 @@ _FLAGS = (
 )
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], buffering: int = -1) -> BinaryIO:
     """Open a regular file (or a link to one) for reading bytes; anything else is refused, and never waited for.
+
+    Args:
+        path: The file.
+        buffering: As :func:`open`.
 
     Raises:
         OSError: There is no file, it may not be read, or it is a folder, a pipe, a socket or a device; its ``strerror`` is a
             clause for people in each case.
     """
     try:
-        descriptor = os.open(path, _FLAGS)
+        return open(path, "rb", buffering, opener=_descriptor)
     except ValueError:  # a NUL or a lone surrogate in the name
         raise FileNotFoundError(errno.ENOENT, "no file can have this name", os.fspath(path)) from None
+
+
+def _descriptor(path: str, flags: int) -> int:
+    try:
+        descriptor = os.open(path, flags | _FLAGS)
     except OSError as error:
         if error.errno == errno.ENXIO:  # a socket cannot even be opened
             raise _irregular(path, "a socket or a device") from None
         raise
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise _irregular(path, next((name for test, name in _KINDS if test(mode)), "something else"))
-        return os.fdopen(descriptor, "rb")
+        check_regular(os.fstat(descriptor).st_mode, path)
     except BaseException:
         os.close(descriptor)
         raise
+    return descriptor
+
+
+def check_regular(mode: int, path: str | os.PathLike[str]) -> None:
+    """Refuse what ``stat`` says is no regular file.
+
+    Raises:
+        OSError: As :func:`open_regular`.
+    """
+    if not stat.S_ISREG(mode):
+        raise _irregular(path, next((name for test, name in _KINDS if test(mode)), "something else"))
 
 
 def read_bounded(path: str | os.PathLike[str], limit: int) -> bytes:

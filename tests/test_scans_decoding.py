@@ -130,12 +130,12 @@ def test_a_worker_that_dies_between_batches_costs_its_scan(tmp_path, monkeypatch
     monkeypatch.setattr(decoding, "_REGION", 4000)
     ask, asked = client.Worker.ask, []
 
-    def killed(self, job, seconds, memory=None):
+    def killed(self, job, seconds, memory=None, **pieces):
         asked.append(job["job"])
         if asked[-1:] == ["decode"] and asked.count("decode") == 2:
             os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        return ask(self, job, seconds, memory)
+        return ask(self, job, seconds, memory, **pieces)
 
     monkeypatch.setattr(client.Worker, "ask", killed)
     with pytest.raises(ScanRefused) as caught:

@@ -13,7 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from medcls.bounded import open_regular, read_bounded
+
 _FOLDER, _SUFFIX, _LOCK = "running", ".keys", "store.lock"
+_MOST_BYTES = 1 << 30
 _MINE: dict[tuple[int, Path], int] = {}
 """Open files of this process, by process and store; never closed by hand."""
 
@@ -38,10 +41,10 @@ def held(store: Path, *, by_this: bool = True) -> set[str]:
     keys: set[str] = set()
     folder = store / _FOLDER
     for path in folder.glob(f"*{_SUFFIX}") if folder.is_dir() else ():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             mine = path.name.startswith(f"{os.getpid()}-")
             if (by_this or not mine) and not _left_behind(path):
-                keys.update(path.read_text("ascii").split())
+                keys.update(read_bounded(path, _MOST_BYTES).decode("ascii").split())
     return keys
 
 
@@ -87,12 +90,10 @@ def _left_behind(path: Path) -> bool:
         return True
     import fcntl
 
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
+    with open_regular(path) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
     path.unlink(missing_ok=True)
     return True

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from medcls.bounded import read_bounded
 from medcls.files import cache_folder, write_bytes
 from medcls.scans.leniency import Leniency
 from medcls.scans.look import Look
@@ -33,6 +34,7 @@ from medcls.scans.walk import Entry
 _FORMAT = 1
 _WORTH_KEEPING = 256
 _MOST_INDICES = 200
+_MOST_BYTES = 1 << 30
 _FINE_CLOCK, _COARSE_CLOCK = 50_000_000, 2_100_000_000
 """Nanoseconds within which a file may change unseen: a tick of the kernel's clock, or two seconds of FAT."""
 
@@ -70,11 +72,11 @@ class Index:
     def found(self) -> Found | None:
         """What the last search found; ``None`` if it has changed since, or was never kept."""
         try:
-            data = json.loads(self.file.read_bytes())
+            data = json.loads(read_bounded(self.file, _MOST_BYTES))
             if data["format"] != _FORMAT or data["digest"] != self.digest:
                 return None
             return self._found(data)
-        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             return None
 
     def keep(self, found: Found) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import stat
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
-from medcls.scans.archive import archive_of, exists, is_packed, open_file, open_unpacked
+from medcls.scans.archive import archive_of, exists, is_packed, is_regular, open_file, open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, check_size
 from medcls.scans.notes import Note
@@ -178,7 +177,7 @@ def data_file(named: str, where: Path) -> Path:
     path = where.parent / named
     if not exists(path):
         raise refusal(RefusalCode.DAMAGED, "the data file of this header is missing", where=where)
-    if not stat.S_ISREG(path.stat().st_mode):
+    if not is_regular(path):
         raise refusal(RefusalCode.DAMAGED, "the data file of this header is no regular file", where=where)
     return path
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medcls.bounded import open_regular
 from medcls.errors import ScanRefused
 from medcls.scans.archive import archive_of, is_archive, members, read_file, read_unpacked, unpacked_name
 from medcls.scans.archive.unpacked import MAGIC
@@ -59,7 +60,7 @@ def look_plain(path: str) -> Look | None:
 
 
 def _look_plain(path: str) -> Look | None:
-    with io.FileIO(path) as handle:
+    with open_regular(path, buffering=0) as handle:
         head = handle.read(HEAD)
         if head[128:132] != b"DICM":
             return _look_at_head(path, head)

@@ -20,7 +20,7 @@ from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from medcls.scans.archive import exists, file_stat, open_file, open_unpacked, unpacked_size
+from medcls.scans.archive import exists, file_stat, is_regular, open_file, open_unpacked, unpacked_size
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import MAX_DEFLATE_RATIO, check_size
 from medcls.scans.memory import empty
@@ -216,8 +216,10 @@ def _scaling(header: Any, path: Path) -> tuple[float, float]:
 def _pixels_of_pair(path: Path) -> Path:
     for suffix in (".img", ".img.gz"):
         beside = path.with_name(path.name.removesuffix(".gz").removesuffix(".hdr") + suffix)
-        if exists(beside):
+        if is_regular(beside):
             return beside
+        if exists(beside):
+            raise refusal(RefusalCode.DAMAGED, "the .img file of this header is no regular file", where=path)
     raise refusal(RefusalCode.DAMAGED, "the .img file of this header is missing", where=path)
 
 

@@ -1,8 +1,8 @@
 """Zip and tar archives as folders of scans: members are read in place, by virtual paths, and never unpacked as files.
 
-``Path("study.zip") / "inner/IM0001"`` names a member. :func:`open_file`, :func:`read_file`, :func:`file_stat` and
-:func:`exists` take such paths and plain ones alike, at no extra cost for plain ones. :func:`open_unpacked` and its like also
-see through a file that is packed by itself.
+``Path("study.zip") / "inner/IM0001"`` names a member. :func:`open_file`, :func:`read_file`, :func:`file_stat`,
+:func:`exists` and :func:`is_regular` take such paths and plain ones alike, at no extra cost for plain ones.
+:func:`open_unpacked` and its like also see through a file that is packed by itself.
 """
 
 from medcls.scans.archive.entries import Member, Problem
@@ -11,6 +11,7 @@ from medcls.scans.archive.opening import (
     exists,
     file_stat,
     is_archive,
+    is_regular,
     members,
     open_file,
     read_file,
@@ -25,6 +26,7 @@ __all__ = [
     "file_stat",
     "is_archive",
     "is_packed",
+    "is_regular",
     "members",
     "open_file",
     "open_unpacked",

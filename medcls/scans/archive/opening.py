@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from medcls.bounded import check_regular, open_regular
 from medcls.errors import ScanRefused
 from medcls.scans.archive.entries import MAX_MEMBERS, Entry, Member, index_of
 from medcls.scans.archive.tars import BLOCK, ReadAt, looks_like_tar, tar_entries
@@ -125,11 +126,11 @@ def open_file(path: Path) -> BinaryIO:
     """Open a file, or a member of an archive, for reading; both can seek.
 
     Raises:
-        OSError: As :func:`open`, when no archive holds it either.
+        OSError: As :func:`medcls.bounded.open_regular`, when no archive holds it either.
         ScanRefused: The archive or the member cannot be read rightly.
     """
     try:
-        return open(path, "rb")
+        return open_regular(path)
     except OSError as error:
         missing = error
     return io.BytesIO(_member_bytes(path, missing))
@@ -142,7 +143,7 @@ def read_file(path: Path, limit: int | None = None) -> bytes:
         OSError, ScanRefused: As :func:`open_file`.
     """
     try:
-        with open(path, "rb") as handle:
+        with open_regular(path) as handle:
             return handle.read(-1 if limit is None else limit)
     except OSError as error:
         missing = error
@@ -157,6 +158,7 @@ def file_stat(path: Path) -> tuple[int, int]:
     """
     try:
         status = os.stat(path)
+        check_regular(status.st_mode, path)
         return status.st_size, status.st_mtime_ns
     except OSError as error:
         missing = error
@@ -166,6 +168,11 @@ def file_stat(path: Path) -> tuple[int, int]:
 
 def exists(path: Path) -> bool:
     """Whether there is such a file, folder, or member of an archive; never raises."""
+    return os.path.exists(path) or is_regular(path)
+
+
+def is_regular(path: Path) -> bool:
+    """Whether there is such a regular file or member of an archive; never raises."""
     try:
         file_stat(path)
     except (OSError, ValueError, ScanRefused):
@@ -197,7 +204,7 @@ def _opened(path: Path, missing: OSError | None = None) -> Iterator[tuple[Binary
     global _kept
     if _kept.pid != os.getpid():
         _kept = _Kept()
-    with open(path, "rb") as handle:
+    with open_regular(path) as handle:
         status = os.fstat(handle.fileno())
         key = (os.fspath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         try:

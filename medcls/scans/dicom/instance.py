@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medcls.bounded import open_regular
 from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.elements import Elements
@@ -204,7 +205,7 @@ def plain_elements(handle: Any, size: int, head: bytes) -> Elements | None:
 
 def _unbuffered(path: str) -> Any:
     try:
-        return io.FileIO(path)
+        return open_regular(path, buffering=0)
     except OSError:
         return open_file(Path(path))
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,8 +26,8 @@ from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 from medcls.wire import exactly, receive, send
 
-_PATIENCE = 20
-"""A worker whose processor time the system does not limit, or who waits for a disk, gets so many times its limit."""
+_PATIENCE = 5
+"""A worker that waits for a disk, or for its turn, gets so many times the processor time that a file may take."""
 
 
 class _Forks:
@@ -49,23 +50,29 @@ class Died(Exception):
 
     Attributes:
         reason: The refusal that this is for the file it was busy with.
+        at: Which piece of the job that was, from 0.
+        slow: Whether it had all its time.
     """
 
-    def __init__(self, code: RefusalCode, what: str) -> None:
+    def __init__(self, code: RefusalCode, what: str, at: int, *, slow: bool = False) -> None:
         super().__init__(what)
-        self.reason = refusal(code, what)
+        self.reason, self.at, self.slow = refusal(code, what), at, slow
 
 
 def look_apart(paths: Sequence[str]) -> list[Look]:
-    """Look at files in a worker; a file that it dies of is refused."""
-    with workers.one() as worker:
+    """Look at files in a worker; a file that it dies of is refused, and the others are looked at by another one."""
+    seen: list[Look] = []
+    while left := paths[len(seen) :]:
         try:
-            answer = worker.ask({"job": "look", "paths": list(paths)}, LOOK_SECONDS * len(paths))
-            return codec.looks_from_json(answer, paths)
+            with workers.one() as worker:
+                answer = worker.ask({"job": "look", "paths": list(left)}, LOOK_SECONDS, pieces=len(left))
+                return [*seen, *codec.looks_from_json(answer, left)]
         except Died as death:
-            if len(paths) == 1:
-                return [Look(refused=death.reason)]
-    return [look for path in paths for look in look_apart([path])]
+            # What came before may be the reason of a crash, and of too little memory: only time is a file's own.
+            its_own = death.slow or len(left) == 1
+            seen += look_apart(left[: death.at])
+            seen += [Look(refused=death.reason)] if its_own else look_apart(left[death.at : death.at + 1])
+    return seen
 
 
 def read_apart(source: ScanSource, leniency: Leniency) -> Scan:
@@ -96,6 +103,7 @@ class Worker:
         self._channel: socket.socket | None = None
         if hasattr(os, "memfd_create"):
             self._channel, theirs = socket.socketpair()
+            self._channel.settimeout(LOOK_SECONDS * _PATIENCE)
         # Modules come from where this process has them, and never from the folder that it happens to stand in.
         command = [sys.executable, "-P", "-m", "medcls.scans.sandbox"]
         modules = os.pathsep.join(filter(None, sys.path))
@@ -108,6 +116,8 @@ class Worker:
             pass_fds=[theirs.fileno()] if theirs else [],
             env=environment,
         )
+        self._answers = _Patient(self._process)
+        self._at = 0
         if theirs:
             theirs.close()
 
@@ -116,28 +126,35 @@ class Worker:
         """Whether it can be asked."""
         return not self._spent and self._process.poll() is None
 
-    def ask(self, job: dict[str, Any], seconds: float, memory: int | None = None) -> dict[str, Any]:
+    def ask(self, job: dict[str, Any], seconds: float, memory: int | None = None, *, pieces: int = 1) -> dict[str, Any]:
         """Send a job, and wait for its answer.
 
         Args:
             job: What to do.
-            seconds: Processor time that it may take.
+            seconds: Processor time that each piece of it may take.
             memory: Descriptor of memory that the job is about.
+            pieces: How many pieces it has. The worker says when it begins one, so that the piece that it dies of is known.
 
         Raises:
-            Died: The worker ended, or did not answer in :data:`_PATIENCE` times ``seconds``.
+            Died: The worker ended, or said nothing in :data:`_PATIENCE` times ``seconds``.
         """
+        self._at = 0
         try:
             if memory is not None and self._channel is not None:
                 socket.send_fds(self._channel, [b"m"], [memory])
             send(self._process.stdin, job)  # type: ignore[arg-type]
-            if os.name == "posix" and not _ready(self._process.stdout, seconds * _PATIENCE):
-                raise EOFError
-            answer = receive(self._process.stdout)  # type: ignore[arg-type]
+            while "at" in (answer := self._answered(seconds)):
+                if answer["at"] not in range(self._at + 1, pieces):
+                    raise EOFError
+                self._at = answer["at"]
             self._spent = bool(answer.get("spent"))
             return answer
         except (EOFError, OSError) as error:
             raise self._obituary() from error
+
+    def _answered(self, seconds: float) -> dict[str, Any]:
+        self._answers.until = time.monotonic() + seconds * _PATIENCE
+        return receive(self._answers)  # type: ignore[arg-type]
 
     def shared(self, size: int, seconds: float) -> mmap.mmap:
         """Memory of ``size`` bytes or more that both processes see: that of the last call, where it is large enough.
@@ -174,7 +191,7 @@ class Worker:
         """Memory that begins with the ``count`` bytes that follow the last answer, ``offset`` bytes behind its start."""
         try:
             if self._channel is None:
-                return bytearray(exactly(self._process.stdout, count))  # type: ignore[arg-type]
+                return bytearray(exactly(self._answers, count))  # type: ignore[arg-type]
             _, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
             if not descriptors:
                 raise EOFError
@@ -202,15 +219,48 @@ class Worker:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self._process.wait(1)
         self.end()
-        if code is None or code == -getattr(signal, "SIGPROF", 0):
-            return Died(RefusalCode.DAMAGED, "decoding it takes longer than any honest scan")
+        if code is None or self._answers.late or code == -getattr(signal, "SIGPROF", 0):
+            return Died(RefusalCode.DAMAGED, "decoding it takes longer than any honest scan", self._at, slow=True)
         if code == -getattr(signal, "SIGKILL", 0):
-            return Died(RefusalCode.TOO_LARGE, "decoding it takes more memory than there is")
-        return Died(RefusalCode.DAMAGED, "its content makes the decoder crash")
+            return Died(RefusalCode.TOO_LARGE, "decoding it takes more memory than there is", self._at)
+        return Died(RefusalCode.DAMAGED, "its content makes the decoder crash", self._at)
 
 
-def _ready(stream: Any, seconds: float) -> bool:
-    return bool(select.select([stream], [], [], seconds)[0])
+class _Patient:
+    """What a worker writes, waited for until a time.
+
+    Attributes:
+        until: The time, of ``time.monotonic()``.
+        late: Whether it was over.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.until, self.late = 0.0, False
+        self._process = process
+        self._descriptor = process.stdout.fileno()  # type: ignore[union-attr]
+
+    def read(self, count: int) -> bytes:
+        """Up to ``count`` bytes; none at the end, or when the time is over."""
+        seconds = max(0.0, self.until - time.monotonic())
+        if hasattr(select, "poll"):
+            self.late = not _ready(self._descriptor, seconds)
+            return b"" if self.late else os.read(self._descriptor, count)
+        clock = threading.Timer(seconds, self._end)  # Windows cannot wait for a pipe
+        clock.start()
+        try:
+            return os.read(self._descriptor, count)
+        finally:
+            clock.cancel()
+
+    def _end(self) -> None:
+        self.late = True
+        self._process.kill()
+
+
+def _ready(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -136,9 +136,9 @@ class Decoding:
     def _decode(self, frames: list[Frame], spans: list[tuple[int, int]], shared: _Shared) -> None:
         header = frames[0].header
         job = {"job": "decode", "header": codec.header_to_json(header), "streams": spans, "places": shared.streams}
-        seconds = len(frames) * read_seconds((header.rows, header.columns), 1)
-        with self._naming(frames[0]):
-            answer = self._asked().ask(job, seconds)
+        seconds = read_seconds((header.rows, header.columns), 1)
+        with self._naming(*frames):
+            answer = self._asked().ask(job, seconds, pieces=len(frames))
         if "refused" in answer:
             broken = frames[min(max(0, int(answer["number"])), len(frames) - 1)]
             raise codec.refused_from_json(answer["refused"]).at(broken.path)
@@ -150,8 +150,8 @@ class Decoding:
 
     @staticmethod
     @contextlib.contextmanager
-    def _naming(frame: Frame) -> Iterator[None]:
+    def _naming(*frames: Frame) -> Iterator[None]:
         try:
             yield
         except Died as death:
-            raise death.reason.at(frame.path) from death
+            raise death.reason.at(frames[death.at].path) from death

@@ -48,12 +48,12 @@ def main() -> None:
         while True:
             job = receive(jobs)
             if job["job"] == "look":
-                send(answers, _look(job["paths"]))
+                send(answers, _look(job["paths"], answers))
             elif job["job"] == "share":
                 memory = _given(channel, job["bytes"]) if channel is not None and job["bytes"] else None
                 send(answers, {"spent": _is_spent()})
             elif job["job"] == "decode" and memory is not None:
-                send(answers, _decode(job, memory))
+                send(answers, _decode(job, memory, answers))
             else:
                 last = _read(job, answers, channel, last)
 
@@ -69,7 +69,13 @@ def _given(channel: socket.socket, size: int) -> mmap.mmap:
         os.close(descriptors[0])
 
 
-def _decode(job: dict[str, Any], memory: mmap.mmap) -> dict[str, Any]:
+def _at(number: int, answers: BinaryIO) -> None:
+    """Say which piece of a job begins; nothing is to be said of the first."""
+    if number:
+        send(answers, {"at": number})
+
+
+def _decode(job: dict[str, Any], memory: mmap.mmap, answers: BinaryIO) -> dict[str, Any]:
     """Decode the codestreams of frames with one header from shared memory into shared memory."""
     from medcls.scans.dicom.pixels import decode_stored, stored_dtype
 
@@ -82,16 +88,18 @@ def _decode(job: dict[str, Any], memory: mmap.mmap) -> dict[str, Any]:
             stored = np.frombuffer(memory, stored_dtype(header), math.prod(shape), job["places"]).reshape(shape)
             for _ in decode_stored(streams, header, stored):
                 done += 1
+                _at(done % len(streams), answers)
     except ScanRefused as error:
         return {"refused": codec.refused_to_json(error), "number": done}
     return {"spent": _is_spent()}
 
 
-def _look(paths: list[str]) -> dict[str, Any]:
+def _look(paths: list[str], answers: BinaryIO) -> dict[str, Any]:
     from medcls.scans.look import look, look_plain
 
     looks = []
-    for path in paths:
+    for number, path in enumerate(paths):
+        _at(number, answers)
         plain = look_plain(path)  # needs no guard
         if plain is None:
             with _limited(LOOK_SECONDS, LOOK_BYTES):
