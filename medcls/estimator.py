@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from medcls.cohort import Case, Cohort
 from medcls.cohort.reading import locate_scans
 from medcls.config import Config, load_config
 from medcls.errors import CohortError, ScanRefused
+from medcls.nearest import did_you_mean, one_of
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
@@ -106,9 +106,8 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if "__" not in name:
                 continue
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else ", and the config has no such key"
-                raise ValueError(f"ScanClassifier has no parameter '{name}'{hint}")
+                hint = did_you_mean(name, known) or "The config has no such key"
+                raise ValueError(f"ScanClassifier has no parameter '{name}'. {hint.strip()}")
             self.config = _with(self.config or {}, name.split("__"), value)
         return self
 
@@ -206,7 +205,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(names) == 2:
             positive = names[1] if self.positive is None else str(self.positive)
             if positive not in names:
-                raise CohortError(f"'positive={positive}' is not a label", remedy=f"Labels: {', '.join(names)}")
+                raise CohortError(f"'positive={positive}' is not a label", remedy=one_of(positive, names, "Labels"))
         cases = tuple(
             Case(str(number), str(patient), path, (int(index),))
             for number, (path, patient, index) in enumerate(zip(X, patients, indices, strict=True))

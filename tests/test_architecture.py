@@ -11,7 +11,19 @@ import pytest
 from tests.conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "medcls"
-GROUND = ("errors", "bounded", "names", "display", "files", "tables", "wire", "progress", "privacy", "config")
+GROUND = (
+    "errors",
+    "bounded",
+    "names",
+    "nearest",
+    "display",
+    "files",
+    "tables",
+    "wire",
+    "progress",
+    "privacy",
+    "config",
+)
 ORDER = (
     *GROUND,
     "evaluation",
@@ -130,6 +142,10 @@ def test_no_module_can_run_data(path: Path) -> None:
         assert called not in {"eval", "exec", "compile", "__import__", "yaml.load", "yaml.unsafe_load"}
         assert called != "torch.load" or given.get("weights_only") == "True"
         assert given.get("allow_pickle", "False") == "False"
+
+
+def test_near_names_are_found_in_one_way() -> None:
+    assert [name_of(path) for path in MODULES if "difflib" in imports_of(path)] == ["medcls/nearest.py"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

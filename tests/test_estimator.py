@@ -103,7 +103,7 @@ def test_keys_of_the_config_are_parameters_and_the_config_that_was_given_stays_a
     assert (config.train.epochs, config.model.dropout, config.model.name) == (7, 0.3, "resnet18")
     assert given["train"] == {"epochs": 1}
     assert made._config().train.epochs == 1
-    with pytest.raises(ValueError, match="did you mean 'train__epochs'"):
+    with pytest.raises(ValueError, match="Did you mean 'train__epochs'"):
         made.set_params(train__epoch=3)
     with pytest.raises(ValueError, match="Invalid parameter"):
         made.set_params(epochs=3)

@@ -58,6 +58,8 @@ def test_config_errors_are_said_before_torch_is_imported(tmp_path: Path) -> None
         "paths": "data: {cases: cases.csv}",
     }.items():
         (tmp_path / f"{name}.yaml").write_text(f"positive: ill\n{text}\n", encoding="utf-8")
+    (tmp_path / "gone-scans.csv").write_text("scan\nct.nii.gz.nii.gz\n", encoding="utf-8")
+    (tmp_path / "ct.nii.gz").touch()
     run = tmp_path / "runs" / "lung"
     (run / "classifier").mkdir(parents=True)
     (run / "config.yaml").write_text("region: lung\n", encoding="utf-8")
@@ -73,6 +75,8 @@ def test_config_errors_are_said_before_torch_is_imported(tmp_path: Path) -> None
         "infer . --model lang": "Did you mean 'lung'",
         "explain gone --model lung": "nothing at this path",
         "explain . --model lang": "Did you mean 'lung'",
+        "infer gone-scans.csv --model lung": "is not where the table says; looked first for ct.nii.gz.nii.gz (line 2).",
+        "explain gone-scans.csv --model lung": "Did you mean 'ct.nii.gz'?",
         "evaluate lang": "Did you mean 'lung'",
         "evaluate lung --cases gone.csv": "no such table of other cases",
         "evaluate lung --cases cases.csv": "none of the 2 scans",
@@ -133,7 +137,7 @@ def test_one_wrong_path_of_many_is_no_error_and_is_counted(tmp_path: Path) -> No
     cohort = read_cohort(config, progress)
     assert f"1 of 7 scan paths leads nowhere: {tmp_path / 'gone.png'}, line 8" in said
     assert len(cohort.excluded) == 7  # empty files are no pictures
-    check_paths(cohort.cases, tmp_path)
+    check_paths([(case.scan, case.line) for case in cohort.cases], tmp_path)
     assert "2 of 9 scan paths lead nowhere" in missing_in_words([cohort_case(tmp_path)] * 2, 9)
 
 

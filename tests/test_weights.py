@@ -258,7 +258,7 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "nan": (folder / "nan.safetensors", "not finite"),
         "folder": (folder / "nothing", "holds no weights.safetensors"),
         "missing": (folder / "missing.pth", "no such file"),
-        "typo": (Path("imagnet"), "Did you mean imagenet"),
+        "typo": (Path("imagnet"), "Did you mean 'imagenet'"),
     }
 
 

@@ -18,6 +18,7 @@ from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
 from medcls.evaluation.familiar import Familiar
+from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms, load_pseudonyms
@@ -155,10 +156,18 @@ class Classifier:
     def _chosen(self, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
         return tuple(label for label, one in zip(self.labels, chosen, strict=True) if one)
 
+    def check_label(self, label: str | None) -> None:
+        """Refuse a label that it does not have.
+
+        Raises:
+            UsageError: So it is.
+        """
+        if label is not None and label not in self.labels:
+            raise UsageError(f"the classifier has no label '{label}'", remedy=one_of(label, self.labels, "Labels"))
+
     def _label_to_explain(self, prepared: Prepared, label: str | None) -> str:
+        self.check_label(label)
         if label is not None:
-            if label not in self.labels:
-                raise UsageError(f"the classifier has no label '{label}'", remedy=f"Labels: {', '.join(self.labels)}")
             return label
         if self.positive is not None:
             return self.positive

@@ -20,6 +20,7 @@ from medcls.errors import ClassifierError, MedclsError, UsageError
 from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
 from medcls.evaluation.familiar import Familiar
 from medcls.files import write_bytes, write_json
+from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe
 from medcls.progress import SILENT, Progress
@@ -96,7 +97,7 @@ def load_classifier(
         UsageError: There is no such engine.
     """
     if engine not in (engines := get_args(EngineName)):
-        raise UsageError(f"there is no engine '{engine}'", remedy=f"Choose one of: {', '.join(engines)}")
+        raise UsageError(f"there is no engine '{engine}'", remedy=one_of(engine, engines, "Engines"))
     folder = _classifier_folder(Path(path))
     description = _read_description(folder)
     try:

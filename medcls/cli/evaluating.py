@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from medcls.bounded import read_json
 from medcls.errors import ConfigError, RunError, UsageError
+from medcls.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from medcls.config.settings import EvaluationSettings
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from medcls.runs.folder import Run
     from medcls.runs.judging import Judged, Judging
 
+_RULE_NAMES = ("youden", "sensitivity", "specificity")
 _RULES = "youden, sensitivity=X or specificity=X, with X between 0 and 1, for example sensitivity=0.95"
 
 
@@ -167,7 +169,8 @@ def rule_settings(rule: str) -> EvaluationSettings:
     try:
         return load_config(None, rule_override(rule)).evaluation
     except ConfigError:
-        raise UsageError(f"'--rule {rule}' is no rule", remedy=f"Rules: {_RULES}") from None
+        near = did_you_mean(rule.partition("=")[0], _RULE_NAMES)
+        raise UsageError(f"'--rule {rule}' is no rule", remedy=f"{near}Rules: {_RULES}") from None
 
 
 def rule_override(rule: str | None) -> list[str]:

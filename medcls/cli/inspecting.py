@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medcls.errors import ScanRefused, UsageError
 from medcls.files import storage_error
+from medcls.nearest import beside
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
 from medcls.scans.codes import RefusalCode
@@ -70,7 +71,7 @@ def _nothing(scans: Path, error: ScanRefused) -> UsageError:
     if folder != scans and folder.exists():
         remedy = "'medcls inspect' lists the names of this folder; --identifiers keep shows them as they are"
         return UsageError(error.what, where=str(scans), remedy=remedy)
-    return UsageError("there is nothing at this path", where=str(scans), remedy="Check the path")
+    return UsageError("there is nothing at this path", where=str(scans), remedy=beside(scans))
 
 
 class _Sheets:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from medcls.nearest import did_you_mean, nearest, one_of
 
 _SAME_VERB = {
     "fit": "train",
@@ -26,6 +28,7 @@ _SAME_VERB = {
 """What other tools call a verb."""
 _SCANS_FIRST = ("infer", "explain")
 _CONFIGS = (".yaml", ".yml")
+_CHOICE = re.compile(r"'(?P<option>\S+).*?': '(?P<given>.*)' is not one of (?P<allowed>.*)")
 
 
 def usage_line(error: Any, words: Sequence[str]) -> str:
@@ -45,6 +48,9 @@ def usage_line(error: Any, words: Sequence[str]) -> str:
         return _no_verb(next((word for word in words if not word.startswith("-")), ""), context)
     if kind == "MissingParameter":
         return _missing(error, verb, words)
+    if (choice := _CHOICE.search(message)) is not None:
+        allowed = re.findall("'([^']+)'", choice["allowed"])
+        return f"'{choice['given']}' is not allowed for '{choice['option']}'. {one_of(choice['given'], allowed)}"
     if "unexpected extra argument" in message:
         return _too_many(verb, message.split("(")[-1].rstrip(")"), context)
     return f"{message[:1].lower()}{message[1:]}. {_see(verb)}"
@@ -60,13 +66,12 @@ def _see(verb: str) -> str:
 
 def _near_option(error: Any, context: Any) -> str:
     names = [name for one in context.command.params for name in one.opts if name.startswith("--")] if context else []
-    near = difflib.get_close_matches(error.option_name, names, n=1) or list(getattr(error, "possibilities", None) or [])
-    return f"Did you mean '{near[0]}'? " if near else ""
+    return did_you_mean(error.option_name, names)
 
 
 def _no_verb(typed: str, context: Any) -> str:
     verbs = list(context.command.commands) if context is not None else []
-    known = _SAME_VERB.get(typed.lower()) or next(iter(difflib.get_close_matches(typed, verbs, n=1)), "")
+    known = _SAME_VERB.get(typed.lower()) or nearest(typed, verbs)
     if typed.lower().endswith(_CONFIGS):
         known = f"train --config {typed}"
     hint = f"Did you mean 'medcls {known}'? " if known else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.config.settings import Partition
 from medcls.errors import ConfigError
+from medcls.nearest import one_of
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,5 @@ def check_positive(positive: str | None, labels: tuple[str, ...], *, multilabel:
             remedy=f"Set positive to one of: {', '.join(labels)}",
         )
     if positive not in labels:
-        near = {label.casefold(): label for label in labels}
-        found = difflib.get_close_matches(positive.casefold(), near, n=1)
-        hint = f"Did you mean '{near[found[0]]}'? " if found else ""
-        raise ConfigError(f"'positive: {positive}' is not a label", remedy=f"{hint}Labels: {', '.join(labels)}")
+        raise ConfigError(f"'positive: {positive}' is not a label", remedy=one_of(positive, labels, "Labels"))
     return positive

@@ -10,6 +10,7 @@ from medcls.cohort.cohort import Cohort, check_positive
 from medcls.cohort.table import named_partition
 from medcls.config.settings import DataSettings, Partition, SplitSettings
 from medcls.errors import CohortError
+from medcls.nearest import one_of
 from medcls.progress import SILENT, Progress
 from medcls.scans import find_scans
 from medcls.scans.leniency import STRICT, Leniency
@@ -167,7 +168,7 @@ def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: Da
             raise CohortError(
                 f"the folder '{unknown[0]}' is not one of data.labels",
                 where=str(root),
-                remedy=f"Labels: {', '.join(settings.labels)}",
+                remedy=one_of(unknown[0], settings.labels, "Labels"),
             )
         return tuple(settings.labels)
     if len(present) < 2:

@@ -22,6 +22,7 @@ from medcls.cohort.cohort import Cohort
 from medcls.cohort.splitting import group_cases, split_cohort
 from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError
+from medcls.nearest import one_of
 
 FEW_POSITIVES = 10  # cases with a label, below which a fold's own figures say little
 _OUTSIDE = 2  # patients with a label that each fold must leave: one to train on, one to tune on
@@ -107,7 +108,7 @@ def choose_fold(folds: Sequence[Fold], name: str) -> Fold:
     for fold in folds:
         if fold.name == name:
             return fold
-    raise CohortError(f"there is no fold '{name}'", remedy=f"Folds: {', '.join(fold.name for fold in folds)}")
+    raise CohortError(f"there is no fold '{name}'", remedy=one_of(name, (fold.name for fold in folds), "Folds"))
 
 
 def fold_warnings(cohort: Cohort, folds: Sequence[Fold]) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from medcls.config.settings import DataSettings
+from medcls.nearest import nearest, one_of
 from medcls.tables import Table
 from medcls.tables.words import holds_several, number_in, same_label, same_value, says_nothing
 
@@ -41,7 +41,7 @@ def labels_of(table: Table, column: str, cells: Sequence[str], settings: DataSet
                 "Leave the cell empty where none is known; where it is a label, list it in data.labels",
             )
         if named and cell and cell not in named:
-            raise table.wrong(line, f"unknown label '{cell}'", f"{near(cell, named)}Labels: {', '.join(named)}")
+            raise table.wrong(line, f"unknown label '{cell}'", one_of(cell, named, "Labels"))
     if named:
         return tuple(named)
     counts = Counter(cell for cell in cells if cell)
@@ -64,7 +64,8 @@ def named_values(cells: Sequence[str], values: Mapping[str, str]) -> tuple[list[
 def unused_values(unused: Sequence[str], column: str, present: Iterable[str]) -> str:
     """A warning about keys of ``data.label_values`` that never occur."""
     there = sorted(set(filter(None, present)))
-    hints = [f"'{key}'{_like(key, there)}" for key in unused]
+    meant = {key: nearest(key, there) for key in unused}
+    hints = [f"'{key}'" + (f" (did you mean '{name}'?)" if name is not None else "") for key, name in meant.items()]
     return f"data.label_values names {', '.join(hints)}, which column '{column}' does not have"
 
 
@@ -84,18 +85,6 @@ def check_spelling(table: Table, column: str, values: Iterable[str], what: str, 
         f"the {what} '{pair[0]}' and '{pair[1]}' in column '{column}' differ only in how they are written",
         f"Write them alike{apart}",
     )
-
-
-def near(value: str, names: Sequence[str]) -> str:
-    """The nearest of some names, as the beginning of a remedy; empty where none is near."""
-    found = difflib.get_close_matches(value, names, n=1)
-    return f"Did you mean '{found[0]}'? " if found else ""
-
-
-def _like(value: str, names: Sequence[str]) -> str:
-    plain = {name.casefold(): name for name in names}
-    found = difflib.get_close_matches(value.casefold(), plain, n=1, cutoff=0.5)
-    return f" (did you mean '{plain[found[0]]}'?)" if found else ""
 
 
 def _check_several(table: Table, column: str, cells: Sequence[str], counts: Mapping[str, int]) -> None:

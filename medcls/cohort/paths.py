@@ -10,6 +10,7 @@ from pathlib import Path
 from medcls.cohort.case import Case
 from medcls.errors import CohortError
 from medcls.files import home_path
+from medcls.nearest import beside
 from medcls.scans.archive import archive_of
 
 _OF_A_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -26,24 +27,24 @@ def leads_somewhere(path: Path) -> bool:
     return os.path.lexists(path) or os.path.lexists(whole) or archive_of(path) is not None
 
 
-def check_paths(cases: Sequence[Case], root: Path) -> None:
-    """Refuse a cohort none of whose scans is there.
+def check_paths(scans: Sequence[tuple[Path, int | None]], root: Path, *, key: str = "data.root") -> None:
+    """Refuse a table none of whose scans is there.
 
     Args:
-        cases: The cases of a table.
-        root: The folder that their paths start from.
+        scans: The path of each scan, and the line that it stands in.
+        root: The folder that the paths start from.
+        key: What can name another such folder; empty: nothing.
 
     Raises:
         CohortError: So it is; with the first path that was looked for, and what is there of it.
     """
-    if not cases or any(leads_somewhere(case.scan) for case in cases):
+    if not scans or any(leads_somewhere(scan) for scan, _ in scans):
         return
-    first = cases[0]
-    count = "the scan is" if len(cases) == 1 else f"none of the {len(cases)} scans is"
-    line = f" (line {first.line})" if first.line is not None else ""
-    raise CohortError(
-        f"{count} where the table says; looked first for {first.scan}{line}", remedy=_remedy(first.scan, root)
-    )
+    first, number = scans[0]
+    count = "the one scan is not" if len(scans) == 1 else f"none of the {len(scans)} scans is"
+    line = f" (line {number})" if number is not None else ""
+    what = f"{count} where the table says; looked first for {first}{line}"
+    raise CohortError(what, remedy=_remedy(first, root, key))
 
 
 def missing_in_words(cases: Sequence[Case], of: int) -> str:
@@ -60,32 +61,30 @@ def missing_in_words(cases: Sequence[Case], of: int) -> str:
     return f"{len(cases)} of {of} scan paths {lead} nowhere: {example}"
 
 
-def _remedy(path: Path, root: Path) -> str:
+def _remedy(path: Path, root: Path, key: str) -> str:
     """The likeliest reason, tried out."""
     cell = os.path.relpath(path, root) if path.is_relative_to(root) else str(path)
     if _OF_A_DRIVE.match(cell) and os.sep == "/":
-        return "It is the path of a drive on Windows: write paths from a folder on, and set data.root to that folder"
+        start = f", and set {key} to that folder" if key else ": the table's"
+        return f"It is the path of a drive on Windows: write paths from a folder on{start}"
     slashed = cell.replace("\\", "/")
     if "\\" in cell and os.sep == "/":
-        return f"Write / in place of Windows' backslashes: {slashed}" + _from_elsewhere(slashed, root)
-    return (_from_elsewhere(cell, root) or _what_is_there(path)).strip()
+        elsewhere = _from_elsewhere(slashed, root, key)
+        return f"Write / in place of Windows' backslashes: {slashed}" + (f". {elsewhere}" if elsewhere else "")
+    start = "; paths start from the table's folder" + (f", or from {key}" if key else "")
+    return _from_elsewhere(cell, root, key) or f"{beside(path)}{start}"
 
 
-def _from_elsewhere(cell: str, root: Path) -> str:
+def _from_elsewhere(cell: str, root: Path, key: str) -> str:
     """Where a relative path would be right."""
     if leads_somewhere(root / cell):
         return ""
-    shorter = Path(*Path(cell).parts[1:]) if len(Path(cell).parts) > 1 else None
+    head, *rest = Path(cell).parts
     inner = sorted(one for one in root.iterdir() if one.is_dir()) if os.access(root, os.R_OK | os.X_OK) else []
     for folder in (Path.cwd(), root.parent, *inner):
         if leads_somewhere(folder / cell):
-            return f" It is there from {folder} on: set data.root to that folder"
-    if shorter is not None and leads_somewhere(root / shorter):
-        return f" It is there without its first folder: set data.root to a folder that holds '{Path(cell).parts[0]}'"
+            return f"It is there from {folder} on: " + (f"set {key} to that folder" if key else "put the table there")
+    if rest and leads_somewhere(root.joinpath(*rest)):
+        mend = f"set {key} to a folder that holds '{head}'" if key else f"leave out '{head}'"
+        return f"It is there without its first folder: {mend}"
     return ""
-
-
-def _what_is_there(path: Path) -> str:
-    there = next((parent for parent in path.parents if parent.is_dir()), Path(path.anchor))
-    named = path.relative_to(there).parts[0]
-    return f"There is a folder {there}, and no '{named}' in it; paths start from the table's folder, or from data.root"

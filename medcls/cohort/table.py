@@ -13,6 +13,7 @@ from medcls.cohort.label_columns import Marks, read_label_columns
 from medcls.cohort.labels import check_spelling, labels_of, named_values, unused_values
 from medcls.cohort.paths import scan_path
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
+from medcls.nearest import one_of
 from medcls.tables import Table
 from medcls.tables.words import says_nothing, shortened
 
@@ -175,7 +176,7 @@ def _partition(
         raise table.wrong(
             line,
             f"'{value}' in column '{columns.split}' names no partition",
-            f"Map it in split.values; known: {', '.join(split.values)}",
+            one_of(value, split.values, "Map it in split.values; known"),
         )
     return partition
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from medcls.config.settings import Config
 from medcls.errors import ConfigError
+from medcls.nearest import did_you_mean, nearest, one_of
 
 Key = tuple[str | int, ...]
 _WORDS_OF_UNIONS = ("middle", "all", "auto", "youden", "temperature", "platt", "isotonic", "vector", "dirichlet")
@@ -39,8 +39,11 @@ _WORDS = {
     "string_pattern_mismatch": "it is not of the form that is wanted",
 }
 """What pydantic says of a value, in the words of this project."""
-_OTHERWISE = {"gpu": "cuda", "adam": "adamw", "bce": "cross_entropy"}
-"""What others call a value."""
+_CALLED = {
+    **{"gpu": "cuda", "adam": "adamw", "bce": "cross_entropy"},
+    **{"partition": "split", "lr": "learning_rate", "validation": "tune", "val": "tune"},
+}
+"""What others call a value or a key."""
 
 
 def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> ConfigError:
@@ -55,23 +58,16 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
     where = where_of(key)
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(key[:-1])
-        near = difflib.get_close_matches(str(key[-1]), allowed, n=1)
-        remedy = f"Did you mean '{dotted((*key[:-1], near[0]))}'? " if near else ""
-        return ConfigError(f"unknown key '{dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {', '.join(allowed)}")
+        name = nearest(key[-1], allowed, _CALLED)
+        hint = "" if name is None else f"Did you mean '{dotted((*key[:-1], name))}'? "
+        return ConfigError(f"unknown key '{dotted(key)}'", where=where, remedy=f"{hint}Allowed: {', '.join(allowed)}")
     if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
         return _no_member_fits(key, first["input"], where)
     if first["type"] == "literal_error":
-        given, expected = (
-            shortened(str(first["input"])),
-            str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", "),
-        )
-        near = (
-            [_OTHERWISE[given]] if given in _OTHERWISE else difflib.get_close_matches(given, expected.split(", "), n=1)
-        )
-        remedy = f"Did you mean '{near[0]}'? " if near else ""
-        return ConfigError(
-            f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=f"{remedy}Allowed: {expected}"
-        )
+        given = shortened(str(first["input"]))
+        expected = str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        remedy = one_of(given, expected, called=_CALLED)
+        return ConfigError(f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=remedy)
     if first["type"] == "model_type":
         keys = ", ".join(_keys_at(key))
         return ConfigError(f"'{dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
@@ -104,10 +100,8 @@ def _where_of_section(key: Key, message: str, where_of: Callable[[Key], str]) ->
 def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
     """A value that may be of several kinds and is of none: the key's own description says what is allowed."""
     given = shortened(str(given))
-    near = difflib.get_close_matches(given, _WORDS_OF_UNIONS, n=1)
-    remedy = f"Did you mean '{near[0]}'? " if near else ""
-    meaning = _field_at(key).description or ""
-    return ConfigError(f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=f"{remedy}{meaning}")
+    remedy = did_you_mean(given, _WORDS_OF_UNIONS) + (_field_at(key).description or "")
+    return ConfigError(f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=remedy)
 
 
 def _names_a_union_member(part: str | int) -> bool:

@@ -8,8 +8,9 @@ signatures, so that a config is checked without importing MONAI.
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
+
+from medcls.nearest import one_of
 
 _SMOOTH_FIELD = ("spatial_size", "rand_size", "pad", "mode", "align_corners", "prob", "gamma")
 _AFFINE = ("prob", "rotate_range", "shear_range", "translate_range", "scale_range", "mode", "padding_mode")
@@ -73,10 +74,10 @@ def check_monai_transform(name: str, parameters: dict[str, Any]) -> None:
         ValueError: With the nearest right name.
     """
     if name not in MONAI_TRANSFORMS:
-        raise ValueError(f"there is no random transform '{name}'. {_nearest(name, tuple(MONAI_TRANSFORMS))}")
+        raise ValueError(f"there is no random transform '{name}'. {one_of(name, MONAI_TRANSFORMS)}")
     for key, value in parameters.items():
         if key not in MONAI_TRANSFORMS[name]:
-            raise ValueError(f"'{name}' has no parameter '{key}'. {_nearest(key, MONAI_TRANSFORMS[name])}")
+            raise ValueError(f"'{name}' has no parameter '{key}'. {one_of(key, MONAI_TRANSFORMS[name])}")
         if not _is_plain(value):
             raise ValueError(f"'{key}' of '{name}' is no number, text, true, false, null, or list of these")
 
@@ -85,8 +86,3 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
-
-
-def _nearest(name: str, allowed: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, allowed, n=1)
-    return (f"Did you mean '{near[0]}'? " if near else "") + f"Allowed: {', '.join(allowed)}"

@@ -6,7 +6,6 @@ file can run or swell, is :mod:`medcls.config.yaml_values`.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from medcls.config.settings import NAMED_WEIGHTS, Config
 from medcls.config.yaml_values import MOST_BYTES, read_yaml
 from medcls.errors import ConfigError
 from medcls.files import home_path, write_text
+from medcls.nearest import beside
 
 # Keys that hold paths: in a file they start from the file's folder, in an override from the working folder.
 _PATH_KEYS: tuple[Key, ...] = (
@@ -46,11 +46,12 @@ class _Source:
     places: dict[Key, str] = field(default_factory=dict)
 
     def where(self, key: Key) -> str:
-        """Where a key was given, or its nearest parent."""
+        """Where a key was given, or its nearest parent, or what lies under it."""
         for length in range(len(key), 0, -1):
             if key[:length] in self.places:
                 return self.places[key[:length]]
-        return self.name
+        inner = (place for given, place in self.places.items() if key and given[: len(key)] == key)
+        return next(inner, self.name)
 
 
 def load_config(
@@ -112,9 +113,7 @@ def _read_file(path: Path) -> _Source:
     try:
         text = read_bounded(path, MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [p.name for p in _siblings(path)], n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else "Give the path of a YAML file"
-        raise ConfigError("no such config file", where=str(path), remedy=hint) from None
+        raise ConfigError("no such config file", where=str(path), remedy=beside(path, (".yaml", ".yml"))) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"the config file cannot be read: {why_unreadable(error)}",
@@ -130,13 +129,6 @@ def _read_file(path: Path) -> _Source:
     for key in (*_PATH_KEYS, _RUNS):
         _replace(source.values, key, path.parent)
     return source
-
-
-def _siblings(path: Path) -> list[Path]:
-    try:
-        return [p for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
-    except OSError:
-        return []
 
 
 def _parse_override(text: str) -> tuple[Key, Any]:

@@ -15,6 +15,7 @@ from medcls.errors import UsageError
 from medcls.evaluation.arrays import Floats, as_bools
 from medcls.evaluation.auc import NO_NEGATIVE, NO_POSITIVE
 from medcls.evaluation.estimate import Figure, Undefined
+from medcls.nearest import one_of
 
 RATE_NAMES = (
     "sensitivity",
@@ -93,7 +94,7 @@ class Counts:
             UsageError: There is no such figure.
         """
         if name not in RATE_NAMES:
-            raise UsageError(f"no figure is called '{name}'", remedy=f"Choose one of {', '.join(RATE_NAMES)}")
+            raise UsageError(f"no figure is called '{name}'", remedy=one_of(name, RATE_NAMES, "Figures"))
         counts = (np.asarray(count, dtype=np.float64) for count in (self.tp, self.fp, self.fn, self.tn))
         value = float(rates(*counts)[name])
         return Undefined(self._reason(name)) if np.isnan(value) else value

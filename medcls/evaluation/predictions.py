@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medcls.errors import UsageError
 from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats
+from medcls.nearest import one_of
 
 _ROUNDING = 1e-3  # probabilities that went through half precision or a CSV file still count as adding up to 1
 
@@ -107,6 +108,6 @@ def check_labels(labels: tuple[str, ...], positive: str | None, multilabel: bool
     if len(labels) == 1:
         raise UsageError("one exclusive label leaves nothing to tell apart", remedy="Give two, or set multilabel")
     if len(labels) == 2 and positive not in labels:
-        raise UsageError("of two labels one must be named positive", remedy=f"Choose one of {', '.join(labels)}")
+        raise UsageError("of two labels one must be named positive", remedy=one_of(positive, labels, "Labels"))
     if len(labels) > 2 and positive is not None:
         raise UsageError("a positive label is named for two labels only")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from medcls.errors import WeightsError
+from medcls.nearest import one_of
 from medcls.networks import layouts
 from medcls.networks.architecture import ClassificationNetwork
 from medcls.networks.report import WeightsReport
@@ -147,13 +147,8 @@ def _local_file(source: str) -> Path:
         if path.is_dir():
             raise WeightsError(f"the folder holds no {WEIGHTS_FILE}", where=str(path), remedy="Name the file itself")
     if not path.exists():
-        near = get_close_matches(source, SOURCES, n=1)
-        meant = f"Did you mean {near[0]}? " if near else ""
-        raise WeightsError(
-            "there is no such file, and it is no named source",
-            where=source,
-            remedy=f"{meant}Named sources are {', '.join(SOURCES)}",
-        )
+        what = "there is no such file, and it is no named source"
+        raise WeightsError(what, where=source, remedy=one_of(source, SOURCES, "Named sources"))
     return path
 
 

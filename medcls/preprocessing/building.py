@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from medcls.config.settings import PreprocessingSettings, Region
 from medcls.errors import ConfigError
+from medcls.nearest import one_of
 from medcls.preprocessing.encoding import Precision
 from medcls.preprocessing.recipe import Recipe, Step
-from medcls.preprocessing.regions import Defaults, find_defaults, nearest
+from medcls.preprocessing.regions import Defaults, find_defaults
 from medcls.preprocessing.slices import Slices
 from medcls.preprocessing.steps import STEPS, StepParameters
 
@@ -102,7 +103,7 @@ def _chosen_steps(
             raise ConfigError(
                 f"there is no preprocessing step '{name}'",
                 where=f"preprocessing.steps.{name}",
-                remedy=nearest(name, list(known)),
+                remedy=one_of(name, known),
             )
     _only_one_scaling(wanted, chosen)
     if settings.spacing is not None:
@@ -151,6 +152,6 @@ def _validated(step: type[StepParameters], values: Mapping[str, Any]) -> StepPar
             raise ConfigError(
                 f"the step '{step.name}' has no parameter '{place}'",
                 where=where,
-                remedy=nearest(place, list(step.model_fields)),
+                remedy=one_of(place, step.model_fields) if step.model_fields else "It has no parameters",
             ) from None
         raise ConfigError(first["msg"].removeprefix("Value error, "), where=where) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,10 +91,3 @@ def find_defaults(region: Region, kind: Kind) -> tuple[Kind, Defaults]:
             remedy="Choose one of them, or region: generic",
         )
     return kind, kinds[kind]
-
-
-def nearest(name: str, allowed: list[str]) -> str:
-    """A hint that names the nearest right word, or all of them."""
-    near = difflib.get_close_matches(name, allowed, n=1)
-    listed = f"Allowed: {', '.join(allowed)}" if allowed else "It has no parameters"
-    return f"Did you mean '{near[0]}'? {listed}" if near else listed

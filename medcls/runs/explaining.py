@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medcls.classifier import Classifier, load_classifier
-from medcls.errors import RunError, ScanRefused, UsageError
+from medcls.errors import RunError, ScanRefused
 from medcls.names import file_stem, within
 from medcls.progress import SILENT, Progress
 from medcls.runs.auditing import say_leakage
@@ -78,8 +78,7 @@ def explain(
     run = _run_of(model)
     classifier = load_classifier(run.path if run else model)
     say_leakage(classifier, progress)
-    if label is not None and label not in classifier.labels:
-        raise UsageError(f"the classifier has no label '{label}'", remedy=f"Labels: {', '.join(classifier.labels)}")
+    classifier.check_label(label)
     if scans is not None:
         found = find_targets(scans, classifier.leniency, progress)
         return explain_found(classifier, found, out or Path("explanations"), label=label, progress=progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from medcls.cohort.reading import named_cases
 from medcls.config import Config
 from medcls.config.settings import NAMED_WEIGHTS
 from medcls.errors import WeightsError
+from medcls.nearest import beside, did_you_mean
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.runs.checks import check_evaluation
 
@@ -43,12 +43,11 @@ def _check_weights(weights: str | None) -> None:
     """Refuse a weights file that is not there."""
     if weights is None or weights in NAMED_WEIGHTS or Path(weights).exists():
         return
-    near = difflib.get_close_matches(Path(weights).name.lower(), NAMED_WEIGHTS, n=1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
+    named = did_you_mean(Path(weights).name, NAMED_WEIGHTS) or f"{beside(Path(weights))}. "
     raise WeightsError(
         "there is no such weights file",
         where=f"model.weights: {weights}",
-        remedy=f"{hint}Give the path of a file, or one of: {', '.join(NAMED_WEIGHTS)}",
+        remedy=f"{named}Give the path of a file, or one of: {', '.join(NAMED_WEIGHTS)}",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from medcls.config import Config, load_config
 from medcls.errors import RunError, StorageError
 from medcls.files import reading_kept, storage_error
 from medcls.names import is_plain_name, within
+from medcls.nearest import did_you_mean
 from medcls.progress import SILENT, Progress
 
 CLASSIFIER_FILE = "classifier.json"
@@ -186,8 +186,7 @@ def open_run(path: str | os.PathLike[str], runs: Path = Path("runs")) -> Run:
 
 def near_run(runs: Path, name: str) -> str:
     """The run of the nearest name, as the beginning of a remedy; empty where none is near."""
-    near = difflib.get_close_matches(name, [run.name for run in all_runs(runs)], n=1)
-    return f"Did you mean '{near[0]}'? " if near else ""
+    return did_you_mean(name, (run.name for run in all_runs(runs)))
 
 
 def all_runs(runs: Path) -> list[Run]:

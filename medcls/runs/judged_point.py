@@ -9,6 +9,7 @@ from medcls.config.evaluation_settings import EvaluationSettings, FixedThreshold
 from medcls.errors import UsageError
 from medcls.evaluation import OperatingPoint, Threshold, choose_threshold
 from medcls.evaluation.operating_point import ARGMAX, EXPLORATORY, describe_rule
+from medcls.nearest import one_of
 from medcls.runs.score_table import Bools, ScoreTable
 
 GIVEN = "given"
@@ -41,7 +42,7 @@ def parse_thresholds(texts: Sequence[str], table: ScoreTable) -> tuple[tuple[str
     for text in texts:
         label, _, number = text.rpartition("=")
         if label and label not in table.scored:
-            raise UsageError(f"'{label}' is not decided by a threshold", remedy=f"Labels: {', '.join(table.scored)}")
+            raise UsageError(f"'{label}' is not decided by a threshold", remedy=one_of(label, table.scored, "Labels"))
         try:
             value = float(number)
         except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from medcls.config.settings import Partition, SplitSettings
 from medcls.errors import CohortError, UsageError
+from medcls.nearest import one_of
 from medcls.runs.score_facts import choose_facts
 from medcls.runs.score_order import in_order
 from medcls.runs.score_sheet import PREFIX, ScoreColumns, ScoreSheet, read_rows
@@ -178,10 +178,8 @@ def _reference(sheet: ScoreSheet, labels: tuple[str, ...], several: bool) -> np.
         for part in parts:
             label = part if part in place else part.removeprefix("'")  # medcls's own mark against formulas
             if label not in place:
-                near = difflib.get_close_matches(part, labels, n=1)
-                hint = f"Did you mean '{near[0]}'? " if near else ""
                 what = f"unknown label '{part}' in column '{sheet.columns.reference}'"
-                raise sheet.wrong(line, what, f"{hint}Labels: {', '.join(labels)}")
+                raise sheet.wrong(line, what, one_of(part, labels, "Labels"))
             reference[row, place[label]] = True
     return reference
 
@@ -283,6 +281,6 @@ def _partitions(sheet: ScoreSheet) -> tuple[Partition, ...]:
         partition = known.get(cell.lower())
         if partition is None:
             what = f"'{cell}' in column '{sheet.columns.partition}' names no partition"
-            raise sheet.wrong(line, what, f"Known: {', '.join(known)}")
+            raise sheet.wrong(line, what, one_of(cell, known, "Known"))
         found.append(partition)
     return tuple(found)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from medcls.errors import CohortError, UsageError
+from medcls.nearest import one_of
 from medcls.tables import read_table
 
 PREFIX = "p_"
@@ -44,9 +44,7 @@ class ScoreColumns:
         roles = [one.name for one in fields(cls) if one.name != "given"]
         for role in named:
             if role not in roles:
-                near = difflib.get_close_matches(role, roles, n=1)
-                hint = f"Did you mean '{near[0]}'? " if near else ""
-                raise UsageError(f"'{role}' is no role of a column", remedy=f"{hint}Roles: {', '.join(roles)}")
+                raise UsageError(f"'{role}' is no role of a column", remedy=one_of(role, roles, "Roles"))
         return replace(cls(), **dict(named), given=frozenset(named))
 
     def roles(self) -> dict[str, str]:
@@ -72,12 +70,11 @@ class ScoreSheet:
         """Refuse a file without the columns that are needed, or were named."""
         for role, name in self.columns.roles().items():
             if name not in self.header and (role == "reference" or role in self.columns.given):
-                near = difflib.get_close_matches(name, self.header, n=1)
-                hint = f"Did you mean '{near[0]}'? " if near else ""
+                there = one_of(name, filter(None, self.header), "Columns")
                 raise CohortError(
                     f"there is no column '{name}' for the {role}",
                     where=f"{self.path}:1",
-                    remedy=f"{hint}Columns: {', '.join(filter(None, self.header))}. Name it with --columns {role}=COLUMN",
+                    remedy=f"{there}. Name it with --columns {role}=COLUMN",
                 )
 
     def score_columns(self) -> dict[str, str]:
@@ -113,7 +110,7 @@ class ScoreSheet:
                 raise CohortError(
                     f"there is no column '{name}' to form subgroups by",
                     where=f"{self.path}:1",
-                    remedy=f"Columns: {', '.join(filter(None, self.header))}",
+                    remedy=one_of(name, filter(None, self.header), "Columns"),
                 )
         return {name: tuple(row[name] for _, row in self.rows) for name in (rest if wanted is None else wanted)}
 

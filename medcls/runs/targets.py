@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import replace
 from pathlib import Path
 
+from medcls.cohort.paths import check_paths, scan_path
 from medcls.errors import NothingToDo, ScanRefused, UsageError
+from medcls.nearest import beside
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import CLASSIFIER_FILE, is_run
 from medcls.scans import Found, Refusal, RefusalCode, ScanSource, find_one, find_scans
@@ -53,6 +54,7 @@ def check_targets(scans: str | os.PathLike[str]) -> None:
 
     Raises:
         UsageError: There is nothing at the path, or a run.
+        CohortError: It is a table, and none of its paths leads anywhere, or no such table.
     """
     path = Path(scans)
     by_name = not path.exists() and path.suffix == "" and is_run(Path("runs") / path)
@@ -63,20 +65,9 @@ def check_targets(scans: str | os.PathLike[str]) -> None:
             remedy=f"Give scans, and name it with --model {path}; for a run's test cases: medcls explain --model {path}",
         )
     if not path.exists() and "#" not in path.name and archive_of(path) is None:
-        raise UsageError("there is nothing at this path", where=str(path), remedy=_what_is_there(path))
-
-
-def _what_is_there(path: Path) -> str:
-    """The nearest name beside, or how far the path leads."""
-    there = next((parent for parent in path.absolute().parents if parent.is_dir()), Path(path.anchor))
-    missing = path.absolute().relative_to(there).parts[0]
-    near = (
-        difflib.get_close_matches(missing, [one.name for one in there.iterdir()], n=1)
-        if os.access(there, os.R_OK)
-        else []
-    )
-    hint = f"Did you mean '{there / near[0] if path.is_absolute() else near[0]}'? " if near else ""
-    return f"{hint}There is a folder {there}, and no '{missing}' in it"
+        raise UsageError("there is nothing at this path", where=str(path), remedy=beside(path))
+    if path.suffix.lower() in _TABLES:
+        check_paths([(place, line) for place, _, line in _listed(path)], path.parent, key="")
 
 
 def _find_named(path: Path, leniency: Leniency) -> Found:
@@ -85,19 +76,14 @@ def _find_named(path: Path, leniency: Leniency) -> Found:
         return Found(scans=(find_one(path, leniency=leniency),))
     except ScanRefused as refused:
         if refused.code == RefusalCode.NO_SCAN:
-            raise UsageError(refused.what, where=str(path), remedy="Check the path") from refused
+            raise UsageError(refused.what, where=str(path), remedy=beside(path)) from refused
         return Found(refused=(Refusal.of(refused, path.name, (path,)),))
 
 
 def _find_listed(path: Path, leniency: Leniency, progress: Progress) -> Found:
-    table = read_table(path, "the table of scans")
-    if "scan" not in table:
-        raise table.no_column("scan", "that names the scans")
     sources: list[ScanSource] = []
     refused: list[Refusal] = []
-    rows = list(zip(table.lines, table.cells("scan"), strict=True))
-    for line, name in progress.track(rows, "Finding scans"):
-        place = path.parent / name
+    for place, name, line in progress.track(_listed(path), "Finding scans"):
         try:
             if not name or says_nothing(name):
                 raise ScanRefused(RefusalCode.NO_SCAN, "the table names no scan in this line")
@@ -105,3 +91,12 @@ def _find_listed(path: Path, leniency: Leniency, progress: Progress) -> Found:
         except ScanRefused as refusal:
             refused.append(Refusal.of(refusal, name or f"line {line}", (place,)))
     return Found(scans=tuple(sources), refused=tuple(refused))
+
+
+def _listed(path: Path) -> list[tuple[Path, str, int]]:
+    """Where each scan of a table should be, its text there, and its line."""
+    table = read_table(path, "the table of scans")
+    if "scan" not in table:
+        raise table.no_column("scan", "that names the scans")
+    rows = zip(table.cells("scan"), table.lines, strict=True)
+    return [(scan_path(path.parent, name), name, line) for name, line in rows]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
 from medcls.errors import UsageError
+from medcls.nearest import one_of
 
 if TYPE_CHECKING:
     from medcls.config.settings import PreprocessingSettings
@@ -42,9 +43,8 @@ class Leniency:
         for one in fields(self):
             allowed = get_args(OnDoubtful if one.name in ("on_duplicates", "on_part") else OnIrregular)
             if getattr(self, one.name) not in allowed:
-                raise UsageError(
-                    f"{one.name} cannot be {getattr(self, one.name)!r}", remedy=f"Choose one of {', '.join(allowed)}"
-                )
+                given = getattr(self, one.name)
+                raise UsageError(f"{one.name} cannot be '{given}'", remedy=one_of(given, allowed))
 
     @classmethod
     def chosen(cls, settings: PreprocessingSettings) -> Leniency:

@@ -12,6 +12,7 @@ from pathlib import Path
 from medcls.bounded import read_json
 from medcls.errors import UsageError
 from medcls.files import storage_error, write_csv
+from medcls.nearest import one_of
 from medcls.progress import SILENT, Progress
 from medcls.synthesis import brain, lung, stomach
 from medcls.synthesis.lesion import ABOUT, Lesion, save_lesions
@@ -127,7 +128,7 @@ def _row(patient: Patient, case: WrittenCase, label: str) -> dict[str, object]:
 
 def _check(region: str, patients: int, seed: int, size: int | None, difficulty: float, positives: float) -> None:
     if region not in REGIONS:
-        raise UsageError(f"there is no synthetic cohort for '{region}'", remedy=f"Regions: {', '.join(REGIONS)}")
+        raise UsageError(f"there is no synthetic cohort for '{region}'", remedy=one_of(region, REGIONS, "Regions"))
     if patients < 1:
         raise UsageError(f"a cohort of {patients} patients cannot be made", remedy="Ask for at least 1")
     if seed < 0:

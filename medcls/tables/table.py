@@ -8,7 +8,6 @@ each of them moves values into columns that they do not belong to.
 from __future__ import annotations
 
 import csv
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medcls.errors import CohortError
+from medcls.nearest import one_of
 from medcls.tables.text import read_text
 
 MOST_COLUMNS = 16_384
@@ -87,10 +87,8 @@ class Table:
             purpose: What it is wanted for: ``for data.columns.scan``.
             remedy: How to name another.
         """
-        near = difflib.get_close_matches(name, self.named, n=1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        there = ", ".join(self.named[:20]) + (" …" if len(self.named) > 20 else "")
-        return self.wrong(self.header_line, f"there is no column '{name}' {purpose}", f"{hint}Columns: {there}{remedy}")
+        there = one_of(name, self.named, "Columns")
+        return self.wrong(self.header_line, f"there is no column '{name}' {purpose}", f"{there}{remedy}")
 
 
 def read_table(path: Path, what: str = "the table") -> Table:

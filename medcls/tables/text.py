@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medcls.bounded import read_bounded, why_unreadable
 from medcls.errors import CohortError
+from medcls.nearest import beside
 
 MOST_BYTES = 256 * 1024**2
 """As much as three million rows of a table of cases."""
@@ -50,7 +51,7 @@ def _read_bytes(path: Path, what: str) -> bytes:
     try:
         return read_bounded(path, MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        raise CohortError(f"{what} is not there", where=_shown(path), remedy="Check the path") from None
+        raise CohortError(f"{what} is not there", where=_shown(path), remedy=beside(path)) from None
     except IsADirectoryError:
         raise _folder(path, what) from None
     except PermissionError:
