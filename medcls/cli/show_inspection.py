@@ -19,7 +19,7 @@ _MOST_ROWS = 40  # on a terminal
 _MOST_NAMES = 8  # under each code and each note, on a terminal
 _MOST_REMEDIES = 3  # under each code
 _NARROWEST_NAME = 24
-_HEADER = ("", "scan", "modality", "size", "spacing", "orientation", "slices", "format", "part", "verdict")
+_HEADER = ("", "scan", "modality", "size", "spacing", "orientation", "slices", "frames", "format", "part", "verdict")
 _KINDS = {"nifti": "NIfTI", "raster": "picture"}
 _HASHED = re.compile(r"(?:^|[/#])P[0-9a-f]{12}\b")  # what a keyed hash looks like in a name
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -87,6 +87,7 @@ def _line(row: InspectionRow) -> tuple[str, ...]:
         f"{spacing} mm" if row.axes else "",
         f"{row.plane} {row.axes}".strip(),
         str(row.slices),
+        f"{row.frames} in {row.seconds:.3g} s" if row.frames > 1 else "",
         row.compression or _KINDS.get(row.kind, row.kind),
         row.part,
         row.verdict + doubts,

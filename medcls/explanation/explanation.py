@@ -15,7 +15,7 @@ from medcls.errors import UsageError
 from medcls.explanation.gradcam import gradcam
 from medcls.explanation.native import cell_affines, to_scan_space
 from medcls.explanation.overlay import draw_overlay, draw_slices, save_png
-from medcls.explanation.slices import edge_letters, slices_through_peak
+from medcls.explanation.slices import edge_letters, hottest_frames, slices_through_peak
 from medcls.files import whole_file
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing.prepared import Prepared
@@ -31,9 +31,9 @@ class Explanation:
 
     Attributes:
         label: The label that the map argues for.
-        map: ``(x, y)`` or ``(x, y, z)`` float32 on the scan's own voxels: raw, not negative, 0 where nothing argues for the
-            label or the network did not look. It is measured from even odds, whatever the operating point: a label may be
-            answered over an empty map.
+        map: ``(x, y)``, ``(x, y, z)`` or ``(x, y, t)`` float32 on the scan's own voxels: raw, not negative, 0 where nothing
+            argues for the label or the network did not look. It is measured from even odds, whatever the operating point: a
+            label may be answered over an empty map.
         seen: Which voxels the network looked at, of the same shape.
         affine: ``(4, 4)``, the scan's: voxel index to RAS+ millimetres.
         peak: World position of the map's hottest feature cell, in millimetres (pixels where there is no geometry);
@@ -89,12 +89,15 @@ class Explanation:
     def figure(self, title: str = "") -> Any:
         """The plain image beside the image under the map, as a matplotlib ``Figure``.
 
-        Volumes are shown as three orthogonal slices through the peak, in radiological convention.
+        Volumes are shown as three orthogonal slices through the peak, in radiological convention, sequences as the three
+        frames with the highest values.
         """
         plain = display_image(self.scan)
         heat = self._heat()
         top = float(self.map.max())
         title = title or f"Grad-CAM for '{self.label}'"
+        if self.scan.times:
+            return draw_slices(hottest_frames(plain, heat, self.scan.times), title=title, heat_maximum=top)
         if self.scan.dimensions == 3:
             affine = self.affine if self.scan.has_geometry else None
             slices = slices_through_peak(plain[..., 0] if plain.ndim == 4 else plain, heat, affine)

@@ -7,6 +7,7 @@ slices.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,25 @@ def slices_through_peak(
         for plane in _PLANES
     )
     return first, second, third
+
+
+def hottest_frames(
+    frames: NDArray[Any], heat: NDArray[Any], times: Sequence[float], most: int = 3
+) -> tuple[DisplaySlice, ...]:
+    """The frames of a sequence in which its map is highest, in the order of time.
+
+    Args:
+        frames: ``(x, y, t)`` or ``(x, y, t, 3)`` in display range.
+        heat: ``(x, y, t)`` raw map, not negative; NaN where the network did not look.
+        times: ``(t,)`` seconds of each frame.
+        most: How many at most.
+    """
+    highest = np.where(np.isfinite(heat), heat, -1).max(axis=(0, 1))
+    chosen = sorted(int(number) for number in np.argsort(-highest, kind="stable")[:most])
+    return tuple(
+        DisplaySlice(np.swapaxes(frames[:, :, number], 0, 1), heat[:, :, number].T, f"at {times[number]:.2f} s")
+        for number in chosen
+    )
 
 
 def edge_letters(affine: NDArray[np.float64]) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -114,7 +114,7 @@ class PixelDigest:
 def pixel_digest(scan: Scan) -> str:
     """The :class:`PixelDigest` of a whole scan."""
     digest = PixelDigest()
-    volume = scan.array if scan.dimensions == 3 else scan.array[..., np.newaxis]
+    volume = scan.layers
     for k in range(volume.shape[3]):
         digest.add(volume[..., k].transpose(0, 2, 1))
     return digest.of(scan)

@@ -72,9 +72,9 @@ def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) ->
 
 def _fingerprint(scan: Scan) -> str:
     """Of the picture itself: a recipe may cut a copy of it one pixel further in, and everything would be shifted."""
-    if scan.dimensions == 3 and scan.shape[2] > 1:
+    if scan.layers.shape[3] > 1:
         return ""
-    found = fingerprint(np.swapaxes(scan.array.reshape(scan.array.shape[:3]), 1, 2))
+    found = fingerprint(np.swapaxes(scan.layers[..., 0], 1, 2))
     return found.packed() if found is not None else ""
 
 

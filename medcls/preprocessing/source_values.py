@@ -48,7 +48,7 @@ class SourceSample:
 def source_values(scan: Scan) -> SourceValues:
     """The :class:`SourceValues` of a whole scan."""
     sample = SourceSample()
-    volume = scan.array if scan.dimensions == 3 else scan.array[..., np.newaxis]
+    volume = scan.layers
     for k in range(volume.shape[3]):
         sample.add(volume[..., k].transpose(0, 2, 1))
     return sample.of(scan)

@@ -31,7 +31,7 @@ from medcls.scans.paths import Paths
 from medcls.scans.source import Found, Refusal, ScanSource
 from medcls.scans.walk import Entry
 
-_FORMAT = 1
+_FORMAT = 2
 _WORTH_KEEPING = 256
 _MOST_INDICES = 200
 _MOST_BYTES = 1 << 30
@@ -135,7 +135,7 @@ class Index:
 
     def _scan(self, one: dict[str, Any], paths: Paths) -> ScanSource:
         values = {name: one[name] for name in _PLAIN}
-        for name in ("shape", "spacing", "notes"):
+        for name in ("shape", "spacing", "notes", "times"):
             values[name] = tuple(values[name])
         values["frames"] = tuple(tuple(frames) for frames in values["frames"])
         identity = HeaderIdentity(paths) if values["kind"] == "dicom" else {}
@@ -143,7 +143,7 @@ class Index:
         return replace(source, name=base_of(source, self.root) + one["suffix"])
 
 
-_PLAIN = ("kind", "modality", "shape", "spacing", "axes", "channels", "part", "syntax", "frames", "notes")
+_PLAIN = ("kind", "modality", "shape", "spacing", "axes", "channels", "part", "syntax", "frames", "notes", "times")
 
 
 class HeaderIdentity(Mapping[str, str]):

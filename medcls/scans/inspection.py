@@ -18,6 +18,7 @@ from medcls.scans.find import find_scans
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 from medcls.scans.selecting import chosen, searched, without
+from medcls.scans.sequence import MOST_FRAMES
 from medcls.scans.shown import shown_names
 from medcls.scans.source import Found, ScanSource
 
@@ -56,11 +57,11 @@ class InspectionRow:
         name: As :attr:`medcls.scans.ScanSource.name`, without identifiers (:func:`medcls.privacy.masked_name`).
         kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
         modality: DICOM modality code.
-        shape: Spatial shape ``(x, y)`` or ``(x, y, z)``.
+        shape: ``(x, y)``, ``(x, y, z)``, or ``(x, y, t)`` of a sequence.
         spacing: Millimetres along each axis (pixels where ``axes`` is empty).
         axes: Where the voxel axes point (``LPS``), or empty.
         plane: The plane of the slices: ``axial``, ``coronal`` or ``sagittal``, the nearest one; empty without geometry.
-        slices: Number of slices; 1 for an image.
+        slices: Number of slices; 1 for an image or a sequence of images.
         channels: 1 grey, 3 colour.
         syntax: Name of the DICOM transfer syntax (PS3.6 table A-1), or empty.
         compression: The same in a few words (``JPEG-LS lossless``), or empty.
@@ -72,6 +73,8 @@ class InspectionRow:
         reason: Why it is refused; empty when it is not.
         remedy: What to do about it; empty when it is not.
         notes: What reading did or doubted; only after reading pixels.
+        frames: Number of frames of a sequence; 1 for anything else.
+        seconds: From its first frame to its last.
     """
 
     number: int
@@ -94,6 +97,8 @@ class InspectionRow:
     reason: str = ""
     remedy: str = ""
     notes: tuple[str, ...] = ()
+    frames: int = 1
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,8 @@ def inspect_scans(
 
     Args:
         path: A file, a folder of any depth, or one of several scans as an inspection names it (``folder#s3-echo-2``).
-        read_pixels: Also read every scan, so that refusals which only pixels show are found.
+        read_pixels: Also read every scan, so that refusals which only pixels show are found; of sequences
+            :data:`medcls.scans.sequence.MOST_FRAMES` frames.
         leniency: As :func:`medcls.scans.read_scan`.
         pseudonyms: What stands for identifiers in names; default: keyed hashes with the user's own key.
         leave_out: Files to pass over, such as pictures that an earlier inspection wrote.
@@ -218,16 +224,17 @@ def write_inspection(path: Path, seen: Inspection) -> None:
 COLUMNS = (
     "number", "scan", "verdict", "reason", "remedy", "kind", "modality", "size_x", "size_y", "slices",
     "spacing_x", "spacing_y", "spacing_z", "plane", "axes", "channels", "compression", "syntax", "part",
-    "files", "patient", "study", "notes",
+    "files", "patient", "study", "notes", "frames", "seconds",
 )  # fmt: skip
 """Columns of the table; spacings are millimetres, and empty where there is no geometry."""
 
 
 def _cells(row: InspectionRow) -> dict[str, Any]:
     plain = ("number", "verdict", "reason", "remedy", "kind", "modality", "slices", "plane", "axes", "channels")
-    more = ("compression", "syntax", "part", "files", "patient", "study")
+    more = ("compression", "syntax", "part", "files", "patient", "study", "frames")
     cells: dict[str, Any] = {name: getattr(row, name) for name in plain + more}
     cells |= {"scan": row.name, "size_x": row.shape[0], "size_y": row.shape[1], "notes": "; ".join(row.notes)}
+    cells["seconds"] = f"{row.seconds:.6g}" if row.frames > 1 else ""
     if row.axes:
         cells |= {f"spacing_{axis}": f"{length:.6g}" for axis, length in zip("xyz", row.spacing, strict=False)}
     return cells
@@ -243,7 +250,7 @@ def _row(number: int, name: str, source: ScanSource, masks: Pseudonyms) -> Inspe
         spacing=source.spacing,
         axes=source.axes,
         plane=_plane(source.axes),
-        slices=source.shape[2] if len(source.shape) > 2 else 1,
+        slices=source.shape[2] if len(source.shape) > 2 and not source.times else 1,
         channels=source.channels,
         syntax=_syntax(source.syntax),
         compression=_COMPRESSIONS.get(source.syntax) or _syntax(source.syntax),
@@ -251,6 +258,8 @@ def _row(number: int, name: str, source: ScanSource, masks: Pseudonyms) -> Inspe
         files=len(source.paths),
         patient=masks.patient(source.patient_id, source.identity.get("issuer", "")) if source.patient_id else "",
         study=masks.study(source.study_uid) if source.study_uid else "",
+        frames=max(1, len(source.times)),
+        seconds=source.times[-1] - source.times[0] if source.times else 0.0,
     )
 
 
@@ -261,7 +270,7 @@ def _read(
     on_scan: Callable[[InspectionRow, Scan], None] | None,
 ) -> InspectionRow:
     try:
-        scan = source.read(leniency=leniency)
+        scan = source.thinned(MOST_FRAMES).read(leniency=leniency)
     except ScanRefused as error:
         return replace(row, verdict=error.code, reason=escaped(error.what), remedy=error.remedy)
     row = replace(row, notes=tuple(map(escaped, scan.notes)))

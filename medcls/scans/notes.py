@@ -40,6 +40,7 @@ class Note(StrEnum):
     PET_UNITS = "pet-units"
     PRESENTATION = "presentation"
     MIRRORED = "mirrored"
+    FRAME_TIMES = "frame-times"
 
     def says(self, words: str) -> str:
         """The note in these words."""
@@ -135,5 +136,9 @@ MEANINGS: dict[Note, Cause] = {
     Note.MIRRORED: Cause(
         "By the header (`PatientOrientation`) the picture is mirrored, upside down or across; it was not turned.",
         "Turn it, or train on pictures of one orientation",
+    ),
+    Note.FRAME_TIMES: Cause(
+        "The header of a sequence does not say when its frames were taken; even distances in time were assumed.",
+        "Nothing, unless frames were taken at uneven times",
     ),
 }

@@ -59,10 +59,12 @@ def middle_planes(scan: Scan) -> tuple[Plane, ...]:
     """The middle slice in each plane that the scan has.
 
     A volume has the axial, the coronal and the sagittal plane, except where that would be a single line of voxels; an image
-    has one. They are slices of the scan's own grid: where it is tilted against the body they are the nearest ones, and say
-    so. Without geometry they are shown as stored.
+    has one, a sequence its middle frame. They are slices of the scan's own grid: where it is tilted against the body they are
+    the nearest ones, and say so. Without geometry they are shown as stored.
     """
-    volume = scan.array if scan.dimensions == 3 else scan.array[..., np.newaxis]
+    volume = scan.layers
+    if scan.times:
+        return (Plane(_cut(volume, 2)),)
     if not scan.has_geometry:
         return _stored(volume)
     order = _body_axes(scan.affine)

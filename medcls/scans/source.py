@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medcls.errors import ScanRefused
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
+from medcls.scans.sequence import spread
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ScanSource:
         paths: The files it is read from, in slice order.
         kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
         modality: DICOM modality code; ``OT`` where the source does not say.
-        shape: Spatial shape ``(x, y)`` or ``(x, y, z)``.
+        shape: ``(x, y)``, ``(x, y, z)``, or ``(x, y, t)`` of a sequence.
         spacing: Millimetres along each spatial axis; 1.0 (pixels) where there is no geometry.
         axes: Where the voxel axes point, as nibabel's axis codes (``LPS`` …); empty where there is no geometry.
         channels: 1 for grey, 3 for colour.
@@ -33,6 +34,7 @@ class ScanSource:
         facts: Header facts that name nobody, as :attr:`medcls.scans.Scan.facts`.
         identity: Identifiers, as :attr:`medcls.scans.Scan.identity`.
         frames: For multi-frame files: which frames of each path belong to this scan; empty for single frames.
+        times: ``(t,)`` seconds from the first frame of a sequence; empty for anything else.
         notes: What the search doubted; :attr:`medcls.scans.Scan.notes` begins with it.
     """
 
@@ -50,6 +52,7 @@ class ScanSource:
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     frames: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
+    times: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def series_uid(self) -> str:
@@ -65,6 +68,18 @@ class ScanSource:
     def patient_id(self) -> str:
         """PatientID, or empty."""
         return self.identity.get("patient_id", "")
+
+    def thinned(self, most: int) -> ScanSource:
+        """Of a sequence the source of at most ``most`` frames, as :meth:`medcls.scans.Scan.thinned`; others are not read."""
+        if len(self.times) <= most:
+            return self
+        chosen = spread(self.times, most)
+        return replace(
+            self,
+            shape=(*self.shape[:2], len(chosen)),
+            frames=(tuple(self.frames[0][number] for number in chosen),),
+            times=tuple(self.times[number] for number in chosen),
+        )
 
     def read(self, *, leniency: Leniency = STRICT) -> Scan:
         """Read the whole scan, checking again everything that the search had checked.

@@ -84,10 +84,13 @@ class Assembly:
             if self._digest(twin) != self._digest(copy):
                 raise refusal(RefusalCode.DUPLICATE_SLICES, "slices at one position differ", where=copy.path)
 
-    def invert(self, array: Pixels) -> None:
-        """Turn the grey scale round within its range, so that bright stays dense (PS3.3 C.7.6.3.1.2)."""
-        shape = array.shape[2:]
-        padding = np.stack([self.padding.mask(number, shape) for number in range(len(array))])[:, np.newaxis]
+    def invert(self, array: Pixels, first: int = 0) -> None:
+        """Turn the grey scale of frames from ``first`` on round within its range, so that bright stays dense.
+
+        See PS3.3 C.7.6.3.1.2.
+        """
+        numbers = range(first, first + len(array))
+        padding = np.stack([self.padding.mask(number, array.shape[2:]) for number in numbers])[:, np.newaxis]
         real = np.ones(array.shape, dtype=np.bool_) if padding.all() else ~padding
         low, high = array[real].min(), array[real].max()
         array[real] = (high - (array[real] - low)).astype(array.dtype)

@@ -1,9 +1,10 @@
-"""Encapsulated pixel data: from items to codestreams (PS3.5 annex A.4)."""
+"""Pixel data where they lie, and encapsulated ones from items to codestreams (PS3.5 annex A.4)."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 Bytes = bytes | memoryview
 
@@ -11,7 +12,38 @@ _ITEM, _END = 0xE000FFFE, 0xE0DDFFFE  # as little-endian words
 _start = struct.Struct("<II").unpack_from
 
 
-def codestreams(data: Bytes, frames: int, offsets: tuple[bytes, bytes] | None) -> Iterator[Bytes]:
+class InFile:
+    """Pixel data in an open file: their bytes are read when they are asked for.
+
+    Args:
+        handle: The file.
+        start, length: Where they lie in it.
+        words: Whether they were written as 16-bit words.
+    """
+
+    def __init__(self, handle: Any, start: int, length: int, words: bool) -> None:
+        self.words = words
+        self._handle, self._start, self._length = handle, start, length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> bytes:
+        first, end, _ = part.indices(self._length)
+        self._handle.seek(self._start + first)
+        found: bytes = self._handle.read(max(0, end - first))
+        return found
+
+    def from_start(self) -> Any:
+        """The file, to be read from the first byte on."""
+        self._handle.seek(self._start)
+        return self._handle
+
+
+Stored = Bytes | InFile
+
+
+def codestreams(data: Stored, frames: int, offsets: tuple[bytes, bytes] | None) -> Iterator[Bytes]:
     """The codestreams of frames, their fragments joined.
 
     Args:
@@ -19,12 +51,14 @@ def codestreams(data: Bytes, frames: int, offsets: tuple[bytes, bytes] | None) -
         frames: NumberOfFrames.
         offsets: Extended offset table and its lengths, where the file has them.
     """
-    only = _only_fragment(data) if frames == 1 and offsets is None else None
-    if only is not None:
-        return iter([only])
+    if isinstance(data, Bytes) and frames == 1 and offsets is None:
+        only = _only_fragment(data)
+        if only is not None:
+            return iter([only])
     from pydicom.encaps import generate_frames
 
-    joined: Iterator[Bytes] = generate_frames(bytes(data), number_of_frames=frames, extended_offsets=offsets)
+    source = data.from_start() if isinstance(data, InFile) else bytes(data)
+    joined: Iterator[Bytes] = generate_frames(source, number_of_frames=frames, extended_offsets=offsets)
     return joined
 
 

@@ -31,6 +31,8 @@ class Header:
         pixel_spacing: Distance between rows, between columns where only the plane is known (projections).
         facts, identity: As :class:`medcls.scans.Scan`, without the instance.
         count: Number of frames in the file.
+        times: Seconds of each frame of the file from the first, where frames follow each other in time; else empty.
+        timing: What is doubtful about these times, in words.
         declared: How many images, slices, times or files the header says there are; see
             :mod:`medcls.scans.dicom.completeness`.
     """
@@ -53,11 +55,13 @@ class Header:
     series_number: str = ""
     count: int = 1
     declared: Mapping[str, int] = field(default_factory=dict)
+    times: tuple[float, ...] = field(default=(), repr=False)
+    timing: str = ""
 
     @property
     def projection(self) -> bool:
-        """Whether each image stands alone: projections and photographs are never stacked."""
-        return is_projection(self.sop_class, self.modality)
+        """Whether each image stands alone: projections, photographs, frames of a sequence are never stacked in space."""
+        return bool(self.times) or is_projection(self.sop_class, self.modality)
 
     @property
     def colour(self) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from medcls.errors import ScanRefused
 from medcls.scans.archive import open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.cine import CINE_TAGS
 from medcls.scans.dicom.csa import CSA_TAGS
+from medcls.scans.dicom.encapsulation import InFile
 from medcls.scans.dicom.fastparse import meta_of
 from medcls.scans.dicom.nuclear import NUCLEAR_TAGS
 from medcls.scans.dicom.objects import without_pixels
@@ -62,6 +66,7 @@ _TAGS: list[Any] = [
     *CSA_TAGS,
     *VFRAME_TAGS,
     *NUCLEAR_TAGS,
+    *CINE_TAGS,
 ]
 
 
@@ -83,6 +88,27 @@ def read_whole(path: str | os.PathLike[str]) -> FileDataset:
     return _read(Path(path), _Stop(at_pixels=False))
 
 
+@contextlib.contextmanager
+def opened_at_pixels(path: Path) -> Iterator[tuple[FileDataset, InFile | None]]:
+    """Read a file but for its pixels, which stay where they are; ``None`` in their place where they have to be unpacked."""
+    with open_unpacked(path) as handle:
+        dataset = _read_from(handle, path, _Stop(at_pixels=True), every=True)
+        yield dataset, None if "PixelData" in dataset else _pixels_at(handle, dataset)
+
+
+def _pixels_at(handle: Any, dataset: FileDataset) -> InFile | None:
+    """The pixel data that begin where the handle stands (PS3.5 7.1.2 and 7.1.3)."""
+    implicit, little = dataset.original_encoding
+    head = handle.read(8 if implicit else 12)
+    if len(head) < 8 or struct.unpack("<HH" if little else ">HH", head[:4]) != (0x7FE0, 0x0010):
+        return None
+    (length,) = struct.unpack("<I" if little else ">I", head[-4:])
+    start = handle.tell()
+    left = handle.seek(0, os.SEEK_END) - start
+    words = implicit or head[4:6] == b"OW"
+    return InFile(handle, start, left if length == _UNDEFINED else min(length, left), words)
+
+
 def is_directory_of_files(dataset: Dataset) -> bool:
     """Whether the file is a DICOMDIR (Media Storage Directory, PS3.10 section 8.6)."""
     meta = getattr(dataset, "file_meta", None) or {}
@@ -92,17 +118,24 @@ def is_directory_of_files(dataset: Dataset) -> bool:
 def _read(path: Path, stop: _Stop, tags: list[Any] | None = None) -> FileDataset:
     """Read the elements of a file up to where ``stop`` says; of a header those of ``tags``, or all that are ever read."""
     with open_unpacked(path) as handle:
-        head = handle.read(_MOST_META)
-        stop.size = handle.seek(0, os.SEEK_END)
-        _check_items(handle)
-        bare = head[128:132] != b"DICM"
-        if not bare:
-            _check_meta(head)
-            if _is_deflated(handle):
-                return _read_deflated(path, stop)
-        handle.seek(0)
-        wanted = (tags or _numbers()) if stop.at_pixels else None
-        return read_partial(handle, stop_when=stop, force=bare, specific_tags=wanted)
+        return _read_from(handle, path, stop, tags)
+
+
+def _read_from(
+    handle: Any, path: Path, stop: _Stop, tags: list[Any] | None = None, *, every: bool = False
+) -> FileDataset:
+    """As :func:`_read`, from an open file; or every element of a header, and all of a file that is deflated."""
+    head = handle.read(_MOST_META)
+    stop.size = handle.seek(0, os.SEEK_END)
+    _check_items(handle)
+    bare = head[128:132] != b"DICM"
+    if not bare:
+        _check_meta(head)
+        if _is_deflated(handle):
+            return _read_deflated(path, _Stop(at_pixels=False) if every else stop)
+    handle.seek(0)
+    wanted = (tags or _numbers()) if stop.at_pixels and not every else None
+    return read_partial(handle, stop_when=stop, force=bare, specific_tags=wanted)
 
 
 def _creator(path: Path, element: BaseTag | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from medcls.bounded import open_regular
 from medcls.scans.archive import open_file
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.elements import Elements
+from medcls.scans.dicom.encapsulation import Stored
 from medcls.scans.dicom.fastparse import parse
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.parsing import frames_of
@@ -33,14 +36,14 @@ class PixelBytes:
     """The pixel data of a file as they are stored (PS3.5 section 8 and annex A.4).
 
     Attributes:
-        data: All of them; ``None`` when the file has none.
+        data: All of them, in memory or in the open file; ``None`` when the file has none.
         words: Whether they were written as 16-bit words, which matters to 8-bit samples in big endian.
         planar: PlanarConfiguration.
         offsets: Extended offset table and its lengths.
         dataset: The whole file, where colours or values may pass through look-up tables; else ``None``.
     """
 
-    data: bytes | memoryview | None
+    data: Stored | None
     words: bool = False
     planar: int = 0
     offsets: tuple[bytes, bytes] | None = None
@@ -129,20 +132,34 @@ class PlainFile:
             done += count
 
 
-def open_instance(path: Path, scratch: Scratch) -> Instance:
+@contextlib.contextmanager
+def open_instance(path: Path, scratch: Scratch, *, by_frames: bool = False) -> Iterator[Instance]:
     """Open any DICOM file.
+
+    Args:
+        path: The file.
+        scratch: Memory for its pixel data.
+        by_frames: Whether pixel data are read frame by frame, as those of a sequence may be beyond any memory.
 
     Raises:
         ScanRefused: It holds no image, or is damaged, or its kind is not supported.
     """
-    plain = open_plain(str(path))
+    plain = None if by_frames else open_plain(str(path))
     if plain is not None:
         with plain:
-            return Instance([plain.frame], plain.pixels(scratch))
-    from medcls.scans.dicom.headers import read_whole
+            yield Instance([plain.frame], plain.pixels(scratch))
+        return
+    from medcls.scans.dicom.headers import opened_at_pixels, read_whole
 
-    dataset = read_whole(path)
-    return Instance(frames_of(dataset, path), _judged_pixels(dataset))
+    if not by_frames:
+        dataset = read_whole(path)
+        yield Instance(frames_of(dataset, path), _judged_pixels(dataset))
+        return
+    with opened_at_pixels(path) as (dataset, in_file):
+        pixels = _judged_pixels(dataset)
+        if in_file is not None:
+            pixels = replace(pixels, data=in_file, words=in_file.words)
+        yield Instance(frames_of(dataset, path), pixels)
 
 
 def open_plain(path: str) -> PlainFile | None:
@@ -211,14 +228,13 @@ def _unbuffered(path: str) -> Any:
 
 
 def _judged_pixels(dataset: Dataset) -> PixelBytes:
-    if "PixelData" not in dataset:
-        return PixelBytes(None, dataset=dataset)
     offsets = None
     if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
         offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+    present = "PixelData" in dataset
     return PixelBytes(
-        data=dataset.PixelData,
-        words=dataset["PixelData"].VR == "OW",
+        data=dataset.PixelData if present else None,
+        words=present and dataset["PixelData"].VR == "OW",
         planar=int(dataset.get("PlanarConfiguration") or 0),
         offsets=offsets,
         dataset=dataset,

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from medcls.scans.dicom import text as t
+from medcls.scans.dicom.cine import enhanced_times, in_time, is_enhanced_xray
 from medcls.scans.dicom.completeness import concatenation_of
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.scaling import rescale_of
@@ -21,6 +22,11 @@ def enhanced_frames(dataset: Dataset, header: Header, path: str | Path) -> list[
     shared = (t.items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
     per_frame = t.items(dataset, "PerFrameFunctionalGroupsSequence")
     header = replace(header, declared={**header.declared, **concatenation_of(dataset)})
+    if is_enhanced_xray(header):
+        moments = (
+            _Groups(shared, groups).text("FrameContentSequence", "FrameAcquisitionDateTime") for groups in per_frame
+        )
+        header = in_time(header, *enhanced_times(dataset, moments))
     uid = t.text(dataset, "SOPInstanceUID")
     return [
         _frame(dataset, _Groups(shared, groups), header, path, uid, index) for index, groups in enumerate(per_frame)

@@ -110,16 +110,13 @@ def frames_of(attributes: t.Attributes, path: str | Path) -> list[Frame]:
     if not per_frame and is_reconstruction(attributes):
         return reconstruction_frames(attributes, _frame(attributes, header, path))
     if not per_frame:
-        if header.count > 1 and not can_decode(header.syntax):
-            raise not_decoded(header.syntax)
-        if header.count > 1:
-            raise refusal(
-                RefusalCode.NO_GEOMETRY,
-                f"{header.count} frames, and nothing says where each lies",
-                where=path,
-                remedy="Export the frames you want as single images",
-            )
         whole = _frame(attributes, header, path)
+        if header.count > 1:
+            from medcls.scans.dicom.cine import sequence_frames
+
+            if not can_decode(header.syntax):
+                raise not_decoded(header.syntax)
+            return sequence_frames(attributes, whole)
         from medcls.scans.dicom.mosaic import is_tiled, tiled_frames
 
         return tiled_frames(attributes, whole) if is_tiled(attributes) else [whole]
@@ -171,7 +168,8 @@ def _header(dataset: t.Attributes, path: str | Path) -> Header:
     rows, columns = t.whole(dataset, "Rows"), t.whole(dataset, "Columns")
     samples, count = t.whole(dataset, "SamplesPerPixel", 1) or 1, t.whole(dataset, "NumberOfFrames", 1) or 1
     check_image_size(columns, rows, path)
-    check_size((columns, rows, samples, count), path)
+    check_size((columns, rows, samples), path)
+    check_size((count,), path)  # of a sequence not all frames need be read
     bits = t.whole(dataset, "BitsAllocated")
     if not bits:
         raise refusal(RefusalCode.DAMAGED, "the header does not say how many bits a pixel has", where=path)

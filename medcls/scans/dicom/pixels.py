@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.colour import to_rgb
-from medcls.scans.dicom.encapsulation import Bytes, codestreams
+from medcls.scans.dicom.encapsulation import Bytes, Stored, codestreams
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.instance import PixelBytes
 from medcls.scans.dicom.syntaxes import BIG_ENDIAN, NATIVE, can_decode, not_decoded
@@ -82,7 +82,7 @@ def _tiles(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterato
 
 
 def _encapsulated(
-    data: Bytes, pixels: PixelBytes, header: Header, wanted: Sequence[int], out: Pixels | None = None
+    data: Stored, pixels: PixelBytes, header: Header, wanted: Sequence[int], out: Pixels | None = None
 ) -> Iterator[Pixels]:
     from medcls.scans.dicom.decoders import decode_frame
 
@@ -123,7 +123,7 @@ def decode_stored(streams: Iterable[Bytes], header: Header, stored: Pixels) -> I
         stored[...] = cut
 
 
-def _native(data: Bytes, pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
+def _native(data: Stored, pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
     values = header.rows * header.columns * header.samples
     if header.samples == 3 and header.photometric == "YBR_FULL_422":
         values = header.rows * header.columns * 2  # two pixels share their colour (PS3.5 8.2.1 note)
@@ -137,8 +137,9 @@ def _native(data: Bytes, pixels: PixelBytes, header: Header, wanted: Sequence[in
     if big and header.bits_allocated == 8 and pixels.words:
         data = np.frombuffer(data[: len(data) // 2 * 2], dtype="u1").reshape(-1, 2)[:, ::-1].tobytes()
     word = np.dtype(f"{'>' if big else '<'}u{header.bits_allocated // 8}")
+    data = memoryview(data) if isinstance(data, bytes) else data
     for index in wanted:
-        flat = np.frombuffer(data, dtype=word, count=values, offset=index * size)
+        flat = np.frombuffer(data[index * size : (index + 1) * size], dtype=word, count=values)
         yield _shaped(flat, header, pixels.planar)
 
 
@@ -157,7 +158,7 @@ def _shaped(flat: Pixels, header: Header, planar: int) -> Pixels:
     return flat.reshape(header.rows, header.columns, header.samples)
 
 
-def _native_bits(data: Bytes, header: Header, wanted: Sequence[int], values: int) -> Iterator[Pixels]:
+def _native_bits(data: Stored, header: Header, wanted: Sequence[int], values: int) -> Iterator[Pixels]:
     """One bit a pixel, least significant first, frames not padded (PS3.5 8.1.1)."""
     if len(data) * 8 < values * header.count:
         raise refusal(RefusalCode.DAMAGED, f"{len(data) * 8} of {values * header.count} bits of pixels are there")

@@ -17,6 +17,7 @@ import numpy as np
 
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.dicom.cine import APART
 from medcls.scans.dicom.completeness import lacking, lacking_of_stack
 from medcls.scans.dicom.frame_places import as_vector, count_positions, heights_of, layout_of, repeat_a_position
 from medcls.scans.dicom.frames import Frame
@@ -32,12 +33,12 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds be
 
 @dataclass(frozen=True)
 class Stack:
-    """Frames that make one scan: a volume in slice order, or a single image.
+    """Frames that make one scan: a volume in slice order, a sequence, or a single image.
 
     Attributes:
-        frames: In slice order.
+        frames: In slice order, or in that of time.
         copies: Frames that repeat others, to be compared with them when they are read.
-        layout: Where the frames of a volume lie, in slice order; ``None`` for a single image.
+        layout: Where the frames of a volume lie, in slice order; ``None`` for others.
         part: Which of several volumes of its series this is; empty for the only one.
         lacks: What the series should have and was not found, in words; of volumes, and where all of a series was looked at.
         error: Why it cannot be read; ``None`` when it can.
@@ -49,6 +50,11 @@ class Stack:
     copies: tuple[Frame, ...] = ()
     layout: Layout | None = None
     lacks: str = ""
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Seconds of each frame of a sequence; empty for others."""
+        return tuple(frame.header.times[frame.index] for frame in self.frames if frame.header.times)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -148,7 +154,7 @@ def _stacks_of_series(frames: list[Frame], leniency: Leniency) -> list[Stack]:
 
 
 def _unplaced(frames: Sequence[Frame]) -> list[Stack]:
-    """Images that stand alone, and slices of which nothing says where they lie."""
+    """Images that stand alone, sequences, and slices of which nothing says where they lie."""
     lost = [frame for frame in frames if _should_be_placed(frame)]
     if len(lost) < 2:
         lost = []
@@ -158,13 +164,19 @@ def _unplaced(frames: Sequence[Frame]) -> list[Stack]:
         order = sorted(lost, key=lambda frame: (frame.path, frame.index))
         stacks.append(Stack(tuple(order), error=refusal(RefusalCode.NO_GEOMETRY, what)))
     files = {frame.path for frame in lost}
+    sequences: dict[tuple[str, str], list[Frame]] = defaultdict(list)
     for frame in frames:
         if frame.path in files:
+            continue
+        if frame.header.times:
+            part = ", ".join(f"{name} {frame.splits[name]}" for name in APART if name in frame.splits)
+            sequences[frame.path, part].append(frame)
             continue
         several = frame.header.count > 1
         error = refusal(RefusalCode.NO_GEOMETRY, f"{frame.header.count} frames without positions") if several else None
         if not several or frame.index == 0:
             stacks.append(Stack((frame,), error=error))
+    stacks += [Stack(tuple(found), part) for (_, part), found in sequences.items()]
     return stacks
 
 

@@ -42,6 +42,8 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
     if stack.layout is not None:
         shape, affine = _planned(stack.layout, shape, leniency)
         check_size((*shape, 3 if header.colour else 1), name)
+    if stack.times:
+        shape = (*shape, len(stack.frames))
     spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
     paths = stack.paths
     return ScanSource(
@@ -50,7 +52,7 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
         kind="dicom",
         modality=header.modality,
         shape=shape,
-        spacing=spacing[: len(shape)],
+        spacing=spacing[: 2 if stack.times else len(shape)],
         axes=axis_codes(affine)[: len(shape)] if placed else "",
         channels=3 if header.colour else 1,
         part=stack.part,
@@ -58,6 +60,7 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
         facts=_facts(stack.frames),
         identity=stack.identity,
         frames=_numbers(stack),
+        times=stack.times,
     )
 
 
@@ -71,8 +74,8 @@ def read_dicom(source: ScanSource, leniency: Leniency = STRICT) -> Scan:
     assembly, scratch = Assembly(count), Scratch()
     for number, path in enumerate(source.paths):
         wanted = source.frames[number] if source.frames else (0,)
-        with naming(path):
-            _take(assembly, open_instance(path, scratch), wanted, path)
+        with naming(path), open_instance(path, scratch, by_frames=bool(source.times)) as instance:
+            _take(assembly, instance, wanted, path)
     return finish(assembly, source, leniency)
 
 
@@ -121,7 +124,9 @@ def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
     affine, placed = _affine(stack)
     notes.extend(filter(None, [assembly.padding.fill(array, ct=stack.frames[0].rescaled_ct)]))
     if is_xray_projection(header.modality) and (by := inverted_by(header)):
-        assembly.invert(array)
+        together = 1 if stack.times else len(array)  # a frame is the same whichever others are read
+        for first in range(0, len(array), together):
+            assembly.invert(array[first : first + together], first)
         notes.append(Note.INVERTED.says(f"{by} was inverted: max + min - value"))
     if stack.layout is not None:
         array, affine = _placed(array, stack.layout, leniency, notes)
@@ -152,12 +157,14 @@ def described(
         said.append(Note.PIXEL_UNITS.says("the file does not say where the image lies: the unit is the pixel"))
     if stack.part or source.part:
         said.append(Note.PART.says(f"one of several volumes of its series: {source.part or stack.part}"))
-    said.extend(_doubts(stack.frames))
     header = stack.frames[0].header
+    if header.timing:
+        said.append(Note.FRAME_TIMES.says(header.timing))
+    said.extend(_doubts(stack.frames))
     # (n, C, rows, columns) to (C, x, y, z): a view, so that nothing is copied.
     shaped = np.transpose(array, (1, 3, 2, 0))
     return Scan(
-        array=shaped if len(stack.frames) > 1 else shaped[..., 0],
+        array=shaped if len(stack.frames) > 1 or stack.times else shaped[..., 0],
         affine=affine,
         modality=header.modality,
         kind="dicom",
@@ -167,6 +174,7 @@ def described(
         identity=stack.identity,
         notes=tuple(said),
         paths=stack.paths,
+        times=stack.times,
     )
 
 

@@ -18,7 +18,7 @@ from medcls.scans.source import ScanSource
 
 Json = dict[str, Any]
 
-_HEADER_TUPLES = ("padding", "pixel_spacing")
+_HEADER_TUPLES = ("padding", "pixel_spacing", "times")
 
 
 def looks_to_json(looks: Sequence[Look]) -> Json:
@@ -165,6 +165,7 @@ def source_from_json(data: Json) -> ScanSource:
             "spacing": tuple(data["spacing"]),
             "frames": tuple(tuple(one) for one in data["frames"]),
             "notes": tuple(data["notes"]),
+            "times": tuple(data["times"]),
         }
     )
 
@@ -181,6 +182,7 @@ def scan_to_json(scan: Scan) -> Json:
         "identity": dict(scan.identity),
         "notes": list(scan.notes),
         "paths": Paths.of(scan.paths).names,
+        "times": list(scan.times),
         "dtype": scan.array.dtype.str,
         "shape": list(scan.array.shape),
         "order": list(memory_order(scan.array)),
@@ -194,8 +196,8 @@ def scan_from_json(data: Json, memory: Any) -> Scan:
     plain = np.frombuffer(memory, dtype=dtype, count=int(np.prod(shape)))
     array = plain.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
     affine = np.array(values.pop("affine"), dtype=np.float64)
-    paths, notes = Paths(values.pop("paths")), tuple(values.pop("notes"))
-    return Scan(array=array, affine=affine, notes=notes, paths=paths, **values)
+    paths, notes, times = Paths(values.pop("paths")), tuple(values.pop("notes")), tuple(values.pop("times"))
+    return Scan(array=array, affine=affine, notes=notes, paths=paths, times=times, **values)
 
 
 def memory_order(array: NDArray[np.generic]) -> tuple[int, ...]:
