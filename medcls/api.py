@@ -71,6 +71,7 @@ def infer(
     out: PathLike | None = None,
     *,
     explain: bool = False,
+    keep_names: bool = False,
     overwrite: bool = False,
     engine: EngineName = "auto",
     progress: Progress = SILENT,
@@ -82,6 +83,7 @@ def infer(
         model: As ``path`` of :func:`load`.
         out: Folder for the answers; by default ``predictions``, with a number when it is taken.
         explain: Also write Grad-CAM overlays and maps.
+        keep_names: Give identifiers of patients, orders, studies and series as they are, and not as keyed hashes.
         overwrite: Replace earlier answers in ``out``.
         engine: As for :func:`load`.
         progress: Where to say how far it is.
@@ -92,7 +94,13 @@ def infer(
     classifier = load(model, engine=engine, progress=progress)
     folder = None if out is None else Path(out)
     return infer_scans(
-        classifier, scans, folder, load_pseudonyms(), explain=explain, overwrite=overwrite, progress=progress
+        classifier,
+        scans,
+        folder,
+        load_pseudonyms(keep=keep_names),
+        explain=explain,
+        overwrite=overwrite,
+        progress=progress,
     )
 
 

@@ -11,6 +11,7 @@ import errno
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from medcls.errors import MedclsError, RunError, StorageError
 
 CACHE_VARIABLE = "MEDCLS_CACHE"
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_NUMBER = re.compile(r"-\d+(?:[.,]\d+)?", re.ASCII)  # is no formula, and is to be found again as it was given
 _CSV_BYTES = 1 << 30
 _IN_CELLS = "\n\u00a0\u202f"  # not printable to Python, and no harm
 _STORAGE_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM}
@@ -192,7 +194,7 @@ def _cell(value: Any) -> Any:
     if value is None or isinstance(value, int | float):
         return "" if value is None else value
     text = str(value)
-    marked = f"'{text}" if text.lstrip("'").startswith(_FORMULA_SIGNS) else text
+    marked = f"'{text}" if text.lstrip("'").startswith(_FORMULA_SIGNS) and not _NUMBER.fullmatch(text) else text
     return escaped(marked, keep=_IN_CELLS)
 
 

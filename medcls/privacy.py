@@ -78,6 +78,18 @@ class Pseudonyms:
         """The pseudonym of a study, from its StudyInstanceUID."""
         return uid if self.keep else "S" + self._hash("study", uid)
 
+    def accession(self, number: str) -> str:
+        """The pseudonym of an order, from its AccessionNumber."""
+        return number if self.keep else "A" + self._hash("accession", number)
+
+    def series(self, uid: str) -> str:
+        """The pseudonym of a series, from its SeriesInstanceUID."""
+        return uid if self.keep else "E" + self._hash("series", uid)
+
+    def instance(self, uid: str) -> str:
+        """The pseudonym of an instance, from its SOPInstanceUID."""
+        return uid if self.keep else "I" + self._hash("instance", uid)
+
     def site(self, institution: str) -> str:
         """The pseudonym of an institution; short, since it stands in tables and pictures, and institutions are few."""
         return institution if self.keep else "site-" + self._hash("site", institution)[:_SHOWN_OF_SITE]
@@ -186,6 +198,7 @@ def masked_name(
 
     - the scan's PatientID, or that of another known patient, whatever separators and case it is written with;
     - its PatientName: a family or given name as a word, or several in one;
+    - its AccessionNumber, of four letters and digits at least;
     - its StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID, or anything built like a UID;
     - ``^``, as a DICOM name has between family and given name (PS3.5 section 6.2.1).
 
@@ -248,6 +261,9 @@ def _identifies(part: str, identity: Mapping[str, str]) -> bool:
     if "^" in part or _UID.search(part) or _holds(part, identity.get("patient_id", "")):
         return True
     if _names(part, identity.get("patient_name", "")):
+        return True
+    accession = identity.get("accession", "")
+    if len(_plain(accession)) >= _SHORT and _holds(part, accession):
         return True
     uids = (uid for key in ("study_uid", "series_uid", "sop_uids") for uid in identity.get(key, "").split())
     return any("." in uid and uid in part for uid in uids)

@@ -117,9 +117,9 @@ def test_answers_are_the_same_whatever_the_number_of_readers(
 def test_scans_that_wait_for_their_batch_are_few(pictures: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prediction, "readers", lambda: 2)
     read: list[str] = []
-    prepare = prediction._prepare
+    prepare = prediction.prepare_row
     monkeypatch.setattr(
-        prediction, "_prepare", lambda made, source, names: read.append(source.name) or prepare(made, source, names)
+        prediction, "prepare_row", lambda made, source, names: read.append(source.name) or prepare(made, source, names)
     )
     sources = pictures * 5
     given = 0

@@ -180,3 +180,10 @@ def test_another_known_patients_name_is_masked_too() -> None:
     names = load_pseudonyms()
     assert masked_name("Miller/broken.dcm", {}, names, patients).startswith(names.patient("HX-778"))
     assert masked_name("series/broken.dcm", {}, names, patients) == "series/broken.dcm"
+
+
+def test_the_number_of_an_order_is_masked_and_a_short_one_is_no_reason_to() -> None:
+    order = {"accession": "ACC-20931"}
+    for part in ("ACC-20931", "acc20931", "order_ACC-20931.dcm"):
+        assert "20931" not in masked_name(part, order, load_pseudonyms())
+    assert masked_name("slice 1/A1", {"accession": "1"}, load_pseudonyms()) == "slice 1/A1"

@@ -279,6 +279,10 @@ def test_loading_predicting_and_explaining_from_python(run: Run, pictures: Pictu
     assert list(table.columns) == [
         "scan",
         "patient",
+        "accession",
+        "study",
+        "series",
+        "instance",
         "status",
         "predicted",
         "p_ill",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from medcls.tables.words import NO_LABEL
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MULTILABEL_SEPARATOR = "; "
+IDENTIFIERS = ("patient", "accession", "study", "series", "instance")
 SET_COLUMNS = ("prediction_set", "refer")
 UNLIKE = "unlike_training"
 NOT_COMPARED = "not compared"
@@ -42,25 +43,42 @@ class Row:
 
     Attributes:
         scan: Its path, relative to what was asked for.
-        patient: The patient's pseudonym; empty when the scan names none.
+        patient: The patient's pseudonym, as all identifiers here; empty when the scan names none.
+        accession: Of the order.
+        study: Of the StudyInstanceUID.
+        series: Of the SeriesInstanceUID.
+        instance: Of the SOPInstanceUID, where the scan is one instance and no series.
         answer: ``None`` when it was refused.
         code: Why it was refused, as a code.
         reason: Why it was refused, in words, and what to do.
         notes: What was done to the scan's pixels or geometry, and what is doubtful.
         unlike: In what the scan is far from those of the training; ``None``: the classifier keeps nothing of them.
+        table: What else the table of scans says of it, by the columns of the answers: see :class:`medcls.runs.targets.Targets`.
     """
 
     scan: str
     patient: str = ""
+    accession: str = ""
+    study: str = ""
+    series: str = ""
+    instance: str = ""
     answer: Answer | None = None
     code: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
     unlike: tuple[str, ...] | None = None
+    table: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identifiers(self) -> dict[str, str | None]:
+        """Whose scan it is, and which, by :data:`IDENTIFIERS`; ``None`` where the scan does not say."""
+        return {name: getattr(self, name) or None for name in IDENTIFIERS}
 
     def to_json(self, labels: tuple[str, ...]) -> dict[str, Any]:
         """The row as plain JSON, probabilities under the labels' names."""
-        value: dict[str, Any] = {"scan": self.scan, "patient": self.patient or None}
+        value: dict[str, Any] = {"scan": self.scan, **self.identifiers}
+        if self.table:
+            value["table"] = dict(self.table)
         if self.answer is None:
             return value | {"status": "refused", "code": self.code, "reason": self.reason}
         probabilities = dict(zip(labels, self.answer.probabilities, strict=True))
@@ -79,13 +97,13 @@ class Row:
 def answer_columns(labels: tuple[str, ...]) -> list[str]:
     """The columns of the table of answers."""
     answered = ["predicted", *(f"p_{label}" for label in labels), *SET_COLUMNS]
-    return ["scan", "patient", "status", *answered, UNLIKE, "code", "reason", "notes"]
+    return ["scan", *IDENTIFIERS, "status", *answered, UNLIKE, "code", "reason", "notes"]
 
 
 def answer_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
-    """A row's cells by column; ``None`` where there is nothing to say."""
-    cells: dict[str, Any] = dict.fromkeys(answer_columns(labels))
-    cells |= {"scan": row.scan, "patient": row.patient or None, "notes": MULTILABEL_SEPARATOR.join(row.notes) or None}
+    """A row's cells by column, those of the user's table too; ``None`` where there is nothing to say."""
+    cells: dict[str, Any] = dict.fromkeys(answer_columns(labels)) | dict(row.table)
+    cells |= {"scan": row.scan, **row.identifiers, "notes": MULTILABEL_SEPARATOR.join(row.notes) or None}
     if row.answer is None:
         return cells | {"status": "refused", "code": row.code, "reason": row.reason}
     cells |= {f"p_{label}": p for label, p in zip(labels, row.answer.probabilities, strict=True)} | set_cells(

@@ -108,7 +108,8 @@ class Classifier:
         """Answer for every scan at a path: a file, or a folder of any depth; or at each of several paths.
 
         Returns:
-            A row for each scan found: ``scan``, ``patient`` (keyed hash), ``status`` (``answered`` or ``refused``),
+            A row for each scan found: ``scan``; ``patient``, ``accession``, ``study``, ``series`` and ``instance``, as the
+            pseudonyms have them, where the header says them; ``status`` (``answered`` or ``refused``),
             ``predicted``, ``p_LABEL`` for each label, ``prediction_set``, ``refer``, ``unlike_training`` (in what the scan
             lies far from those of the training), ``code`` and ``reason`` of a refusal, ``notes``.
         """

@@ -9,20 +9,21 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medcls.classifier.ahead import ahead, readers
 from medcls.classifier.answers import Row
+from medcls.cohort.patient_key import is_placeholder
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.source_values import source_values
 from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.scans import Found, Refusal, Scan, ScanSource, find_one, find_scans
+from medcls.scans import Found, Refusal, Scan, ScanSource, find_one_or_why, find_scans
 from medcls.scans.naming import name_with_root
 
 if TYPE_CHECKING:
@@ -61,23 +62,27 @@ def predict_found(
     progress: Progress = SILENT,
 ) -> Iterator[Row]:
     """A row for every scan that was found, then one for everything that was refused."""
-    yield from predict_sources(classifier, found.scans, pseudonyms, batch_size=batch_size, progress=progress)
-    yield from (refused_row(refusal) for refusal in found.refused)
+    items: tuple[ScanSource | Refusal, ...] = (*found.scans, *found.refused)
+    yield from predict_sources(classifier, items, pseudonyms, batch_size=batch_size, progress=progress)
 
 
 def predict_sources(
     classifier: Classifier,
-    sources: Sequence[ScanSource],
+    sources: Sequence[ScanSource | Refusal],
     pseudonyms: Pseudonyms,
     *,
     batch_size: int = 16,
     progress: Progress = SILENT,
 ) -> Iterator[Row]:
-    """A row for each scan, in order. Only as many scans are in memory as fill a batch, and the few that are read ahead."""
+    """A row for each scan, and for what was refused already, in order.
+
+    Only as many scans are in memory as fill a batch, and the few that are read ahead.
+    """
     waiting: deque[_Ready] = deque()
 
-    def prepare(source: ScanSource) -> _Ready:
-        return _prepare(classifier, source, pseudonyms)
+    def prepare(source: ScanSource | Refusal) -> _Ready:
+        row, _, prepared = prepare_row(classifier, source, pseudonyms)
+        return _Ready(row, prepared)
 
     def prepared(items: Iterable[_Ready]) -> Iterator[Prepared]:
         for ready in progress.track(items, "Classifying", len(sources)):
@@ -94,28 +99,52 @@ def predict_sources(
         yield waiting.popleft().row
 
 
-def refused_row(refusal: Refusal) -> Row:
-    """The row of a scan that was found and refused."""
-    return Row(refusal.name, code=refusal.code, reason=f"{refusal.reason}. {refusal.remedy}")
-
-
-def patient_pseudonym(source: ScanSource, pseudonyms: Pseudonyms) -> str:
-    """The pseudonym of the patient that a scan's header names; empty when it names none."""
-    identifier = source.identity.get("patient_id", "")
-    return pseudonyms.patient(identifier, source.identity.get("issuer", "")) if identifier else ""
-
-
-def _prepare(classifier: Classifier, source: ScanSource, pseudonyms: Pseudonyms) -> _Ready:
-    row = Row(source.name, patient_pseudonym(source, pseudonyms))
+def prepare_row(
+    classifier: Classifier, source: ScanSource | Refusal, pseudonyms: Pseudonyms
+) -> tuple[Row, Scan | None, Prepared | None]:
+    """A scan with the row that its answer goes into; where it is refused the row says why, and there is no scan."""
     try:
+        if isinstance(source, Refusal):
+            raise source.error()
         scan = source.read(leniency=classifier.leniency)
         prepared = classifier.recipe.prepare(scan)
-        return _Ready(
-            replace(row, notes=(*scan.notes, *prepared.notes), unlike=_far(classifier, source, scan, prepared)),
-            prepared,
-        )
+        far = _far(classifier, source, scan, prepared)
     except ScanRefused as refusal:
-        return _Ready(replace(row, code=refusal.code, reason=_sentence(refusal)), None)
+        reason = f"{refusal.what}. {refusal.remedy}" if refusal.remedy else refusal.what
+        return (
+            replace(named_row(source.name, source.identity, pseudonyms), code=refusal.code, reason=reason),
+            None,
+            None,
+        )
+    row = named_row(
+        source.name, scan.identity, pseudonyms
+    )  # of all that was read: the search may know the first file alone
+    return replace(row, notes=(*scan.notes, *prepared.notes), unlike=far), scan, prepared
+
+
+def named_row(name: str, identity: Mapping[str, str], pseudonyms: Pseudonyms) -> Row:
+    """A row that says whose scan it is, and which.
+
+    Args:
+        name: What the scan is called.
+        identity: As :attr:`medcls.scans.Scan.identity`. A PatientID such as ANONYMOUS names no patient.
+        pseudonyms: What stands for identifiers.
+    """
+
+    def shown(key: str, pseudonym: Callable[[str], str]) -> str:
+        return pseudonym(identity[key]) if identity.get(key) else ""
+
+    patient, uids = identity.get("patient_id", ""), identity.get("sop_uids", "").split()
+    return Row(
+        name,
+        patient=""
+        if not patient or is_placeholder(patient)
+        else pseudonyms.patient(patient, identity.get("issuer", "")),
+        accession=shown("accession", pseudonyms.accession),
+        study=shown("study_uid", pseudonyms.study),
+        series=shown("series_uid", pseudonyms.series),
+        instance=pseudonyms.instance(uids[0]) if len(uids) == 1 else "",
+    )
 
 
 def _far(classifier: Classifier, source: ScanSource, scan: Scan, prepared: Prepared) -> tuple[str, ...] | None:
@@ -125,16 +154,13 @@ def _far(classifier: Classifier, source: ScanSource, scan: Scan, prepared: Prepa
     return classifier.familiar.far(traits_of(source, prepared, scan.facts, source_values(scan)))
 
 
-def _sentence(refusal: ScanRefused) -> str:
-    return f"{refusal.what}. {refusal.remedy}" if refusal.remedy else refusal.what
-
-
 def _find(path: str | os.PathLike[str], classifier: Classifier, progress: Progress, *, many: bool) -> Found:
     """The scans below a path; with several paths, a scan's name starts with the path it was found under."""
     given = Path(path)
     try:
         if not given.is_dir():
-            return Found(scans=(replace(find_one(given, leniency=classifier.leniency), name=_shown(given, many)),))
+            one = find_one_or_why(given, _shown(given, many), leniency=classifier.leniency)
+            return Found(refused=(one,)) if isinstance(one, Refusal) else Found(scans=(one,))
         found = find_scans(given, leniency=classifier.leniency, progress=progress)
     except ScanRefused as refusal:
         return Found(refused=(Refusal.of(refusal, _shown(given, many), (given,)),))

@@ -76,7 +76,8 @@ def infer(
     out: OutOption = None,
     explain: Annotated[bool, typer.Option("--explain", help="Also write Grad-CAM overlays and maps.")] = False,
     identifiers: Annotated[
-        Identifiers, typer.Option("--identifiers", help="Keyed hashes of patients, or their ids as they are.")
+        Identifiers,
+        typer.Option("--identifiers", help="Keyed hashes of patients, orders, studies and series, or their ids."),
     ] = Identifiers.HASH,
     overwrite: OverwriteOption = False,
     engine: Annotated[

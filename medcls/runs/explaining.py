@@ -12,8 +12,8 @@ from medcls.names import file_stem, within
 from medcls.progress import SILENT, Progress
 from medcls.runs.auditing import say_leakage
 from medcls.runs.folder import Run, model_folder, open_run
-from medcls.runs.targets import find_targets
-from medcls.scans import Found, Refusal, ScanSource
+from medcls.runs.targets import Targets, find_targets
+from medcls.scans import Refusal, ScanSource
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def explain(
     say_leakage(classifier, progress)
     classifier.check_label(label)
     if scans is not None:
-        found = find_targets(scans, classifier.leniency, progress)
-        return explain_found(classifier, found, out or Path("explanations"), label=label, progress=progress)
+        targets = find_targets(scans, classifier.leniency, progress=progress)
+        return explain_found(classifier, targets, out or Path("explanations"), label=label, progress=progress)
     if run is None:
         raise RunError("no scans are given, and this is no run", where=str(model), remedy="Name scans to explain")
     from medcls.runs.evaluating import sources_of_test
@@ -93,11 +93,12 @@ def explain(
 
 
 def explain_found(
-    classifier: Classifier, found: Found, out: Path, *, label: str | None = None, progress: Progress = SILENT
+    classifier: Classifier, targets: Targets, out: Path, *, label: str | None = None, progress: Progress = SILENT
 ) -> Explanations:
     """Explain every scan that was found; what was refused stays refused."""
-    sources = [(source.name, source) for source in found.scans]
-    return explain_sources(classifier, sources, found.refused, out, label=label, progress=progress)
+    sources = [(one.name, one) for one in targets.items if isinstance(one, ScanSource)]
+    refused = [one for one in targets.items if isinstance(one, Refusal)]
+    return explain_sources(classifier, sources, refused, out, label=label, progress=progress)
 
 
 def explain_sources(

@@ -11,7 +11,7 @@ from typing import Any
 from medcls.classifier import Classifier, Row
 from medcls.classifier.answers import answer_cells, answer_columns
 from medcls.classifier.identity import engines_in_words, identify
-from medcls.classifier.prediction import predict_found
+from medcls.classifier.prediction import predict_sources
 from medcls.evaluation import Conformal, OperatingPoint
 from medcls.evaluation.familiar import Familiar
 from medcls.files import write_csv, write_json
@@ -114,7 +114,7 @@ def infer(
         scans: A file, a folder of any depth, or a CSV table with a column ``scan`` of paths.
         out: Folder for ``predictions.csv`` and ``predictions.json``, and ``explanations/`` when asked; by default
             ``predictions``, with a number when it is taken.
-        pseudonyms: For the patients.
+        pseudonyms: For patients, orders, studies, series and instances.
         explain: Also write a Grad-CAM overlay and map of every scan that was answered.
         overwrite: Replace earlier answers in ``out``.
         progress: Where to say how far it is.
@@ -128,8 +128,8 @@ def infer(
     engines = engines_in_words(classifier)
     if engines is not None:
         progress.note(f"Computed by {engines}")
-    found = find_targets(scans, classifier.leniency, progress)
-    rows = tuple(predict_found(classifier, found, pseudonyms, progress=progress))
+    targets = find_targets(scans, classifier.leniency, answer_columns(classifier.labels), progress)
+    rows = targets.told(predict_sources(classifier, targets.items, pseudonyms, progress=progress))
     made_by = identify(classifier)  # now that it is known whether the engine went through
     result = Inference(
         rows,
@@ -141,10 +141,11 @@ def infer(
         classifier.familiar,
     )
     labels = classifier.labels
-    write_csv(out / FILES[0], answer_columns(labels), (answer_cells(row, labels) for row in rows))
+    columns = [*answer_columns(labels), *targets.columns]
+    write_csv(out / FILES[0], columns, (answer_cells(row, labels) for row in rows))
     write_json(out / FILES[1], result.to_json())
     if explain:
         from medcls.runs.explaining import explain_found
 
-        explain_found(classifier, found, out / "explanations", progress=progress)
+        explain_found(classifier, targets, out / "explanations", progress=progress)
     return result

@@ -3,48 +3,80 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medcls.cohort.paths import check_paths, scan_path
 from medcls.errors import NothingToDo, ScanRefused, UsageError
 from medcls.nearest import beside
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import CLASSIFIER_FILE, is_run
-from medcls.scans import Found, Refusal, RefusalCode, ScanSource, find_one, find_scans
+from medcls.scans import Refusal, RefusalCode, ScanSource, find_one_or_why, find_scans
 from medcls.scans.archive import archive_of
 from medcls.scans.leniency import Leniency
-from medcls.tables import read_table
+from medcls.tables import Table, read_table
+from medcls.tables.table import folded
 from medcls.tables.words import says_nothing
+
+if TYPE_CHECKING:
+    from medcls.classifier.answers import Row
 
 _TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})  # what is no CSV of them is said to be none
 
 
-def find_targets(scans: str | os.PathLike[str], leniency: Leniency, progress: Progress = SILENT) -> Found:
+@dataclass(frozen=True)
+class Targets:
+    """The scans that an argument stands for.
+
+    Attributes:
+        items: Those that can be read and those that are refused: of a table in its order, else the readable ones first.
+        columns: The table's further columns, as they are called in the answers: a name that answers have themselves, in
+            whatever case, has ``table_`` before it; a column without a name that has cells is called by its place.
+        cells: What the table says of each item, by those names; empty where there is no table.
+    """
+
+    items: tuple[ScanSource | Refusal, ...]
+    columns: tuple[str, ...] = ()
+    cells: tuple[Mapping[str, str], ...] = ()
+
+    def told(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+        """The rows of the items, with what the table says of each."""
+        if not self.cells:
+            return tuple(rows)
+        return tuple(replace(row, table=cells) for row, cells in zip(rows, self.cells, strict=True))
+
+
+def find_targets(
+    scans: str | os.PathLike[str], leniency: Leniency, taken: Collection[str] = (), progress: Progress = SILENT
+) -> Targets:
     """Find the scans that an argument stands for.
 
     Args:
         scans: A file, a folder of any depth, or a CSV table with a column ``scan``: each row one scan, named by its text
             there; relative paths start from the table's folder.
         leniency: What to do with an irregular series.
+        taken: The columns of the answers.
         progress: Where to say how far it is.
 
     Raises:
         UsageError: There is nothing at the path.
-        CohortError: The table has no such column, or is no text.
+        CohortError: The table has no such column, is no text, or has columns that cannot stand in the answers.
         NothingToDo: There is no scan and no file to refuse.
     """
     path = Path(scans)
     check_targets(path)
     if path.suffix.lower() in _TABLES:
-        found = _find_listed(path, leniency, progress)
+        targets = _find_listed(path, leniency, taken, progress)
     elif path.exists():
         found = find_scans(path, leniency=leniency, progress=progress)
+        targets = Targets((*found.scans, *found.refused))
     else:
-        found = _find_named(path, leniency)
-    if not found.scans and not found.refused:
+        targets = Targets((_find_named(path, leniency),))
+    if not targets.items:
         raise NothingToDo("no scan was found", where=str(path), remedy="Give a scan, or a folder that holds some")
-    return found
+    return targets
 
 
 def check_targets(scans: str | os.PathLike[str]) -> None:
@@ -67,36 +99,70 @@ def check_targets(scans: str | os.PathLike[str]) -> None:
     if not path.exists() and "#" not in path.name and archive_of(path) is None:
         raise UsageError("there is nothing at this path", where=str(path), remedy=beside(path))
     if path.suffix.lower() in _TABLES:
-        check_paths([(place, line) for place, _, line in _listed(path)], path.parent, key="")
+        check_paths([(place, line) for place, _, line in _places(_table_of_scans(path))], path.parent, key="")
 
 
-def _find_named(path: Path, leniency: Leniency) -> Found:
+def _find_named(path: Path, leniency: Leniency) -> ScanSource | Refusal:
     """The one scan that a name with ``#``, or a path into an archive, means."""
-    try:
-        return Found(scans=(find_one(path, leniency=leniency),))
-    except ScanRefused as refused:
-        if refused.code == RefusalCode.NO_SCAN:
-            raise UsageError(refused.what, where=str(path), remedy=beside(path)) from refused
-        return Found(refused=(Refusal.of(refused, path.name, (path,)),))
+    one = find_one_or_why(path, path.name, leniency=leniency)
+    if isinstance(one, Refusal) and one.code == RefusalCode.NO_SCAN:
+        raise UsageError(one.reason, where=str(path), remedy=beside(path))
+    return one
 
 
-def _find_listed(path: Path, leniency: Leniency, progress: Progress) -> Found:
-    sources: list[ScanSource] = []
-    refused: list[Refusal] = []
-    for place, name, line in progress.track(_listed(path), "Finding scans"):
-        try:
-            if not name or says_nothing(name):
-                raise ScanRefused(RefusalCode.NO_SCAN, "the table names no scan in this line")
-            sources.append(replace(find_one(place, leniency=leniency), name=name))
-        except ScanRefused as refusal:
-            refused.append(Refusal.of(refusal, name or f"line {line}", (place,)))
-    return Found(scans=tuple(sources), refused=tuple(refused))
+def _find_listed(path: Path, leniency: Leniency, taken: Collection[str], progress: Progress) -> Targets:
+    table = _table_of_scans(path)
+    columns = _further_columns(table, taken)
+    if columns:
+        renamed = {name: table.header[place] for place, name in columns.items() if name != table.header[place]}
+        said = (
+            f"{renamed[name] or 'one without a name'} as {name}" if name in renamed else name
+            for name in columns.values()
+        )
+        progress.note(f"The table's other columns stand in the answers as they are, not hashed: {', '.join(said)}")
+    items = [_listed(*one, leniency) for one in progress.track(_places(table), "Finding scans")]
+    cells = tuple({name: row[place] for place, name in columns.items()} for row in table.rows)
+    return Targets(tuple(items), tuple(columns.values()), cells)
 
 
-def _listed(path: Path) -> list[tuple[Path, str, int]]:
-    """Where each scan of a table should be, its text there, and its line."""
+def _table_of_scans(path: Path) -> Table:
     table = read_table(path, "the table of scans")
     if "scan" not in table:
         raise table.no_column("scan", "that names the scans")
+    return table
+
+
+def _places(table: Table) -> list[tuple[Path, str, int]]:
+    """Where each scan of a table should be, its text there, and its line."""
     rows = zip(table.cells("scan"), table.lines, strict=True)
-    return [(scan_path(path.parent, name), name, line) for name, line in rows]
+    return [(scan_path(table.path.parent, name), name, line) for name, line in rows]
+
+
+def _listed(place: Path, name: str, line: int, leniency: Leniency) -> ScanSource | Refusal:
+    """What a line of a table names."""
+    if not name or says_nothing(name):
+        error = ScanRefused(RefusalCode.NO_SCAN, "the table names no scan in this line")
+        return Refusal.of(error, name or f"line {line}", (place,))
+    return find_one_or_why(place, name, leniency=leniency)
+
+
+def _further_columns(table: Table, taken: Collection[str]) -> dict[int, str]:
+    """Where a table's columns other than ``scan`` stand, and what they are called in the answers; see :class:`Targets`.
+
+    Raises:
+        CohortError: Two would be called the same.
+    """
+    known = {folded(name) for name in taken}
+    columns: dict[int, str] = {}
+    for place, name in enumerate(table.header):
+        if name == "scan" or not (name or any(row[place] for row in table.rows)):
+            continue
+        called = name or f"column_{place + 1}"
+        columns[place] = f"table_{called}" if folded(called) in known else called
+    names = [folded(name) for name in columns.values()]
+    twice = next((name for name in columns.values() if names.count(folded(name)) > 1 or folded(name) in known), None)
+    if twice is not None:
+        raise table.wrong(
+            table.header_line, f"two columns would be called '{twice}' in the answers", "Rename one of them"
+        )
+    return columns

@@ -175,8 +175,9 @@ class HeaderIdentity(Mapping[str, str]):
 
     def _all(self) -> dict[str, str]:
         if self._whole is None:
-            frames = [frame for look in _look(self._paths) for frame in look.frames]
-            uids = dict.fromkeys(frame.sop_uid for frame in frames if frame.sop_uid)
+            found = _look(self._paths)
+            uids = dict.fromkeys(frame.sop_uid for look in found for frame in look.frames if frame.sop_uid)
+            uids |= dict.fromkeys(look.identity["sop_uids"] for look in found if "sop_uids" in look.identity)
             self._whole = {**self._of_series(), **({"sop_uids": " ".join(uids)} if uids else {})}
         return self._whole
 

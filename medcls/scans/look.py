@@ -12,7 +12,7 @@ from medcls.errors import ScanRefused
 from medcls.scans.archive import archive_of, is_archive, members, read_file, read_unpacked, unpacked_name
 from medcls.scans.archive.unpacked import MAGIC
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.dicom.facts import identity_of
+from medcls.scans.dicom.facts import identity_of_instance
 from medcls.scans.dicom.frames import Frame
 from medcls.scans.dicom.instance import HEAD, plain_elements
 from medcls.scans.dicom.parsing import frames_of
@@ -163,7 +163,7 @@ def _judged(path: str) -> Look:
     if is_directory_of_files(dataset):
         return IGNORED
     if lacking is not None:
-        return Look(refused=lacking, identity=identity_of(dataset))
+        return Look(refused=lacking, identity=identity_of_instance(dataset))
     return _frames(dataset, path)
 
 
@@ -171,7 +171,7 @@ def _frames(attributes: Attributes, path: str) -> Look:
     try:
         return Look(frames=tuple(frames_of(attributes, path)))
     except ScanRefused as error:
-        return Look(refused=error, identity=identity_of(attributes))
+        return Look(refused=error, identity=identity_of_instance(attributes))
 
 
 def _look_at_head(path: str, head: bytes) -> Look | None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.find import find_scans
 from medcls.scans.guard import naming, refusing
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 from medcls.scans.selecting import chosen, searched
-from medcls.scans.source import Found, ScanSource
+from medcls.scans.source import Found, Refusal, ScanSource
+
+_OF_SEVERAL = ("patient_id", "issuer", "accession", "study_uid", "series_uid")
 
 
 def read_scan(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> Scan:
@@ -102,10 +105,41 @@ def read_here(source: ScanSource, leniency: Leniency) -> Scan:
 
 def find_one(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> ScanSource:
     """The source of the one scan that a path holds; see :func:`read_scan`."""
+    return _single(_found(path, leniency), path)
+
+
+def find_one_or_why(path: str | os.PathLike[str], name: str, *, leniency: Leniency = STRICT) -> ScanSource | Refusal:
+    """The source of the one scan that a path holds, or why there is none.
+
+    Args:
+        path: As for :func:`read_scan`.
+        name: What either is called.
+        leniency: As for :func:`read_scan`.
+
+    Returns:
+        A source; or a refusal with the identifiers that everything which was found there agrees on.
+    """
+    found = Found()
+    try:
+        found = _found(path, leniency)
+        return replace(_single(found, path), name=name)
+    except ScanRefused as error:
+        return Refusal.of(error, name, (Path(path),), _common_identity((*found.scans, *found.refused)))
+
+
+def _found(path: str | os.PathLike[str], leniency: Leniency) -> Found:
     if not os.fspath(path):
         raise refusal(RefusalCode.NO_SCAN, "the path is empty", remedy="Name a file or a folder")
     given = Path(path)
-    return _single(chosen(find_scans(searched(given), leniency=leniency), given), path)
+    return chosen(find_scans(searched(given), leniency=leniency), given)
+
+
+def _common_identity(items: Sequence[ScanSource | Refusal]) -> Mapping[str, str]:
+    if len(items) < 2:
+        return items[0].identity if items else {}
+    first, *others = (item.identity for item in items)
+    shared = (key for key in _OF_SEVERAL if all(other.get(key, "") == first.get(key, "") for other in others))
+    return {key: first[key] for key in shared if key in first}
 
 
 def _single(found: Found, path: str | os.PathLike[str]) -> ScanSource:

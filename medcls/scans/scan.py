@@ -39,7 +39,7 @@ class Scan:
         facts: Header facts that name nobody: ``sex``, ``age`` (years), ``manufacturer``, ``model``,
             ``field_strength``, ``kernel``, ``slice_thickness``, ``year``, ``body_part``, ``view``, …
         identity: Identifiers, kept apart so that nothing prints them by accident: ``patient_id``, ``issuer``,
-            ``study_uid``, ``series_uid``, ``institution`` (its name), ``patient_name`` (to mask it in
+            ``accession``, ``study_uid``, ``series_uid``, ``institution`` (its name), ``patient_name`` (to mask it in
             paths), ``sop_uids`` (joined by spaces) …
         notes: What was done to the pixels or geometry, and what is doubtful: a code of :class:`medcls.scans.notes.Note`,
             and words.

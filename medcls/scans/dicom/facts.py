@@ -40,16 +40,23 @@ def facts_of(dataset: t.Attributes) -> dict[str, str]:
 
 
 def identity_of(dataset: t.Attributes) -> dict[str, str]:
-    """Identifiers of patient, study and series, and the institution; the patient's name, to mask it in paths."""
+    """Identifiers of patient, order, study and series, and the institution; the patient's name, to mask it in paths."""
     identity = {
         "patient_id": t.text(dataset, "PatientID"),
         "issuer": t.text(dataset, "IssuerOfPatientID"),
         "patient_name": t.text(dataset, "PatientName"),
+        "accession": t.text(dataset, "AccessionNumber"),
         "study_uid": t.text(dataset, "StudyInstanceUID"),
         "series_uid": t.text(dataset, "SeriesInstanceUID"),
         "institution": t.text(dataset, "InstitutionName"),
     }
     return {name: value for name, value in identity.items() if value}
+
+
+def identity_of_instance(dataset: t.Attributes) -> dict[str, str]:
+    """:func:`identity_of`, and which instance it is: of a file that stands alone."""
+    uid = t.text(dataset, "SOPInstanceUID")
+    return identity_of(dataset) | ({"sop_uids": uid} if uid else {})
 
 
 def age_in_years(age: str) -> str:

@@ -33,6 +33,7 @@ TAGS: dict[str, tuple[int, str]] = {
     "PatientName": (0x00100010, "PN"),
     "IssuerOfPatientID": (0x00100021, "LO"),
     "InstitutionName": (0x00080080, "LO"),
+    "AccessionNumber": (0x00080050, "SH"),
     "StudyInstanceUID": (0x0020000D, "UI"),
     "SeriesInstanceUID": (0x0020000E, "UI"),
     "SeriesNumber": (0x00200011, "IS"),
