@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from medcls.classifier.ahead import ahead, readers
 from medcls.classifier.answers import Row
-from medcls.cohort.patient_key import is_placeholder
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.source_values import source_values
@@ -25,6 +24,7 @@ from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.scans import Found, Refusal, Scan, ScanSource, find_one_or_why, find_scans
 from medcls.scans.naming import name_with_root
+from medcls.tables.words import is_placeholder
 
 if TYPE_CHECKING:
     from medcls.classifier.classifier import Classifier
