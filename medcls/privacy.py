@@ -108,11 +108,18 @@ def default_key_file() -> Path:
     return Path(base) / "medcls" / "pseudonym.key"
 
 
-def load_pseudonyms(*, keep: bool = False, key_file: str | os.PathLike[str] | None = None) -> Pseudonyms:
+def load_pseudonyms(
+    *, keep: bool = False, key_file: str | os.PathLike[str] | None = None, make: bool = True
+) -> Pseudonyms:
     """Read the key, making one on first use.
 
+    Args:
+        keep: Leave identifiers as they are, without any key.
+        key_file: Where the key lies; default: :func:`default_key_file`.
+        make: Whether a key is made where there is none.
+
     Raises:
-        ConfigError: The key file is there but does not hold a key, or may not be read.
+        ConfigError: The key file is there but does not hold a key, or may not be read; or there is none and none is made.
         StorageError: It is not there and cannot be made, or its folder is not known.
     """
     if keep:
@@ -120,6 +127,10 @@ def load_pseudonyms(*, keep: bool = False, key_file: str | os.PathLike[str] | No
     path = Path(key_file) if key_file else default_key_file()
     try:
         if not path.exists():
+            if not make:
+                raise ConfigError(
+                    "there is no pseudonym key", where=str(path), remedy="Restore it, or name it with --key FILE"
+                )
             write_bytes(path, secrets.token_hex(_KEY_BYTES).encode("ascii"), private=True)
         key = bytes.fromhex(read_bounded(path, _LARGEST_KEY).decode("ascii").strip())
     except StorageError as error:

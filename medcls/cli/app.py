@@ -50,6 +50,7 @@ for _verb in (
     evaluation_commands.compare,
     commands.explain,
     commands.inspect,
+    commands.whose,
     storing.store,
     commands.doctor,
     commands.demo,

@@ -171,6 +171,39 @@ def inspect(
     return code_of(result.readable, sum(result.codes.values()))
 
 
+def whose(
+    codes: Annotated[
+        list[str],
+        typer.Argument(help="Codes, or how they begin: C… a case, P… a patient, S… a study.", metavar="CODE…"),
+    ],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run that they stand in, by name or path; default: the newest.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="A config that names the data, where there is no run.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The table or folder, where it is another or has been moved.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="File with the key of the pseudonyms; default: as the config says.")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Say which scans a code stands for: the line of the table, or the path. Needs data and key, and writes nothing."""
+    from medcls.cli import show
+    from medcls.cli.exits import USAGE, complain
+    from medcls.runs.whose import Origin, lead_back
+
+    progress = lively(quiet)
+    led = lead_back(codes, Origin.of(run, config, data, key, progress), progress)
+    show.led_back(led, as_json=json)
+    for error in led.failed.values():
+        complain(str(error), USAGE)
+    return USAGE if led.failed else 0
+
+
 def doctor(json: Json = False) -> int:
     """Check whether this machine is ready: packages, devices, decoders, disk, and a tiny training step."""
     from medcls.cli import show

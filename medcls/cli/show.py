@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from medcls.runs.folder import Run
     from medcls.runs.inference import Inference
     from medcls.runs.judging import Judged
+    from medcls.runs.whose import LedBack
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
@@ -86,6 +87,17 @@ def _what_to_know(result: Inference) -> None:
             f"MIND: {len(result.unlike)} of {result.answered} answered scans lie far from those of the training{own}, so their "
             f"answers are worth little; for example {first.scan}: {why}"
         )
+
+
+def led_back(led: LedBack, *, as_json: bool) -> None:
+    """A line for each scan that a code stands for."""
+    if as_json:
+        found = {code: [place.to_json() for place in places] for code, places in led.found.items()}
+        say_json({"found": found, "failed": {text: str(error) for text, error in led.failed.items()}})
+        return
+    for code, places in led.found.items():
+        for place in places:
+            say(f"{code}: {place}")
 
 
 def evaluation(result: Evaluated | Judged, *, as_json: bool, quiet: bool) -> None:

@@ -22,6 +22,8 @@ _SAME_VERB = {
     "gradcam": "explain",
     "show": "inspect",
     "list": "inspect",
+    "who": "whose",
+    "lookup": "whose",
     "check": "doctor",
     "clear": "store --clear",
 }

@@ -21,7 +21,7 @@ class Case:
         name: The case's own name in the user's table; never written out unless asked (see :mod:`medcls.privacy`).
         patient: The patient's identifier; partitions never share one. Empty: taken from the scan's header, else the
             case is its own patient.
-        scan: A file, or the folder of a DICOM series.
+        scan: A file, or the folder of a DICOM series, perhaps with ``#`` and which of its scans.
         reference: Indices into the cohort's labels: exactly one, or any number for multi-label.
         partition: Where the case is used; ``None`` until the cohort is split.
         source: The scan found at ``scan``; ``None`` until it is located.
@@ -45,7 +45,7 @@ class Case:
 
     def left_out(self, code: str, reason: str) -> Exclusion:
         """The case as one that is not used."""
-        return Exclusion(self.name, self.patient, code, reason, self.line, self.reference, self.partition)
+        return Exclusion(self.name, self.patient, code, reason, self.line, self.reference, self.partition, self.scan)
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Exclusion:
         line: As :attr:`Case.line`.
         reference: As :attr:`Case.reference`, where it is known: a case without an answer still counts.
         partition: As :attr:`Case.partition`, where it is given.
+        scan: As :attr:`Case.scan`, where one is named.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Exclusion:
     line: int | None = None
     reference: tuple[int, ...] | None = None
     partition: Partition | None = None
+    scan: Path | None = None
 
 
 def reference_matrix(cases: Sequence[Case | Exclusion], labels: int) -> NDArray[np.bool_]:

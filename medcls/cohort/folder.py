@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from medcls.nearest import one_of
 from medcls.progress import SILENT, Progress
 from medcls.scans import find_scans
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.naming import name_with_root
 from medcls.tables.words import same_label
 
 _CLUTTER = frozenset(
@@ -42,45 +44,76 @@ def read_folder(
     empty = folder_labels(settings, split, positive)
     labels, parts = empty.labels, _partition_folders(root, split)
     cases: list[Case] = []
-    excluded = [
-        one for folder in dict.fromkeys([root, *(part for _, part in parts)]) for one in _unlabelled(root, folder)
-    ]
+    excluded = _in_no_class(root, parts)
     warnings = _warnings(root, parts, settings, excluded)
-    for partition, part in parts:
-        for folder in _sub_folders(part):
+    for one, folder in _in_classes(root, parts, leniency, progress):
+        if isinstance(one, Case):
             index = labels.index(settings.label_values.get(folder.name, folder.name))
-            found = find_scans(folder, leniency=leniency, progress=progress)
-            prefix = folder.relative_to(root)
-            cases += [
-                Case((prefix / source.name).as_posix(), "", folder, (index,), partition, source)
-                for source in found.scans
-            ]
-            excluded += [
-                Exclusion((prefix / refusal.name).as_posix(), "", refusal.code, refusal.reason)
-                for refusal in found.refused
-            ]
+            cases.append(replace(one, reference=(index,)))
+        else:
+            excluded.append(one)
     if not cases:
         raise CohortError("no scan was found in any class's folder", where=str(root))
     _check_filled(root, parts, settings, cases, excluded, labels)
     return replace(empty, cases=tuple(cases), excluded=tuple(excluded), warnings=tuple(warnings))
 
 
+def folder_names(
+    settings: DataSettings, split: SplitSettings, leniency: Leniency = STRICT, progress: Progress = SILENT
+) -> tuple[Case | Exclusion, ...]:
+    """Every scan and file that :func:`read_folder` comes upon, by name, whatever the labels are.
+
+    Raises:
+        CohortError: The folder is missing, or holds partitions and classes side by side.
+    """
+    root = _root(settings)
+    parts = _partition_folders(root, split)
+    found = (one for one, _ in _in_classes(root, parts, leniency, progress))
+    return (*_in_no_class(root, parts), *found)
+
+
 def folder_labels(settings: DataSettings, split: SplitSettings, positive: str | None) -> Cohort:
     """The labels that the folders' names alone give, without any case; see :func:`read_folder`."""
+    root = _root(settings)
+    labels = _labels(root, _partition_folders(root, split), settings)
+    return Cohort((), labels, check_positive(positive, labels, multilabel=False))
+
+
+def _root(settings: DataSettings) -> Path:
     root = Path(settings.folder or "")
     if not root.is_dir():
         remedy = "Set data.folder to a folder with a sub-folder a class"
         what = "this is a file, not a folder" if root.exists() else "no such folder"
         raise CohortError(what, where=str(root), remedy=remedy)
-    labels = _labels(root, _partition_folders(root, split), settings)
-    return Cohort((), labels, check_positive(positive, labels, multilabel=False))
+    return root
+
+
+def _in_classes(
+    root: Path, parts: list[tuple[Partition | None, Path]], leniency: Leniency, progress: Progress
+) -> Iterator[tuple[Case | Exclusion, Path]]:
+    """The scans below each class's folder, without a reference, what is refused there, and the class's folder."""
+    for partition, part in parts:
+        for folder in _sub_folders(part):
+            found = find_scans(folder, leniency=leniency, progress=progress)
+            prefix = folder.relative_to(root)
+            for source in found.scans:
+                place = Path(name_with_root(source, folder))
+                yield Case((prefix / source.name).as_posix(), "", place, (), partition, source), folder
+            for refusal in found.refused:
+                name, place = (prefix / refusal.name).as_posix(), Path(name_with_root(refusal, folder))
+                yield Exclusion(name, "", refusal.code, refusal.reason, scan=place), folder
+
+
+def _in_no_class(root: Path, parts: list[tuple[Partition | None, Path]]) -> list[Exclusion]:
+    folders = dict.fromkeys([root, *(part for _, part in parts)])
+    return [one for folder in folders for one in _unlabelled(root, folder)]
 
 
 def _unlabelled(root: Path, folder: Path) -> list[Exclusion]:
     """Files that lie beside the classes' folders, as a flat folder of test pictures does: nobody says what they show."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and _may_be_a_scan(path))
     reason = "the file lies in no class's folder"
-    return [Exclusion(path.relative_to(root).as_posix(), "", "no-label", reason) for path in files]
+    return [Exclusion(path.relative_to(root).as_posix(), "", "no-label", reason, scan=path) for path in files]
 
 
 def _may_be_a_scan(path: Path) -> bool:

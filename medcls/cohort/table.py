@@ -70,6 +70,26 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
     )
 
 
+def table_names(settings: DataSettings) -> tuple[Case | Exclusion, ...]:
+    """Every row of the cases table, by name, whatever its labels and partitions say.
+
+    Raises:
+        CohortError: The table is missing, is no sound CSV text, or has no column of scans.
+    """
+    path, columns = Path(settings.cases or ""), settings.columns
+    table = tables.read_table(path, "the table of cases")
+    if columns.scan not in table:
+        raise table.no_column(columns.scan, "that names the scans")
+    found: list[Case | Exclusion] = []
+    for line, row in table.mappings():
+        name, patient, scan = _named(line, row, columns, settings.root or path.parent)
+        if scan is None:
+            found.append(Exclusion(name, patient, "no-scan", "the table names no scan", line))
+        else:
+            found.append(Case(name, patient, scan, (), line=line))
+    return tuple(found)
+
+
 def _patients(table: Table, columns: Columns, rows: list[dict[str, str]]) -> list[str]:
     """Empty the cells that name no patient, in words; refuse names that a spreadsheet changed. What to warn of."""
     name = columns.patient
@@ -153,16 +173,23 @@ def _case(
     root: Path,
     split: SplitSettings,
 ) -> Case | Exclusion:
-    name = (columns.case and row.get(columns.case)) or ""
-    name = (name if not says_nothing(name) else "") or row[columns.scan] or f"line {line}"
-    patient = (columns.patient and row.get(columns.patient)) or ""
-    if not row[columns.scan] or says_nothing(row[columns.scan]):
+    name, patient, scan = _named(line, row, columns, root)
+    if scan is None:
         return Exclusion(name, patient, "no-scan", "the table names no scan", line)
     if reference is None:
-        return Exclusion(name, patient, "no-label", "the table has no label", line)
+        return Exclusion(name, patient, "no-label", "the table has no label", line, scan=scan)
     facts = {fact: row[fact] for fact in columns.facts if row[fact]}
     partition = _partition(table, line, row, columns, split)
-    return Case(name, patient, scan_path(root, row[columns.scan]), reference.has, partition, None, facts, line)
+    return Case(name, patient, scan, reference.has, partition, None, facts, line)
+
+
+def _named(line: int, row: Mapping[str, str], columns: Columns, root: Path) -> tuple[str, str, Path | None]:
+    """What a row calls its case, its patient and its scan; words that name nobody are none."""
+    name, patient = ((column and row.get(column)) or "" for column in (columns.case, columns.patient))
+    scan = row[columns.scan]
+    name = (name if not says_nothing(name) else "") or scan or f"line {line}"
+    path = None if not scan or says_nothing(scan) else scan_path(root, scan)
+    return name, "" if says_nothing(patient) else patient, path
 
 
 def _partition(

@@ -319,9 +319,9 @@ class PrivacySettings(Section):
         None, description="File with the key of the hashes; default: in the user's configuration folder."
     )
 
-    def pseudonyms(self) -> Pseudonyms:
-        """What stands for identifiers; see :func:`medcls.privacy.load_pseudonyms` for what is raised."""
-        return load_pseudonyms(keep=self.identifiers == "keep", key_file=self.key_file)
+    def pseudonyms(self, *, make: bool = True) -> Pseudonyms:
+        """What stands for identifiers; see :func:`medcls.privacy.load_pseudonyms`."""
+        return load_pseudonyms(keep=self.identifiers == "keep", key_file=self.key_file, make=make)
 
 
 class Config(Section):

@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,12 +32,23 @@ from medcls.scans.paths import Paths
 from medcls.scans.source import Found, Refusal, ScanSource
 from medcls.scans.walk import Entry
 
+_LOOKS_ONLY: ContextVar[bool] = ContextVar("looks_only", default=False)
 _FORMAT = 2
 _WORTH_KEEPING = 256
 _MOST_INDICES = 200
 _MOST_BYTES = 1 << 30
 _FINE_CLOCK, _COARSE_CLOCK = 50_000_000, 2_100_000_000
 """Nanoseconds within which a file may change unseen: a tick of the kernel's clock, or two seconds of FAT."""
+
+
+@contextlib.contextmanager
+def looking_only() -> Iterator[None]:
+    """Keep no index of what is found within: nothing is written."""
+    token = _LOOKS_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _LOOKS_ONLY.reset(token)
 
 
 def open_index(root: Path, entries: Sequence[Entry], leniency: Leniency) -> Index | None:
@@ -81,6 +93,8 @@ class Index:
 
     def keep(self, found: Found) -> None:
         """Keep what a search found. A folder that changed just now is not kept: its next change might go unseen."""
+        if _LOOKS_ONLY.get():
+            return
         newest = max((max(entry.written, entry.changed) for entry in self.entries), default=0)
         margin = _FINE_CLOCK if newest % 1_000_000_000 else _COARSE_CLOCK
         if newest > self.opened - margin:
