@@ -20,6 +20,7 @@ GROUND = (
     "files",
     "tables",
     "wire",
+    "offspring",
     "progress",
     "privacy",
     "config",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from multiprocessing import parent_process
 from typing import Any
 
 from torch.utils.data import DataLoader, Sampler
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Sampler
 from medcls.loading.batch import Batch
 from medcls.loading.dataset import Draw, PreparedDataset
 from medcls.loading.sampling import BalancedSampler, ShuffleSampler
+from medcls.offspring import end_with
 
 
 def train_loader(
@@ -92,4 +94,11 @@ def _packed(counts: list[int], batch_size: int) -> Iterator[range]:
 def _workers(count: int) -> dict[str, Any]:
     if count == 0:
         return {"num_workers": 0}
-    return {"num_workers": count, "multiprocessing_context": "spawn", "persistent_workers": True}
+    spawned = {"multiprocessing_context": "spawn", "persistent_workers": True, "worker_init_fn": _begin}
+    return {"num_workers": count, **spawned}
+
+
+def _begin(number: int) -> None:
+    parent = parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with(parent.pid)

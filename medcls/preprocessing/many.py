@@ -12,6 +12,7 @@ from loky import ProcessPoolExecutor, cpu_count
 from loky.backend.context import get_context
 
 from medcls.errors import ScanRefused
+from medcls.offspring import end_with
 from medcls.preprocessing.content import ReadableScan
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.store import Place, PreparedStore
@@ -158,7 +159,7 @@ def _together(jobs: dict[int, _Job], processes: int) -> Iterator[tuple[int, Outc
 
 def _pooled(jobs: dict[int, _Job], processes: int) -> Iterator[tuple[int, Outcome]]:
     # loky starts clean processes that do not run the user's script again, so no main guard is needed on any system.
-    pool = ProcessPoolExecutor(processes, context=get_context("loky"), initializer=_start)
+    pool = ProcessPoolExecutor(processes, context=get_context("loky"), initializer=_start, initargs=(os.getpid(),))
     try:
         futures: dict[Future[Outcome], int] = {pool.submit(_one, job): index for index, job in jobs.items()}
         for future in as_completed(futures):
@@ -167,7 +168,8 @@ def _pooled(jobs: dict[int, _Job], processes: int) -> Iterator[tuple[int, Outcom
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _start() -> None:
+def _start(parent: int) -> None:
+    end_with(parent)
     import torch
 
     torch.set_num_threads(1)  # one process a processor already

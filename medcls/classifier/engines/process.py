@@ -16,6 +16,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from medcls import offspring
 from medcls.errors import ClassifierError
 from medcls.wire import exactly, receive, send
 
@@ -36,8 +37,8 @@ class EngineProcess:
     def __init__(self) -> None:
         # Modules come from where this process has them, and never from the folder that it happens to stand in.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_WORKER)],
+        self._process = offspring.start(
+            [sys.executable, "-P", str(_WORKER), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

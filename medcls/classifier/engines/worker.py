@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.offspring import end_with
 from medcls.wire import exactly, receive, send
 
 _THREADS_AN_IMAGE = 4
@@ -81,6 +82,7 @@ def convert(script: Path, shape: list[int]) -> tuple[bytes, bytes]:
 
 def main() -> None:
     """Serve until the other side is gone."""
+    end_with(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the user's Ctrl-C is for the process that asked
     answers, jobs = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # it reports each import and use over the network

@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from medcls import offspring
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_SECONDS, read_seconds
@@ -108,8 +109,8 @@ class Worker:
         command = [sys.executable, "-P", "-m", "medcls.scans.sandbox"]
         modules = os.pathsep.join(filter(None, sys.path))
         environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1"), "PYTHONPATH": modules}
-        self._process = subprocess.Popen(
-            [*command, *([str(theirs.fileno())] if theirs else [])],
+        self._process = offspring.start(
+            [*command, str(os.getpid()), *([str(theirs.fileno())] if theirs else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
+from medcls.offspring import end_with
 from medcls.scans.guard import refusing
 from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
@@ -36,12 +37,13 @@ _MOST_KEPT = 2**27
 
 def main() -> None:
     """Serve until the other side is gone."""
+    end_with(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the user's Ctrl-C is for the process that asked
     answers = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # what decoders print would garble the answers
         os.dup2(nowhere, descriptor)
-    channel = socket.socket(fileno=int(sys.argv[1])) if len(sys.argv) > 1 else None
+    channel = socket.socket(fileno=int(sys.argv[2])) if len(sys.argv) > 2 else None
     jobs = sys.stdin.buffer
     memory, last = None, None
     with contextlib.suppress(EOFError, BrokenPipeError):
