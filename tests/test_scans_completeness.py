@@ -23,7 +23,8 @@ def notes_of(folder, **options):
 
 
 def series(count, first=1, **changes):
-    made = slices([2.0 * number for number in range(count)], SOPClassUID=MR, Modality="PT", **changes)
+    uptake = {"Modality": "PT", "Units": "GML", "RescaleSlope": 1, "RescaleIntercept": 0}
+    made = slices([2.0 * number for number in range(count)], SOPClassUID=MR, **uptake, **changes)
     for number, dataset in enumerate(made, start=first):
         dataset.InstanceNumber = number
     return made

@@ -19,7 +19,20 @@ _MOST_ROWS = 40  # on a terminal
 _MOST_NAMES = 8  # under each code and each note, on a terminal
 _MOST_REMEDIES = 3  # under each code
 _NARROWEST_NAME = 24
-_HEADER = ("", "scan", "modality", "size", "spacing", "orientation", "slices", "frames", "format", "part", "verdict")
+_HEADER = (
+    "",
+    "scan",
+    "modality",
+    "units",
+    "size",
+    "spacing",
+    "orientation",
+    "slices",
+    "frames",
+    "format",
+    "part",
+    "verdict",
+)
 _KINDS = {"nifti": "NIfTI", "raster": "picture"}
 _HASHED = re.compile(r"(?:^|[/#])P[0-9a-f]{12}\b")  # what a keyed hash looks like in a name
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -83,6 +96,7 @@ def _line(row: InspectionRow) -> tuple[str, ...]:
         str(row.number),
         row.name,
         _modality(row),
+        row.units if row.modality == "PT" else "",
         " x ".join(map(str, row.shape)),
         f"{spacing} mm" if row.axes else "",
         f"{row.plane} {row.axes}".strip(),

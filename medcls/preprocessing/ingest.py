@@ -107,6 +107,8 @@ def _plan(source: ScanSource, recipe: Recipe) -> Plan | None:
     """The plan that the scan's affine will lead to, from what the search said of axes and spacing."""
     if recipe.fused is None or source.kind != "dicom" or source.channels != 1 or len(source.axes) != 3:
         return None
+    if source.modality == "PT":  # its values are multiplied first
+        return None
     if len(source.shape) != 3 or source.shape[2] < 2:
         return None
     affine = np.eye(4)

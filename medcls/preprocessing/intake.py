@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.config.settings import Kind
+from medcls.config.settings import Kind, Pet
 from medcls.preprocessing.modalities import contradicts
 from medcls.preprocessing.regions import GREY_KINDS
 from medcls.preprocessing.steps.step import Context, make_image
-from medcls.preprocessing.unfit import not_finite, wrong_colour, wrong_dimensions, wrong_modality
+from medcls.preprocessing.unfit import no_uptake, not_finite, wrong_colour, wrong_dimensions, wrong_modality
+from medcls.scans.dicom.uptake import factor
+from medcls.scans.notes import Note
 from medcls.scans.scan import STORED_UNIT, Scan
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 # was saved as colour comes back as it was.
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _BELOW_ANY_OFFSET = -100.0
+_WHITE_SUV = 20.0  # above what most tissue and tumours take up; brighter is urine
 _UNSAID = (STORED_UNIT, "US")  # US: unspecified (PS3.3 C.11.1.1.2)
 
 
@@ -42,7 +45,9 @@ class Intake:
     notes: tuple[str, ...]
 
 
-def take_in(scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[int, ...]) -> Intake:
+def take_in(
+    scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[int, ...], pet: Pet | None = None
+) -> Intake:
     """Check that a scan is what the recipe is for, and what must be known about it.
 
     Args:
@@ -51,10 +56,11 @@ def take_in(scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[
         dimensions: 2 or 3.
         channels: Final number of channels.
         size: Final size, ``(rows, columns)`` or ``(x, y, z)``.
+        pet: What DICOM PET becomes; ``None``: it stays as it is.
 
     Raises:
         ScanRefused: A picture for a 3-D recipe, a modality that is another kind's, colour where grey values are measured,
-            or no finite voxel.
+            PET that cannot be turned into SUV, or no finite voxel.
     """
     if contradicts(scan.modality, kind):
         raise wrong_modality(scan.modality, kind)
@@ -64,6 +70,8 @@ def take_in(scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[
         )
     array, notes = _with_colour(scan, kind, channels)
     array = _finite(array)
+    if is_pet(scan):
+        array, notes = (array, (*notes, *_not_uptake(scan))) if pet is None else (_uptake(scan, array, pet), notes)
     hounsfield = kind == "ct" and _in_hounsfield(scan, array)
     if kind == "ct" and not hounsfield:
         notes = (*notes, "not in Hounsfield units: grey values were scaled as they are, no window was set")
@@ -71,7 +79,7 @@ def take_in(scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[
         flat=dimensions == 2,
         geometry=scan.has_geometry,
         hounsfield=hounsfield,
-        full_scale=255.0 if _eight_bit_picture(scan) else None,
+        full_scale=255.0 if _eight_bit_picture(scan) else _WHITE_SUV if pet and is_pet(scan) else None,
         size=(size[0], size[1], size[2]) if dimensions == 3 else (size[1], size[0], 1),
         channels=channels,
     )
@@ -114,6 +122,25 @@ def _finite(array: NDArray[np.generic]) -> NDArray[np.generic]:
     if not finite.any():
         raise not_finite()
     return np.where(finite, values, values[finite].min())
+
+
+def is_pet(scan: Scan) -> bool:
+    """Whether values are those of DICOM PET."""
+    return scan.kind == "dicom" and scan.modality == "PT"
+
+
+def _uptake(scan: Scan, array: NDArray[np.generic], pet: Pet) -> NDArray[np.generic]:
+    """Standardised uptake values, float32, of PET values in the unit of the file."""
+    said = scan.facts.get(pet.replace("-", "_"), "the header says nothing of dose and weight")
+    times = factor(said)
+    if times is None:
+        raise no_uptake(said)
+    return array.astype(np.float32) * np.float32(times)
+
+
+def _not_uptake(scan: Scan) -> tuple[str, ...]:
+    units = scan.facts.get("units", "no known unit")
+    return () if units == "GML" else (Note.PET_UNITS.says(f"PET values are as the file has them, in {units}, not SUV"),)
 
 
 def unit_is_unsaid(scan: Scan) -> bool:

@@ -110,8 +110,8 @@ class Recipe:
         """Make the network's input of one scan, as the store keeps it.
 
         Raises:
-            ScanRefused: The scan is read rightly but is not what the recipe is for (codes ``unfit``, ``not-finite``,
-                ``too-large``), or a step fails on it (``unsupported``).
+            ScanRefused: The scan is read rightly but is not what the recipe is for (codes ``unfit``, ``no-suv``,
+                ``not-finite``, ``too-large``), or a step fails on it (``unsupported``).
         """
         with _refusing():
             return self._encode(scan)
@@ -125,7 +125,7 @@ class Recipe:
             scan: What is known of the scan but its voxels.
         """
         with _refusing():
-            intake = take_in(scan, self.kind, self.dimensions, self.channels, self.size)
+            intake = self._take_in(scan)
             return self._encode_resampled(plan, resampled, intake)
 
     @cached_property
@@ -179,7 +179,7 @@ class Recipe:
         return Fused.of(self._parameters) if self.dimensions == 3 else None
 
     def _encode(self, scan: Scan) -> Encoded:
-        intake = take_in(scan, self.kind, self.dimensions, self.channels, self.size)
+        intake = self._take_in(scan)
         plan = self._plan(intake)
         if plan is not None:
             resampler = plan.resampler()
@@ -189,6 +189,9 @@ class Recipe:
         steps = list(self._parameters)
         views = self._slices(intake, steps) if intake.context.flat else iter([image_of(intake.array, intake.affine)])
         return self._encode_views(views, steps, intake.context, intake.notes)
+
+    def _take_in(self, scan: Scan) -> Intake:
+        return take_in(scan, self.kind, self.dimensions, self.channels, self.size, self.pet)
 
     def _plan(self, intake: Intake) -> Plan | None:
         if self.fused is None or not intake.context.geometry or len(intake.array) != 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medcls.errors import ScanRefused
-from medcls.scans.codes import RefusalCode
+from medcls.scans.codes import RefusalCode, refusal
 
 
 def wrong_dimensions(what: str, remedy: str) -> ScanRefused:
@@ -32,6 +32,11 @@ def too_large(shape: tuple[int, ...]) -> ScanRefused:
         f"resampling would make {' by '.join(map(str, shape))} voxels",
         remedy="Set a larger preprocessing spacing",
     )
+
+
+def no_uptake(why: str) -> ScanRefused:
+    """PET that cannot be turned into SUV."""
+    return refusal(RefusalCode.NO_SUV, f"no SUV can be computed: {why}")
 
 
 def not_finite() -> ScanRefused:

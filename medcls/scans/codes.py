@@ -35,6 +35,7 @@ class RefusalCode(StrEnum):
     SEVERAL_IMAGES = "several-images"
     CHANGED = "changed"
     UNFIT = "unfit"
+    NO_SUV = "no-suv"
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ CAUSES: dict[RefusalCode, Cause] = {
         "The scan is readable but not what the recipe is for: a picture where a volume is needed, or colour where "
         "measured grey values are.",
         "Choose a recipe that fits the scan (preprocessing.kind, dimensions), or leave the scan out",
+    ),
+    RefusalCode.NO_SUV: Cause(
+        "PET values cannot be turned into standardised uptake values: the header lacks what the reason names, contradicts "
+        "itself, or has another unit.",
+        "Export the series with what is missing, or set preprocessing.pet to 'stored' to take values as the file has them",
     ),
     RefusalCode.CHANGED: Cause("The files changed between the search and the reading.", "Search the folder again"),
 }

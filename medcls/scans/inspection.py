@@ -57,6 +57,7 @@ class InspectionRow:
         name: As :attr:`medcls.scans.ScanSource.name`, without identifiers (:func:`medcls.privacy.masked_name`).
         kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
         modality: DICOM modality code.
+        units: What the header says that values are: ``HU``, ``BQML``, …; empty where it does not.
         shape: ``(x, y)``, ``(x, y, z)``, or ``(x, y, t)`` of a sequence.
         spacing: Millimetres along each axis (pixels where ``axes`` is empty).
         axes: Where the voxel axes point (``LPS``), or empty.
@@ -90,6 +91,7 @@ class InspectionRow:
     syntax: str
     compression: str
     part: str = ""
+    units: str = ""
     files: int = 1
     patient: str = ""
     study: str = ""
@@ -222,7 +224,7 @@ def write_inspection(path: Path, seen: Inspection) -> None:
 
 
 COLUMNS = (
-    "number", "scan", "verdict", "reason", "remedy", "kind", "modality", "size_x", "size_y", "slices",
+    "number", "scan", "verdict", "reason", "remedy", "kind", "modality", "units", "size_x", "size_y", "slices",
     "spacing_x", "spacing_y", "spacing_z", "plane", "axes", "channels", "compression", "syntax", "part",
     "files", "patient", "study", "notes", "frames", "seconds",
 )  # fmt: skip
@@ -230,8 +232,8 @@ COLUMNS = (
 
 
 def _cells(row: InspectionRow) -> dict[str, Any]:
-    plain = ("number", "verdict", "reason", "remedy", "kind", "modality", "slices", "plane", "axes", "channels")
-    more = ("compression", "syntax", "part", "files", "patient", "study", "frames")
+    plain = ("number", "verdict", "reason", "remedy", "kind", "modality", "slices", "plane", "axes")
+    more = ("channels", "units", "compression", "syntax", "part", "files", "patient", "study", "frames")
     cells: dict[str, Any] = {name: getattr(row, name) for name in plain + more}
     cells |= {"scan": row.name, "size_x": row.shape[0], "size_y": row.shape[1], "notes": "; ".join(row.notes)}
     cells["seconds"] = f"{row.seconds:.6g}" if row.frames > 1 else ""
@@ -255,6 +257,7 @@ def _row(number: int, name: str, source: ScanSource, masks: Pseudonyms) -> Inspe
         syntax=_syntax(source.syntax),
         compression=_COMPRESSIONS.get(source.syntax) or _syntax(source.syntax),
         part=source.part,
+        units=escaped(source.facts.get("units", "")),
         files=len(source.paths),
         patient=masks.patient(source.patient_id, source.identity.get("issuer", "")) if source.patient_id else "",
         study=masks.study(source.study_uid) if source.study_uid else "",

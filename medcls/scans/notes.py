@@ -125,8 +125,9 @@ MEANINGS: dict[Note, Cause] = {
         "Nothing",
     ),
     Note.PET_UNITS: Cause(
-        "PET values are in the unit that the note names, which depends on dose and scanner, and not in SUV.",
-        "Set `pet: suv-bw` (or `suv-lbm`) to compare patients",
+        "PET values are not in SUV: they stay in the unit of the file, which depends on dose and scanner, or the "
+        "header lacks what the note names.",
+        "Set `preprocessing.pet` to suv-bw (or suv-lbm) to compare patients; export the series with what is missing",
     ),
     Note.PRESENTATION: Cause(
         "What a reader sees is not what is stored, or the header contradicts itself: greys shown inverted by `MONOCHROME1` or "

@@ -18,8 +18,8 @@ _LOWER, _UPPER = 0.5, 99.5
 class Scale(StepParameters):
     """Scale a fixed range to 0..1 (MONAI ``ScaleIntensityRange``, clipped).
 
-    Without ``low`` and ``high``, 8-bit pictures go from 0..255. Other formats seldom use their whole range (a 12-bit image
-    in a 16-bit file), so they go from their 0.5th to their 99.5th percentile.
+    Without ``low`` and ``high``, 8-bit pictures go from 0..255, and PET in SUV from 0..20. Other formats seldom use their
+    whole range (a 12-bit image in a 16-bit file), so they go from their 0.5th to their 99.5th percentile.
     """
 
     name: ClassVar[str] = "scale"

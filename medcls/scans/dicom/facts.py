@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from medcls.scans.dicom import text as t
+from medcls.scans.dicom.elements import Elements
 from medcls.scans.dicom.presentation import presentation_facts
+from medcls.scans.dicom.uptake import uptake_facts
 
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
@@ -21,7 +23,7 @@ _NUMERIC = {"field_strength": "MagneticFieldStrength", "slice_thickness": "Slice
 
 
 def facts_of(dataset: t.Attributes) -> dict[str, str]:
-    """Sex, age in years, scanner, kernel, year and the like; only what the header has."""
+    """Sex, age in years, scanner, kernel, year and the like, of PET how it becomes SUV; only what the header has."""
     facts = {name: t.text(dataset, keyword) for name, keyword in _PLAIN.items()}
     facts["sex"] = _sex(t.text(dataset, "PatientSex"))
     facts["age"] = age_in_years(t.text(dataset, "PatientAge"))
@@ -36,6 +38,8 @@ def facts_of(dataset: t.Attributes) -> dict[str, str]:
     burned = t.text(dataset, "BurnedInAnnotation").upper()
     facts["burned_in"] = {"YES": "yes", "NO": "no"}.get(burned, "")
     facts |= presentation_facts(dataset)
+    if t.text(dataset, "Modality").upper() == "PT" and not isinstance(dataset, Elements):
+        facts |= uptake_facts(dataset)
     return {name: value for name, value in facts.items() if value}
 
 

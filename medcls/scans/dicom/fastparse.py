@@ -22,6 +22,7 @@ _CHARACTER_SET, _FRAMES = TAGS["SpecificCharacterSet"][0], TAGS["NumberOfFrames"
 
 _JUDGED_TYPES = (b"MOSAIC", b"VFRAME", b"RECON TOMO", b"RECON GATED TOMO")
 _MODALITY = TAGS["Modality"][0]
+_JUDGED_MODALITY = b"PT"  # its dose lies in a sequence
 _WEIGHTING = (TAGS["DiffusionBValue"][0], *PRIVATE_B_VALUES, TAGS["SequenceName"][0])
 """Where a b-value, or a name that goes with it, is found without the CSA header."""
 
@@ -92,6 +93,8 @@ def meta_of(data: bytes) -> tuple[int, str, str]:
 def _is_plain(values: dict[int, bytes]) -> bool:
     """Whether nothing about the object needs more than these attributes."""
     if b"ISO_IR 13" in values.get(_CHARACTER_SET, b"") or b"PALETTE" in values.get(_PHOTOMETRIC, b""):
+        return False
+    if values.get(_MODALITY, b"").strip(b" \0").upper() == _JUDGED_MODALITY:
         return False
     if any(kind in values.get(_IMAGE_TYPE, b"") for kind in _JUDGED_TYPES):
         return False

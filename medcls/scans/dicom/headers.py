@@ -29,6 +29,7 @@ from medcls.scans.dicom.nuclear import NUCLEAR_TAGS
 from medcls.scans.dicom.objects import without_pixels
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_CREATORS, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.dicom.text import text
+from medcls.scans.dicom.uptake import UPTAKE_TAGS
 from medcls.scans.dicom.vframe import VFRAME_TAGS
 from medcls.scans.dicom.walking import Twice, Unclear
 from medcls.scans.limits import MAX_DEFLATE_RATIO, MAX_HEADER_BYTES, MAX_VOXELS
@@ -67,6 +68,7 @@ _TAGS: list[Any] = [
     *VFRAME_TAGS,
     *NUCLEAR_TAGS,
     *CINE_TAGS,
+    *UPTAKE_TAGS,
 ]
 
 

@@ -12,9 +12,13 @@ from medcls.scans.dicom.cine import enhanced_times, in_time, is_enhanced_xray
 from medcls.scans.dicom.completeness import concatenation_of
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.scaling import rescale_of
+from medcls.scans.dicom.uptake import uptake_facts
 
 _PLACES = frozenset(["(0020,9057)", "(0020,0032)", "(0020,9113)", "(0018,602C)"])
 """In-Stack Position Number, Image Position, and its sequence, as pointers are written in text."""
+
+_UNITS = {"Bq/ml": "BQML", "g/ml{SUVbw}": "GML", "{SUVbw}g/ml": "GML"}
+"""Codes of units (UCUM, as in CID 84 and 85), and what they are in other PET."""
 
 
 def enhanced_frames(dataset: Dataset, header: Header, path: str | Path) -> list[Frame]:
@@ -22,15 +26,25 @@ def enhanced_frames(dataset: Dataset, header: Header, path: str | Path) -> list[
     shared = (t.items(dataset, "SharedFunctionalGroupsSequence") or [Dataset()])[0]
     per_frame = t.items(dataset, "PerFrameFunctionalGroupsSequence")
     header = replace(header, declared={**header.declared, **concatenation_of(dataset)})
+    uid, groups = t.text(dataset, "SOPInstanceUID"), [_Groups(shared, own) for own in per_frame]
     if is_enhanced_xray(header):
-        moments = (
-            _Groups(shared, groups).text("FrameContentSequence", "FrameAcquisitionDateTime") for groups in per_frame
-        )
+        moments = (own.text("FrameContentSequence", "FrameAcquisitionDateTime") for own in groups)
         header = in_time(header, *enhanced_times(dataset, moments))
-    uid = t.text(dataset, "SOPInstanceUID")
-    return [
-        _frame(dataset, _Groups(shared, groups), header, path, uid, index) for index, groups in enumerate(per_frame)
-    ]
+    if header.modality == "PT":
+        header = replace(header, facts={**header.facts, **uptake_facts(dataset, _mapped_unit(groups))})
+    return [_frame(dataset, own, header, path, uid, index) for index, own in enumerate(groups)]
+
+
+def _mapped_unit(frames: list[_Groups]) -> str:
+    """The unit of rescaled values by the frames' real world value maps (C.7.6.16.2.11); empty where these scale otherwise."""
+    units = set()
+    for groups in frames:
+        world, plain = groups.item("RealWorldValueMappingSequence"), groups.item("PixelValueTransformationSequence")
+        scaling = [t.number(world, name) for name in ("RealWorldValueSlope", "RealWorldValueIntercept")]
+        if None in scaling or scaling != [t.number(plain, name) for name in ("RescaleSlope", "RescaleIntercept")]:
+            return ""
+        units.add(t.text((t.items(world, "MeasurementUnitsCodeSequence") or [Dataset()])[0], "CodeValue"))
+    return _UNITS.get(units.pop(), "") if len(units) == 1 else ""
 
 
 def _frame(dataset: Dataset, groups: _Groups, header: Header, path: str | Path, uid: str, index: int) -> Frame:

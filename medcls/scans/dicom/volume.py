@@ -23,6 +23,7 @@ from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straigh
 from medcls.scans.dicom.scaling import leads_back_to_intensity
 from medcls.scans.dicom.series import Stack, stacks_of
 from medcls.scans.dicom.splitting import changes_within
+from medcls.scans.dicom.uptake import agreed, factor
 from medcls.scans.guard import naming
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_size
@@ -276,6 +277,8 @@ def _doubts_of_unit(frames: Sequence[Frame]) -> list[str]:
         notes.append(Note.NOT_HOUNSFIELD.says("the header has no rescale: CT values are as stored, in no known unit"))
     elif modality == "CT" and units - {"HU"}:
         notes.append(Note.NOT_HOUNSFIELD.says(f"CT values are not in HU but in {'/'.join(sorted(units - {'HU'}))}"))
+    elif modality == "PT" and factor(why := _facts(frames)["suv_bw"]) is None:
+        notes.append(Note.PET_UNITS.says(f"no SUV can be computed: {why}"))
     if HALF in said:
         notes.append(Note.HALF_RESCALE.says("slope or intercept is missing in the header: 1 or 0 was taken for it"))
     if UNUSED in said:
@@ -290,6 +293,8 @@ def _facts(frames: Sequence[Frame]) -> dict[str, str]:
     facts = _common(frames, "facts")
     if frames[0].header.modality == "CT" and any(frame.rescale == ABSENT for frame in frames):
         facts["units"] = STORED_UNIT
+    if frames[0].header.modality == "PT":
+        facts |= agreed([{} if frame.rescale == ABSENT else frame.header.facts for frame in frames])
     return facts
 
 
