@@ -12,8 +12,8 @@ from medcls.config import load_config
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.evaluating import Evaluated, evaluate_run
-from medcls.runs.explaining import Explanations
 from medcls.runs.explaining import explain as explain_run
+from medcls.runs.explanations import Explanations
 from medcls.runs.folder import Run, newest_finished, open_run
 from medcls.runs.inference import Inference
 from medcls.runs.inference import infer as infer_scans
@@ -145,13 +145,31 @@ def explain(
     *,
     label: str | None = None,
     out: PathLike | None = None,
+    keep_names: bool = False,
+    overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Explanations:
-    """Write Grad-CAM overlays and maps of scans, or of a run's test cases; by default of the newest finished run."""
+    """Write Grad-CAM overlays and maps of scans, or of a run's test cases, and the tables of which is whose.
+
+    Args:
+        scans: As for :func:`infer`; ``None``: the run's test cases.
+        model: As ``path`` of :func:`load`.
+        label: The label to argue for; by default the positive one, or the most probable.
+        out: Folder for the files; by default ``explanations``, or ``explanations-test`` of the run, with a number when it is
+            taken.
+        keep_names: As for :func:`infer`; a run's test cases are called as its config says.
+        overwrite: Replace earlier explanations in ``out``.
+        progress: Where to say how far it is.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+    """
     return explain_run(
         Path(scans) if scans else None,
         Path(model) if model else None,
+        load_pseudonyms(keep=keep_names),
         label=label,
         out=Path(out) if out else None,
+        overwrite=overwrite,
         progress=progress,
     )

@@ -169,9 +169,10 @@ def test_evaluate_and_explain_from_the_command_line(work: Path, tmp_path: Path) 
         "explain", "pictures/image2.png", "--model", "runs/small", "--out", tmp_path / "x", "--json", folder=work
     )
     assert explained.returncode == 0, explained.stderr
-    (one,) = json.loads(explained.stdout)["explained"]
-    assert Path(one["picture"]).is_file()
-    assert Path(one["map"]).is_file()
+    answer = json.loads(explained.stdout)
+    (one,) = answer["explained"]
+    for kind in ("picture", "map"):
+        assert Path(answer["folder"], one["explanation"][kind]).is_file()
 
 
 @pytest.mark.parametrize(
@@ -280,3 +281,25 @@ def test_doctor_finds_this_machine_ready(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout
     assert checks["training step"]["ok"]
     assert checks["decoders"]["ok"]
+
+
+def test_explained_test_cases_stay_apart_from_the_reports_and_are_called_as_the_run_calls_them(work: Path) -> None:
+    run = work / "runs" / "small"
+    before = {path.name: path.read_bytes() for path in (run / "explanations").iterdir()}
+    explained = medcls("explain", "--model", "small", folder=work)
+    assert explained.returncode == 0, explained.stderr
+    with open(run / "explanations-test" / "explanations.csv", newline="", encoding="utf-8") as handle:
+        rows = {row["scan"]: row for row in csv.DictReader(handle)}
+    with open(run / "predictions.csv", newline="", encoding="utf-8") as handle:
+        answers = {row["case"]: row for row in csv.DictReader(handle) if row["partition"] == "test"}
+    assert rows.keys() == answers.keys()
+    for name, row in rows.items():
+        assert row["patient"] == answers[name]["patient"]
+        assert float(row["map_probability"]) == pytest.approx(float(answers[name]["p_ill"]), abs=1e-5)
+        assert row["picture"].startswith(f"{name}--ill--grad-cam--small-")
+    assert {path.name: path.read_bytes() for path in (run / "explanations").iterdir()} == before
+    assert {"explanations.csv", "explanations.json"} < before.keys()
+    kept = medcls("explain", "--model", "small", "--identifiers", "keep", folder=work)
+    assert kept.returncode == 2
+    assert "belongs to scans" in complaint(kept)
+    assert not (run / "explanations-test-2").exists()

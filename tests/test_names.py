@@ -8,19 +8,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medcls.classifier import Answer, Row
 from medcls.errors import MedclsError, RunError, StorageError
-from medcls.files import write_bytes
+from medcls.files import read_csv, write_bytes
 from medcls.names import file_stem, is_plain_name, within
 from medcls.privacy import Pseudonyms
 from medcls.runs import explaining, reporting
 from medcls.runs.folder import Run, discard_untrained, new_run
 from medcls.runs.results import results_folder
+from medcls.runs.targets import Targets
+from tests.engine_factory import classifier
 
+ANSWER = Answer(("ill",), (0.75, 0.25))
 HOSTILE = (
     *(
         "../../../x",
@@ -112,36 +115,40 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Any:
     def save(path: Path, *_: object) -> None:
         write_bytes(path, b"map")
 
-    explanation = SimpleNamespace(
-        label="ill", peak=None, notes=(), save=save, save_png=save, figure=lambda _title: None, scan=None
-    )
+    explanation = SimpleNamespace(label="ill", peak=None, notes=(), save=save, save_png=save, scan=None)
     monkeypatch.setattr(reporting, "_explain", lambda *_: explanation)
-    monkeypatch.setattr(reporting, "png_bytes", lambda _figure: b"png")
     monkeypatch.setattr(reporting, "_caption", lambda *_: "")
     monkeypatch.setattr(reporting, "outcome", lambda *_: "found", raising=False)
-    return SimpleNamespace(explain=lambda *_: explanation, labels=("ill", "well"), positive="ill", leniency=None)
+    made = classifier()
+    monkeypatch.setattr(explaining, "prepare_row", lambda _, item, __: (Row(item.name), object(), object()))
+    monkeypatch.setattr(type(made), "explain_prepared", lambda *_: explanation)
+    return made
 
 
 def test_pictures_of_the_report_lie_in_their_folder_whatever_cases_are_called(tmp_path: Path, drawn: Any) -> None:
     (tmp_path / "x.png").write_bytes(b"precious")
     folder = tmp_path / "run" / "explanations"
-    cases = [cast(Any, SimpleNamespace(name=name)) for name in HOSTILE]
-    by_name = cast(Any, dict.fromkeys(HOSTILE, drawn))
-    reporting.explain_chosen(cases, by_name, cast(Any, None), by_name, folder, KEEP)
+    cases = [cast(Any, SimpleNamespace(name=name, patient=name)) for name in HOSTILE]
+    reporting.explain_chosen(
+        cases, dict.fromkeys(HOSTILE, drawn), cast(Any, None), dict.fromkeys(HOSTILE, ANSWER), folder, KEEP
+    )
     written = tree(tmp_path) - {"x.png", "run", "run/explanations"}
     assert all(name.startswith("run/explanations/") for name in written)
-    assert len(written) == 2 * len(HOSTILE)
+    assert len(written) == 2 * len(HOSTILE) + 2
     assert (tmp_path / "x.png").read_bytes() == b"precious"
 
 
 def test_maps_of_scans_lie_in_their_folder_whatever_scans_are_called(tmp_path: Path, drawn: Any) -> None:
-    source = cast(Any, SimpleNamespace(read=lambda **_: np.zeros(1), paths=()))
-    found = explaining.explain_sources(drawn, [(name, source) for name in HOSTILE], (), tmp_path / "out")
+    targets = Targets(tuple(cast(Any, SimpleNamespace(name=name)) for name in HOSTILE))
+    known = [Row(name, answer=ANSWER) for name in HOSTILE]
+    found = explaining.explain_targets(drawn, targets, tmp_path / "out", KEEP, answered=known)
     assert {one.name for one in found.explained} == set(HOSTILE)
-    assert tree(tmp_path) - {"out"} == {
+    assert tree(tmp_path) - {"out", "out/explanations.csv", "out/explanations.json"} == {
         f"out/{path.name}" for one in found.explained for path in (one.picture, one.map)
     }
-    assert len(tree(tmp_path)) == 1 + 2 * len(HOSTILE)
+    assert len(tree(tmp_path)) == 3 + 2 * len(HOSTILE)
+    told = [row["picture"] for row in read_csv(tmp_path / "out" / "explanations.csv")]
+    assert told == [one.picture.name for one in found.explained]
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTILE if name not in NO_HARM])

@@ -131,9 +131,16 @@ class Classifier:
             UsageError: The classifier has no such label.
             ScanRefused: The scan cannot be read, or does not fit the recipe.
         """
+        self.check_label(label)
         loaded = scan if isinstance(scan, Scan) else read_scan(scan, leniency=self.leniency)
         prepared = self.recipe.prepare(loaded)
-        return self.explain_prepared(loaded, prepared, self._label_to_explain(prepared, label))
+        if label is None:
+            label = self.label_to_explain(self.answer(next(iter(self.logits([prepared])))))
+        return self.explain_prepared(loaded, prepared, label)
+
+    def label_to_explain(self, answer: Answer) -> str:
+        """The label that a map argues for where none is named: the positive one, or the most probable."""
+        return self.labels[int(np.argmax(answer.probabilities))] if self.positive is None else self.positive
 
     def explain_prepared(self, scan: Scan, prepared: Prepared, label: str) -> Explanation:
         """The Grad-CAM map of a scan that the recipe has prepared already, for one of the labels."""
@@ -165,11 +172,3 @@ class Classifier:
         """
         if label is not None and label not in self.labels:
             raise UsageError(f"the classifier has no label '{label}'", remedy=one_of(label, self.labels, "Labels"))
-
-    def _label_to_explain(self, prepared: Prepared, label: str | None) -> str:
-        self.check_label(label)
-        if label is not None:
-            return label
-        if self.positive is not None:
-            return self.positive
-        return self.labels[int(np.argmax(next(iter(self.logits([prepared])))))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from medcls.classifier.classifier import Classifier
 from medcls.classifier.engines.compiled import CompiledNetwork, version
 from medcls.classifier.engines.fallback import EngineOrTorch
 from medcls.classifier.ensemble import Ensemble
+from medcls.classifier.saving import weights_of
 
+_DIGITS = 8
 _KEPT = ("created", "cohort_sha256", "config_sha256", "leakage_allowed")
 
 
@@ -42,6 +45,21 @@ def run_name(folder: Path) -> str | None:
         return None
     inside = run.parent.name in ("folds", "learning-curve") and (run.parent.parent / "config.yaml").is_file()
     return "/".join(run.parts[-3:]) if inside else run.name
+
+
+def weights_digest(classifier: Classifier) -> str:
+    """SHA-256 that tells a classifier's weights from any other's; of an ensemble, over those of its members in their order."""
+    if isinstance(classifier, Ensemble):
+        digests = " ".join(map(weights_digest, classifier.members.values()))
+        return hashlib.sha256(digests.encode("ascii")).hexdigest()
+    return classifier.weights_sha256 or hashlib.sha256(weights_of(classifier.network)).hexdigest()
+
+
+def model_name(classifier: Classifier) -> str:
+    """What a person calls a classifier, with eight digits of its weights: ``lung-3fa9c1d2``."""
+    folder = classifier.loaded_from
+    name = "classifier" if folder is None else run_name(folder) or folder.resolve().name
+    return f"{name.replace('/', '-')}-{weights_digest(classifier)[:_DIGITS]}"
 
 
 def engines_in_words(classifier: Classifier) -> str | None:

@@ -33,16 +33,13 @@ DESCRIPTION = "classifier.json"
 
 def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> None:
     """Write a classifier, or an ensemble, into a folder."""
-    from safetensors.torch import save
-
     from medcls.classifier.ensemble import Ensemble, save_ensemble
 
     if isinstance(classifier, Ensemble):
         save_ensemble(classifier, folder)
         return
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.network.state_dict().items()}
-    data = save(tensors)
+    data = weights_of(classifier.network)
     write_bytes(Path(folder) / WEIGHTS, data)
     network = classifier.network
     # A weights file's path stays home; only a published source's name changes what the network is made of.
@@ -73,6 +70,13 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> N
             "provenance": dict(classifier.provenance),
         },
     )
+
+
+def weights_of(network: ClassificationNetwork) -> bytes:
+    """The contents of ``weights.safetensors``."""
+    from safetensors.torch import save
+
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()})
 
 
 def load_classifier(

@@ -22,6 +22,7 @@ from medcls.cli.options import (
     SetOption,
 )
 from medcls.cli.screen import lively
+from medcls.errors import UsageError
 
 CURVE_PARTS = (0.25, 0.5, 0.75)
 
@@ -120,20 +121,33 @@ def explain(
         typer.Option("--label", help="The label to argue for; default: the positive, or most probable, one."),
     ] = None,
     out: OutOption = None,
+    identifiers: Annotated[
+        Identifiers | None,
+        typer.Option(
+            "--identifiers",
+            help="Keyed hashes of patients, orders, studies and series, or their ids; default: hash; of a run's test cases as "
+            "its config says.",
+        ),
+    ] = None,
+    overwrite: OverwriteOption = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Write Grad-CAM maps: overlays as PNG, and maps as NIfTI in the scan's own space."""
+    """Write Grad-CAM maps: overlays as PNG, maps as NIfTI in the scan's own space, and a table of which is whose."""
     from medcls.cli import show
+    from medcls.privacy import load_pseudonyms
     from medcls.runs.folder import model_folder
     from medcls.runs.targets import check_targets
 
     if scans is not None:
         check_targets(scans)
+    elif identifiers is not None:
+        raise UsageError("--identifiers belongs to scans: a run's test cases are called as its config says")
+    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
     model = model_folder(model, progress := lively(quiet))
     from medcls.runs.explaining import explain as run_explanation
 
-    result = run_explanation(scans, model, label=label, out=out, progress=progress)
+    result = run_explanation(scans, model, names, label=label, out=out, overwrite=overwrite, progress=progress)
     show.explanations(result, as_json=json, quiet=quiet)
     return code_of(len(result.explained), len(result.refused))
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from medcls.cli.screen import say, say_json
 
 if TYPE_CHECKING:
+    from medcls.classifier import Row
     from medcls.runs.comparing import Compared
     from medcls.runs.doctor import Check
     from medcls.runs.evaluating import Evaluated
-    from medcls.runs.explaining import Explanations
+    from medcls.runs.explanations import Explanations
     from medcls.runs.folder import Run
     from medcls.runs.inference import Inference
     from medcls.runs.judging import Judged
@@ -65,9 +66,7 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
 
 def _what_to_know(result: Inference) -> None:
     """Why scans were refused, what was noted of others, and which lie far from those of the training."""
-    reasons = {row.scan: row.reason for row in reversed(result.rows)}
-    for one in result.refusals:
-        say(f"{one.count} refused as {one.what}, for example {one.example}: {reasons[one.example]}")
+    _refusals([row for row in result.rows if row.answer is None])
     for one in result.notes:
         say(one.of_a_note)
     if not result.answered:
@@ -133,26 +132,26 @@ def comparison(result: Compared, *, as_json: bool, quiet: bool) -> None:
 
 
 def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
-    """The files of each explained scan."""
+    """The files of each explained scan, and where the table lies that says which is whose."""
     if as_json:
-        explained = [
-            {
-                "scan": one.name,
-                "label": one.label,
-                "picture": str(one.picture),
-                "map": str(one.map),
-                "peak": one.peak,
-                "notes": list(one.notes),
-            }
-            for one in result.explained
-        ]
-        refused = [{"scan": one.name, "code": one.code, "reason": one.reason} for one in result.refused]
-        say_json({"explained": explained, "refused": refused})
+        say_json({"folder": str(result.folder), **result.to_json()})
     elif not quiet:
-        _table(["scan", "label", "picture"], [[one.name, one.label, one.picture.name] for one in result.explained])
-        for one in result.refused:
-            say(f"refused: {one.name}: {one.code}: {one.reason}")
-        say(f"{len(result.explained)} explained, {len(result.refused)} refused: {result.folder}")
+        shown = [[one.name, one.label, f"{one.probability:.3f}", one.picture.name] for one in result.explained]
+        _table(["scan", "label", "probability", "picture"], shown[:_MOST_ROWS])
+        if len(shown) > _MOST_ROWS:
+            say(f"… and {len(shown) - _MOST_ROWS} more")
+        _refusals(result.refused)
+        table = result.folder / "explanations.csv"
+        say(f"{len(result.explained)} explained, {len(result.refused)} refused: {table}")
+
+
+def _refusals(rows: Sequence[Row]) -> None:
+    """Why scans were refused, each code once."""
+    from medcls.runs.tallies import tally
+
+    reasons = {row.scan: row.reason for row in reversed(rows)}
+    for one in tally((row.code, row.scan) for row in rows):
+        say(f"{one.count} refused as {one.what}, for example {one.example}: {reasons[one.example]}")
 
 
 def checks(found: Sequence[Check], *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.display import one_line
 from medcls.errors import UsageError
 from medcls.explanation.gradcam import gradcam
 from medcls.explanation.native import cell_affines, to_scan_space
@@ -86,8 +87,10 @@ class Explanation:
         with whole_file(target) as handle:
             handle.write(data)
 
-    def figure(self, title: str = "") -> Any:
+    def figure(self, title: str = "", below: Sequence[str] = ()) -> Any:
         """The plain image beside the image under the map, as a matplotlib ``Figure``.
+
+        ``below`` are further lines of the title.
 
         Volumes are shown as three orthogonal slices through the peak, in radiological convention, sequences as the three
         frames with the highest values.
@@ -95,7 +98,7 @@ class Explanation:
         plain = display_image(self.scan)
         heat = self._heat()
         top = float(self.map.max())
-        title = title or f"Grad-CAM for '{self.label}'"
+        title = "\n".join(one_line(line) for line in (title or f"Grad-CAM for '{self.label}'", *below))
         if self.scan.times:
             return draw_slices(hottest_frames(plain, heat, self.scan.times), title=title, heat_maximum=top)
         if self.scan.dimensions == 3:
@@ -128,9 +131,9 @@ class Explanation:
                 heat[centre] = np.nextafter(np.nanmax(heat), np.float32(np.inf))
         return heat
 
-    def save_png(self, path: str | os.PathLike[str], title: str = "") -> None:
+    def save_png(self, path: str | os.PathLike[str], title: str = "", below: Sequence[str] = ()) -> None:
         """Draw :meth:`figure` into a PNG file."""
-        save_png(self.figure(title), path)
+        save_png(self.figure(title, below), path)
 
 
 def explain_scan(

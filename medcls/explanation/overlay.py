@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.display import one_line
+from medcls.display import printable
 from medcls.explanation.slices import DisplaySlice
 from medcls.files import write_with
 
@@ -145,7 +145,7 @@ def _panels(slices: Sequence[DisplaySlice], title: str) -> tuple[Any, list[tuple
     size = (_PANEL_INCHES * shape[1] + 0.7, max(heights) * shape[0] + 0.75)
     figure = Figure(figsize=size, layout="constrained", facecolor=_BACKGROUND)
     FigureCanvasAgg(figure)
-    figure.suptitle(one_line(title), color="white", fontsize=11, parse_math=False)
+    figure.suptitle(printable(title), color="white", fontsize=11, parse_math=False)
     axes = figure.subplots(*shape, squeeze=False)
     if count == 1:
         return figure, [(axes[0, 0], axes[0, 1])]

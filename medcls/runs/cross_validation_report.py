@@ -52,7 +52,11 @@ def _explained(
     run: Run, config: Config, plan: FoldPlan, joined: CrossValidated, pseudonyms: Pseudonyms, progress: Progress
 ) -> list[ExplainedCase]:
     """Test cases by the ensemble; without any, held-out cases by the classifier that had never seen them."""
-    folder, count, ensemble = run.explanations, config.explanation.cases, joined.ensemble
+    folder, count, ensemble = (
+        run.explanations,
+        config.explanation.cases,
+        replace(joined.ensemble, loaded_from=run.classifier_folder),
+    )
     if joined.answers:
         return explain_cases(
             ensemble, plan.material, joined.answers, folder, count, pseudonyms, progress, partition="test"

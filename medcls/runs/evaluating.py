@@ -9,6 +9,7 @@ from typing import Any
 
 from medcls.classifier import Answer, Classifier, load_classifier
 from medcls.cohort import Cohort, read_cohort
+from medcls.cohort.patient_key import patient_pseudonym
 from medcls.cohort.reading import external_settings, frozen_labels
 from medcls.config import Config
 from medcls.config.evaluation_settings import OperatingPointRule
@@ -36,6 +37,7 @@ from medcls.runs.reporting import classifier_facts, cohort_content, explain_case
 from medcls.runs.results import results_folder
 from medcls.runs.studying import study_cases
 from medcls.runs.tables import read_partitions, write_excluded, write_predictions
+from medcls.runs.targets import Targets
 from medcls.runs.training_cases import read_training_cases
 from medcls.scans import Refusal, ScanSource
 
@@ -139,16 +141,19 @@ def evaluate_run(
     return _write(run, name, folder, config, classifier, material, answers, metrics, origin, near, pseudonyms, progress)
 
 
-def sources_of_test(
-    run: Run, classifier: Classifier, progress: Progress = SILENT
-) -> tuple[list[tuple[str, ScanSource]], list[Refusal]]:
-    """The scans of a run's test cases, each named by its case's pseudonym, and those that cannot be found any more."""
+def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILENT) -> tuple[Targets, Pseudonyms]:
+    """The scans of a run's test cases, each called by its case's pseudonym, and those that cannot be found any more."""
     config = run.load_config()
     pseudonyms = config.privacy.pseudonyms()
     cohort = _own_test(run, classifier, config, pseudonyms, progress)
-    found = [(pseudonyms.case(case.name), case.source) for case in cohort.cases if case.source is not None]
-    refused = [Refusal(pseudonyms.case(one.name), one.code, one.reason, "") for one in cohort.excluded]
-    return found, refused
+    items: list[ScanSource | Refusal] = [
+        replace(case.source, name=pseudonyms.case(case.name)) for case in cohort.cases if case.source is not None
+    ]
+    items += [Refusal(pseudonyms.case(one.name), one.code, one.reason, "") for one in cohort.excluded]
+    patients = [case.patient for case in cohort.cases if case.source is not None]
+    patients += [one.patient for one in cohort.excluded]
+    shown = tuple(patient_pseudonym(patient, pseudonyms) if patient else "" for patient in patients)
+    return Targets(tuple(items), patients=shown), pseudonyms
 
 
 def _took_part(classifier: Classifier, *partitions: str) -> int | None:
@@ -208,12 +213,6 @@ def _shift_rows(metrics: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return rows
 
 
-def _clear(folder: Path) -> None:
-    """Leave no picture of an earlier evaluation among the new ones."""
-    for old in (*folder.glob("*.png"), *folder.glob("*.nii.gz")):
-        old.unlink()
-
-
 def _write(
     run: Run,
     name: str,
@@ -235,7 +234,6 @@ def _write(
     write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)
     write_excluded(folder / "excluded.csv", cohort, pseudonyms)
     count = config.explanation.cases
-    _clear(folder / "explanations")
     explained = explain_cases(classifier, material, answers, folder / "explanations", count, pseudonyms, progress)
     title, environment = f"{config.name}: {name}", describe_environment()
     content = replace(

@@ -17,6 +17,7 @@ from medcls.evaluation.familiar import Familiar
 from medcls.files import write_csv, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.runs import explanations
 from medcls.runs.auditing import say_leakage
 from medcls.runs.environment import describe_environment
 from medcls.runs.results import results_folder
@@ -24,6 +25,7 @@ from medcls.runs.tallies import Tally, tally, tally_notes
 from medcls.runs.targets import find_targets
 
 FILES = ("predictions.csv", "predictions.json")
+_MAPS = "explanations"
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,15 @@ def infer(
         UsageError: There is nothing at the path, or ``out`` has answers already.
         NothingToDo: There is no scan and no file to refuse.
     """
-    out = results_folder(out, Path("predictions"), FILES, overwrite=overwrite)
+    files = (*FILES, *(f"{_MAPS}/{name}" for name in explanations.FILES))
+    out = results_folder(out, Path("predictions"), files, overwrite=overwrite)
     say_leakage(classifier, progress)
     engines = engines_in_words(classifier)
     if engines is not None:
         progress.note(f"Computed by {engines}")
-    targets = find_targets(scans, classifier.leniency, answer_columns(classifier.labels), progress)
-    rows = targets.told(predict_sources(classifier, targets.items, pseudonyms, progress=progress))
+    targets = find_targets(scans, classifier.leniency, explanations.columns_with_maps(classifier.labels), progress)
+    answered = predict_sources(classifier, targets.items, pseudonyms, progress=progress)
+    rows = tuple(targets.told(number, row) for number, row in enumerate(answered))
     made_by = identify(classifier)  # now that it is known whether the engine went through
     result = Inference(
         rows,
@@ -144,8 +148,9 @@ def infer(
     columns = [*answer_columns(labels), *targets.columns]
     write_csv(out / FILES[0], columns, (answer_cells(row, labels) for row in rows))
     write_json(out / FILES[1], result.to_json())
+    explanations.clear(out / _MAPS)
     if explain:
-        from medcls.runs.explaining import explain_found
+        from medcls.runs.explaining import explain_targets
 
-        explain_found(classifier, targets, out / "explanations", progress=progress)
+        explain_targets(classifier, targets, out / _MAPS, pseudonyms, answered=rows, progress=progress)
     return result

@@ -64,7 +64,7 @@ def train_material(
 
         progress.note("Explaining and reporting")
         explained = explain_cases(
-            trained.classifier,
+            replace(trained.classifier, loaded_from=run.classifier_folder),
             material,
             trained.answers,
             run.explanations,

@@ -9,16 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from medcls.classifier import Answer, Classifier
+from medcls.classifier import Answer, Classifier, Row
 from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
 from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import ScanRefused
 from medcls.evaluation.learning_curve import LEARNING_CURVE
 from medcls.explanation.explanation import Explanation
-from medcls.explanation.overlay import png_bytes
-from medcls.files import write_bytes
-from medcls.names import file_stem
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.config_text import public_config
@@ -35,11 +32,13 @@ from medcls.reporting.record import EXTERNAL
 from medcls.runs.calibrated import calibration_fact, mean_of_members
 from medcls.runs.choosing import choose_cases, label_to_explain, outcome
 from medcls.runs.documents import write_documents
+from medcls.runs.explanations import Writer
 from medcls.runs.folder import Run
 from medcls.runs.learning import Trained
 from medcls.runs.noting import note_counts
 from medcls.runs.origin import origin_of
 from medcls.runs.preparing import Material
+from medcls.runs.tables import pseudonym_of
 from medcls.scans import CAUSES, RefusalCode
 from medcls.training.history import read_history
 
@@ -82,21 +81,20 @@ def explain_chosen(
 ) -> list[ExplainedCase]:
     """Explain these cases, each by the classifier that ``classifiers`` has for its name; see :func:`explain_cases`."""
     explained = []
-    taken: set[str] = set()
+    writer = Writer(folder)
     for case in progress.track(chosen, "Explaining"):
         classifier = classifiers[case.name]
         try:
             explanation = _explain(classifier, material, case, answers[case.name])
         except ScanRefused:  # readable when it was prepared, and not any more
             continue
-        name = pseudonyms.case(case.name)
-        png = png_bytes(explanation.figure(f"Grad-CAM for '{explanation.label}'"))
-        stem = file_stem(name, taken)
-        write_bytes(folder / f"{stem}.png", png)
-        explanation.save(folder / f"{stem}.nii.gz")
-        answer = answers[case.name]
+        answer, name = answers[case.name], pseudonyms.case(case.name)
+        row = Row(name, patient=pseudonym_of(case, pseudonyms))
+        png = writer.add(row, answer, classifier, explanation).picture.read_bytes()
         came = outcome(case, answer, classifier.labels, classifier.positive)
         explained.append(ExplainedCase(png, _caption(name, case, answer, classifier, explanation), came))
+    if chosen:
+        writer.finish(classifiers[chosen[0].name])
     return explained
 
 

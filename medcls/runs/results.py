@@ -15,7 +15,7 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
     Args:
         out: The folder that was asked for; it may exist, but must hold none of ``files`` unless ``overwrite``.
         default: Taken when none was asked for, with a number when it holds results.
-        files: Names of the files that will be written.
+        files: Names of the files that will be written, or patterns of them.
         overwrite: Replace earlier results.
 
     Raises:
@@ -40,4 +40,4 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
 
 
 def _held(folder: Path, files: Sequence[str]) -> list[str]:
-    return [name for name in files if (folder / name).exists()]
+    return [file.relative_to(folder).as_posix() for name in files for file in sorted(folder.glob(name))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,17 +35,18 @@ class Targets:
         columns: The table's further columns, as they are called in the answers: a name that answers have themselves, in
             whatever case, has ``table_`` before it; a column without a name that has cells is called by its place.
         cells: What the table says of each item, by those names; empty where there is no table.
+        patients: The pseudonym of each item's patient, where it is not the header that says it.
     """
 
     items: tuple[ScanSource | Refusal, ...]
     columns: tuple[str, ...] = ()
     cells: tuple[Mapping[str, str], ...] = ()
+    patients: tuple[str, ...] = ()
 
-    def told(self, rows: Iterable[Row]) -> tuple[Row, ...]:
-        """The rows of the items, with what the table says of each."""
-        if not self.cells:
-            return tuple(rows)
-        return tuple(replace(row, table=cells) for row, cells in zip(rows, self.cells, strict=True))
+    def told(self, number: int, row: Row) -> Row:
+        """The row of an item, with what is known of it beside its header."""
+        row = replace(row, table=self.cells[number]) if self.cells else row
+        return replace(row, patient=self.patients[number]) if self.patients else row
 
 
 def find_targets(
