@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from medcls.cohort import Case, Cohort
 from medcls.cohort.reading import locate_scans
 from medcls.config import Config, load_config
 from medcls.errors import CohortError, ScanRefused
+from medcls.leftovers import temporary_folder
 from medcls.nearest import did_you_mean, one_of
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
@@ -137,9 +137,9 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._check_excluded(material)
         material = part_material(material, config, ("train", "tune"))
         network = start_network(config, material, progress)
-        with tempfile.TemporaryDirectory(prefix="medcls-") as folder:
+        with temporary_folder() as folder:
             config, found = settle_arithmetic(config, material, network, progress)
-            trained = train_classifier(config, material, network, Path(folder), found.compute, _UNCHANGED, progress)
+            trained = train_classifier(config, material, network, folder, found.compute, _UNCHANGED, progress)
         self.classifier_: Classifier = trained.classifier
         self.excluded_ = material.cohort.excluded
         return self

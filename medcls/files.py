@@ -12,7 +12,7 @@ import io
 import json
 import os
 import re
-import tempfile
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from typing import IO, Any
 from medcls.bounded import read_bounded, why_unreadable
 from medcls.display import escaped
 from medcls.errors import MedclsError, RunError, StorageError
+from medcls.leftovers import new_part
 
 CACHE_VARIABLE = "MEDCLS_CACHE"
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -88,14 +89,16 @@ def whole_file(path: str | os.PathLike[str], *, private: bool = False) -> Iterat
     beside: str | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, beside = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        descriptor, beside = new_part(target)
         with os.fdopen(descriptor, "wb") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.chmod(beside, 0o600 if private else 0o666 & ~_umask())
-        os.replace(beside, target)
-        beside = None
+            if sys.platform == "win32":  # which renames no open file; elsewhere it is claimed as long as it is open
+                handle.close()
+            os.chmod(beside, 0o600 if private else 0o666 & ~_umask())
+            os.replace(beside, target)
+            beside = None
     except OSError as error:
         raise storage_error(error, target) from error
     finally:

@@ -17,6 +17,7 @@ GROUND = (
     "names",
     "nearest",
     "display",
+    "leftovers",
     "files",
     "tables",
     "wire",

@@ -167,6 +167,7 @@ PreparedStore({str(store.folder)!r}).get_or_prepare(FileSource("a", (Path({str(s
     assert store.size().entries == 0
     assert store.find(source, RECIPE) is None
     assert store.get_or_prepare(source, RECIPE).views == 1
+    assert not list(store.folder.glob("??/.*"))
     store.clear()
     assert not list(store.folder.glob("??/*")) + list(store.folder.glob("??/.*"))
 

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from medcls.bounded import open_regular, read_bounded
+from medcls.bounded import read_bounded
+from medcls.leftovers import claim, if_left
 
 _FOLDER, _SUFFIX, _LOCK = "running", ".keys", "store.lock"
 _MOST_BYTES = 1 << 30
@@ -43,7 +44,7 @@ def held(store: Path, *, by_this: bool = True) -> set[str]:
     for path in folder.glob(f"*{_SUFFIX}") if folder.is_dir() else ():
         with contextlib.suppress(OSError, ValueError):
             mine = path.name.startswith(f"{os.getpid()}-")
-            if (by_this or not mine) and not _left_behind(path):
+            if (by_this or not mine) and not _removed(path):
                 keys.update(read_bounded(path, _MOST_BYTES).decode("ascii").split())
     return keys
 
@@ -72,15 +73,11 @@ def _opened(folder: Path) -> int:
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
-    if sys.platform != "win32":
-        import fcntl
-
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    claim(handle)
     return handle
 
 
-def _left_behind(path: Path) -> bool:
+def _removed(path: Path) -> bool:
     """Whether the process that wrote a file has ended; its file is then removed."""
     if sys.platform == "win32":
         try:
@@ -88,12 +85,7 @@ def _left_behind(path: Path) -> bool:
         except OSError:
             return False
         return True
-    import fcntl
-
-    with open_regular(path) as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-    path.unlink(missing_ok=True)
-    return True
+    with if_left(path) as left:
+        if left:
+            path.unlink(missing_ok=True)
+    return left

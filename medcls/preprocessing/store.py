@@ -22,6 +22,7 @@ from pathlib import Path
 from medcls.config.settings import StoreSettings
 from medcls.errors import ScanRefused
 from medcls.files import cache_folder, storage_error
+from medcls.leftovers import PART, sweep
 from medcls.preprocessing.content import ReadableScan, content_digest
 from medcls.preprocessing.in_use import held, hold, locked
 from medcls.preprocessing.ingest import ingest
@@ -35,7 +36,6 @@ __all__ = ["Place", "PreparedStore", "ReadableScan", "StoreSize", "content_diges
 _MAKING = threading.Lock()
 _SUFFIX = ".safetensors"
 _USED_AGAIN_S = 3600.0  # an entry's time of use is written at most so often
-_ABANDONED_S = 24 * 3600.0  # a half-written file of this age belongs to a process that was killed
 
 
 @dataclass(frozen=True)
@@ -163,6 +163,7 @@ class PreparedStore:
         """
         if places:
             self._make_folder()
+            _sweep_once(self)
             try:
                 hold(self.folder, [place.path.stem for place in places])
             except OSError as error:
@@ -208,8 +209,7 @@ class PreparedStore:
             return StoreSize(0, 0)
         with locked(self.folder):
             removed = self._remove(list(self._entries()), None, held(self.folder, by_this=False))
-            for path in self._leftovers(older_than=_ABANDONED_S if removed.kept else 0.0):
-                _unlink(path)
+            self._sweep()
             _unlink(self.folder / NAME)
         _known.cache_clear()
         return removed
@@ -234,11 +234,8 @@ class PreparedStore:
             with contextlib.suppress(OSError):
                 yield path, path.stat()
 
-    def _leftovers(self, *, older_than: float) -> Iterator[Path]:
-        for path in (*self.folder.glob(f"??/.*{_SUFFIX}.*.part"), *self.folder.glob(".known.*.part")):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime >= older_than:
-                    yield path
+    def _sweep(self) -> None:
+        sweep((*self.folder.glob(f"??/.*{_SUFFIX}.*{PART}"), *self.folder.glob(f".known.*{PART}")))
 
     def _known(self) -> KnownContent:
         with _MAKING:  # threads that come first all at once shall share one
@@ -251,6 +248,12 @@ class PreparedStore:
         except OSError as error:
             raise storage_error(error, self.folder) from error
         _make_private(self.folder)
+
+
+@lru_cache(maxsize=4)
+def _sweep_once(store: PreparedStore) -> None:
+    """Remove what killed processes left half-written; once, as a large store takes long to look through."""
+    store._sweep()
 
 
 @lru_cache(maxsize=4)

@@ -7,20 +7,23 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medcls.bounded import read_json
 from medcls.config import Config, load_config
-from medcls.errors import RunError, StorageError
+from medcls.errors import MedclsError, RunError, StorageError
 from medcls.files import reading_kept, storage_error
+from medcls.leftovers import PART, sweep
 from medcls.names import is_plain_name, within
 from medcls.nearest import did_you_mean
 from medcls.progress import SILENT, Progress
 
 CLASSIFIER_FILE = "classifier.json"
 _LOCK = ".lock"
+_FIRST = {_LOCK, "excluded.csv", "environment.json", "cohort.csv", "audit.json", "training-cases.csv", "folds.csv"}
+"""What is written before ``config.yaml``."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,11 @@ class Run:
 
     Attributes:
         path: The folder.
+        new: Whether it is still to be begun.
     """
 
     path: Path
+    new: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -114,10 +119,10 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run against a second process.
+        """Hold the run against a second process; what a killed one left half-written is removed.
 
         Raises:
-            RunError: Another process is at work in the folder.
+            RunError: Another process is at work in the folder, or has begun the run that was to be new.
             StorageError: A link in it leads out of it, so that what is written would lie elsewhere.
         """
         from filelock import FileLock, Timeout
@@ -127,6 +132,10 @@ class Run:
             self._check_links()
             lock = FileLock(str(self.path / _LOCK), timeout=0)
             with lock:
+                if self.new and is_run(self.path):
+                    remedy = "Choose another --run NAME, or go on with --resume"
+                    raise RunError("another process has begun this run", where=str(self.path), remedy=remedy)
+                sweep(self.path.rglob(f".*{PART}"))
                 yield
         except Timeout:
             raise RunError("another process is at work in this run", where=str(self.path)) from None
@@ -154,8 +163,8 @@ def new_run(runs: Path, name: str, *, exact: bool) -> Run:
     """
     if not is_plain_name(name):
         raise RunError(f"'{name}' is no name for a run", remedy="Use letters, digits, '-' and '_'")
-    if not (runs / name).exists():
-        return Run(runs / name)
+    if _is_free(runs / name):
+        return Run(runs / name, new=True)
     if exact:
         finished = Run(runs / name).is_finished
         raise RunError(
@@ -165,9 +174,28 @@ def new_run(runs: Path, name: str, *, exact: bool) -> Run:
             + (", or train it longer with --resume --set train.epochs=N" if finished else ", or go on with --resume"),
         )
     number = 2
-    while (runs / f"{name}-{number}").exists():
+    while not _is_free(runs / f"{name}-{number}"):
         number += 1
-    return Run(runs / f"{name}-{number}")
+    return Run(runs / f"{name}-{number}", new=True)
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether a new run can have a folder: there is none, or one in which a training was killed before it began.
+
+    What that left is removed, unless there is anything else in the folder, or another process is at work in it.
+    """
+    if not os.path.lexists(folder):
+        return True
+    names = {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    if _LOCK not in names or not all(name in _FIRST or name.endswith(PART) for name in names):
+        return False
+    try:
+        with Run(folder, new=True).locked():
+            for name in names - {_LOCK}:
+                (folder / name).unlink(missing_ok=True)
+    except (MedclsError, OSError):
+        return False
+    return True
 
 
 def open_run(path: str | os.PathLike[str], runs: Path = Path("runs")) -> Run:
@@ -250,7 +278,7 @@ def discard_untrained(run: Run) -> None:
     """
     if not run.path.is_dir():
         return
-    with suppress(RunError, StorageError), run.locked():
+    with suppress(RunError, StorageError), Run(run.path).locked():
         if not any(run.path.rglob("*.ckpt")):
             shutil.rmtree(run.path, ignore_errors=True)
     if run.path.is_dir() and [one.name for one in run.path.iterdir()] in ([], [_LOCK]):  # not removed while it was held

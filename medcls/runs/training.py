@@ -32,14 +32,13 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     """
     look_first(config)
     run, config = _choose_run(config, name, resume, progress)
-    new = not run.path.exists()
     try:
         _train(run, config, progress)
     except UsageError:
-        if new:
+        if run.new:
             discard_untrained(run)
         raise
-    return run
+    return Run(run.path)
 
 
 def _train(run: Run, config: Config, progress: Progress) -> None:

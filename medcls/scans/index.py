@@ -24,6 +24,7 @@ import numpy as np
 
 from medcls.bounded import read_bounded
 from medcls.files import cache_folder, write_bytes
+from medcls.leftovers import PART, sweep
 from medcls.scans.leniency import Leniency
 from medcls.scans.look import Look
 from medcls.scans.looking import looks
@@ -227,7 +228,8 @@ def _code() -> str:
 
 
 def _make_room(folder: Path) -> None:
-    """Drop the oldest indices when there are many."""
+    """Drop the oldest indices when there are many, and what is half-written and nobody writes."""
+    sweep(folder.glob(f".*{PART}"))
     files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     for file in files[: max(0, len(files) - _MOST_INDICES + 1)]:
         file.unlink(missing_ok=True)

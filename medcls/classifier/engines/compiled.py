@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
-import tempfile
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from medcls.classifier.engines.agreement import Precision
 from medcls.classifier.engines.kept import Graph, Key, keep, kept
 from medcls.classifier.engines.process import EngineProcess
+from medcls.leftovers import temporary_folder
 from medcls.networks import ClassificationNetwork
 
 
@@ -103,8 +102,8 @@ def convert(network: ClassificationNetwork, size: tuple[int, ...]) -> Graph:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing is announced to go, and shapes are compared while it runs
         traced = torch.jit.trace(plain, image, check_trace=False)  # type: ignore[no-untyped-call]
-    with tempfile.TemporaryDirectory(prefix="medcls-") as folder:
-        script = Path(folder) / "network.pt"
+    with temporary_folder() as folder:
+        script = folder / "network.pt"
         traced.save(str(script))
         process = EngineProcess()
         _, (structure, weights) = process.ask("convert", script=str(script), shape=list(image.shape))

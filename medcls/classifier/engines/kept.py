@@ -19,6 +19,7 @@ import numpy as np
 from medcls.bounded import WEIGHTS_BYTES, parse_json, read_bounded
 from medcls.errors import StorageError
 from medcls.files import cache_folder, write_bytes
+from medcls.leftovers import PART, sweep
 from medcls.networks import ClassificationNetwork
 
 FORMAT = 1  # raise it when conversion changes: files of the old one are then never read
@@ -92,6 +93,7 @@ def keep(key: Key, graph: Graph) -> None:
     with contextlib.suppress(OSError, StorageError):
         folder = key.path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sweep(folder.glob(f".*{PART}"))
         write_bytes(key.path, save(tensors, {"sha256": _digest(graph)}), private=True)
         for path in _too_many(folder):
             path.unlink(missing_ok=True)

@@ -10,13 +10,13 @@ import contextlib
 import os
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.leftovers import temporary_folder
 from medcls.offspring import end_with
 from medcls.wire import exactly, receive, send
 
@@ -74,8 +74,8 @@ def convert(script: Path, shape: list[int]) -> tuple[bytes, bytes]:
     frontend = FrontEndManager().load_by_framework("pytorch")
     model = frontend.convert(frontend.load(decoder))
     model.reshape(shape)
-    with tempfile.TemporaryDirectory(prefix="medcls-") as folder:
-        structure, weights = Path(folder) / "graph.xml", Path(folder) / "graph.bin"
+    with temporary_folder() as folder:
+        structure, weights = folder / "graph.xml", folder / "graph.bin"
         serialize(model, str(structure), str(weights))
         return structure.read_bytes(), weights.read_bytes()
 
