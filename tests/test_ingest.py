@@ -72,7 +72,7 @@ def test_missing_slices_are_an_error() -> None:
 
 def step_by_step(recipe: Recipe, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
     """Orientation and spacing as the steps do them on a whole volume: ``(x, y, z)`` and the affine."""
-    intake = take_in(scan, recipe.kind, 3, recipe.channels, recipe.size)
+    intake = take_in(scan, recipe.kind, 3, recipe.channels, recipe.size, recipe.version)
     image = make_image(torch.from_numpy(np.array(intake.array, np.float32)), intake.affine)
     for step in recipe._parameters[:2]:
         image = step.apply(image, intake.context)

@@ -46,7 +46,7 @@ def test_frames_of_an_ultrasound_are_a_sequence_with_times(tmp_path, shape):
     frames = pictures(12, shape)
     scan = read_scan(save(cine(frames), tmp_path / "x"))
     assert scan.shape == (14, 10, 12)
-    assert (scan.dimensions, scan.spacing, scan.has_geometry) == (2, (1.0, 1.0), False)
+    assert (scan.dimensions, scan.spacing, scan.has_geometry) == (2, (0.5, 0.5), False)
     assert np.array_equal(scan.array.T, frames.reshape(*frames.shape[:3], -1))
     assert scan.times == pytest.approx(np.arange(12) * 0.04)
     assert not any(note.startswith("frame-times") for note in scan.notes)

@@ -170,7 +170,8 @@ def test_slices_without_positions_are_refused_and_a_single_one_is_an_image(tmp_p
     save(instance(ImagePositionPatient=None), tmp_path / "one")
     scan = read_scan(tmp_path / "one")
     assert (scan.dimensions, scan.has_geometry) == (2, False)
-    assert np.array_equal(scan.affine, np.eye(4))
+    assert np.array_equal(scan.affine, np.diag([0.5, 0.5, 1, 1]))
+    assert [note.split(":")[0] for note in scan.notes] == ["side-unknown"]
 
 
 def test_one_file_of_a_series_is_a_single_slice_with_its_place(tmp_path):

@@ -27,7 +27,9 @@ _BY_NAME = {step.name: step for step in STEPS}
 
 
 def context(**changes: object) -> Context:
-    plain = Context(flat=False, geometry=True, hounsfield=False, full_scale=None, size=(8, 8, 8), channels=1)
+    plain = Context(
+        flat=False, geometry=True, sized=True, hounsfield=False, full_scale=None, size=(8, 8, 8), channels=1
+    )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 

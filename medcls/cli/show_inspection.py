@@ -98,7 +98,7 @@ def _line(row: InspectionRow) -> tuple[str, ...]:
         _modality(row),
         row.units if row.modality == "PT" else "",
         " x ".join(map(str, row.shape)),
-        f"{spacing} mm" if row.axes else "",
+        f"{spacing} mm" if row.sized else "",
         f"{row.plane} {row.axes}".strip(),
         str(row.slices),
         f"{row.frames} in {row.seconds:.3g} s" if row.frames > 1 else "",

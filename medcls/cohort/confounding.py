@@ -36,6 +36,7 @@ _ACQUISITION = (
     "lut_shape",
     "presentation_intent",
     "patient_orientation",
+    "pixel_size",
 )
 _PLACES = (
     "site",

@@ -35,18 +35,21 @@ class Intake:
     Attributes:
         array: ``(C, x, y, z)`` in the scan's own type, every value finite; ``z`` is 1 for a picture. It may be the scan's.
         affine: ``(4, 4)``; its third column is never zero.
+        world: ``(4, 4)`` from there to the scan's own affine: the identity, but in recipes of version 2, which take every
+            picture without a place to have pixels of 1 by 1.
         context: What the steps need to know.
         notes: What was decided, in words.
     """
 
     array: NDArray[np.generic]
     affine: NDArray[np.float64]
+    world: NDArray[np.float64]
     context: Context
     notes: tuple[str, ...]
 
 
 def take_in(
-    scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[int, ...], pet: Pet | None = None
+    scan: Scan, kind: Kind, dimensions: int, channels: int, size: tuple[int, ...], version: int, pet: Pet | None = None
 ) -> Intake:
     """Check that a scan is what the recipe is for, and what must be known about it.
 
@@ -56,6 +59,7 @@ def take_in(
         dimensions: 2 or 3.
         channels: Final number of channels.
         size: Final size, ``(rows, columns)`` or ``(x, y, z)``.
+        version: The recipe's.
         pet: What DICOM PET becomes; ``None``: it stays as it is.
 
     Raises:
@@ -78,12 +82,16 @@ def take_in(
     context = Context(
         flat=dimensions == 2,
         geometry=scan.has_geometry,
+        sized=scan.has_geometry or (version >= 3 and scan.sized),
         hounsfield=hounsfield,
         full_scale=255.0 if _eight_bit_picture(scan) else _WHITE_SUV if pet and is_pet(scan) else None,
         size=(size[0], size[1], size[2]) if dimensions == 3 else (size[1], size[0], 1),
         channels=channels,
     )
-    return Intake(array[..., None] if array.ndim == 3 else array, _with_normal(scan.affine), context, notes)
+    affine, world = _with_normal(scan.affine), np.eye(4)
+    if version < 3 and not scan.has_geometry and scan.kind in ("dicom", "raster"):
+        affine, world = world, affine
+    return Intake(array[..., None] if array.ndim == 3 else array, affine, world, context, notes)
 
 
 def image_of(array: NDArray[np.generic], affine: NDArray[np.float64]) -> MetaTensor:

@@ -25,7 +25,8 @@ from medcls.preprocessing.fused import Fused, Plan
 from medcls.preprocessing.intake import Intake, image_of, take_in
 from medcls.preprocessing.prepared import Prepared
 from medcls.preprocessing.slices import Slices, cut_slices
-from medcls.preprocessing.steps import STEPS, Orientation, StepParameters
+from medcls.preprocessing.steps import STEPS, Orientation, Resize, Spacing, StepParameters
+from medcls.preprocessing.steps.resampling import squared
 from medcls.preprocessing.steps.step import Context, Ranges, affine_of
 from medcls.preprocessing.turning import turn, turned_affine, turns_to
 from medcls.preprocessing.unfit import step_failed
@@ -38,7 +39,7 @@ LATEST_VERSION = 3
 """Raise it when any step changes its numbers, so that stored tensors of the old version are never read, or for a new key."""
 
 READABLE_VERSIONS = (2, 3)
-"""A recipe keeps its version, its keys and its digest: 2 has no ``pet``."""
+"""A recipe keeps its version, its keys and its digest: 2 has no ``pet``, and takes pixels without a place for squares."""
 
 
 _BY_NAME: dict[str, type[StepParameters]] = {kind.name: kind for kind in STEPS}
@@ -188,10 +189,17 @@ class Recipe:
             return self._encode_resampled(plan, resampler.volume(), intake)
         steps = list(self._parameters)
         views = self._slices(intake, steps) if intake.context.flat else iter([image_of(intake.array, intake.affine)])
-        return self._encode_views(views, steps, intake.context, intake.notes)
+        return self._encode_views(map(squared, views) if self._squares(intake.context) else views, steps, intake)
+
+    def _squares(self, context: Context) -> bool:
+        """Whether pixels are made square before all else: where no later step does it, or is told what sizes to make."""
+        if not context.flat or self.version < 3:
+            return False
+        kept = any(isinstance(step, Resize) and step.mode == "crop" for step in self._parameters)
+        return kept and not (context.sized and any(isinstance(step, Spacing) for step in self._parameters))
 
     def _take_in(self, scan: Scan) -> Intake:
-        return take_in(scan, self.kind, self.dimensions, self.channels, self.size, self.pet)
+        return take_in(scan, self.kind, self.dimensions, self.channels, self.size, self.version, self.pet)
 
     def _plan(self, intake: Intake) -> Plan | None:
         if self.fused is None or not intake.context.geometry or len(intake.array) != 1:
@@ -201,7 +209,7 @@ class Recipe:
     def _encode_resampled(self, plan: Plan, resampled: NDArray[np.float32], intake: Intake) -> Encoded:
         rest = self.fused.rest if self.fused is not None else ()
         views = iter([plan.image(resampled, intake.affine)])
-        return self._encode_views(views, list(rest), intake.context, intake.notes)
+        return self._encode_views(views, list(rest), intake)
 
     def _slices(self, intake: Intake, steps: list[StepParameters]) -> Iterator[MetaTensor]:
         """The chosen slices, upright; an orientation step is taken off ``steps``. Only they are copied."""
@@ -213,10 +221,8 @@ class Recipe:
                 affine, array = turned_affine(affine, turns, array.shape[1:]), turn(array, turns)
         return cut_slices(array, affine, self.slices)
 
-    def _encode_views(
-        self, views: Iterator[MetaTensor], steps: list[StepParameters], context: Context, notes: tuple[str, ...]
-    ) -> Encoded:
-        codes, affines = [], []
+    def _encode_views(self, views: Iterator[MetaTensor], steps: list[StepParameters], intake: Intake) -> Encoded:
+        codes, affines, context = [], [], intake.context
         encoding: Encoding | None = None
         for view in views:
             image = view
@@ -228,10 +234,10 @@ class Recipe:
             if context.flat:
                 pixels, affine = pixels[..., 0].transpose(0, 2, 1), affine @ _ROWS_FIRST
             codes.append(encoding.encode(pixels))
-            affines.append(affine)
+            affines.append(intake.world @ affine)
         if encoding is None:
             raise ValueError("a scan without views")
-        return Encoded(one_plane_where_alike(np.stack(codes)), encoding, np.stack(affines), notes)
+        return Encoded(one_plane_where_alike(np.stack(codes)), encoding, np.stack(affines), intake.notes)
 
     def _encoding(self, planes: int) -> Encoding:
         """How images of so many channels are kept: one, which is repeated, or as many as the recipe has."""

@@ -70,7 +70,7 @@ def traits_of(
 def _lengths(source: ScanSource, facts: Mapping[str, str]) -> dict[str, float]:
     """Voxels and millimetres along each axis, where the scan has such an axis and a geometry."""
     found = {f"voxels along {axis}": float(n) for axis, n in zip(_AXES, source.shape, strict=False)}
-    if source.axes:
+    if source.sized:
         found |= {f"voxel size along {axis} (mm)": size for axis, size in zip(_AXES, source.spacing, strict=False)}
     with contextlib.suppress(ValueError):
         found["slice thickness (mm)"] = float(facts.get("slice_thickness", "nan"))

@@ -124,7 +124,8 @@ def _geometry(cases: Sequence[Case]) -> dict[str, NDArray[np.float64]]:
         sources = [case.source for case in cases]
         lengths = [one.shape[axis] if one is not None and axis < len(one.shape) else np.nan for one in sources]
         sizes = [
-            one.spacing[axis] if one is not None and one.axes and axis < len(one.spacing) else np.nan for one in sources
+            one.spacing[axis] if one is not None and one.sized and axis < len(one.spacing) else np.nan
+            for one in sources
         ]
         for words, values in ((f"voxels along {name}", lengths), (f"voxel size along {name} (mm)", sizes)):
             if np.isfinite(values).any():

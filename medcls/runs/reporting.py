@@ -252,7 +252,7 @@ def _zero(explanation: Explanation, answer: Answer, classifier: Classifier, prob
 
 
 def _cell_size(explanation: Explanation) -> str:
-    unit = "mm" if explanation.scan.has_geometry else "pixels"
+    unit = "mm" if explanation.scan.sized else "pixels"
     return " x ".join(f"{size:.0f}" for size in explanation.cell_size) + f" {unit} each"
 
 

@@ -59,7 +59,8 @@ class InspectionRow:
         modality: DICOM modality code.
         units: What the header says that values are: ``HU``, ``BQML``, …; empty where it does not.
         shape: ``(x, y)``, ``(x, y, z)``, or ``(x, y, t)`` of a sequence.
-        spacing: Millimetres along each axis (pixels where ``axes`` is empty).
+        spacing: Millimetres along each axis (pixels where it is not ``sized``).
+        sized: Whether voxel sizes are in millimetres.
         axes: Where the voxel axes point (``LPS``), or empty.
         plane: The plane of the slices: ``axial``, ``coronal`` or ``sagittal``, the nearest one; empty without geometry.
         slices: Number of slices; 1 for an image or a sequence of images.
@@ -84,6 +85,7 @@ class InspectionRow:
     modality: str
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
+    sized: bool
     axes: str
     plane: str
     slices: int
@@ -228,7 +230,7 @@ COLUMNS = (
     "spacing_x", "spacing_y", "spacing_z", "plane", "axes", "channels", "compression", "syntax", "part",
     "files", "patient", "study", "notes", "frames", "seconds",
 )  # fmt: skip
-"""Columns of the table; spacings are millimetres, and empty where there is no geometry."""
+"""Columns of the table; spacings are millimetres, and empty where they are not known."""
 
 
 def _cells(row: InspectionRow) -> dict[str, Any]:
@@ -237,7 +239,7 @@ def _cells(row: InspectionRow) -> dict[str, Any]:
     cells: dict[str, Any] = {name: getattr(row, name) for name in plain + more}
     cells |= {"scan": row.name, "size_x": row.shape[0], "size_y": row.shape[1], "notes": "; ".join(row.notes)}
     cells["seconds"] = f"{row.seconds:.6g}" if row.frames > 1 else ""
-    if row.axes:
+    if row.sized:
         cells |= {f"spacing_{axis}": f"{length:.6g}" for axis, length in zip("xyz", row.spacing, strict=False)}
     return cells
 
@@ -250,6 +252,7 @@ def _row(number: int, name: str, source: ScanSource, masks: Pseudonyms) -> Inspe
         modality=source.modality,
         shape=source.shape,
         spacing=source.spacing,
+        sized=source.sized,
         axes=source.axes,
         plane=_plane(source.axes),
         slices=source.shape[2] if len(source.shape) > 2 and not source.times else 1,

@@ -196,7 +196,7 @@ def _draw_box(plane: Plane, window: GreyWindow) -> Image.Image:
 def _measures(scan: Scan, width: int) -> list[str]:
     """Size and spacing, on one line where they fit."""
     size = f"{scan.modality} {'×'.join(map(str, scan.shape))}"
-    if not scan.has_geometry:
+    if not scan.sized:
         return [size]
     spacing = "×".join(f"{length:.3g}" for length in scan.spacing) + " mm"
     together = f"{size}  {spacing}"

@@ -41,6 +41,7 @@ class Note(StrEnum):
     PRESENTATION = "presentation"
     MIRRORED = "mirrored"
     FRAME_TIMES = "frame-times"
+    NOT_SQUARE = "not-square"
 
     def says(self, words: str) -> str:
         """The note in these words."""
@@ -77,7 +78,8 @@ MEANINGS: dict[Note, Cause] = {
     Note.PADDING: Cause("Voxels hold the padding value; in CT they became air.", "Nothing"),
     Note.INVERTED: Cause("Low values were bright; the grey scale was turned round.", "Nothing"),
     Note.PIXEL_UNITS: Cause(
-        "The file does not say where the image lies or how large a pixel is.", "Compare no sizes between such images"
+        "The file does not say how large a pixel is, or not how large in the patient.",
+        "Compare no sizes between such images",
     ),
     Note.BROKEN_FILES: Cause(
         "Files that cannot be read lie beside the series; they may be slices that are missing at its ends.",
@@ -141,5 +143,10 @@ MEANINGS: dict[Note, Cause] = {
     Note.FRAME_TIMES: Cause(
         "The header of a sequence does not say when its frames were taken; even distances in time were assumed.",
         "Nothing, unless frames were taken at uneven times",
+    ),
+    Note.NOT_SQUARE: Cause(
+        "By the file the pixels of a picture are higher than wide, or wider than high; 2-D recipes bring them to squares. "
+        "Resolutions of JPEG files are often made up and count as equal.",
+        "Nothing, or correct the file where that is not so",
     ),
 }

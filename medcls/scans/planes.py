@@ -37,7 +37,7 @@ class Plane:
 
     Attributes:
         pixels: ``(rows, columns)``, or ``(rows, columns, 3)`` in colour; the scan's own units.
-        spacing: Millimetres between rows and between columns; both 1 where the geometry is unknown.
+        spacing: Between rows and between columns: millimetres, or one against the other where no length is known.
         name: ``axial``, ``coronal`` or ``sagittal``; empty where the geometry is unknown.
         edges: Letters for the edges; ``None`` where the geometry is unknown.
         tilt: Largest angle between a voxel axis and the body axis it is nearest to, degrees.
@@ -64,9 +64,9 @@ def middle_planes(scan: Scan) -> tuple[Plane, ...]:
     """
     volume = scan.layers
     if scan.times:
-        return (Plane(_cut(volume, 2)),)
+        return _stored(volume[:, :, :, volume.shape[3] // 2 :][..., :1], scan.affine)[:1]
     if not scan.has_geometry:
-        return _stored(volume)
+        return _stored(volume, scan.affine)
     order = _body_axes(scan.affine)
     turned = np.transpose(volume, (0, *(1 + axis for axis in order)))
     # Indices shall run towards the left, the back and the feet: against all three axes of RAS.
@@ -90,10 +90,13 @@ def middle_planes(scan: Scan) -> tuple[Plane, ...]:
     )
 
 
-def _stored(volume: NDArray[np.generic]) -> tuple[Plane, ...]:
-    sizes = volume.shape[1:]
+def _stored(volume: NDArray[np.generic], affine: NDArray[np.float64]) -> tuple[Plane, ...]:
+    sizes, lengths = volume.shape[1:], np.linalg.norm(affine[:3, :3], axis=0)
     through = [axis for axis in (2, 1, 0) if min(sizes[:axis] + sizes[axis + 1 :]) > 1] or [2]
-    return tuple(Plane(_cut(volume, axis)) for axis in through)
+    return tuple(
+        Plane(_cut(volume, axis), tuple(float(lengths[other]) for other in (2, 1, 0) if other != axis))  # type: ignore[arg-type]
+        for axis in through
+    )
 
 
 def _cut(volume: NDArray[np.generic], through: int) -> NDArray[np.generic]:

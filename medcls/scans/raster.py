@@ -15,6 +15,7 @@ from medcls.scans.archive import open_unpacked, read_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.limits import check_image_size
 from medcls.scans.notes import Note
+from medcls.scans.pixel_shape import plane_affine, ratio_of, shape_notes
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 from medcls.scans.tiff import read_tiff, tiff_layout
@@ -33,22 +34,25 @@ def find_raster(path: Path, name: str) -> ScanSource:
     Raises:
         ScanRefused: ``several-images``, ``too-large``, ``unsupported`` or ``damaged``.
     """
+    notes: list[str] = []
     if _is_tiff(path):
-        columns, rows, colour = tiff_layout(path)
+        columns, rows, colour, ratio = tiff_layout(path)
     else:
         with _opened(path) as image:
             columns, rows = image.size
             colour = not (_is_deep_grey(path) or _is_grey(image))
+            ratio = _ratio(image, notes)
             if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
-                columns, rows = rows, columns
+                columns, rows, ratio = rows, columns, 1 / ratio
     return ScanSource(
         name=name,
         paths=(path,),
         kind="raster",
         modality="OT",
         shape=(columns, rows),
-        spacing=(1.0, 1.0),
+        spacing=(1.0, ratio),
         channels=3 if colour else 1,
+        notes=(*notes, *shape_notes(ratio)),
     )
 
 
@@ -72,7 +76,7 @@ def read_raster(source: ScanSource) -> Scan:
         pixels = pixels[..., np.newaxis]
     return Scan(
         array=np.ascontiguousarray(np.transpose(pixels, (2, 1, 0))),
-        affine=np.eye(4),
+        affine=plane_affine(source.spacing[1], source.spacing[0]),
         modality="OT",
         kind="raster",
         has_geometry=False,
@@ -104,6 +108,23 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise refusal(RefusalCode.TOO_LARGE, "the declared size is too large", where=path) from error
     except UnidentifiedImageError as error:
         raise refusal(RefusalCode.DAMAGED, "the image has no readable header", where=path) from error
+
+
+def _ratio(image: Image.Image, notes: list[str]) -> float:
+    """Height over width of a pixel: from the aspect or the resolutions of a PNG or BMP, from a JPEG's aspect (JFIF, units 0).
+
+    Resolutions of JPEG are noted alone, since many are made up: pictures from the web have 26 by 20 dpi and square pixels.
+    """
+    known = image.info.get("aspect") or image.info.get("dpi", (1, 1))
+    if image.info.get("jfif_unit") == 0:
+        known = image.info["jfif_density"]
+    ratio = ratio_of(float(known[0]), float(known[1]))
+    if ratio != 1 and image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") != 0:
+        notes.append(
+            Note.NOT_SQUARE.says("the resolutions across and down differ, as in many JPEG files: taken as squares")
+        )
+        return 1.0
+    return ratio
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -21,6 +21,14 @@ from medcls.scans.sequence import spread
 STORED_UNIT = "stored"
 """The ``units`` fact of values that the header gives no unit: they are as stored."""
 
+PIXEL_SIZE, UNREAD = "pixel_size", "unreadable"
+"""The fact that says what is known of the size of a pixel where nothing says where it lies, and where it cannot be read."""
+
+
+def is_sized(facts: Mapping[str, str]) -> bool:
+    """Whether the sizes of pixels are in millimetres though nothing says where they lie."""
+    return facts.get(PIXEL_SIZE, UNREAD) != UNREAD
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -30,11 +38,12 @@ class Scan:
         array: ``(C, x, y)``, ``(C, x, y, z)`` or ``(C, x, y, t)``. Units of the source: HU for CT, stored values after the
             modality rescale for other DICOM, scaled values for NIfTI, 0..255 or 0..65535 for raster images.
         affine: ``(4, 4)`` float64, voxel index to RAS+ millimetres. Where the source has no geometry
-            (``has_geometry`` false) it is the identity, and its unit is the pixel.
+            (``has_geometry`` false) it has the size of pixels alone: in millimetres where :attr:`sized`, else height against
+            width, with the pixel as the unit.
         modality: DICOM modality code (``CT``, ``MR``, ``DX``, ``ES``, …); ``OT`` where the source does not say.
         kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
         times: ``(t,)`` seconds from the first frame of a sequence, ascending; empty for anything else.
-        has_geometry: Whether the affine is known to be in millimetres.
+        has_geometry: Whether the affine is known to be in millimetres, with the sides of the patient.
         photometric: ``grey`` or ``rgb``.
         facts: Header facts that name nobody: ``sex``, ``age`` (years), ``manufacturer``, ``model``,
             ``field_strength``, ``kernel``, ``slice_thickness``, ``year``, ``body_part``, ``view``, …
@@ -85,6 +94,11 @@ class Scan:
     def channels(self) -> int:
         """Number of channels: 1 for grey, 3 for colour."""
         return int(self.array.shape[0])
+
+    @property
+    def sized(self) -> bool:
+        """Whether voxel sizes are in millimetres."""
+        return self.has_geometry or is_sized(self.facts)
 
     @property
     def spacing(self) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.scan import Scan
+from medcls.scans.scan import Scan, is_sized
 from medcls.scans.sequence import spread
 
 
@@ -26,7 +26,7 @@ class ScanSource:
         kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
         modality: DICOM modality code; ``OT`` where the source does not say.
         shape: ``(x, y)``, ``(x, y, z)``, or ``(x, y, t)`` of a sequence.
-        spacing: Millimetres along each spatial axis; 1.0 (pixels) where there is no geometry.
+        spacing: Millimetres along each spatial axis where it is :attr:`sized`; else pixels.
         axes: Where the voxel axes point, as nibabel's axis codes (``LPS`` …); empty where there is no geometry.
         channels: 1 for grey, 3 for colour.
         part: Which of several volumes of one series this is, in words (``echo 2``); empty for the only one.
@@ -53,6 +53,11 @@ class ScanSource:
     frames: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
     times: tuple[float, ...] = field(default=(), repr=False)
+
+    @property
+    def sized(self) -> bool:
+        """Whether voxel sizes are in millimetres."""
+        return bool(self.axes) or is_sized(self.facts)
 
     @property
     def series_uid(self) -> str:

@@ -14,14 +14,15 @@ from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom.codestream import inspect_codestream
 from medcls.scans.limits import check_image_size, check_size
 from medcls.scans.notes import Note
+from medcls.scans.pixel_shape import ratio_of
 
 Pixels = NDArray[np.generic]
 
 _PLAIN = frozenset({"MINISBLACK", "MINISWHITE", "RGB"})
 
 
-def tiff_layout(path: Path) -> tuple[int, int, bool]:
-    """Columns, rows (as shown upright), and whether the image is in colour.
+def tiff_layout(path: Path) -> tuple[int, int, bool, float]:
+    """Columns, rows, whether the image is in colour, and height over width of a pixel, as shown upright.
 
     Raises:
         ScanRefused: ``several-images``, ``too-large`` or ``damaged``.
@@ -30,7 +31,15 @@ def tiff_layout(path: Path) -> tuple[int, int, bool]:
         page = _only_page(file, path)
         columns, rows = page.imagewidth, page.imagelength
         colour = page.photometric.name not in ("MINISBLACK", "MINISWHITE")
-        return (rows, columns, colour) if _orientation(page) >= 5 else (columns, rows, colour)
+        ratio = ratio_of(_resolution(page, "XResolution"), _resolution(page, "YResolution"))
+        return (rows, columns, colour, 1 / ratio) if _orientation(page) >= 5 else (columns, rows, colour, ratio)
+
+
+def _resolution(page: tifffile.TiffPage, tag: str) -> float:
+    """Pixels per length (TIFF 6.0, section 8: a fraction); 1 where it is not said, or makes no sense."""
+    found = page.tags.get(tag)
+    value = found.value if found is not None else (1, 1)
+    return float(value[0] / value[1]) if isinstance(value, tuple) and len(value) == 2 and value[1] else 1.0
 
 
 def read_tiff(path: Path, notes: list[str]) -> Pixels | None:

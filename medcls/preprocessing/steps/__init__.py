@@ -44,4 +44,4 @@ STEPS: tuple[type[StepParameters], ...] = (
     Normalise,
 )
 
-__all__ = ["STEPS", "Context", "Orientation", "Spacing", "StepParameters"]
+__all__ = ["STEPS", "Context", "Orientation", "Resize", "Spacing", "StepParameters"]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.preprocessing.steps.step import affine_of, make_image
+from medcls.preprocessing.steps.step import affine_of, make_image, spacing_of
 from medcls.preprocessing.unfit import too_large
+from medcls.scans.pixel_shape import SQUARE
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 _MOST_VOXELS = 1 << 30
 _RIGHT_ANGLE = 1e-3  # cosine: 0.06 degrees, the tolerance of DICOM geometry checks
+
+
+def squared(image: MetaTensor) -> MetaTensor:
+    """Resample ``(C, x, y, z)`` so that x and y have the finer of their two voxel sizes."""
+    shape, spacing = [int(n) for n in image.shape[1:]], spacing_of(image)
+    finest = float(spacing[:2].min())
+    if float(spacing[:2].max()) < finest * (1 + SQUARE):
+        return image
+    return resample_to(image, [*(max(1, round(shape[axis] * spacing[axis] / finest)) for axis in (0, 1)), shape[2]])
 
 
 def resample_to(image: MetaTensor, shape: Sequence[int]) -> MetaTensor:

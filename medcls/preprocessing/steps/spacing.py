@@ -21,7 +21,7 @@ class Spacing(StepParameters):
     """Resample to a voxel size; volumes with a sheared affine (tilted gantry) are put on a right-angled grid first.
 
     The field of view is kept to a hair, so the voxel size comes out as near to the wanted one as a whole number of voxels
-    allows. Scans without geometry stay as they are.
+    allows. Scans of which no lengths are known stay as they are.
     """
 
     name: ClassVar[str] = "spacing"
@@ -32,7 +32,7 @@ class Spacing(StepParameters):
 
     def apply(self, image: MetaTensor, context: Context) -> MetaTensor:
         """Resample ``(C, x, y, z)``; a flat image only along x and y."""
-        if not context.geometry:
+        if not context.sized:
             return image
         if not context.flat:
             image = straighten(image)

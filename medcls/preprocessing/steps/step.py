@@ -32,7 +32,8 @@ class Context:
 
     Attributes:
         flat: The recipe is 2-D: images have one slice, and nothing is done across slices.
-        geometry: The affine is in millimetres.
+        geometry: The affine is in millimetres, with the sides of the patient.
+        sized: Voxel sizes are in millimetres.
         hounsfield: The values are Hounsfield units.
         full_scale: The value of white where the format fixes it (255 for 8-bit pictures), else ``None``.
         size: Final size ``(x, y, z)``; ``z`` is 1 for 2-D.
@@ -41,6 +42,7 @@ class Context:
 
     flat: bool
     geometry: bool
+    sized: bool
     hounsfield: bool
     full_scale: float | None
     size: tuple[int, int, int]

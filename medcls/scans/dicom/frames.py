@@ -28,7 +28,8 @@ class Header:
         bits_allocated, bits_stored, high_bit, signed: How stored values lie in their words.
         photometric: PhotometricInterpretation.
         padding: PixelPaddingValue and PixelPaddingRangeLimit as stored values, lower first (PS3.3 C.7.5.1.1.2).
-        pixel_spacing: Distance between rows, between columns where only the plane is known (projections).
+        pixel_spacing: Distance between rows, between columns of a picture of which nothing says where it lies; see
+            :mod:`medcls.scans.dicom.pixel_size`.
         facts, identity: As :class:`medcls.scans.Scan`, without the instance.
         count: Number of frames in the file.
         times: Seconds of each frame of the file from the first, where frames follow each other in time; else empty.

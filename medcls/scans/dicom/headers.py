@@ -39,6 +39,7 @@ _SEQUENCES = (
     "PerFrameFunctionalGroupsSequence",
     "DimensionIndexSequence",
     "ModalityLUTSequence",
+    "SequenceOfUltrasoundRegions",
 )
 
 MAX_ELEMENTS = 20_000

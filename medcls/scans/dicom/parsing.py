@@ -14,10 +14,12 @@ from medcls.scans.dicom.facts import facts_of, identity_of
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.modality_lut import table_items
 from medcls.scans.dicom.objects import check_is_image
+from medcls.scans.dicom.pixel_size import pixel_size
 from medcls.scans.dicom.scaling import rescale_of
 from medcls.scans.dicom.syntaxes import can_decode, not_decoded
 from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, TAGS
 from medcls.scans.limits import check_image_size, check_size
+from medcls.scans.scan import PIXEL_SIZE
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -81,6 +83,8 @@ _OWN = frozenset(
     }
 )
 """What no header is made of."""
+_VOLUMETRIC = frozenset({"CT", "MR", "PT"})
+_PLACE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 _SHARED = tuple(tag for keyword, (tag, _) in TAGS.items() if keyword not in _OWN)
 _MOST_KNOWN = 1024
 _known: dict[tuple[object, ...], Header] = {}
@@ -149,6 +153,7 @@ def _plain_frame(elements: Elements, path: str | Path) -> Frame:
         plane = _plane(elements)
         _remember(_known_planes, key, plane)
     position = t.numbers(elements, "ImagePositionPatient", 3)
+    _check_place(elements, header, (position, plane.orientation, plane.spacing), path)
     uid, number = t.text(elements, "SOPInstanceUID"), _instance_number(elements)
     return Frame(str(path), uid, header, 0, position, *plane, number)
 
@@ -179,12 +184,7 @@ def _header(dataset: t.Attributes, path: str | Path) -> Header:
     high = t.whole(dataset, "HighBit", stored - 1)
     if not 0 < stored <= bits or not stored - 1 <= high < bits:
         raise refusal(RefusalCode.DAMAGED, f"{stored} bits stored below bit {high} of {bits}", where=path)
-    spacing = None
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        found = t.numbers(dataset, keyword, 2)
-        if found and min(found) > 0:
-            spacing = (found[0], found[1])
-            break
+    spacing, known = pixel_size(dataset)
     signed = t.whole(dataset, "PixelRepresentation") == 1
     return Header(
         sop_class=t.text(dataset, "SOPClassUID"),
@@ -200,7 +200,7 @@ def _header(dataset: t.Attributes, path: str | Path) -> Header:
         photometric=t.text(dataset, "PhotometricInterpretation").upper() or "MONOCHROME2",
         padding=_padding(dataset, bits, signed),
         pixel_spacing=spacing,
-        facts=facts_of(dataset),
+        facts=facts_of(dataset) | ({PIXEL_SIZE: known} if known else {}),
         identity=identity_of(dataset),
         series_number=t.text(dataset, "SeriesNumber"),
         count=count,
@@ -240,8 +240,21 @@ def _frame(dataset: Dataset, header: Header, path: str | Path) -> Frame:
     position, plane = t.numbers(dataset, "ImagePositionPatient", 3), _plane(dataset)
     if header.modality == "MR":
         plane = plane._replace(splits={**plane.splits, **diffusion_of(image_csa(dataset)), **plane.splits})
+    _check_place(dataset, header, (position, plane.orientation, plane.spacing), path)
     uid, number = t.text(dataset, "SOPInstanceUID"), _instance_number(dataset)
     return Frame(str(path), uid, header, 0, position, *plane, number)
+
+
+def _check_place(
+    attributes: t.Attributes, header: Header, found: tuple[tuple[float, ...] | None, ...], path: str | Path
+) -> None:
+    """Refuse a slice of a volume whose place stands in the header, but not in numbers (a decimal comma)."""
+    if None not in found or header.projection or header.modality not in _VOLUMETRIC:
+        return
+    for (keyword, count), numbers in zip(_PLACE.items(), found, strict=True):
+        if numbers is None and not t.is_blank(attributes, keyword):
+            what = t.no_number(attributes, keyword, count)
+            raise refusal(RefusalCode.DAMAGED, what, where=path, remedy=t.AS_NUMBERS)
 
 
 def _plane(attributes: t.Attributes) -> _Plane:

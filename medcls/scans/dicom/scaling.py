@@ -7,7 +7,6 @@ absent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -17,8 +16,6 @@ from medcls.scans.dicom.frames import ABSENT, HALF, UNUSED, Frame
 
 _XRAY_VIDEO = frozenset(f"1.2.840.10008.5.1.4.1.1.12.{end}" for end in ("1", "2", "3"))
 """XA, XRF and the retired biplane XA."""
-
-_shown = re.compile(r"[-+0-9.,eE \\]{1,32}").fullmatch
 
 
 class Rescale(NamedTuple):
@@ -67,8 +64,7 @@ def _number(attributes: t.Attributes, keyword: str) -> float | None:
         return found[0]
     if t.is_blank(attributes, keyword):
         return None
-    written = t.written(attributes, keyword)
-    raise ValueError(f"{keyword} is {written!r}, no number" if _shown(written) else f"{keyword} is no number")
+    raise ValueError(t.no_number(attributes, keyword))
 
 
 def check_rescale(frames: Iterable[Frame]) -> None:
@@ -84,8 +80,7 @@ def check_rescale(frames: Iterable[Frame]) -> None:
         plain = plain and frame.slope == 1.0 and frame.intercept == 0.0
     for words in said:
         if words not in ("", ABSENT, HALF, UNUSED):
-            remedy = "Correct the header at its source, with a decimal point and no thousands separator"
-            raise refusal(RefusalCode.DAMAGED, words, remedy=remedy)
+            raise refusal(RefusalCode.DAMAGED, words, remedy=t.AS_NUMBERS)
     if said.get(ABSENT) and len(said) > 1 and not plain:
         some = f"{said[ABSENT]} of {sum(said.values())} slices have no rescale, and the others have one"
         raise refusal(RefusalCode.INCONSISTENT, some)

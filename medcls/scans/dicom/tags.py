@@ -98,6 +98,12 @@ TAGS: dict[str, tuple[int, str]] = {
     "PresentationIntentType": (0x00080068, "CS"),
     "PresentationLUTShape": (0x20500020, "CS"),
     "PatientOrientation": (0x00200020, "CS"),
+    # how large pixels are (PS3.3 10.7.1)
+    "PixelSpacingCalibrationType": (0x00280A02, "CS"),
+    "EstimatedRadiographicMagnificationFactor": (0x00181114, "DS"),
+    "DistanceSourceToDetector": (0x00181110, "DS"),
+    "DistanceSourceToPatient": (0x00181111, "DS"),
+    "PixelAspectRatio": (0x00280034, "IS"),
 }
 
 PRIVATE_B_VALUES = (0x0019100C, 0x00431039, 0x20011003, 0x00651009)
@@ -117,6 +123,7 @@ PRIVATE_CREATORS = (0x00190010, 0x00430010)
 TANGLED = frozenset(
     {
         0x00283000,  # ModalityLUTSequence
+        0x00186011,  # SequenceOfUltrasoundRegions
         0x52009229,  # SharedFunctionalGroupsSequence
         0x52009230,  # PerFrameFunctionalGroupsSequence
         0x00281221,  # segmented palettes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import MutableSequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -92,6 +93,18 @@ def written(attributes: Attributes, tag: Any) -> str:
     number = _tag(tag)
     raw = attributes.get_item(number).value if number in attributes else None
     return raw.decode("latin-1").strip(" \0") if isinstance(raw, bytes) else text(attributes, tag)
+
+
+AS_NUMBERS = "Correct the header at its source, with a decimal point and no thousands separator"
+"""The remedy for :func:`no_number`."""
+
+_shown = re.compile(r"[-+0-9.,eE \\]{1,64}").fullmatch
+
+
+def no_number(attributes: Attributes, keyword: str, count: int = 1) -> str:
+    """What is wrong with an attribute that is written, but not as so many numbers, in words."""
+    found, numbers = written(attributes, keyword), "number" if count == 1 else f"{count} numbers"
+    return f"{keyword} is '{found}', no {numbers}" if _shown(found) else f"{keyword} is no {numbers}"
 
 
 def number(attributes: Attributes, tag: Any) -> float | None:

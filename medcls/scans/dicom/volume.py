@@ -17,6 +17,7 @@ from medcls.scans.dicom.geometry import Layout, axis_codes, slice_affine
 from medcls.scans.dicom.instance import Instance, Scratch, open_instance
 from medcls.scans.dicom.objects import is_xray_projection
 from medcls.scans.dicom.padding import CT_AIR, is_padding
+from medcls.scans.dicom.pixel_size import pixel_size_doubts
 from medcls.scans.dicom.pixels import stored_frames
 from medcls.scans.dicom.presentation import inverted_by, presentation_doubts
 from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
@@ -28,6 +29,7 @@ from medcls.scans.guard import naming
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.limits import check_size
 from medcls.scans.notes import Note
+from medcls.scans.pixel_shape import plane_affine
 from medcls.scans.scan import STORED_UNIT, Scan
 from medcls.scans.source import ScanSource
 
@@ -155,7 +157,8 @@ def described(
     """The scan of a stack: voxels ``(n, C, rows, columns)`` in their final place, and what the headers say."""
     said = list(notes)
     if not placed:
-        said.append(Note.PIXEL_UNITS.says("the file does not say where the image lies: the unit is the pixel"))
+        header = stack.frames[0].header
+        said.extend(pixel_size_doubts(header))
     if stack.part or source.part:
         said.append(Note.PART.says(f"one of several volumes of its series: {source.part or stack.part}"))
     header = stack.frames[0].header
@@ -195,7 +198,7 @@ def _affine(stack: Stack) -> tuple[NDArray[np.float64], bool]:
     if stack.layout is not None:
         return stack.layout.affine, True
     if not first.placed or first.header.projection:
-        return np.eye(4), False
+        return plane_affine(*(first.header.pixel_spacing or (1.0, 1.0))), False
     thickness = first.thickness if first.thickness and first.thickness > 0 else 1.0
     position, orientation, spacing = first.position or (), first.orientation or (), first.spacing or ()
     return slice_affine(position, orientation, spacing, thickness), True
