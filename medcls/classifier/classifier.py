@@ -23,7 +23,7 @@ from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.scans import Scan, read_scan
+from medcls.scans import Scan, find_one
 from medcls.scans.leniency import STRICT, Leniency
 
 if TYPE_CHECKING:
@@ -132,7 +132,10 @@ class Classifier:
             ScanRefused: The scan cannot be read, or does not fit the recipe.
         """
         self.check_label(label)
-        loaded = scan if isinstance(scan, Scan) else read_scan(scan, leniency=self.leniency)
+        if isinstance(scan, Scan):
+            loaded = self.recipe.taken(scan)
+        else:
+            loaded = self.recipe.taken(find_one(scan, leniency=self.leniency)).read(leniency=self.leniency)
         prepared = self.recipe.prepare(loaded)
         if label is None:
             label = self.label_to_explain(self.answer(next(iter(self.logits([prepared])))))

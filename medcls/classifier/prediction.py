@@ -106,7 +106,7 @@ def prepare_row(
     try:
         if isinstance(source, Refusal):
             raise source.error()
-        scan = source.read(leniency=classifier.leniency)
+        scan = classifier.recipe.taken(source).read(leniency=classifier.leniency)
         prepared = classifier.recipe.prepare(scan)
         far = _far(classifier, source, scan, prepared)
     except ScanRefused as refusal:

@@ -144,7 +144,8 @@ def _of_sources(cases: Sequence[Case]) -> dict[str, list[str]]:
         "colour channels": [str(source.channels) if source else "" for source in sources],
         "columns": [str(source.shape[0]) if source else "" for source in sources],
         "rows": [str(source.shape[1]) if source else "" for source in sources],
-        "slices": [str(source.shape[2]) if source and len(source.shape) > 2 else "" for source in sources],
+        "slices": [str(source.shape[2]) if source and len(source.spacing) > 2 else "" for source in sources],
+        "frames": [str(len(source.times)) if source and source.times else "" for source in sources],
         "spacing": [" ".join(f"{length:.2g}" for length in source.spacing) if source else "" for source in sources],
         "orientation": [source.axes if source else "" for source in sources],
     }

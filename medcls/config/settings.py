@@ -227,6 +227,11 @@ class PreprocessingSettings(Section):
         description="What DICOM PET becomes: standardised uptake values by body weight (suv-bw) or by lean body mass "
         "(suv-lbm), or values as the file has them (stored). Other scans stay as they are.",
     )
+    frames: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None,
+        description="At most so many frames of a sequence in time (cine, video), evenly spread, each a view of a 2-D network; "
+        "default: 16. A 3-D network takes sequences only where this is set, with time as its third axis.",
+    )
     precision: Literal["auto", "uint8", "float16"] = Field(
         "auto",
         description="How prepared values are kept: uint8, 256 steps of a range that the recipe fixes; float16; auto: uint8 "

@@ -16,6 +16,7 @@ from medcls.preprocessing.recipe import Recipe, Step
 from medcls.preprocessing.regions import Defaults, find_defaults
 from medcls.preprocessing.slices import Slices
 from medcls.preprocessing.steps import STEPS, StepParameters
+from medcls.scans.sequence import MOST_FRAMES
 
 # Each of these brings grey values to 0..1 from units of its own, so only one of them makes sense.
 _TO_UNIT = ("window", "percentile", "scale")
@@ -40,8 +41,9 @@ def build_recipe(region: Region, settings: PreprocessingSettings) -> Recipe:
             raise ConfigError(str(error), where=f"preprocessing.steps.{step.name}") from None
     size = tuple(settings.size) if settings.size is not None else defaults.size(dimensions)
     steps = tuple(Step(step.name, step.model_dump(mode="json")) for step in parameters)
+    frames = settings.frames or (MOST_FRAMES if dimensions == 2 else None)
     pet = settings.pet if kind == "other" and settings.pet != "stored" else None
-    recipe = Recipe(region, kind, dimensions, size, channels, _slices(settings), steps, pet=pet)
+    recipe = Recipe(region, kind, dimensions, size, channels, _slices(settings), steps, pet=pet, frames=frames)
     return replace(recipe, precision=_precision(settings, bounded=recipe.ranges(1) is not None))
 
 

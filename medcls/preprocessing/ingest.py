@@ -61,6 +61,7 @@ def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) ->
     if isinstance(source, ScanSource):
         source = replace(source, notes=())
     try:
+        source = recipe.taken(source) if isinstance(source, ScanSource) else source
         passed = _passed(source, recipe, leniency) if isinstance(source, ScanSource) else None
         if passed is not None:
             return passed

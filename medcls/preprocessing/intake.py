@@ -68,7 +68,7 @@ def take_in(
     """
     if contradicts(scan.modality, kind):
         raise wrong_modality(scan.modality, kind)
-    if dimensions == 3 and (scan.dimensions == 2 or scan.shape[2] == 1):
+    if dimensions == 3 and scan.layers.shape[3] == 1:
         raise wrong_dimensions(
             "the scan is a single picture, and the recipe is 3-D", "Set preprocessing.dimensions to 2"
         )

@@ -14,7 +14,7 @@ from medcls.preprocessing.recipe import LATEST_VERSION, READABLE_VERSIONS, Recip
 from medcls.preprocessing.steps import STEPS
 
 _KEYS = {"version", "region", "kind", "dimensions", "size", "channels", "slices", "steps", "precision"}
-_SINCE_3 = {"pet"}
+_SINCE_3 = {"pet", "frames"}
 
 
 def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
@@ -28,7 +28,11 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         raise _damaged("its region or kind is unknown")
     try:
         settings = PreprocessingSettings(
-            dimensions=value["dimensions"], size=value["size"], slices=value["slices"], steps={}
+            dimensions=value["dimensions"],
+            size=value["size"],
+            slices=value["slices"],
+            frames=value.get("frames"),
+            steps={},
         )
         steps = tuple(_step(item) for item in value["steps"])
         channels = int(value["channels"])
@@ -57,6 +61,7 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         steps,
         value["precision"],
         pet,
+        settings.frames,
         version,
     )
     if recipe.precision == "uint8" and recipe.ranges(1) is None:

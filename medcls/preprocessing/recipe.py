@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,9 @@ from medcls.preprocessing.steps import STEPS, Orientation, Resize, Spacing, Step
 from medcls.preprocessing.steps.resampling import squared
 from medcls.preprocessing.steps.step import Context, Ranges, affine_of
 from medcls.preprocessing.turning import turn, turned_affine, turns_to
-from medcls.preprocessing.unfit import step_failed
+from medcls.preprocessing.unfit import no_sequences, step_failed
 from medcls.scans.scan import Scan
+from medcls.scans.source import ScanSource
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -39,9 +40,11 @@ LATEST_VERSION = 3
 """Raise it when any step changes its numbers, so that stored tensors of the old version are never read, or for a new key."""
 
 READABLE_VERSIONS = (2, 3)
-"""A recipe keeps its version, its keys and its digest: 2 has no ``pet``, and takes pixels without a place for squares."""
+"""A recipe keeps its version, its keys and its digest: 2 has no ``pet`` and no ``frames``, and takes pixels without a place for
+squares."""
 
 
+_OfTime = TypeVar("_OfTime", Scan, ScanSource)
 _BY_NAME: dict[str, type[StepParameters]] = {kind.name: kind for kind in STEPS}
 # From (row, column, 0) of an upright view to (x, y, 0) of the image it was cut from.
 _ROWS_FIRST = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
@@ -85,6 +88,7 @@ class Recipe:
         steps: The steps that are on, in their fixed order.
         precision: How values are kept: ``uint8`` over the range that the steps end in, or ``float16``.
         pet: What DICOM PET becomes before any step; ``None``: it stays as the file has it. Only of kind ``other``.
+        frames: How many frames of a sequence are taken at most; ``None``: sequences are refused.
         version: One of :data:`READABLE_VERSIONS`.
     """
 
@@ -97,7 +101,20 @@ class Recipe:
     steps: tuple[Step, ...]
     precision: Precision = "float16"
     pet: Pet | None = None
+    frames: int | None = None
     version: int = LATEST_VERSION
+
+    def taken(self, scan: _OfTime) -> _OfTime:
+        """What the recipe takes of a scan, or of the source of one: of a sequence in time :attr:`frames`, of others all.
+
+        Raises:
+            ScanRefused: The recipe takes no sequences (``unfit``).
+        """
+        if not scan.times:
+            return scan
+        if self.frames is None:
+            raise no_sequences()
+        return scan.thinned(self.frames)
 
     def prepare(self, scan: Scan) -> Prepared:
         """Make the network's input of one scan.
@@ -142,7 +159,7 @@ class Recipe:
         """Plain JSON values that :meth:`from_json` takes back; nothing else is needed to repeat the recipe."""
         chosen = self.slices
         plain = chosen if isinstance(chosen, str) else dict(chosen) if isinstance(chosen, Mapping) else list(chosen)
-        since_3 = {"pet": self.pet} if self.version >= 3 else {}
+        since_3 = {"pet": self.pet, "frames": self.frames} if self.version >= 3 else {}
         return {
             "version": self.version,
             "region": self.region,
@@ -180,6 +197,7 @@ class Recipe:
         return Fused.of(self._parameters) if self.dimensions == 3 else None
 
     def _encode(self, scan: Scan) -> Encoded:
+        scan = self.taken(scan)
         intake = self._take_in(scan)
         plan = self._plan(intake)
         if plan is not None:
@@ -188,7 +206,12 @@ class Recipe:
                 resampler.add(intake.array[0, :, :, k].T)
             return self._encode_resampled(plan, resampler.volume(), intake)
         steps = list(self._parameters)
-        views = self._slices(intake, steps) if intake.context.flat else iter([image_of(intake.array, intake.affine)])
+        slices = "all" if scan.times else self.slices
+        views = (
+            self._slices(intake, steps, slices)
+            if intake.context.flat
+            else iter([image_of(intake.array, intake.affine)])
+        )
         return self._encode_views(map(squared, views) if self._squares(intake.context) else views, steps, intake)
 
     def _squares(self, context: Context) -> bool:
@@ -211,7 +234,7 @@ class Recipe:
         views = iter([plan.image(resampled, intake.affine)])
         return self._encode_views(views, list(rest), intake)
 
-    def _slices(self, intake: Intake, steps: list[StepParameters]) -> Iterator[MetaTensor]:
+    def _slices(self, intake: Intake, steps: list[StepParameters], slices: Slices) -> Iterator[MetaTensor]:
         """The chosen slices, upright; an orientation step is taken off ``steps``. Only they are copied."""
         array, affine = intake.array, intake.affine
         if steps and isinstance(steps[0], Orientation):
@@ -219,7 +242,7 @@ class Recipe:
             if intake.context.geometry and isinstance(orientation, Orientation):
                 turns = turns_to(affine, orientation.wanted(affine, array.shape[3], intake.context))
                 affine, array = turned_affine(affine, turns, array.shape[1:]), turn(array, turns)
-        return cut_slices(array, affine, self.slices)
+        return cut_slices(array, affine, slices)
 
     def _encode_views(self, views: Iterator[MetaTensor], steps: list[StepParameters], intake: Intake) -> Encoded:
         codes, affines, context = [], [], intake.context

@@ -59,7 +59,7 @@ def traits_of(
         kinds={
             "modality": source.modality,
             "file type": source.kind,
-            "dimensions": f"{len(source.shape)}-D",
+            "dimensions": "sequence" if source.times else f"{len(source.shape)}-D",
             "channels": str(source.channels),
             "bit depth": values.depth,
         },
@@ -69,7 +69,9 @@ def traits_of(
 
 def _lengths(source: ScanSource, facts: Mapping[str, str]) -> dict[str, float]:
     """Voxels and millimetres along each axis, where the scan has such an axis and a geometry."""
-    found = {f"voxels along {axis}": float(n) for axis, n in zip(_AXES, source.shape, strict=False)}
+    found = {
+        f"voxels along {axis}": float(n) for axis, n in zip(_AXES, source.shape[: len(source.spacing)], strict=False)
+    }
     if source.sized:
         found |= {f"voxel size along {axis} (mm)": size for axis, size in zip(_AXES, source.spacing, strict=False)}
     with contextlib.suppress(ValueError):

@@ -11,6 +11,15 @@ def wrong_dimensions(what: str, remedy: str) -> ScanRefused:
     return ScanRefused(RefusalCode.UNFIT, what, remedy=remedy)
 
 
+def no_sequences() -> ScanRefused:
+    """Pictures that follow each other in time, for a recipe that was not made for them."""
+    return ScanRefused(
+        RefusalCode.UNFIT,
+        "the scan is a sequence in time, and the recipe takes none",
+        remedy="Set preprocessing.dimensions to 2 to judge its frames, or preprocessing.frames to take time for an axis",
+    )
+
+
 def wrong_colour(what: str, remedy: str) -> ScanRefused:
     """Colour where the recipe needs measured grey values."""
     return ScanRefused(RefusalCode.UNFIT, what, remedy=remedy)

@@ -211,7 +211,7 @@ def _explain(classifier: Classifier, material: Material, case: Case, answer: Ans
     if case.source is None:
         raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
     label = label_to_explain(case, answer, classifier.labels, classifier.positive)
-    scan = case.source.read(leniency=classifier.leniency)
+    scan = classifier.recipe.taken(case.source).read(leniency=classifier.leniency)
     return classifier.explain_prepared(scan, material.entries[case.name].read(), label)
 
 

@@ -42,6 +42,7 @@ class Note(StrEnum):
     MIRRORED = "mirrored"
     FRAME_TIMES = "frame-times"
     NOT_SQUARE = "not-square"
+    SOME_FRAMES = "some-frames"
 
     def says(self, words: str) -> str:
         """The note in these words."""
@@ -148,5 +149,9 @@ MEANINGS: dict[Note, Cause] = {
         "By the file the pixels of a picture are higher than wide, or wider than high; 2-D recipes bring them to squares. "
         "Resolutions of JPEG files are often made up and count as equal.",
         "Nothing, or correct the file where that is not so",
+    ),
+    Note.SOME_FRAMES: Cause(
+        "Of a sequence some frames were read, evenly spread in time; the others were not looked at.",
+        "Raise `preprocessing.frames` where findings are short",
     ),
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.scans.notes import Note
 from medcls.scans.sequence import spread
 
 STORED_UNIT = "stored"
@@ -111,4 +112,10 @@ class Scan:
         if len(self.times) <= most:
             return self
         chosen = spread(self.times, most)
-        return replace(self, array=self.array[..., list(chosen)], times=tuple(self.times[number] for number in chosen))
+        note = Note.SOME_FRAMES.says(f"{len(chosen)} of {len(self.times)} frames were read")
+        return replace(
+            self,
+            array=self.array[..., list(chosen)],
+            times=tuple(self.times[number] for number in chosen),
+            notes=(note, *self.notes),
+        )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.notes import Note
 from medcls.scans.scan import Scan, is_sized
 from medcls.scans.sequence import spread
 
@@ -79,11 +80,13 @@ class ScanSource:
         if len(self.times) <= most:
             return self
         chosen = spread(self.times, most)
+        note = Note.SOME_FRAMES.says(f"{len(chosen)} of {len(self.times)} frames were read")
         return replace(
             self,
             shape=(*self.shape[:2], len(chosen)),
             frames=(tuple(self.frames[0][number] for number in chosen),),
             times=tuple(self.times[number] for number in chosen),
+            notes=(*self.notes, note),
         )
 
     def read(self, *, leniency: Leniency = STRICT) -> Scan:

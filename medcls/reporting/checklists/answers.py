@@ -69,10 +69,12 @@ def _preparation(run: Record) -> Said | None:
 
 
 def _subset(run: Record) -> Said | None:
-    slices = run.config.preprocessing.slices
+    settings = run.config.preprocessing
+    most = f"at most {settings.frames} " if settings.frames else ""
     if "2-D" not in run.content.classifier.get("Network", ""):
         return "whole volumes, as the recipe crops them", _CONFIG
-    return f"of volumes, these slices: {slices}; pictures as a whole", _CONFIG
+    taken = f"of volumes, these slices: {settings.slices}; of sequences {most}frames, evenly spread in time"
+    return f"{taken}; pictures as a whole", _CONFIG
 
 
 def _hashes_of_names(run: Record) -> Said:
