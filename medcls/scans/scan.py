@@ -4,7 +4,7 @@ Axis convention, here and everywhere in medcls: **channel first, then the spatia
 ``(C, x, y)`` or ``(C, x, y, z)``, where ``x`` runs along an image's columns, ``y`` down its rows and ``z`` through its
 slices. The affine takes voxel indices ``(x, y, z)`` to millimetres in RAS+ (right, anterior, superior), as nibabel and
 MONAI have it. A picture as shown on a screen is therefore ``array[channel].T``. A sequence is ``(C, x, y, t)``: pictures
-that follow each other in time, which is no axis of space; its affine is the identity.
+that follow each other in time, which is no axis of space; its affine is that of each picture.
 """
 
 from __future__ import annotations
