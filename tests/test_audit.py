@@ -64,7 +64,7 @@ def test_what_the_header_ties_is_a_leak(first: dict[str, str], second: dict[str,
     whole = cohort(case("a", "p", partition="train", **first), case("b", "q", partition="test", **second))
     (leak,) = find_leaks(whole, {})
     assert leak.tie == tie
-    assert "lie in different partitions or folds" in str(leak_error([leak]))
+    assert "lie in different partitions or folds" in str(leak_error([leak], KEY))
 
 
 def test_one_pair_of_cases_is_one_leak_however_many_ties_it_has() -> None:
@@ -306,4 +306,4 @@ def test_the_duplicates_across_the_folders_of_a_public_brain_set_are_found(share
     assert len(equal) > 20
     near = {name for leak in audit.near for name in (leak.pair.first, leak.pair.second) if name.startswith("Testing")}
     assert len(near - equal) > 20
-    assert "identical pixels" in str(leak_error(audit.leaks))
+    assert "identical pixels" in str(leak_error(audit.leaks, KEY))

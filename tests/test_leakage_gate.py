@@ -98,7 +98,7 @@ def test_a_leak_stops_the_training_names_cases_and_lines_and_makes_no_folder(tmp
     assert "(line 2) in train" in text or "(line 3) in train" in text
     assert "in test" in text
     assert "s0-" not in text
-    assert not (tmp_path / "runs").exists()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["small-leaks.csv"]
 
 
 def test_a_reason_lets_the_training_go_on_and_is_read_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,9 +205,19 @@ def test_training_cases_among_external_ones_stop_the_evaluation(clean: Run, tmp_
         (tmp_path / "b" / "other" / "i5.png").write_bytes(training_picture(clean, "i0").read_bytes())
 
     with pytest.raises(CohortError, match="the same patient as one") as stopped:
-        medcls.evaluate(clean.path, other_hospital(tmp_path / "a", patient))
+        medcls.evaluate(clean.path, other_hospital(tmp_path / "a", patient), tmp_path / "out")
     assert "(line 5)" in str(stopped.value)
     assert "s0-0" not in str(stopped.value)
+    with open(tmp_path / "out-leaks.csv", newline="", encoding="utf-8") as handle:
+        listed = list(csv.DictReader(handle))
+    assert not (tmp_path / "out").exists()
+    assert [(row["group"], row["side"], row["line"]) for row in listed] == [
+        ("1", "judged", "5"),
+        ("1", "train", ""),
+        ("2", "judged", "5"),
+        ("2", "train", ""),
+    ]
+    assert len({row["patient"] for row in listed}) == 1
     table = other_hospital(tmp_path / "b", picture)
     with pytest.raises(CohortError, match="identical pixels"):
         medcls.evaluate(clean.path, table)

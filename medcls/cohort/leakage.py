@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
+from medcls.cohort.paths import path_from
+from medcls.cohort.patient_key import patient_pseudonym
 from medcls.cohort.splitting import links
 from medcls.config.settings import PARTITIONS
 from medcls.errors import CohortError
@@ -24,6 +27,25 @@ TIES: Mapping[str, str] = {
 }
 """What ties cases beyond doubt, the strongest first, in words."""
 _NAMED = 4  # groups of cases that one line names
+
+
+class LeakageError(CohortError):
+    """Cases that belong together lie on sides that must not meet.
+
+    Args:
+        what, where, remedy: As of every error; the line names the first groups alone.
+        rows: Every case of every group, by the columns of :mod:`medcls.runs.leak_list`.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", remedy: str = "", rows: Sequence[Mapping[str, object]] = ()
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.rows = tuple(rows)
+
+    def listed(self, words: str) -> LeakageError:
+        """The same, with words on where all groups stand."""
+        return LeakageError(f"{self.what}; {words}", where=self.where, remedy=self.remedy, rows=self.rows)
 
 
 @dataclass(frozen=True)
@@ -84,13 +106,39 @@ def shared_instances(cases: Sequence[Case]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((cases[one].name, cases[other].name) for one, other in pairs if one != other))
 
 
-def leak_error(leaks: Sequence[Leak], pseudonyms: Pseudonyms | None = None) -> CohortError:
-    """The error that leaks are: how many, which (by pseudonym and line of the table), and what to do."""
-    return CohortError(
-        f"{leaks_in_words(leaks)} lie in different partitions or folds: {named_leaks(leaks, pseudonyms)}",
+def leak_error(leaks: Sequence[Leak], pseudonyms: Pseudonyms, start: Path | None = None) -> LeakageError:
+    """The error that leaks are: how many, which (by pseudonym and line of the table), and what to do.
+
+    Args:
+        leaks: At least one.
+        pseudonyms: For all that names somebody.
+        start: The folder that the scans' paths are shown from; ``None``: they are not shown.
+    """
+    found = [(leak, *pair) for leak in leaks for pair in zip(leak.cases, leak.sides, strict=True)]
+    numbers = {id(leak): number for number, leak in enumerate(leaks, 1)}
+    way_back = ""
+    if start is None and any(case.line is None for _, case, _ in found):
+        way_back = ". 'medcls whose CODE --config FILE' says which scan a code is"
+    return LeakageError(
+        f"{leaks_in_words(leaks)} lie in different partitions or folds: {_named_leaks(leaks, pseudonyms, start)}",
         remedy="Mend the split column, remove it to have medcls part the patients, set split.on_leak: drop "
-        "to leave the training copies out, or go on with --allow-leakage REASON, which the report then says first",
+        "to leave the training copies out, or go on with --allow-leakage REASON, which the report then says first"
+        + way_back,
+        rows=[
+            {"group": numbers[id(leak)], "reason": TIES[leak.tie], "side": side} | case_cells(case, pseudonyms, start)
+            for leak, case, side in found
+        ],
     )
+
+
+def case_cells(case: Case, pseudonyms: Pseudonyms, start: Path | None) -> dict[str, object]:
+    """What a table of leaks says of a case; its scan's path from ``start`` on, or not at all."""
+    return {
+        "case": pseudonyms.case(case.name),
+        "patient": patient_pseudonym(case.patient, pseudonyms) if case.patient else None,
+        "line": case.line,
+        "scan": None if start is None else path_from(start, case.scan),
+    }
 
 
 def leaks_in_words(leaks: Sequence[Leak]) -> str:
@@ -99,11 +147,11 @@ def leaks_in_words(leaks: Sequence[Leak]) -> str:
     return " and ".join(f"{len(names)} cases with {TIES[tie]}" for tie, names in cases.items() if names)
 
 
-def named_leaks(leaks: Sequence[Leak], pseudonyms: Pseudonyms | None = None) -> str:
+def _named_leaks(leaks: Sequence[Leak], pseudonyms: Pseudonyms, start: Path | None) -> str:
     """The first groups of cases that cross, on one line."""
     groups = [
         " and ".join(
-            f"{case_in_words(case, pseudonyms)} in {side}"
+            f"{case_in_words(case, pseudonyms, start)} in {side}"
             for case, side in {side: (case, side) for case, side in zip(leak.cases, leak.sides, strict=True)}.values()
         )
         for leak in leaks[:_NAMED]
@@ -112,11 +160,11 @@ def named_leaks(leaks: Sequence[Leak], pseudonyms: Pseudonyms | None = None) -> 
     return "; ".join(groups) + more
 
 
-def case_in_words(case: Case, pseudonyms: Pseudonyms | None) -> str:
-    """A case by its pseudonym, and the line of the table where it has one."""
-    name = pseudonyms.case(case.name) if pseudonyms is not None else ""
-    line = f"line {case.line}" if case.line is not None else ""
-    return f"{name} ({line})" if name and line else name or line or "a case"
+def case_in_words(case: Case, pseudonyms: Pseudonyms, start: Path | None = None) -> str:
+    """A case by its pseudonym, the line of the table where it has one, and its scan's path where one is to be shown."""
+    line = "" if case.line is None else f"line {case.line}"
+    where = ", ".join(filter(None, (line, "" if start is None else path_from(start, case.scan))))
+    return f"{pseudonyms.case(case.name)} ({where})" if where else pseudonyms.case(case.name)
 
 
 def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:
@@ -130,7 +178,7 @@ def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:
         for case in leak.cases:
             if case.partition != judge:
                 reason = f"{TIES[leak.tie]} as a case of the {judge} partition"
-                out[case.name] = Exclusion(case.name, case.patient, "duplicate", reason, case.line)
+                out[case.name] = Exclusion(case.name, case.patient, "duplicate", reason, case.line, scan=case.scan)
     kept = [case for case in cohort.cases if case.name not in out]
     return cohort.replace_cases(kept, out.values())
 

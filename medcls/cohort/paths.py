@@ -21,6 +21,11 @@ def scan_path(root: Path, cell: str) -> Path:
     return root / (home_path(cell) if cell.startswith("~") else cell)
 
 
+def path_from(start: Path, path: Path) -> str:
+    """A path as it is shown to somebody who knows the folder that it starts from: with forward slashes, absolute elsewhere."""
+    return path.relative_to(start).as_posix() if path.is_relative_to(start) else str(path)
+
+
 def leads_somewhere(path: Path) -> bool:
     """Whether something is at a path: a file, a folder, a part of a folder by its ``#name``, or a place in an archive."""
     whole = path.with_name(path.name.partition("#")[0]) if path.name.partition("#")[0] else path

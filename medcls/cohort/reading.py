@@ -49,7 +49,7 @@ def named_cases(config: Config) -> Cohort:
     if config.data.cases is None:
         raise ConfigError("no cases are named", remedy="Set data.cases to a CSV file, or data.folder to a folder")
     cohort = read_table(config.data, config.split, config.positive)
-    check_paths([(case.scan, case.line) for case in cohort.cases], config.data.root or config.data.cases.parent)
+    check_paths([(case.scan, case.line) for case in cohort.cases], config.data.start)
     return cohort
 
 

@@ -110,6 +110,11 @@ class DataSettings(Section):
     def _each_label_once(cls, value: list[str] | None) -> list[str] | None:
         return value and _each_once(value)
 
+    @property
+    def start(self) -> Path:
+        """The folder that scan paths start from."""
+        return self.folder or self.root or (self.cases or Path()).parent
+
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
         if self.cases is not None and self.folder is not None:
@@ -324,6 +329,11 @@ class PrivacySettings(Section):
         None, description="File with the key of the hashes; default: in the user's configuration folder."
     )
 
+    places: bool = Field(
+        False,
+        description="Give scans' paths in `excluded.csv` and where leaks stop; `medcls whose` leads codes back in any case.",
+    )
+
     def pseudonyms(self, *, make: bool = True) -> Pseudonyms:
         """What stands for identifiers; see :func:`medcls.privacy.load_pseudonyms`."""
         return load_pseudonyms(keep=self.identifiers == "keep", key_file=self.key_file, make=make)
@@ -349,6 +359,11 @@ class Config(Section):
     runs: Path = Field(Path("runs"), description="Folder that run folders are made in.")
     name: str | None = Field(None, description="Name of the run folder; default: the config file's name.")
     seed: Seed = Field(0, description="Seed of everything random.")
+
+    @property
+    def places_from(self) -> Path | None:
+        """The folder that the scans' paths are given from; ``None``: they are not given."""
+        return self.data.start if self.privacy.places else None
 
     @field_validator("model", mode="before")
     @classmethod

@@ -38,6 +38,7 @@ def audit_evaluated(
     allowed: str | None = None,
     own: bool = False,
     known: KnownCases | None = None,
+    start: Path | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Material, dict[str, Any]]:
     """The gate before an evaluation: no case may be one that the classifier was trained or tuned on.
@@ -50,6 +51,7 @@ def audit_evaluated(
         allowed: Why leaks are let through, if they are.
         own: The cases are the run's own test partition, for which the reason given at training holds too.
         known: The training cases that the run keeps; ``None`` where it keeps none.
+        start: The folder that the scans' paths are shown from; ``None``: they are not shown.
         progress: Where to say how far it is.
 
     Returns:
@@ -71,6 +73,7 @@ def audit_evaluated(
         hashes,
         pseudonyms,
         allowed,
+        start=start,
         too_alike=own_alike or _training_was_too_alike(run),
     )
     audit = audit_cohort(

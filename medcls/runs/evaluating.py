@@ -27,6 +27,7 @@ from medcls.runs.documents import write_documents
 from medcls.runs.environment import describe_environment
 from medcls.runs.figure_tables import TABLES, write_studies
 from medcls.runs.folder import Run
+from medcls.runs.leak_list import leaks_listed
 from medcls.runs.learning import as_predictions
 from medcls.runs.measuring import measure, read_training_summary, shift_from_training
 from medcls.runs.minding import say_what_to_mind
@@ -114,9 +115,19 @@ def evaluate_run(
     store = PreparedStore.of(config.store)
     material = prepare_cases(cohort, classifier.recipe, store, classifier.leniency, progress)
     say_notes(material.cohort, pseudonyms, progress)
-    material, audit = audit_evaluated(
-        run.path, config, material, pseudonyms, allowed=allow_leakage, own=cases is None, known=known, progress=progress
-    )
+    start = cases.parent if cases is not None and config.privacy.places else config.places_from
+    with leaks_listed(folder):
+        material, audit = audit_evaluated(
+            run.path,
+            config,
+            material,
+            pseudonyms,
+            allowed=allow_leakage,
+            own=cases is None,
+            known=known,
+            start=start,
+            progress=progress,
+        )
     write_json(folder / AUDIT, audit)
     answers = _answers(classifier, material, progress)
     point = classifier.operating_point
@@ -138,7 +149,9 @@ def evaluate_run(
     origin = origin_of_evaluated(classifier, known, audit)
     metrics = study.to_json()
     near = len({one["case"] for one in audit["against_training"]["near"]})
-    return _write(run, name, folder, config, classifier, material, answers, metrics, origin, near, pseudonyms, progress)
+    return _write(
+        run, name, folder, config, classifier, material, answers, metrics, origin, near, pseudonyms, start, progress
+    )
 
 
 def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILENT) -> tuple[Targets, Pseudonyms]:
@@ -225,6 +238,7 @@ def _write(
     origin: Origin,
     near: int,
     pseudonyms: Pseudonyms,
+    start: Path | None,
     progress: Progress,
 ) -> Evaluated:
     shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
@@ -232,7 +246,7 @@ def _write(
     say_what_to_mind(cohort.warnings, metrics, progress)
     write_studies(folder, {name: metrics})
     write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)
-    write_excluded(folder / "excluded.csv", cohort, pseudonyms)
+    write_excluded(folder / "excluded.csv", cohort, pseudonyms, start)
     count = config.explanation.cases
     explained = explain_cases(classifier, material, answers, folder / "explanations", count, pseudonyms, progress)
     title, environment = f"{config.name}: {name}", describe_environment()

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.folds import make_folds
-from medcls.cohort.leakage import find_leaks, leak_error, sides_of
+from medcls.cohort.leakage import conflicting_groups, find_leaks, leak_error, sides_of
 from medcls.cohort.reading import named_cases
 from medcls.config import Config
 from medcls.config.settings import NAMED_WEIGHTS
 from medcls.errors import WeightsError
 from medcls.nearest import beside, did_you_mean
 from medcls.preprocessing import PreparedStore, build_recipe
+from medcls.progress import SILENT, Progress
 from medcls.runs.checks import check_evaluation
 
+_NAMED = 4  # scans with two labels, and lines of each, that are said
 
-def look_first(config: Config) -> None:
+
+def look_first(config: Config, progress: Progress = SILENT) -> None:
     """Find every fault of a training that needs no scan: of keys, table, labels, paths, partitions, and of what crosses them.
+
+    Args:
+        config: The resolved config.
+        progress: Where to say what is doubtful, and no fault.
 
     Raises:
         MedclsError: The first fault.
@@ -32,11 +40,15 @@ def look_first(config: Config) -> None:
     if not cohort.cases:  # a folder's are known only when its scans are looked for
         return
     _check_partitions(cohort, config)
+    # One path twice is one image twice; what headers and pixels tie is known only once scans are read.
+    images = {case.name: os.path.normpath(case.scan) for case in cohort.cases}
+    for group in conflicting_groups(cohort.cases, images)[:_NAMED]:
+        lines = " and ".join(f"line {case.line}" for case in group[:_NAMED])
+        progress.note(f"  mind: one scan has different reference labels: {lines}")
     if config.split.on_leak == "error" and config.split.allow_leakage is None:
-        # One path twice is one image twice; what headers and pixels tie is known only once scans are read.
-        leaks = find_leaks(cohort, {case.name: str(case.scan) for case in cohort.cases}, _sides(cohort, config))
+        leaks = find_leaks(cohort, images, _sides(cohort, config))
         if leaks:
-            raise leak_error(leaks, pseudonyms)
+            raise leak_error(leaks, pseudonyms, config.places_from)
 
 
 def _check_weights(weights: str | None) -> None:

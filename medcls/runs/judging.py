@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from medcls.cohort.leakage import TIES, LeakageError
 from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSettings
 from medcls.errors import CohortError
 from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
@@ -19,6 +20,7 @@ from medcls.reporting.report import write_report
 from medcls.runs.figure_tables import write_studies
 from medcls.runs.judged_point import Decision, decide, parse_thresholds
 from medcls.runs.judged_report import FAILED, judged_content
+from medcls.runs.leak_list import leaks_listed
 from medcls.runs.minding import say_what_to_mind
 from medcls.runs.recalibrating import recalibrated
 from medcls.runs.results import results_folder
@@ -164,7 +166,8 @@ def judge_into(
     test = table.where("test")
     if not (test & ~table.failed).any():
         raise CohortError("no row is to be judged", where=str(predictions), remedy="Mark rows as test, with scores")
-    warnings = _check_sides(predictions, table, judging.allow_leakage) + _notes(table, judging)
+    with leaks_listed(folder):
+        warnings = [*_check_sides(predictions, table, judging), *_notes(table, judging)]
     given = table
     table, classifier = judging.calibrated(given)
     point = judging.decide(table)
@@ -217,7 +220,7 @@ def _names(table: ScoreTable, judging: Judging) -> tuple[str, ...]:
     return table.names if judging.keep_names else tuple(f"line {line}" for line in table.lines)
 
 
-def _check_sides(path: Path, table: ScoreTable, allowed: str | None) -> list[str]:
+def _check_sides(path: Path, table: ScoreTable, judging: Judging) -> list[str]:
     """No patient on two sides, unless the user says why that may be."""
     if not table.patients_known:
         return []
@@ -232,14 +235,32 @@ def _check_sides(path: Path, table: ScoreTable, allowed: str | None) -> list[str
         return []
     count = len({patient for _, patient in both})
     what = f"{count} {'patient is' if count == 1 else 'patients are'} both among the test rows and the others"
+    allowed = judging.allow_leakage
     if allowed is None:
         line, patient = both[0]
-        raise CohortError(
+        raise LeakageError(
             f"{what}; the first is that of line {first[patient]} too",
             where=f"{path}:{line}",
             remedy="Mend the partitions, or say why it may be so with --allow-leakage REASON",
+            rows=_leaking_rows(table, [patient for _, patient in both], judging),
         )
     return [f"LEAKAGE: {what}, which was allowed: {allowed}. The figures may be too favourable"]
+
+
+def _leaking_rows(table: ScoreTable, patients: Iterable[str], judging: Judging) -> list[dict[str, object]]:
+    """Every row of these patients, for the list of what leaks tie."""
+    names = _names(table, judging)
+    return [
+        {
+            "group": number,
+            "reason": TIES["patient"],
+            "case": names[row],
+            "side": table.partitions[row],
+            "line": int(table.lines[row]),
+        }
+        for number, patient in enumerate(dict.fromkeys(patients), 1)
+        for row in np.flatnonzero(table.patients == patient).tolist()
+    ]
 
 
 def _notes(table: ScoreTable, judging: Judging) -> list[str]:

@@ -134,7 +134,7 @@ def open_folder(
             )
         return
     # config.yaml makes the folder a run, and so comes last.
-    write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms)
+    write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms, config.places_from)
     write_json(run.path / "environment.json", environment)
     write_cohort(table, material.cohort, pseudonyms)
     write_audit(run.path, material, pseudonyms)
@@ -155,6 +155,9 @@ def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
         patients = len({case.patient for case in cases})
         progress.note(f"  {name:5} {counted(len(cases), 'case')} of {counted(patients, 'patient')}: {by_label}")
     if cohort.excluded:
-        progress.note(f"  {counted(len(cohort.excluded), 'case')} left out: see {run.path / 'excluded.csv'}")
+        way_back = f"'medcls whose CODE --run {run.path}' says which scan a code is"
+        progress.note(
+            f"  {counted(len(cohort.excluded), 'case')} left out: see {run.path / 'excluded.csv'}; {way_back}"
+        )
     for warning in cohort.warnings:
         progress.note(f"  mind: {warning}")

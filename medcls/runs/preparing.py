@@ -168,7 +168,7 @@ def part_material(
     cohort, _ = material.parted(lambda ties: split_cohort(kept, config.split, config.seed, ties, partitions))
     audit = material.audited(cohort, config)
     if audit.leaks and audit.allowed is None:
-        raise leak_error(audit.leaks, config.privacy.pseudonyms())
+        raise leak_error(audit.leaks, config.privacy.pseudonyms(), config.places_from)
     return replace(material, cohort=cohort.warn(*audit.warnings, *size_warnings(cohort)), audit=audit)
 
 

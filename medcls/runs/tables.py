@@ -8,6 +8,7 @@ from typing import Any
 
 from medcls.classifier.answers import MULTILABEL_SEPARATOR, SET_COLUMNS, Answer, set_cells
 from medcls.cohort import Case, Cohort
+from medcls.cohort.paths import path_from
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import PARTITIONS, Partition
 from medcls.files import read_csv, reading_kept, write_csv
@@ -54,8 +55,15 @@ def read_partitions(path: Path) -> dict[str, Partition]:
     return found
 
 
-def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
-    """Write ``excluded.csv``: case, patient, code, reason and the table's line of every case that is not used."""
+def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms, start: Path | None = None) -> None:
+    """Write ``excluded.csv``: case, patient, code, reason and the table's line of every case that is not used.
+
+    Args:
+        path: The file.
+        cohort: The cohort.
+        pseudonyms: For all that names somebody.
+        start: The folder that the scans' paths are given from, in a column ``scan``; ``None``: they are not given.
+    """
     rows = [
         {
             "case": pseudonyms.case(exclusion.name),
@@ -63,10 +71,11 @@ def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
             "code": exclusion.code,
             "reason": exclusion.reason,
             "line": exclusion.line,
+            "scan": None if start is None or exclusion.scan is None else path_from(start, exclusion.scan),
         }
         for exclusion in cohort.excluded
     ]
-    write_csv(path, ["case", "patient", "code", "reason", "line"], rows)
+    write_csv(path, ["case", "patient", "code", "reason", "line", *(["scan"] if start is not None else [])], rows)
 
 
 def write_predictions(path: Path, cohort: Cohort, answers: Mapping[str, Answer], pseudonyms: Pseudonyms) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from medcls.config import Config
 from medcls.errors import RunError, UsageError
+from medcls.names import file_stem
 from medcls.preprocessing import build_recipe
 from medcls.progress import SILENT, Progress
 from medcls.runs.first_look import look_first
 from medcls.runs.folder import Run, discard_untrained, near_run, new_run, to_resume
+from medcls.runs.leak_list import leaks_listed
 from medcls.runs.resuming import end_here, go_on
 
 
@@ -28,16 +30,17 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     Raises:
         MedclsError: Anything that is wrong with config, cohort, scans or disk, as one line. No run folder is made
             before the cohort has been read and parted, and none is left where the config is found wrong only later,
-            before anything was trained.
+            before anything was trained. Of leaks all cases are listed beside it; see :mod:`medcls.runs.leak_list`.
     """
-    look_first(config)
-    run, config = _choose_run(config, name, resume, progress)
-    try:
-        _train(run, config, progress)
-    except UsageError:
-        if run.new:
-            discard_untrained(run)
-        raise
+    with leaks_listed(config.runs / file_stem(name or config.name or config.region)):
+        look_first(config, progress)
+        run, config = _choose_run(config, name, resume, progress)
+        try:
+            _train(run, config, progress)
+        except UsageError:
+            if run.new:
+                discard_untrained(run)
+            raise
     return Run(run.path)
 
 
@@ -69,8 +72,9 @@ def finish_run(run: Run, progress: Progress = SILENT) -> Run:
         MedclsError: As :func:`train_run`; or the run is finished, or no epoch of it is.
     """
     config = end_here(run)
-    look_first(config)
-    _train(run, config, progress)
+    with leaks_listed(run.path):
+        look_first(config, progress)
+        _train(run, config, progress)
     return run
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from medcls.cohort import Case, Cohort
 from medcls.cohort.audit import NEARLY_THE_SAME, TOO_ALIKE
-from medcls.cohort.leakage import TIES, case_in_words
+from medcls.cohort.leakage import TIES, LeakageError, case_cells, case_in_words
 from medcls.cohort.near_duplicates import NearPair, find_near_known
-from medcls.errors import CohortError, RunError
+from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.runs.tables import pseudonym_of
@@ -177,6 +177,7 @@ def meet_training_cases(
     pseudonyms: Pseudonyms,
     allowed: str | None = None,
     *,
+    start: Path | None = None,
     too_alike: bool = False,
 ) -> Overlaps:
     """Hold a cohort against the training cases that a run keeps.
@@ -188,16 +189,17 @@ def meet_training_cases(
         hashes: Case name to the text of its fingerprint; empty where near-duplicates are not looked for.
         pseudonyms: With the key that the run was made with; with another one, patients and studies meet nobody.
         allowed: Why exact overlaps are let through, if they are.
+        start: The folder that the scans' paths are shown from; ``None``: they are not shown.
         too_alike: The cases' own images cannot be told from one another by their looks, or the training cases' could not.
 
     Raises:
-        CohortError: A case is one of the training cases, and ``allowed`` gives no reason.
+        LeakageError: A case is one of the training cases, and ``allowed`` gives no reason.
     """
     if known is None:
         return Overlaps()
     exact = _exact(known, cohort, content, pseudonyms)
     if exact and allowed is None:
-        raise _error(exact, pseudonyms)
+        raise _error(exact, known, pseudonyms, start)
     tied = {(one.case.name, one.training) for one in exact}
     kept = {name: row["hash"] for name, row in known.items()}
     cases = {case.name: case for case in cohort.cases}
@@ -255,12 +257,19 @@ def _counted(overlaps: Sequence[Overlap]) -> str:
     return " and ".join(f"{len(names)} cases with {TIES[tie]} as one" for tie, names in cases.items() if names)
 
 
-def _error(overlaps: Sequence[Overlap], pseudonyms: Pseudonyms) -> CohortError:
+def _error(overlaps: Sequence[Overlap], known: KnownCases, pseudonyms: Pseudonyms, start: Path | None) -> LeakageError:
     first = list({one.case.name: one for one in overlaps}.values())
-    named = "; ".join(f"{case_in_words(one.case, pseudonyms)} meets {one.training}" for one in first[:_NAMED])
+    named = "; ".join(f"{case_in_words(one.case, pseudonyms, start)} meets {one.training}" for one in first[:_NAMED])
     more = f"; and {len(first) - _NAMED} cases more" if len(first) > _NAMED else ""
-    return CohortError(
+    rows: list[dict[str, object]] = []
+    for number, one in enumerate(overlaps, 1):
+        group = {"group": number, "reason": TIES[one.tie]}
+        rows.append(group | {"side": "judged"} | case_cells(one.case, pseudonyms, start))
+        kept = known[one.training]
+        rows.append(group | {"side": kept["partition"], "case": one.training, "patient": kept["patient"] or None})
+    return LeakageError(
         f"{_counted(overlaps)} of the cases that the classifier was trained or tuned on would be judged: {named}{more}",
         remedy="Leave them out of the table; when another hospital merely counts its patients alike, put its name before "
         "their numbers; or go on with --allow-leakage REASON, which the report then says first",
+        rows=rows,
     )

@@ -1,0 +1,37 @@
+"""The list of all cases that leaks tie: a table beside where the results would have been, since one line names only a few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medcls.cohort.leakage import LeakageError
+from medcls.errors import StorageError
+from medcls.files import write_csv
+from medcls.reporting.numbers import counted
+
+COLUMNS = ("group", "reason", "case", "patient", "side", "line", "scan")
+
+
+@contextmanager
+def leaks_listed(results: Path) -> Iterator[None]:
+    """Write what a leak that ends the block ties, whole, and say in its line where.
+
+    Args:
+        results: The folder that does not come about; the table lies beside it, as ``NAME-leaks.csv``. One from before is
+            replaced.
+
+    Raises:
+        LeakageError: The one that ended the block, with the path; or with the reason why there is no table.
+    """
+    try:
+        yield
+    except LeakageError as error:
+        path = results.with_name(f"{results.name}-leaks.csv")
+        try:
+            write_csv(path, [one for one in COLUMNS if any(row.get(one) is not None for row in error.rows)], error.rows)
+        except (StorageError, OSError) as fault:
+            raise error.listed(f"the list of all of them could not be written ({fault})") from error
+        groups = counted(len({row["group"] for row in error.rows}), "group")
+        raise error.listed(f"all of them ({groups}) stand in {path}") from error
