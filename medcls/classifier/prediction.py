@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from medcls.tables.words import is_placeholder
 
 if TYPE_CHECKING:
     from medcls.classifier.classifier import Classifier
+
+_SETTING = re.compile(r"\bon_[a-z]+\b")
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def prepare_row(
         far = _far(classifier, source, scan, prepared)
     except ScanRefused as refusal:
         reason = f"{refusal.what}. {refusal.remedy}" if refusal.remedy else refusal.what
+        if _SETTING.search(refusal.remedy):
+            reason += ". That is a setting of the training, which the classifier keeps"
         return (
             replace(named_row(source.name, source.identity, pseudonyms), code=refusal.code, reason=reason),
             None,

@@ -50,12 +50,13 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
     rows = []
     for row in result.rows[:_MOST_ROWS]:
         if row.answer is None:
-            rows.append([row.scan, "refused", row.code])
+            rows.append([row.scan, "refused", row.code, ""])
         else:
             probabilities = zip(result.labels, row.answer.probabilities, strict=True)
             shown = "  ".join(f"{label} {probability:.3f}" for label, probability in probabilities)
-            rows.append([row.scan, "; ".join(row.answer.predicted) or "none", shown])
-    _table(["scan", "answer", "probabilities"], rows)
+            mind = [word for word, so in (("refer", row.answer.refer), ("unlike training", row.unlike)) if so]
+            rows.append([row.scan, "; ".join(row.answer.predicted) or "none", shown, ", ".join(mind)])
+    _table(["scan", "answer", "probabilities", "mind"], rows)
     if len(result.rows) > _MOST_ROWS:
         say(f"… and {len(result.rows) - _MOST_ROWS} more")
     for cut in result.operating_point.cuts:
@@ -65,12 +66,19 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
 
 
 def _what_to_know(result: Inference) -> None:
-    """Why scans were refused, what was noted of others, and which lie far from those of the training."""
+    """Why scans were refused, what was noted of others, which a reader should decide, and which lie far from the training's."""
     _refusals([row for row in result.rows if row.answer is None])
+    noted = {(row.scan, note.partition(": ")[0]): note.partition(": ")[2] for row in result.rows for note in row.notes}
     for one in result.notes:
-        say(one.of_a_note)
+        words = noted[one.example, one.what]
+        say(f"{one.of_a_note}{f': {words}' if words else ''}")
     if not result.answered:
         return
+    if result.to_refer:
+        example = next(row.scan for row in result.rows if row.answer is not None and row.answer.refer)
+        say(
+            f"REFER: {result.to_refer} of {result.answered} answered scans should be decided by a reader, for example {example}"
+        )
     known = result.familiar
     if known is None:
         say(
