@@ -28,7 +28,7 @@ _PACKAGES = (
     "imagecodecs",
     "matplotlib",
 )
-_EXTRAS = {"SimpleITK": "itk,n4", "openvino": "fast", "mlflow": "mlflow", "wandb": "wandb"}
+_EXTRAS = {"SimpleITK": "itk,n4", "cv2": "video", "openvino": "fast", "mlflow": "mlflow", "wandb": "wandb"}
 _LEAST_DISK = 2e9  # bytes
 
 

@@ -224,7 +224,9 @@ def _code() -> str:
     """Which reader this is, with what it could use: another one may find more, or other things."""
     states = [(file.name, file.stat()) for file in sorted(Path(__file__).parent.rglob("*.py"))]
     files = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
-    return hashlib.blake2b(repr([files, find_spec("SimpleITK") is not None]).encode()).hexdigest()
+    return hashlib.blake2b(
+        repr([files, [find_spec(name) is not None for name in ("SimpleITK", "cv2")]]).encode()
+    ).hexdigest()
 
 
 def _make_room(folder: Path) -> None:

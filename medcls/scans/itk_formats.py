@@ -6,12 +6,9 @@ file in its own folder and its compressed data whole; where the two then differ 
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,9 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 from numpy.typing import NDArray
 
-from medcls.scans.archive import archive_of, is_packed, open_unpacked
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.itk_header import ItkHeader, check_stream
+from medcls.scans.libraries import make_room, on_disk
 from medcls.scans.memory import empty
 from medcls.scans.metaimage import read_metaimage_header
 from medcls.scans.nrrd import read_nrrd_header
@@ -105,15 +102,7 @@ def _library() -> Any:
     """SimpleITK, loaded when it is first needed; it weighs more than most scans, which is not counted as theirs."""
     if "SimpleITK" not in sys.modules:
         os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "1")
-        with contextlib.suppress(ImportError):  # Windows limits no memory
-            import resource
-
-            soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-            if soft != resource.RLIM_INFINITY:
-                more = soft + _LIBRARY_BYTES
-                resource.setrlimit(
-                    resource.RLIMIT_AS, (more if hard == resource.RLIM_INFINITY else min(more, hard), hard)
-                )
+        make_room(_LIBRARY_BYTES)
     import SimpleITK
 
     SimpleITK.ProcessObject.GlobalWarningDisplayOff()
@@ -125,7 +114,7 @@ def _decoded(header: ItkHeader, kind: str) -> Any:
     sitk = _library()
     reader = sitk.ImageFileReader()
     reader.SetImageIO(_READERS[kind])
-    with _on_disk(header.path) as name:
+    with on_disk(header.path) as name:
         reader.SetFileName(name)
         try:
             return reader.Execute()
@@ -165,22 +154,3 @@ def _same_place(image: Any, header: ItkHeader) -> bool:
     theirs[:2] *= -1
     theirs[:3] *= header.unit
     return bool(np.allclose(theirs, header.geometry.affine, rtol=1e-5, atol=1e-5 * np.abs(theirs[:3, :3]).max()))
-
-
-@contextlib.contextmanager
-def _on_disk(path: Path) -> Iterator[str]:
-    """A name under which a C++ library can open a file; what an archive holds, or is packed, gets one in memory."""
-    if archive_of(path) is None and not is_packed(path):
-        yield os.fspath(path)
-        return
-    if not os.path.isdir("/proc/self/fd"):
-        raise refusal(
-            RefusalCode.UNSUPPORTED, "in an archive, or packed, on this system", where=path, remedy="Unpack it first"
-        )
-    descriptor = os.memfd_create("scan", os.MFD_CLOEXEC)
-    try:
-        with open_unpacked(path) as member, os.fdopen(os.dup(descriptor), "wb") as copy:
-            shutil.copyfileobj(member, copy)
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)

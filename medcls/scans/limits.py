@@ -16,6 +16,9 @@ MAX_IMAGE_PIXELS = 2**28
 MAX_VOXELS = 2**31
 """Samples of one scan, all channels: 8,192 slices of 512 by 512."""
 
+MAX_FRAMES = 2**18
+"""Frames of one file: two hours and a half at 30 in a second."""
+
 MAX_HEADER_BYTES = 2**23
 """Bytes that a compressed header may unpack to."""
 

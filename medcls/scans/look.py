@@ -140,6 +140,12 @@ def _metaimage(file: Path) -> ScanSource:
     return find_itk(file, "", "metaimage")
 
 
+def _video(file: Path) -> ScanSource:
+    from medcls.scans.video import find_video
+
+    return find_video(file, "")
+
+
 def _raster(file: Path) -> ScanSource:
     from medcls.scans.raster import find_raster
 
@@ -152,6 +158,7 @@ _FINDERS: Mapping[FileType, Callable[[Path], ScanSource]] = {
     "nrrd": _nrrd,
     "metaimage": _metaimage,
     "raster": _raster,
+    "video": _video,
 }
 """Libraries that parse a format are loaded when a file of it is met."""
 

@@ -98,6 +98,10 @@ def read_here(source: ScanSource, leniency: Leniency) -> Scan:
         from medcls.scans.itk_formats import read_itk
 
         return read_itk(source)
+    if source.kind == "video":
+        from medcls.scans.video import read_video
+
+        return read_video(source)
     from medcls.scans.raster import read_raster
 
     return read_raster(source)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from medcls.scans.dicom.sniffing import looks_like_dicom
+from medcls.scans.video_files import is_video
 
 FileType = Literal[
-    "dicom", "nifti", "nrrd", "metaimage", "mgh", "raster", "pixels", "ignored", "archive", "unknown", "empty"
+    "dicom", "nifti", "nrrd", "metaimage", "mgh", "raster", "video", "pixels", "ignored", "archive", "unknown", "empty"
 ]
 
 _RASTER = (
@@ -111,6 +112,8 @@ def sniff(head: bytes, path: Path) -> FileType:
         return "nrrd"
     if is_metaimage(head):
         return "metaimage"
+    if is_video(head):
+        return "video"
     if name.startswith(".") or name in _SYSTEM or path.suffix.lower() in _SIDECARS:
         return "ignored"
     if header_beside(path) is not None:

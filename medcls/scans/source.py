@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
+from medcls.scans.dicom.syntaxes import VIDEO
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.notes import Note
 from medcls.scans.scan import Scan, is_sized
@@ -24,7 +25,7 @@ class ScanSource:
         name: Path relative to the folder that was searched; a series is named after its folder, with ``#`` and a short
             suffix when the folder holds several scans.
         paths: The files it is read from, in slice order.
-        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh`` or ``raster``.
+        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh``, ``raster`` or ``video``.
         modality: DICOM modality code; ``OT`` where the source does not say.
         shape: ``(x, y)``, ``(x, y, z)``, or ``(x, y, t)`` of a sequence.
         spacing: Millimetres along each spatial axis where it is :attr:`sized`; else pixels.
@@ -59,6 +60,15 @@ class ScanSource:
     def sized(self) -> bool:
         """Whether voxel sizes are in millimetres."""
         return bool(self.axes) or is_sized(self.facts)
+
+    @property
+    def walked(self) -> tuple[int, ...]:
+        """Shape of all that has to be decoded, or more: of a video every frame, and the last one that is read is behind its
+        middle.
+        """
+        if self.times and (self.kind == "video" or self.syntax in VIDEO):
+            return (*self.shape[:2], 2 * (self.frames[0][-1] + 1))
+        return self.shape
 
     @property
     def series_uid(self) -> str:

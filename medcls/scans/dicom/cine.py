@@ -18,6 +18,7 @@ from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
 from medcls.scans.dicom.frames import Frame, Header
 from medcls.scans.dicom.syntaxes import VIDEO
+from medcls.scans.limits import MAX_FRAMES
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -27,9 +28,6 @@ CINE_TAGS = (
     *("PhaseInformationSequence", "PhaseVector", "DetectorVector", "EnergyWindowVector"),
 )
 """Every attribute that this module needs beside those of any image."""
-
-MAX_FRAMES = 2**18
-"""Frames of one file: two hours and a half at 30 in a second."""
 
 APART = {"energy window": "EnergyWindowVector", "detector": "DetectorVector"}
 """What tells the sequences of one file of nuclear medicine apart."""

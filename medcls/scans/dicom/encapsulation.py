@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 Bytes = bytes | memoryview
 
 _ITEM, _END = 0xE000FFFE, 0xE0DDFFFE  # as little-endian words
+_AT_ONCE = 1 << 24
 _start = struct.Struct("<II").unpack_from
 
 
@@ -41,6 +43,21 @@ class InFile:
 
 
 Stored = Bytes | InFile
+
+
+def stream(data: Stored) -> Iterator[bytes]:
+    """The bytes of all fragments after the basic offset table, one after the other: a bit stream that is one (A.4.5 on)."""
+    source = data.from_start() if isinstance(data, InFile) else io.BytesIO(data)
+    table = True
+    while len(head := source.read(8)) == 8:
+        item, length = _start(head, 0)
+        if item != _ITEM or length == 0xFFFFFFFF:
+            return
+        while length and (part := source.read(min(length, _AT_ONCE))):
+            length -= len(part)
+            if not table:
+                yield part
+        table = False
 
 
 def codestreams(data: Stored, frames: int, offsets: tuple[bytes, bytes] | None) -> Iterator[Bytes]:

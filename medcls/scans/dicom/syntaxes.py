@@ -6,6 +6,7 @@ import re
 
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.video_files import can_decode_videos, no_decoder
 
 _JPEG = "1.2.840.10008.1.2.4."
 
@@ -35,14 +36,13 @@ DECODED = frozenset({RLE}) | JPEG | LOSSLESS_JPEG | JPEG_LS | JPEG_2000 | HTJ2K
 
 def can_decode(uid: str) -> bool:
     """Whether frames of this transfer syntax can be decoded."""
-    return uid in NATIVE or uid in DECODED
+    return uid in NATIVE or uid in DECODED or (uid in VIDEO and can_decode_videos())
 
 
 def not_decoded(uid: str) -> ScanRefused:
     """The refusal of pixels of a transfer syntax that there is no decoder for."""
     if uid in VIDEO:
-        what = f"a video, compressed as {syntax_name(uid)}"
-        return refusal(RefusalCode.UNSUPPORTED, what, remedy="Export the frames that you need as single images")
+        return no_decoder(f"a video, compressed as {syntax_name(uid)}")
     remedy = "Export it uncompressed or losslessly compressed (JPEG, JPEG-LS, JPEG 2000, RLE)"
     return refusal(RefusalCode.UNSUPPORTED, f"pixels are compressed as {syntax_name(uid)}", remedy=remedy)
 

@@ -24,6 +24,8 @@ from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straigh
 from medcls.scans.dicom.scaling import leads_back_to_intensity
 from medcls.scans.dicom.series import Stack, stacks_of
 from medcls.scans.dicom.splitting import changes_within
+from medcls.scans.dicom.stream import video_frames
+from medcls.scans.dicom.syntaxes import VIDEO
 from medcls.scans.dicom.uptake import agreed, factor
 from medcls.scans.guard import naming
 from medcls.scans.leniency import STRICT, Leniency
@@ -86,7 +88,11 @@ def _take(assembly: Assembly, instance: Instance, wanted: Sequence[int], path: P
     frames = instance.frames
     if max(wanted) >= len(frames):
         raise refusal(RefusalCode.CHANGED, f"frame {max(wanted) + 1} is no longer there", where=path)
-    decoded = stored_frames(instance.pixels, frames[0].header, wanted)
+    if frames[0].header.syntax in VIDEO:
+        decoded, header = video_frames(instance.pixels, frames[0].header, wanted, path)
+        frames = [replace(frame, header=header) for frame in frames]
+    else:
+        decoded = stored_frames(instance.pixels, frames[0].header, wanted)
     for index, pixels in zip(wanted, decoded, strict=True):
         frame, values = _looked_up(frames[index], pixels, instance)
         padding = is_padding(pixels, frames[index])

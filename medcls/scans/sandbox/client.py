@@ -85,7 +85,7 @@ def read_apart(source: ScanSource, leniency: Leniency) -> Scan:
     job: dict[str, Any] = {"job": "read", "source": codec.source_to_json(source), "leniency": vars(leniency)}
     with workers.one() as worker:
         try:
-            answer = worker.ask({**job, "again": worker.voxels_are_gone}, read_seconds(source.shape, source.channels))
+            answer = worker.ask({**job, "again": worker.voxels_are_gone}, read_seconds(source.walked, source.channels))
             if "scan" in answer:
                 return codec.scan_from_json(answer["scan"], worker.voxels(answer["offset"], answer["bytes"]))
         except Died as death:

@@ -117,7 +117,7 @@ def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None,
     source = codec.source_from_json(job["source"])
     shared = _Shared(last if job["again"] else None)
     try:
-        limits = _limited(read_seconds(source.shape, source.channels), read_bytes(source.shape, source.channels))
+        limits = _limited(read_seconds(source.walked, source.channels), read_bytes(source.shape, source.channels))
         with limits, refusing(source.name), providing(shared.empty):
             scan = read_here(source, Leniency(**job["leniency"]))
     except ScanRefused as error:
