@@ -64,4 +64,5 @@ def rows_of(predictions: Predictions, rows: Sequence[int] | np.ndarray) -> Predi
         probabilities=predictions.probabilities[rows],
         reference=predictions.reference[rows],
         patients=predictions.patients[rows],
+        known=predictions.known[rows],
     )

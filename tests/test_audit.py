@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,24 @@ def test_headers_that_tell_nothing_are_not_warned_of() -> None:
         values.append(one.auc)
         assert not one.suspicious
     assert abs(float(np.mean(values)) - 0.5) < 0.06
+
+
+def test_the_header_is_asked_of_cases_alone_of_which_the_label_is_known() -> None:
+    drawn = replace(scanned(80, 0, 0.5), positive=None, multilabel=True)
+    told = [replace(one, reference=(), unknown=(1,)) if n % 3 == 0 else one for n, one in enumerate(drawn.cases)]
+    groups = [n // 2 for n in range(160)]
+    partly = confounding_of(replace(drawn, cases=tuple(told)), groups, EvaluationSettings(), 0)
+    rows = [n for n in range(160) if n % 3]
+    alone = replace(drawn, cases=tuple(drawn.cases[n] for n in rows))
+    assert partly[1] == confounding_of(alone, [groups[n] for n in rows], EvaluationSettings(), 0)[1]
+
+
+def test_few_cases_that_are_known_to_be_without_a_label_are_said() -> None:
+    cases = [replace(case(f"c{n}", label=1, partition="test"), reference=(1,) if n < 20 else ()) for n in range(60)]
+    open_ = [replace(one, unknown=(1,)) if n >= 25 else one for n, one in enumerate(cases)]
+    told = replace(cohort(*open_), positive=None, multilabel=True, labels=("well", "ill"))
+    assert "test has fewer than 10 cases that are known to be without 'ill' (5)" in few_positives(told)
+    assert not any("without" in one for one in few_positives(replace(told, cases=tuple(cases))))
 
 
 def test_age_and_sex_are_no_confounding_by_the_scanner() -> None:

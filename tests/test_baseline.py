@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jsonschema import validate
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from medcls.cohort import Case, Cohort
 from medcls.config import Config
@@ -177,6 +178,21 @@ def test_a_label_without_training_cases_keeps_its_column_and_is_never_called(mul
     assert np.mean(said.argmax(axis=1) == reference.argmax(axis=1)) > 0.5
 
 
+def test_each_label_is_fitted_to_the_cases_of_which_it_is_known() -> None:
+    random = np.random.default_rng(7)
+    features = random.normal(size=(80, 4))
+    known = random.random((80, 2)) < [0.5, 1.0]
+    reference = (features[:, :2] + random.normal(size=(80, 2)) > 0.3) & known
+    model = fit_linear(features, reference, multilabel=True, strength=1.0, known=known)
+    other = fit_linear(features, reference | ~known, multilabel=True, strength=1.0, known=known)
+    np.testing.assert_array_equal(model.weights, other.weights)
+    np.testing.assert_array_equal(model.offset, other.offset)
+    assert model.loss(features, reference, known) == model.loss(features, reference | ~known, known)
+    standard = (features - features.mean(axis=0)) / features.std(axis=0)
+    alone = LogisticRegression(C=1.0, max_iter=500).fit(standard[known[:, 0]], reference[known[:, 0], 0])
+    np.testing.assert_allclose(model.weights[0], alone.coef_[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_the_loss_is_that_of_the_probabilities(multilabel: bool) -> None:
     random = np.random.default_rng(4)
@@ -185,7 +201,7 @@ def test_the_loss_is_that_of_the_probabilities(multilabel: bool) -> None:
     model = fit_linear(features, reference, multilabel=multilabel, strength=1.0)
     said = model.probabilities(features)
     right = np.where(reference, said, 1 - said) if multilabel else said[reference]
-    assert model.loss(features, reference) == pytest.approx(-np.mean(np.log(right)))
+    assert model.loss(features, reference, np.ones_like(reference)) == pytest.approx(-np.mean(np.log(right)))
 
 
 def test_one_label_alone_in_training_gives_its_probability_to_all() -> None:

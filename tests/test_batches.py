@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,11 +63,15 @@ def test_each_view_comes_with_its_case_target_and_pixels() -> None:
     assert batch.keys.tolist() == list(range(6))
 
 
-def test_multi_label_targets_are_zeros_and_ones() -> None:
-    data = in_memory([1, 1, 1], [(0, 2), (), None], multilabel=True)
-    targets = next(iter(eval_loader(data, batch_size=3))).targets
-    assert targets.tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0]]
-    assert targets.dtype == torch.float32
+def test_multi_label_targets_are_zeros_and_ones_and_say_what_is_not_known() -> None:
+    whole = in_memory([1, 1, 1], [(0, 2), (), None], multilabel=True)
+    data = PreparedDataset(
+        [*whole.items, replace(whole.items[0], reference=(2,), unknown=(0,))], labels=3, multilabel=True
+    )
+    targets = next(iter(eval_loader(data, batch_size=4))).targets
+    nan = float("nan")
+    expected = torch.tensor([[1, 0, 1], [0, 0, 0], [nan, nan, nan], [nan, 0, 1]])
+    torch.testing.assert_close(targets, expected, equal_nan=True, rtol=0, atol=0)
 
 
 @given(views=st.lists(st.integers(1, 9), max_size=12), batch_size=st.integers(1, 8))

@@ -54,3 +54,10 @@ def test_what_was_missed_is_explained_for_the_label_that_was_missed() -> None:
     kinds = ("glioma", "meningioma", "none")
     wrong = Case("d", "p", Path("d"), (1,))
     assert label_to_explain(wrong, Answer(("glioma",), (0.6, 0.3, 0.1)), kinds, None) == "meningioma"
+
+
+def test_an_answer_of_which_nothing_is_known_is_neither_right_nor_wrong() -> None:
+    kinds = ("a", "b", "c")
+    case = Case("x", "p", Path("x"), (0,), unknown=(2,))
+    for predicted, came in ((("a", "c"), "right"), (("a",), "right"), (("a", "b"), "wrong"), (("c",), "wrong")):
+        assert outcome(case, Answer(predicted, (0.5, 0.5, 0.5)), kinds, None) == came

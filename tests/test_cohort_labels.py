@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from medcls.cohort import Cohort
+from medcls.cohort.leakage import conflicting_groups
 from medcls.cohort.patient_key import patient_key, patient_pseudonym
 from medcls.cohort.reading import read_cohort
 from medcls.config import load_config
@@ -233,6 +234,26 @@ def test_uncertain_cells_mean_what_the_config_says_and_it_is_said(
     cohort = columns_of(tmp_path, [(word, "0", "0"), ("0", "1", "1")], uncertain=meaning)
     assert [case.reference for case in cohort.cases] == [expected, (1, 2)]
     assert cohort.warnings == (f"uncertain cells of labels are taken for {meaning} (data.uncertain): a 1",)
+
+
+def test_what_is_not_known_is_kept_apart_from_what_is_not_there(tmp_path: Path) -> None:
+    rows = [("-1", "1", "0"), ("0", "", "NA"), ("1", "0", "1"), ("?", "", "unknown")]
+    cohort = columns_of(tmp_path, rows, uncertain="unknown", blank="unknown")
+    assert [(case.reference, case.unknown) for case in cohort.cases] == [((1,), (0,)), ((), (1, 2)), ((0, 2), ())]
+    assert [(one.line, one.code, one.reason) for one in cohort.excluded] == [
+        (5, "no-label", "none of the case's labels is known")
+    ]
+    mixed = columns_of(tmp_path, rows[:1] + rows[2:3], uncertain="positive", blank="unknown")
+    assert [(case.reference, case.unknown) for case in mixed.cases] == [((0, 1), ()), ((0, 2), ())]
+
+
+def test_an_image_twice_is_a_conflict_only_where_both_labels_are_known(tmp_path: Path) -> None:
+    rows = [("1", "0", "0"), ("1", "-1", "0"), ("1", "1", "0")]
+    first, second, third = columns_of(tmp_path, rows, uncertain="unknown").cases
+    same = dict.fromkeys((first.name, second.name, third.name), "digest")
+    assert conflicting_groups([first, second], same) == ()
+    assert conflicting_groups([second, third], same) == ()
+    assert conflicting_groups([first, second, third], same) == ((first, second, third),)
 
 
 def test_no_choice_makes_a_no_of_a_word_for_nothing(tmp_path: Path) -> None:

@@ -38,7 +38,11 @@ def failed(sick: list[bool], patients: list[str] | None = None) -> FailedCases:
     owners = [f"failed {i}" for i in range(len(sick))] if patients is None else patients
     reference = np.array([[not one, one] for one in sick], dtype=bool).reshape(-1, 2)
     return FailedCases(
-        tuple(f"f{i}" for i in range(len(sick))), reference, np.array(owners), ("truncated",) * len(sick)
+        tuple(f"f{i}" for i in range(len(sick))),
+        reference,
+        np.array(owners),
+        ("truncated",) * len(sick),
+        np.ones_like(reference),
     )
 
 
@@ -99,14 +103,16 @@ def test_a_failed_case_of_a_known_patient_is_no_new_patient() -> None:
 
 
 def test_failed_cases_without_a_reference_are_told_apart() -> None:
-    refused = FailedCases(("a", "b"), np.array([[0, 1], [0, 0]]), np.array(["p", "q"]), ("x", "y"))
+    refused = FailedCases(
+        ("a", "b"), np.array([[0, 1], [0, 0]]), np.array(["p", "q"]), ("x", "y"), np.array([[1, 1], [0, 0]])
+    )
     found = analyse(some_binary(), refused)
     assert (found.n_failed, found.n_unknown) == (2, 1)
     assert found.labels["sick"].n_failed_positive + found.labels["sick"].n_failed_negative == 1
 
 
 def test_multilabel_cases_without_a_label_are_negative_for_each() -> None:
-    refused = FailedCases(("a",), np.zeros((1, 3)), np.array(["new"]), ("x",))
+    refused = FailedCases(("a",), np.zeros((1, 3)), np.array(["new"]), ("x",), np.ones((1, 3)))
     found = analyse(some_multilabel(), refused)
     assert found.n_unknown == 0
     assert {label.n_failed_negative for label in found.labels.values()} == {1}
@@ -138,4 +144,6 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UsageError, match="other labels"):
         analyse(predictions, FailedCases.none(3))
     with pytest.raises(UsageError, match="each"):
-        FailedCases(("a",), np.zeros((2, 2)), np.array(["p"]), ("x",))
+        FailedCases(("a",), np.zeros((2, 2)), np.array(["p"]), ("x",), np.ones((2, 2)))
+    with pytest.raises(UsageError, match="each"):
+        FailedCases(("a",), np.zeros((1, 2)), np.array(["p"]), ("x",), np.ones((1, 3)))

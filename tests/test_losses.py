@@ -82,6 +82,40 @@ def test_binary_cross_entropy_is_torchs() -> None:
     torch.testing.assert_close(loss_of(multilabel=True, weights=weights)(scores(0), several(0)), expected)
 
 
+@given(
+    seed=st.integers(0, 1000),
+    smoothing=st.sampled_from([0.0, 0.1]),
+    loss=st.sampled_from(["cross_entropy", "focal"]),
+    weighted=st.booleans(),
+    share=st.sampled_from([0.0, 0.3, 0.9, 1.0]),
+)
+@settings(deadline=None)
+def test_an_unknown_answer_adds_nothing_and_its_score_gets_no_gradient(
+    seed: int, smoothing: float, loss: str, weighted: bool, share: float
+) -> None:
+    weights = torch.tensor([0.5, 1.0, 4.0, 2.0]) if weighted else None
+    compute = loss_of(multilabel=True, weights=weights, loss=loss, label_smoothing=smoothing)
+    known = torch.rand(6, CLASSES, generator=torch.Generator().manual_seed(seed + 1)) >= share
+    targets = torch.where(known, several(seed), torch.nan)
+    given_scores = scores(seed).requires_grad_()
+    found = compute(given_scores, targets)
+    found.backward()  # type: ignore[no-untyped-call]
+    gradient = given_scores.grad
+    assert gradient is not None
+    assert torch.equal(gradient[~known], torch.zeros(int((~known).sum())))
+    assert torch.isfinite(gradient).all()
+    elsewhere = torch.where(known, scores(seed), scores(seed + 2) * 5)
+    assert torch.equal(compute(elsewhere, targets), found.detach())
+    # Each entry by itself: what is left is their mean, whatever the number of them.
+    alone = [
+        loss_of(
+            multilabel=True, weights=None if weights is None else weights[[label]], loss=loss, label_smoothing=smoothing
+        )(scores(seed)[[case]][:, [label]], several(seed)[[case]][:, [label]])
+        for case, label in known.nonzero().tolist()
+    ]
+    torch.testing.assert_close(found.detach(), torch.stack(alone).mean() if alone else torch.tensor(0.0))
+
+
 def test_smoothing_of_several_labels_pulls_towards_even() -> None:
     smoothed = loss_of(multilabel=True, label_smoothing=0.2)(scores(0), several(0))
     expected = functional.binary_cross_entropy_with_logits(scores(0), several(0) * 0.8 + 0.1)
@@ -136,7 +170,8 @@ def test_classes_without_any_case_cannot_be_weighted() -> None:
 
 
 def test_positive_weights_balance_yes_and_no() -> None:
-    torch.testing.assert_close(positive_weights([10, 50, 0, 100], 100), torch.tensor([9.0, 1.0, 1.0, 1.0]))
+    torch.testing.assert_close(positive_weights([10, 50, 0, 100], [100] * 4), torch.tensor([9.0, 1.0, 1.0, 1.0]))
+    torch.testing.assert_close(positive_weights([10, 50, 0, 5], [40, 100, 0, 5]), torch.tensor([3.0, 1.0, 1.0, 1.0]))
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])

@@ -48,6 +48,20 @@ def test_several_labels_at_once_stay_between_0_and_1() -> None:
     assert ((mixed.targets > 0) & (mixed.targets < 1)).any()
 
 
+def test_what_is_not_known_of_one_of_two_mixed_images_is_not_known_of_the_mixture() -> None:
+    images, _, keys = batch(20)
+    random = torch.Generator().manual_seed(0)
+    whole = (torch.rand(20, 3, generator=random) > 0.5).float()
+    targets = torch.where(torch.rand(20, 3, generator=random) > 0.4, whole, torch.nan)
+    mixing = Mixing(1, 3, True, mixup=0.5, cutmix=0.5)
+    mixed, plain = mixing(images, targets, keys, epoch=0).targets, mixing(images, whole, keys, epoch=0).targets
+    unknown = mixed.isnan()
+    assert torch.equal(mixed[~unknown], plain[~unknown])
+    assert unknown[targets.isnan()].all()
+    assert not unknown.all()
+    assert unknown.sum() > targets.isnan().sum()
+
+
 def test_the_same_draws_are_mixed_alike_in_whatever_order_they_come() -> None:
     images, targets, keys = batch(9)
     images = images + torch.rand(images.shape, generator=torch.Generator().manual_seed(0))

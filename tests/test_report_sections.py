@@ -37,7 +37,7 @@ def studied(predictions: Predictions | None = None, **changes: Any) -> dict[str,
         "conformal": fit_conformal(predictions),
         "facts": {"sex": ["F", "M"] * (n // 2)},
         "names": [f"case {index}" for index in range(n)],
-        "refused": FailedCases(("x",), np.array([[False, True]]), np.array(["px"]), ("truncated",)),
+        "refused": FailedCases(("x",), np.array([[False, True]]), np.array(["px"]), ("truncated",), np.ones((1, 2))),
     }
     return evaluate_study(predictions, half(predictions), SETTINGS, **(given | changes)).to_json()
 

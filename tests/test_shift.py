@@ -40,6 +40,7 @@ def measures(
         labels=("well", "ill"),
         reference=np.stack([~reference, reference], axis=1),
         patients=np.arange(n).astype(str),
+        known=np.ones((n, 2), bool),
     )
 
 
@@ -148,6 +149,7 @@ def test_a_patient_counts_once() -> None:
         labels=one.labels,
         reference=np.repeat(one.reference, 5, axis=0),
         patients=np.repeat(one.patients, 5),
+        known=np.repeat(one.known, 5, axis=0),
     )
     kept, again = summarise_cohort(one), summarise_cohort(often)
     assert again.n_cases == 5 * kept.n_cases

@@ -114,7 +114,9 @@ def assert_same(one: Any, other: Any) -> None:
 
 def test_refused_cases_are_counted_in() -> None:
     predictions = some_binary()
-    refused = FailedCases(("x", "y"), np.array([[False, True]] * 2), np.array(["px", "py"]), ("truncated",) * 2)
+    refused = FailedCases(
+        ("x", "y"), np.array([[False, True]] * 2), np.array(["px", "py"]), ("truncated",) * 2, np.ones((2, 2))
+    )
     failures = whole_study(predictions, refused=refused).to_json()["failures"]
     one = failures["labels"]["sick"]
     sick = int(predictions.reference[:, 1].sum())

@@ -203,7 +203,7 @@ def audit_cohort(
 
 
 def few_positives(cohort: Cohort, sides: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """A warning for each partition or fold that judges and holds fewer than ten cases of a label.
+    """A warning for each partition or fold that judges and holds fewer than ten cases of a label, or known to be without it.
 
     Args:
         cohort: The cohort.
@@ -218,7 +218,22 @@ def few_positives(cohort: Cohort, sides: Mapping[str, str] | None = None) -> tup
         few = [f"'{label}' ({count})" for label, count in counted if count < FEW_POSITIVES]
         if few:
             warnings.append(f"{side} has fewer than {FEW_POSITIVES} cases of {', '.join(few)}")
+        without = _known_without(cohort, cases)
+        if without:
+            warnings.append(
+                f"{side} has fewer than {FEW_POSITIVES} cases that are known to be without {', '.join(without)}"
+            )
     return tuple(warnings)
+
+
+def _known_without(cohort: Cohort, cases: Sequence[Case]) -> list[str]:
+    """Labels, not known of all cases, of which few cases are known to be without."""
+    partly = sorted({label for case in cases for label in case.unknown})
+    counted = [
+        (cohort.labels[index], sum(case.knows(index) and index not in case.reference for case in cases))
+        for index in partly
+    ]
+    return [f"'{label}' ({count})" for label, count in counted if count < FEW_POSITIVES]
 
 
 def _names(near: NearDuplicates | None) -> list[tuple[str, str]]:

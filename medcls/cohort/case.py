@@ -30,6 +30,7 @@ class Case:
         names_patient: Whether the table or the header names the patient; else the case stands for one.
         notes: What search, reading and preparing noted of the scan, as ``infer`` gives them: a code of
             :class:`medcls.scans.notes.Note` and words, or words alone.
+        unknown: Indices of labels of which it is not known whether the case has them; none of them is in ``reference``.
     """
 
     name: str
@@ -42,10 +43,16 @@ class Case:
     line: int | None = None
     names_patient: bool = True
     notes: tuple[str, ...] = ()
+    unknown: tuple[int, ...] = ()
 
     def left_out(self, code: str, reason: str) -> Exclusion:
         """The case as one that is not used."""
-        return Exclusion(self.name, self.patient, code, reason, self.line, self.reference, self.partition, self.scan)
+        known = (self.line, self.reference, self.partition, self.scan, self.unknown)
+        return Exclusion(self.name, self.patient, code, reason, *known)
+
+    def knows(self, label: int) -> bool:
+        """Whether it is known if the case has a label."""
+        return label not in self.unknown
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class Exclusion:
         reference: As :attr:`Case.reference`, where it is known: a case without an answer still counts.
         partition: As :attr:`Case.partition`, where it is given.
         scan: As :attr:`Case.scan`, where one is named.
+        unknown: As :attr:`Case.unknown`.
     """
 
     name: str
@@ -71,11 +79,20 @@ class Exclusion:
     reference: tuple[int, ...] | None = None
     partition: Partition | None = None
     scan: Path | None = None
+    unknown: tuple[int, ...] = ()
 
 
 def reference_matrix(cases: Sequence[Case | Exclusion], labels: int) -> NDArray[np.bool_]:
-    """References as ``(cases, labels)`` booleans; a row without any where the reference is not known."""
+    """References as ``(cases, labels)`` booleans; false where :func:`known_matrix` is."""
     reference = np.zeros((len(cases), labels), dtype=np.bool_)
     for row, case in enumerate(cases):
         reference[row, list(case.reference or ())] = True
     return reference
+
+
+def known_matrix(cases: Sequence[Case | Exclusion], labels: int) -> NDArray[np.bool_]:
+    """Whether it is known if a case has a label, as ``(cases, labels)`` booleans."""
+    known = np.ones((len(cases), labels), dtype=np.bool_)
+    for row, case in enumerate(cases):
+        known[row, list(case.unknown) if case.reference is not None else slice(None)] = False
+    return known

@@ -17,7 +17,7 @@ from medcls.tables.table import folded
 from medcls.tables.words import NO, UNCERTAIN, YES, says_nothing
 
 _Kind = Literal["uncertain", "blank"]
-_CHOICES: Mapping[_Kind, str] = {"blank": "negative", "uncertain": "negative or positive"}
+_CHOICES: Mapping[_Kind, str] = {"blank": "unknown or negative", "uncertain": "unknown, negative or positive"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def read_label_columns(
             )
         )
     _check_meant(table, neither, meaning)
-    return marks, [_in_words(kind, word, names, neither) for kind, word in meaning.items() if word != "refuse"]
+    kinds = {cell.kind for cell in neither}
+    return marks, [_in_words(kind, word, names, neither) for kind, word in meaning.items() if kind in kinds]
 
 
 def _said(table: Table, line: int, column: str, text: str) -> bool | _Cell:
@@ -106,11 +107,11 @@ def _check_meant(table: Table, neither: Sequence[_Cell], meaning: Mapping[_Kind,
         f"{what} in column '{first.column}' says neither 0 nor 1 ({like} in columns of labels)",
         f"Say what such cells mean: {keys}"
         if keys
-        else f'Say what it means: data.label_values: {{"{first.text}": "0"}}',
+        else f'Say what it means: data.label_values: {{"{first.text}": "0"}}, or data.blank: unknown',
     )
 
 
 def _in_words(kind: _Kind, word: str, names: Sequence[str], neither: Sequence[_Cell]) -> str:
     found = Counter(cell.column for cell in neither if cell.kind == kind)
-    counted = ", ".join(f"{name} {found[name]}" for name in names if found[name]) or "none"
+    counted = ", ".join(f"{name} {found[name]}" for name in names if found[name])
     return f"{kind} cells of labels are taken for {word} (data.{kind}): {counted}"

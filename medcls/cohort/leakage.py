@@ -184,9 +184,14 @@ def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:
 
 
 def conflicting_groups(cases: Iterable[Case], content: Mapping[str, str]) -> tuple[tuple[Case, ...], ...]:
-    """Cases with equal digests and different reference labels."""
+    """Cases with equal digests of which one has a label that another is known not to have."""
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         if case.name in content:
             groups[content[case.name]].append(case)
-    return tuple(tuple(group) for group in groups.values() if len({case.reference for case in group}) > 1)
+    return tuple(tuple(group) for group in groups.values() if _conflict(group))
+
+
+def _conflict(cases: Sequence[Case]) -> bool:
+    having = {label for case in cases for label in case.reference}
+    return any(case.knows(label) and label not in case.reference for case in cases for label in having)

@@ -136,6 +136,12 @@ def _check_partitions(cohort: Cohort, partitions: Sequence[Partition]) -> None:
             raise CohortError(
                 f"no training case has the label '{label}'", remedy="A label must be trained on to be known"
             )
+        lacking = (case for case in cohort.partition("train") if case.knows(index) and index not in case.reference)
+        if any(index in case.unknown for case in cohort.cases) and not any(lacking):
+            raise CohortError(
+                f"no training case is known to be without the label '{label}'",
+                remedy="Say what empty and uncertain cells mean otherwise (data.blank, data.uncertain), or leave the label out",
+            )
     for partition in partitions:
         if not cohort.partition(partition):
             raise CohortError(f"the partition '{partition}' is empty", remedy="Check the split column or its fractions")

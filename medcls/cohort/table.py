@@ -178,9 +178,11 @@ def _case(
         return Exclusion(name, patient, "no-scan", "the table names no scan", line)
     if reference is None:
         return Exclusion(name, patient, "no-label", "the table has no label", line, scan=scan)
-    facts = {fact: row[fact] for fact in columns.facts if row[fact]}
     partition = _partition(table, line, row, columns, split)
-    return Case(name, patient, scan, reference.has, partition, None, facts, line)
+    if isinstance(columns.label, list) and len(reference.unknown) == len(columns.label):
+        return Exclusion(name, patient, "no-label", "none of the case's labels is known", line, scan=scan)
+    facts = {fact: row[fact] for fact in columns.facts if row[fact]}
+    return Case(name, patient, scan, reference.has, partition, None, facts, line, unknown=reference.unknown)
 
 
 def _named(line: int, row: Mapping[str, str], columns: Columns, root: Path) -> tuple[str, str, Path | None]:

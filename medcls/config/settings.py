@@ -96,13 +96,14 @@ class DataSettings(Section):
     labels: list[str] | None = Field(
         None, description="Order of the labels; default: sorted. Other labels are an error. Not with label columns."
     )
-    uncertain: Literal["negative", "positive", "refuse"] = Field(
+    uncertain: Literal["unknown", "negative", "positive", "refuse"] = Field(
         "refuse",
-        description="What -1, u, uncertain or ? means in one of several label columns: no label (CheXpert's U-Zeroes), the "
-        "label (U-Ones); refuse: an error.",
+        description="What -1, u, uncertain or ? means in one of several label columns: not known (CheXpert's U-Ignore), no "
+        "label (U-Zeroes), the label (U-Ones); refuse: an error.",
     )
-    blank: Literal["negative", "refuse"] = Field(
-        "refuse", description="What an empty cell means in one of several label columns: no label; refuse: an error."
+    blank: Literal["unknown", "negative", "refuse"] = Field(
+        "refuse",
+        description="What an empty cell means in one of several label columns: not known, no label; refuse: an error.",
     )
 
     @field_validator("labels")

@@ -38,12 +38,13 @@ def auc(positive: ArrayLike, scores: ArrayLike) -> Figure:
     return int(below.sum() + upto.sum()) / (2 * n_positive * (reference.size - n_positive))
 
 
-def one_vs_rest(reference: ArrayLike, scores: ArrayLike) -> tuple[Figure, ...]:
+def one_vs_rest(reference: ArrayLike, scores: ArrayLike, known: ArrayLike | None = None) -> tuple[Figure, ...]:
     """The AUC of each label against all others.
 
     Args:
         reference: ``(n, labels)`` booleans.
         scores: ``(n, labels)`` numbers.
+        known: ``(n, labels)`` booleans, whether the reference is known; by default all is.
 
     Raises:
         UsageError: The shapes differ or a score is NaN.
@@ -51,16 +52,17 @@ def one_vs_rest(reference: ArrayLike, scores: ArrayLike) -> tuple[Figure, ...]:
     references, numbers = as_bools(reference, "the reference"), as_floats(scores, "the scores")
     if references.ndim != 2 or references.shape != numbers.shape:
         raise UsageError(f"the reference has shape {references.shape} and the scores have {numbers.shape}")
-    return tuple(auc(references[:, label], numbers[:, label]) for label in range(references.shape[1]))
+    told = np.ones_like(references) if known is None else as_bools(known, "what is known")
+    return tuple(auc(one[rows], own[rows]) for one, own, rows in zip(references.T, numbers.T, told.T, strict=True))
 
 
-def macro_auc(reference: ArrayLike, scores: ArrayLike) -> Figure:
+def macro_auc(reference: ArrayLike, scores: ArrayLike, known: ArrayLike | None = None) -> Figure:
     """The mean of the one-vs-rest AUCs that are defined (not Hand and Till's pairwise mean).
 
     Raises:
         UsageError: As :func:`one_vs_rest`.
     """
-    return macro(one_vs_rest(reference, scores))
+    return macro(one_vs_rest(reference, scores, known))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ keep the mix of labels, so intervals of figures that depend on it (PPV, NPV, acc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,6 +81,15 @@ class PatientResampling:
         """Each statistic ``(replicates,)`` or ``(replicates, k)``, all on the same draws."""
         chunks = [[statistic(weights) for statistic in statistics] for weights in self.weights(replicates, seed)]
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+    @cached_property
+    def unstratified(self) -> PatientResampling:
+        """The same patients, drawn from all of them."""
+        return replace(self, strata=(np.arange(self.n_patients),) if self.n_patients else ())
+
+    def within(self, cases: Bools) -> PatientResampling:
+        """The same draws of the same patients, for the statistics of some of their cases ``(n,)``."""
+        return self if cases.all() else replace(self, patient=self.patient[cases])
 
     def count(self, cases: Bools) -> int:
         """How many patients have one of the cases that ``cases`` ``(n,)`` marks."""

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from medcls.config.settings import EvaluationSettings
+from medcls.evaluation.arrays import Floats
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.calibration_interval import calibration_estimate
 from medcls.evaluation.calibration_view import (
@@ -165,26 +166,28 @@ def calibration_figures(
         seed: Seed of the bootstrap.
     """
     settings = settings or EvaluationSettings()
-    stratified = PatientResampling.of(predictions.patients, predictions.reference)
-    everyone = np.arange(stratified.n_patients)
-    resampling = replace(stratified, strata=(everyone,) if everyone.size else ())
+    resampling = predictions.resampling.unstratified
     labels = label_views(predictions)
     many = len(predictions.labels) > 2 and not predictions.multilabel
     views = (top_label_view(predictions), *labels) if many else labels
     drawn = _replicates(views, resampling, settings.replicates, seed)
-    judged = [_judged(view, one, resampling, settings.confidence) for view, one in zip(views, drawn, strict=True)]
+    own = [
+        one if view.known.all() else _own_replicates(view, settings.replicates, seed)
+        for view, one in zip(views, drawn, strict=True)
+    ]
+    judged = [_judged(view, one, settings.confidence) for view, one in zip(views, own, strict=True)]
     figures, reliability = judged[0].figures, judged[0].reliability
     shown: Reliability | None = reliability
     if predictions.multilabel:
-        figures, shown = _mean_over_labels(views, drawn, resampling, settings.confidence), None
-    own = judged[1:] if many else judged if predictions.multilabel else []
+        figures, shown = _mean_over_labels(views, drawn, settings.confidence), None
+    of_labels = judged[1:] if many else judged if predictions.multilabel else []
     return CalibrationFigures(
         view=_view_name(predictions, many),
         n_cases=predictions.n_cases,
         n_patients=resampling.n_patients,
         figures=figures,
         reliability=shown,
-        per_label={view.name: one for view, one in zip(labels, own, strict=False)},
+        per_label={view.name: one for view, one in zip(labels, of_labels, strict=False)},
         confidence=settings.confidence,
         replicates=settings.replicates,
         seed=seed,
@@ -210,8 +213,9 @@ def _replicates(
         return [ViewReplicates(dict.fromkeys(CALIBRATION_NAMES, nothing), dict.fromkeys(BINNED_NAMES, nothing))] * len(
             views
         )
-    columns = [view.columns() for view in views]
-    refits = {view.name: refit for view in views if (refit := view.statistic(resampling)) is not None}
+    columns = [_of_all(view) for view in views]
+    within = [(view.name, view.statistic(resampling.within(view.known))) for view in views]
+    refits = {name: refit for name, refit in within if refit is not None}
     sums, *refitted = resampling.replicate(
         [resampling.sums(np.concatenate(columns, axis=1)), *refits.values()], replicates=replicates, seed=seed
     )
@@ -220,10 +224,22 @@ def _replicates(
     return [view.replicates(part, found.get(view.name)) for view, part in zip(views, parts, strict=True)]
 
 
-def _judged(
-    view: CalibrationView, drawn: ViewReplicates, resampling: PatientResampling, confidence: float
-) -> LabelCalibration:
-    values = view.figures()
+def _own_replicates(view: CalibrationView, replicates: int, seed: int) -> ViewReplicates:
+    """A view's replicates on the patients of whom its label is known."""
+    alone = replace(view, known=np.ones_like(view.happened))
+    return _replicates([alone], view.resampling, replicates, seed)[0]
+
+
+def _of_all(view: CalibrationView) -> Floats:
+    """The view's columns over all cases, 0 where its label is not known."""
+    columns = view.columns()
+    spread = np.zeros((view.known.size, columns.shape[1]))
+    spread[view.known] = columns
+    return spread
+
+
+def _judged(view: CalibrationView, drawn: ViewReplicates, confidence: float) -> LabelCalibration:
+    values, resampling = view.figures(), view.resampling
     span = 2.0 if view.log_odds is None else 1.0
     groups = resampling.count(view.happened), resampling.count(~view.happened)
     figures = {
@@ -248,7 +264,6 @@ def _judged(
 def _mean_over_labels(
     views: Sequence[CalibrationView],
     drawn: Sequence[ViewReplicates],
-    resampling: PatientResampling,
     confidence: float,
 ) -> dict[str, Estimate]:
     """The unweighted mean over labels; a figure that a label leaves undefined is undefined."""
@@ -260,7 +275,8 @@ def _mean_over_labels(
     )
     for name in (name for name in CALIBRATION_NAMES if name not in RECALIBRATION_NAMES):
         value = _mean([view.name for view in views], [own[name] for own in values])
-        found[name] = calibration_estimate(name, value, means, resampling.n_patients, confidence, 1.0)
+        n_patients = min((view.resampling.n_patients for view in views), default=0)
+        found[name] = calibration_estimate(name, value, means, n_patients, confidence, 1.0)
     return found
 
 

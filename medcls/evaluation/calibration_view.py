@@ -11,7 +11,7 @@ from medcls.evaluation.arrays import Bools, Floats, Indices
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Figure, Undefined
-from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.predictions import LabelCases, Predictions
 from medcls.evaluation.recalibration import (
     RECALIBRATION_NAMES,
     RecalibrationStatistic,
@@ -55,6 +55,8 @@ class CalibrationView:
         squared_errors: ``(n,)`` each case's part of Brier's score.
         log_losses: ``(n,)`` each case's part of the negative log-likelihood; infinite where the reference was called
             impossible.
+        known: Which cases of the partition these are: those of which the label is known.
+        resampling: Which of them is whose; patients are drawn without strata.
     """
 
     name: str
@@ -63,6 +65,8 @@ class CalibrationView:
     log_odds: Floats | None
     squared_errors: Floats
     log_losses: Floats
+    known: Bools
+    resampling: PatientResampling
 
     @property
     def places(self) -> list[tuple[Scheme, Indices, int]]:
@@ -129,13 +133,13 @@ class CalibrationView:
             gaps, counts = sums[:, start : start + bins], sums[:, start + bins : start + 2 * bins]
             start += 2 * bins
             own = np.divide(gaps, counts, out=np.zeros_like(gaps), where=counts > 0)
-            found.append((scheme, gaps / sums[:, :1], own))
+            found.append((scheme, ratio(gaps, sums[:, :1]), own))
         return found
 
 
 def label_views(predictions: Predictions) -> tuple[CalibrationView, ...]:
     """The view of each label that has figures of its own: the positive one of two, or each against the rest."""
-    return tuple(_label_view(predictions, name, predictions.labels.index(name)) for name in predictions.figure_labels)
+    return tuple(_label_view(predictions, cases) for cases in predictions.columns())
 
 
 def top_label_view(predictions: Predictions) -> CalibrationView:
@@ -149,20 +153,25 @@ def top_label_view(predictions: Predictions) -> CalibrationView:
         log_odds=None,
         squared_errors=np.square(predictions.probabilities - predictions.reference).sum(axis=1),
         log_losses=_minus_log(predictions.probabilities[predictions.reference]),
+        known=np.ones(predictions.n_cases, dtype=np.bool_),
+        resampling=predictions.resampling.unstratified,
     )
 
 
-def _label_view(predictions: Predictions, name: str, column: int) -> CalibrationView:
-    happened, said = predictions.reference[:, column], predictions.probabilities[:, column]
+def _label_view(predictions: Predictions, cases: LabelCases) -> CalibrationView:
+    happened, said = cases.positive, cases.scores
     # From the other labels rather than from 1 - p, which loses what is close to 1.
-    others = 1 - said if predictions.multilabel else np.delete(predictions.probabilities, column, axis=1).sum(axis=1)
+    rest = np.delete(predictions.probabilities, cases.column, axis=1)
+    others = 1 - said if predictions.multilabel else rest.sum(axis=1)
     return CalibrationView(
-        name=name,
+        name=cases.label,
         happened=happened,
         probabilities=said,
         log_odds=stated_log_odds(said, others),
         squared_errors=np.square(said - happened),
         log_losses=_minus_log(np.where(happened, said, others)),
+        known=cases.known,
+        resampling=cases.resampling.unstratified,
     )
 
 

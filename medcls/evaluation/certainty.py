@@ -37,8 +37,8 @@ def certainty(predictions: Predictions, point: OperatingPoint) -> Floats:
 
 
 def decided_wrongly(predictions: Predictions, called: Bools) -> Bools:
-    """``(n,)`` whether a case got another label than its reference (multi-label: any wrong decision)."""
-    return np.asarray((called != predictions.reference).any(axis=1))
+    """``(n,)`` whether a case got another label than its reference (multi-label: any wrong decision where it is known)."""
+    return np.asarray(((called != predictions.reference) & predictions.known).any(axis=1))
 
 
 def check_same_labels(predictions: Predictions, point: OperatingPoint) -> None:

@@ -52,20 +52,13 @@ def clinical_use(
         probabilities: Whether the scores are calibrated probabilities, without which there is no decision curve.
     """
     return {
-        label: ClinicalUse(
-            predictive_values(
-                positive,
-                called[:, predictions.labels.index(label)],
-                predictions.patients,
-                settings.prevalences,
-                settings,
-                seed,
-            ),
-            decision_curve(positive, scores, predictions.patients, settings=settings, seed=seed)
+        one.label: ClinicalUse(
+            predictive_values(one.positive, one.of(called), one.patients, settings.prevalences, settings, seed),
+            decision_curve(one.positive, one.scores, one.patients, settings=settings, seed=seed)
             if probabilities
             else None,
         )
-        for label, positive, scores in predictions.columns()
+        for one in predictions.columns()
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -57,6 +57,7 @@ class CohortSummary:
         geometry: Measures of the scans' grid, by name.
         labels: Patients with each label.
         facts: For each fact, patients with each value; :data:`OTHER` for rare ones.
+        known: Patients of whom each label is known; of labels that it does not name, all.
     """
 
     n_cases: int
@@ -65,6 +66,7 @@ class CohortSummary:
     geometry: Mapping[str, Measure]
     labels: Mapping[str, int]
     facts: Mapping[str, Mapping[str, int]]
+    known: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The contents of ``training-summary.json``."""
@@ -77,6 +79,7 @@ class CohortSummary:
             "geometry": {name: _measure_json(one) for name, one in self.geometry.items()},
             "patients_per_label": dict(self.labels),
             "facts": {name: dict(counts) for name, counts in self.facts.items()},
+            "known_per_label": dict(self.known),
         }
 
     @classmethod
@@ -96,6 +99,7 @@ class CohortSummary:
                 geometry={name: _measure(one) for name, one in value["geometry"].items()},
                 labels={name: int(count) for name, count in value["patients_per_label"].items()},
                 facts={name: {group: int(n) for group, n in counts.items()} for name, counts in value["facts"].items()},
+                known={name: int(n) for name, n in value.get("known_per_label", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(
@@ -114,6 +118,7 @@ class CohortMeasures:
         labels: The labels.
         reference: ``(n, labels)`` booleans.
         patients: ``(n,)`` strings.
+        known: ``(n, labels)`` booleans, whether the reference says anything of this label.
     """
 
     intensity: Mapping[str, Floats]
@@ -122,6 +127,7 @@ class CohortMeasures:
     labels: tuple[str, ...]
     reference: Bools
     patients: NDArray[np.str_]
+    known: Bools
 
     @cached_property
     def _owner(self) -> NDArray[np.intp]:
@@ -142,9 +148,14 @@ class CohortMeasures:
 
     def patients_per_label(self) -> dict[str, int]:
         """Patients with a case of each label."""
-        return {
-            label: len(np.unique(self._owner[has])) for label, has in zip(self.labels, self.reference.T, strict=True)
-        }
+        return self._count(self.reference & self.known)
+
+    def known_per_label(self) -> dict[str, int]:
+        """Patients with a case of which each label is known."""
+        return self._count(self.known)
+
+    def _count(self, marked: Bools) -> dict[str, int]:
+        return {label: len(np.unique(self._owner[one])) for label, one in zip(self.labels, marked.T, strict=True)}
 
     def patients_per_value(self, fact: str) -> Counter[str]:
         """Patients with each stated value of a fact, each counted under the first that is stated of them."""
@@ -164,6 +175,7 @@ def summarise_cohort(measures: CohortMeasures) -> CohortSummary:
         intensity=_summarised(measures, measures.intensity),
         geometry=_summarised(measures, measures.geometry),
         labels=measures.patients_per_label(),
+        known=measures.known_per_label(),
         facts={fact: merged for fact in measures.facts if (merged := _merged(measures.patients_per_value(fact)))},
     )
 

@@ -28,7 +28,6 @@ import numpy as np
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
 from medcls.evaluation.arrays import Bools
-from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.certainty import check_same_labels
 from medcls.evaluation.differences import Difference, Pair
 from medcls.evaluation.holm import holm
@@ -129,12 +128,11 @@ def compare_predictions(
     check_same_labels(second, second_point)
     settings = settings or EvaluationSettings()
     decisions = _decisions(first, first_point, called[0]), _decisions(second, second_point, called[1])
-    resampling = PatientResampling.of(first.patients, first.reference)
     return Comparison(
         names=(names[0], names[1]),
         n_cases=first.n_cases,
-        n_patients=resampling.n_patients,
-        differences=Pair((first, second), decisions, resampling, settings, seed).differences(),
+        n_patients=first.resampling.n_patients,
+        differences=Pair((first, second), decisions, settings, seed).differences(),
         confidence=settings.confidence,
         replicates=settings.replicates,
         seed=seed,
@@ -242,6 +240,7 @@ def _check(
             remedy="Give both for the same cases, in the same order",
         )
     apart = (first.patients != second.patients) | (first.reference != second.reference).any(axis=1)
+    apart |= (first.known != second.known).any(axis=1)
     if cases is not None:
         apart |= np.asarray(cases[0], dtype=np.str_) != np.asarray(cases[1], dtype=np.str_)
     if apart.any():

@@ -45,7 +45,7 @@ class ConformalFigures:
 
     Attributes:
         conformal: How the sets were made.
-        coverage: How often the set held the reference label (all of a multi-label case's).
+        coverage: How often the set held the reference label (all of a multi-label case's that are known).
         per_label: The same among the patients with each label, for that label alone.
         mean_size: Labels in a set.
         empty: Share of sets without any label: nothing seen on tune looked like this.
@@ -101,20 +101,22 @@ def conformal_figures(
     size = sets.sum(axis=1)
     everyone = np.ones(predictions.n_cases, dtype=np.bool_)
     held = as_bools((sets | ~reference).all(axis=1), "coverage")
-    counted = [(held, everyone), *((sets[:, i], reference[:, i]) for i in range(len(predictions.labels)))]
     whole = conformal.unit == "patient"
-    means = _PatientMeans(PatientResampling.of(predictions.patients, reference))
+    means = _PatientMeans(predictions.resampling)
     # Coverage follows the guarantee's unit; sizes are always shares of a patient's cases.
-    columns = [means.of(values, cases, whole=whole) for values, cases in counted]
+    columns = [means.of(held, everyone, whole=whole)]
     columns += [means.of(values, everyone) for values in (size, size == 0, size == 1, size > 1)]
-    spans = [1.0] * len(columns)
-    spans[len(counted)] = float(len(predictions.labels))
-    coverage, *rest = means.estimates(columns, spans, settings, seed)
-    mean_size, empty, single, several = rest[len(predictions.labels) :]
+    spans = [1.0, float(len(predictions.labels)), 1.0, 1.0, 1.0]
+    coverage, mean_size, empty, single, several = means.estimates(columns, spans, settings, seed)
+    per_label = {}
+    for one in map(predictions.of_label, predictions.labels):
+        own = _PatientMeans(one.resampling)
+        column = own.of(one.of(sets), one.positive, whole=whole)
+        (per_label[one.label],) = own.estimates([column], [1.0], settings, seed)
     return ConformalFigures(
         conformal=conformal,
         coverage=coverage,
-        per_label=dict(zip(predictions.labels, rest, strict=False)),
+        per_label=per_label,
         mean_size=mean_size,
         empty=empty,
         single=single,

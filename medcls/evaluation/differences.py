@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,16 +103,19 @@ class Pair:
     Attributes:
         predictions: Of both.
         called: ``(n, labels)`` decisions of both.
-        resampling: Which case is whose.
         settings: Confidence level and number of replicates.
         seed: Seed of the bootstrap.
     """
 
     predictions: tuple[Predictions, Predictions]
     called: tuple[Bools, Bools]
-    resampling: PatientResampling
     settings: EvaluationSettings
     seed: int
+
+    @property
+    def resampling(self) -> PatientResampling:
+        """Which case is whose."""
+        return self.predictions[0].resampling
 
     @property
     def clustered(self) -> bool:
@@ -122,27 +126,40 @@ class Pair:
         """Every figure's difference."""
         first = self.predictions[0]
         several = first.positive is None
-        separate = first.multilabel or not several
-        drawn = self._drawn_aucs(needed=several or self.clustered)
-        found = [self._macro_auc(drawn)] if several else []
-        if separate:
-            found += [self._auc(label, drawn.get(label)) for label in first.figure_labels]
-        shares = self._rates() if separate else [self._accuracy()]
-        return (*found, *self._shares(shares))
+        of_labels = {label: self._alone(label) for label in first.figure_labels}
+        drawn = self._drawn_aucs(first.figure_labels) if several or self.clustered else {}
+        found = [self._macro_auc(drawn, of_labels)] if several else []
+        if several and not first.multilabel:
+            return (*found, *self._shares([self._accuracy()]))
+        for label, pair in of_labels.items():
+            own = drawn if pair is self else pair._drawn_aucs([label]) if pair.clustered else {}
+            found.append(pair._auc(label, own.get(label)))
+        rates = [one for label, pair in of_labels.items() for one in pair._shares(pair._rates(label))]
+        return (*found, *rates)
+
+    def _alone(self, label: str) -> Pair:
+        """The pair on the cases of which a label is known."""
+        known = self.predictions[0].known[:, self.predictions[0].labels.index(label)]
+        if known.all():
+            return self
+        first, second = (one.take(known) for one in self.predictions)
+        return replace(self, predictions=(first, second), called=(self.called[0][known], self.called[1][known]))
 
     def _scores(self, label: str) -> tuple[Bools, Floats, Floats]:
+        """Reference and both scores of the cases of which the label is known."""
         column = self.predictions[0].labels.index(label)
-        first, second = (one.probabilities[:, column] for one in self.predictions)
-        return self.predictions[0].reference[:, column], first, second
+        known = self.predictions[0].known[:, column]
+        first, second = (one.probabilities[known, column] for one in self.predictions)
+        return self.predictions[0].reference[known, column], first, second
 
-    def _rates(self) -> list[_Share]:
-        shares = []
-        for label in self.predictions[0].figure_labels:
-            positive, *_ = self._scores(label)
-            first, second = (called[:, self.predictions[0].labels.index(label)] for called in self.called)
-            shares.append(_Share("sensitivity", label, positive, (first, second), NO_POSITIVE))
-            shares.append(_Share("specificity", label, ~positive, (~first, ~second), NO_NEGATIVE))
-        return shares
+    def _rates(self, label: str) -> list[_Share]:
+        """Of the cases of :meth:`_alone`."""
+        positive, *_ = self._scores(label)
+        first, second = (called[:, self.predictions[0].labels.index(label)] for called in self.called)
+        return [
+            _Share("sensitivity", label, positive, (first, second), NO_POSITIVE),
+            _Share("specificity", label, ~positive, (~first, ~second), NO_NEGATIVE),
+        ]
 
     def _accuracy(self) -> _Share:
         first, second = (np.asarray((called & self.predictions[0].reference).any(axis=1)) for called in self.called)
@@ -173,18 +190,17 @@ class Pair:
         values = float(first.mean()), float(second.mean())
         return Difference(share.figure, share.label, *values, estimate, test, statistic, p_value, reason)
 
-    def _drawn_aucs(self, *, needed: bool) -> dict[str, Floats]:
+    def _drawn_aucs(self, labels: Sequence[str]) -> dict[str, Floats]:
         """For each label with both kinds of cases, replicates ``(b,)`` of the difference of the two AUCs."""
-        first = self.predictions[0]
-        labels = [label for label in first.figure_labels if missing_class(self._scores(label)[0]) is None]
-        if not needed or not labels:
+        first, nothing = self.predictions[0], np.zeros(0)
+        labels = [label for label in labels if missing_class(self._scores(label)[0]) is None]
+        if not labels:
             return {}
-        nothing = np.zeros(0)
-        statistics = [
-            RocStatistic(self.resampling, positive, scores, nothing)
-            for positive, *both in map(self._scores, labels)
-            for scores in both
-        ]
+        statistics = []
+        for label in labels:
+            within = self.resampling.within(first.known[:, first.labels.index(label)])
+            positive, *both = self._scores(label)
+            statistics += [RocStatistic(within, positive, scores, nothing) for scores in both]
         drawn = self.resampling.replicate(statistics, replicates=self.settings.replicates, seed=self.seed)
         return {label: drawn[2 * i][:, 0] - drawn[2 * i + 1][:, 0] for i, label in enumerate(labels)}
 
@@ -207,13 +223,14 @@ class Pair:
         tested = _bootstrap_test(drawn, n_patients)
         return Difference("auc", label, areas[0], areas[1], estimate, *tested)
 
-    def _macro_auc(self, drawn: dict[str, Floats]) -> Difference:
+    def _macro_auc(self, drawn: dict[str, Floats], of_labels: Mapping[str, Pair]) -> Difference:
         """The difference of the mean over the labels that have both kinds of cases."""
         if not drawn:
             return Difference.undefined("macro_auc", None, "undefined for every label")
         scored = [self._scores(label) for label in drawn]
         areas = [(_defined(auc(up, one)), _defined(auc(up, other))) for up, one, other in scored]
-        pairs, patients = zip(*(self._pairs(up) for up, *_ in scored), strict=True)
+        counted = (of_labels[label]._pairs(up) for label, (up, *_) in zip(drawn, scored, strict=True))
+        pairs, patients = zip(*counted, strict=True)
         first, second = (math.fsum(one) / len(areas) for one in zip(*areas, strict=True))
         together = np.mean(list(drawn.values()), axis=0)
         confidence = self.settings.confidence

@@ -18,14 +18,13 @@ from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
 from medcls.evaluation.arrays import Bools, Floats
 from medcls.evaluation.auc import NO_NEGATIVE, NO_POSITIVE
-from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.certainty import check_same_labels
 from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate
 from medcls.evaluation.failed_cases import FailedCases
 from medcls.evaluation.operating_point import OperatingPoint
 from medcls.evaluation.patient_sums import replicate_sums, sum_by_patient
-from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.predictions import LabelCases, Predictions
 from medcls.evaluation.proportions import estimate_share
 from medcls.evaluation.schema_parts import COUNT, NUMBER, TEXT, Schema, by_name, closed, listed, ref, said
 
@@ -42,18 +41,21 @@ class WrongAnswer:
         reference: Its reference labels.
         called: The labels that it got.
         probability: Of the label that is looked at.
+        unknown: The labels of which it is not known whether it has them.
     """
 
     name: str
     reference: tuple[str, ...]
     called: tuple[str, ...]
     probability: float
+    unknown: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The answer as plain JSON."""
         return {
             "name": self.name,
             "reference": list(self.reference),
+            "unknown": list(self.unknown),
             "called": list(self.called),
             "probability": self.probability,
         }
@@ -104,7 +106,7 @@ class FailureAnalysis:
     Attributes:
         n_answered: Cases with an answer.
         n_failed: Cases without one.
-        n_unknown: Those of them whose reference label is not known; no figure counts them.
+        n_unknown: Those of them of which no label is known; no figure counts them.
         failed_by_reason: How many got no answer, for each reason.
         labels: For each label with figures of its own, what went wrong with it.
     """
@@ -173,11 +175,14 @@ def failure_analysis(
         raise UsageError(f"{len(names)} names do not fit {predictions.n_cases} cases")
     if refused.reference.shape[1] != len(predictions.labels):
         raise UsageError("the failed cases are about other labels")
-    # Without any label a case of exclusive labels has no known reference; of a multi-label classifier it has none.
-    known = refused.reference.any(axis=1) | predictions.multilabel
+    known = np.asarray(refused.known.any(axis=1))
     called = operating_point.decide(predictions.probabilities)
-    everyone = _Everyone.of(predictions, called, refused.reference[known], refused.patients[known])
-    rates = everyone.rates(settings or EvaluationSettings(), seed)
+    everyone = _everyone(predictions, refused, known)
+    # A case without an answer is decided against its reference.
+    decided = np.concatenate((called, ~refused.reference[known]))
+    answered = np.arange(everyone.n_cases) < predictions.n_cases
+    settings = settings or EvaluationSettings()
+    rates = {one.label: _rates(one, one.of(decided), answered[one.known], settings, seed) for one in everyone.columns()}
     reasons, counts = np.unique(np.asarray(refused.reasons, dtype=np.str_), return_counts=True)
     return FailureAnalysis(
         n_answered=predictions.n_cases,
@@ -185,8 +190,8 @@ def failure_analysis(
         n_unknown=int((~known).sum()),
         failed_by_reason=dict(zip(reasons.tolist(), counts.tolist(), strict=True)),
         labels={
-            label: _label(predictions, called, label, names, worst, refused.reference[known], rates[label])
-            for label in predictions.figure_labels
+            one.label: _label(predictions, called, one, names, worst, refused, rates[one.label])
+            for one in predictions.columns()
         },
     )
 
@@ -194,7 +199,8 @@ def failure_analysis(
 def failures_schema() -> Schema:
     """The schema of :meth:`FailureAnalysis.to_json`; an ``estimate`` is looked for under ``$defs``."""
     score = said(NUMBER, "Of the label; the score itself where scores are no probabilities.")
-    answer = closed({"name": TEXT, "reference": listed(TEXT), "called": listed(TEXT), "probability": score})
+    labels = listed(TEXT)
+    answer = closed({"name": TEXT, "reference": labels, "unknown": labels, "called": labels, "probability": score})
     both = closed(dict.fromkeys(_RATES, ref("estimate")))
     label = closed(
         {
@@ -212,7 +218,7 @@ def failures_schema() -> Schema:
         {
             "n_answered": COUNT,
             "n_failed": COUNT,
-            "n_unknown": said(COUNT, "Failed cases whose reference label is not known; no figure counts them."),
+            "n_unknown": said(COUNT, "Failed cases of which no label is known; no figure counts them."),
             "failed_by_reason": by_name(COUNT),
             "labels": by_name(label),
         },
@@ -220,40 +226,32 @@ def failures_schema() -> Schema:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Everyone:
-    """The cases with an answer, then those without."""
+def _everyone(predictions: Predictions, refused: FailedCases, known: Bools) -> Predictions:
+    """The cases with an answer, then those without of which a label is known; what these were called is not looked at."""
+    return replace(
+        predictions,
+        probabilities=np.concatenate((predictions.probabilities, refused.reference[known].astype(np.float64))),
+        reference=np.concatenate((predictions.reference, refused.reference[known])),
+        patients=np.concatenate((predictions.patients, refused.patients[known])),
+        known=np.concatenate((predictions.known, refused.known[known])),
+    )
 
-    labels: Mapping[str, tuple[Bools, Bools]]
-    answered: Bools
-    resampling: PatientResampling
 
-    @classmethod
-    def of(cls, predictions: Predictions, called: Bools, reference: Bools, patients: NDArray[np.str_]) -> _Everyone:
-        truth = np.concatenate((predictions.reference, reference))
-        # A case without an answer is decided against its reference.
-        decided = np.concatenate((called, ~reference))
-        columns = [predictions.labels.index(label) for label in predictions.figure_labels]
-        return cls(
-            labels={predictions.labels[i]: (truth[:, i], decided[:, i]) for i in columns},
-            answered=np.arange(len(truth)) < predictions.n_cases,
-            resampling=PatientResampling.of(np.concatenate((predictions.patients, patients)), truth),
-        )
-
-    def rates(self, settings: EvaluationSettings, seed: int) -> dict[str, list[Estimate]]:
-        """For each label: sensitivity and specificity over complete cases, then in the worst case."""
-        shares = []
-        for positive, decided in self.labels.values():
-            for counted in (self.answered, np.ones_like(self.answered)):
-                shares += [(decided, positive & counted, NO_POSITIVE), (~decided, ~positive & counted, NO_NEGATIVE)]
-        columns = [one for marked, cases, _ in shares for one in (marked & cases, cases)]
-        by_patient = sum_by_patient(self.resampling, np.stack(columns, axis=1).astype(np.float64))
-        drawn = replicate_sums(self.resampling, by_patient, replicates=settings.replicates, seed=seed)
-        found = [
-            estimate_share(marked, cases, self.resampling, _part(drawn, index), settings.confidence, undefined)
-            for index, (marked, cases, undefined) in enumerate(shares)
-        ]
-        return {label: found[4 * i : 4 * i + 4] for i, label in enumerate(self.labels)}
+def _rates(
+    cases: LabelCases, decided: Bools, answered: Bools, settings: EvaluationSettings, seed: int
+) -> list[Estimate]:
+    """Sensitivity and specificity of a label over complete cases, then in the worst case."""
+    shares = []
+    for counted in (answered, np.ones_like(answered)):
+        shares += [(decided, cases.positive & counted, NO_POSITIVE)]
+        shares += [(~decided, ~cases.positive & counted, NO_NEGATIVE)]
+    columns = [one for marked, among, _ in shares for one in (marked & among, among)]
+    by_patient = sum_by_patient(cases.resampling, np.stack(columns, axis=1).astype(np.float64))
+    drawn = replicate_sums(cases.resampling, by_patient, replicates=settings.replicates, seed=seed)
+    return [
+        estimate_share(marked, among, cases.resampling, _part(drawn, index), settings.confidence, undefined)
+        for index, (marked, among, undefined) in enumerate(shares)
+    ]
 
 
 def _part(drawn: Floats, index: int) -> Floats:
@@ -263,16 +261,18 @@ def _part(drawn: Floats, index: int) -> Floats:
 def _label(
     predictions: Predictions,
     called: Bools,
-    label: str,
+    one: LabelCases,
     names: Sequence[str],
     worst: int,
-    failed: Bools,
+    refused: FailedCases,
     rates: list[Estimate],
 ) -> LabelFailures:
-    column = predictions.labels.index(label)
-    positive, decided = predictions.reference[:, column], called[:, column]
-    scores = predictions.probabilities[:, column]
-    false_positive, false_negative = np.flatnonzero(decided & ~positive), np.flatnonzero(~decided & positive)
+    positive, decided = predictions.reference[:, one.column], called[:, one.column]
+    scores = predictions.probabilities[:, one.column]
+    false_positive, false_negative = (
+        np.flatnonzero(decided & ~positive & one.known),
+        np.flatnonzero(~decided & positive),
+    )
 
     def named(cases: NDArray[np.intp], badness: Floats) -> tuple[WrongAnswer, ...]:
         # Equal ones by name, so that the order of cases does not matter.
@@ -283,18 +283,19 @@ def _label(
                 reference=_labels(predictions.labels, predictions.reference[case]),
                 called=_labels(predictions.labels, called[case]),
                 probability=float(scores[case]),
+                unknown=_labels(predictions.labels, ~predictions.known[case]),
             )
             for case in order
         )
 
-    n_failed = int(failed[:, column].sum())
+    n_failed = int((refused.reference & refused.known)[:, one.column].sum())
     return LabelFailures(
         n_false_positive=false_positive.size,
         n_false_negative=false_negative.size,
         false_positives=named(false_positive, -scores),
         false_negatives=named(false_negative, scores),
         n_failed_positive=n_failed,
-        n_failed_negative=len(failed) - n_failed,
+        n_failed_negative=int(refused.known[:, one.column].sum()) - n_failed,
         complete_case=dict(zip(_RATES, rates[:2], strict=True)),
         worst_case=dict(zip(_RATES, rates[2:], strict=True)),
     )

@@ -35,6 +35,7 @@ from medcls.evaluation.intervals import (
     wilson,
 )
 from medcls.evaluation.partial_auc import MOST_FPR, partial_auc, partial_auc_limits, standardised
+from medcls.evaluation.predictions import LabelCases
 from medcls.evaluation.ranking import RANKING_NAMES
 from medcls.evaluation.resampled import bootstrap_estimate
 
@@ -45,7 +46,7 @@ PROPORTION_NAMES = ("sensitivity", "specificity", "accuracy", "ppv", "npv")
 
 @dataclass(frozen=True, eq=False)
 class LabelView:
-    """One label against the rest.
+    """One label against the rest, among the cases of which it is known.
 
     Attributes:
         name: The label.
@@ -53,6 +54,7 @@ class LabelView:
         scores: ``(n,)`` the label's probability.
         called: ``(n,)`` the decision at the operating point.
         resampling: Which case is whose.
+        known: Which cases of the partition these are.
     """
 
     name: str
@@ -60,6 +62,12 @@ class LabelView:
     scores: Floats
     called: Bools
     resampling: PatientResampling
+    known: Bools
+
+    @classmethod
+    def of(cls, cases: LabelCases, called: Bools) -> LabelView:
+        """The view of a label's cases and of all decisions ``(cases of the partition, labels)``."""
+        return cls(cases.label, cases.positive, cases.scores, cases.of(called), cases.resampling, cases.known)
 
     @property
     def counts(self) -> Counts:

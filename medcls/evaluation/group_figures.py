@@ -38,7 +38,7 @@ _TOO_FEW = "suppressed: fewer than 10 patients"
 
 @dataclass(frozen=True, eq=False)
 class GroupView:
-    """One label among the cases of one group, of which there are some.
+    """One label among the cases of one group of which it is known.
 
     Attributes:
         name: The group's name.

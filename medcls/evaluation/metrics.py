@@ -63,6 +63,7 @@ class PartitionMetrics:
         n_patients: Patients.
         cases_per_label: Cases with each reference label.
         patients_per_label: Patients with such a case.
+        known_per_label: Cases of which each label is known, which its figures are of; ``None`` for exclusive labels.
         averaging: What the top figures are: of the positive label, or means over labels.
         figures: An estimate for each of :data:`medcls.evaluation.figures.FIGURE_NAMES`.
         hand_till: Hand and Till's AUC of three or more exclusive labels; ``None`` for others.
@@ -79,6 +80,7 @@ class PartitionMetrics:
     n_patients: int
     cases_per_label: Mapping[str, int]
     patients_per_label: Mapping[str, int]
+    known_per_label: Mapping[str, int] | None
     averaging: str
     figures: Mapping[str, Estimate]
     hand_till: Estimate | None
@@ -112,6 +114,8 @@ class PartitionMetrics:
             "notes": list(self.notes),
             "intervals": {"confidence": self.confidence, "replicates": self.replicates, "seed": self.seed},
         }
+        if self.known_per_label is not None:
+            document["known_per_label"] = dict(self.known_per_label)
         if self.hand_till is not None:
             document["hand_till"] = self.hand_till.to_json()
         if self.operating_point.positive is None:
@@ -165,27 +169,26 @@ def evaluate_partition(
     called = operating_point.decide(predictions.probabilities) if called is None else as_bools(called, "the decisions")
     if called.shape != predictions.reference.shape:
         raise UsageError(f"decisions {called.shape} do not fit predictions {predictions.reference.shape}")
-    resampling = PatientResampling.of(predictions.patients, predictions.reference)
-    views = tuple(
-        LabelView(name, reference, scores, called[:, predictions.labels.index(name)], resampling)
-        for name, reference, scores in predictions.columns()
-    )
-    together = PartitionFigures(predictions, called, resampling, views, settings.confidence)
+    resampling = predictions.resampling
+    views = tuple(LabelView.of(cases, called) for cases in predictions.columns())
+    together = PartitionFigures(predictions, called, views, settings.confidence)
     replicates = together.replicate(settings.replicates, seed)
     per_label = {view.name: _label_metrics(view, replicates, settings.confidence) for view in views}
     cases, patients = _label_counts(predictions, resampling)
+    known = dict(zip(predictions.labels, predictions.known.sum(axis=0).tolist(), strict=True))
     return PartitionMetrics(
         n_cases=predictions.n_cases,
         n_patients=resampling.n_patients,
         cases_per_label=cases,
         patients_per_label=patients,
+        known_per_label=known if predictions.multilabel else None,
         averaging="macro" if positive is None else f"positive label: {positive}",
         figures=together.over_labels(replicates) if positive is None else dict(per_label[positive].figures),
         hand_till=together.hand_till(replicates),
         per_label=per_label,
         confusion=confusion_matrix(predictions.reference, called) if not predictions.multilabel else None,
         operating_point=operating_point,
-        notes=_notes(cases, patients),
+        notes=_notes(cases, patients, known, predictions.n_cases),
         confidence=settings.confidence,
         replicates=settings.replicates,
         seed=seed,
@@ -207,8 +210,27 @@ def _label_counts(predictions: Predictions, resampling: PatientResampling) -> tu
     return cases, {label: resampling.count(column) for label, column in columns}
 
 
-def _notes(cases: Mapping[str, int], patients: Mapping[str, int]) -> tuple[str, ...]:
+def known_in_words(known: Mapping[str, int], n_cases: int) -> list[str]:
+    """A note where labels are not known of all cases.
+
+    Args:
+        known: By label, cases of which it is known.
+        n_cases: Cases in all.
+    """
+    part = [f"{label} ({n})" for label, n in known.items() if n < n_cases]
+    if not part:
+        return []
+    return [
+        f"of {n_cases} cases labels are known of fewer: {', '.join(part)}; each label's figures are of these alone, and a case "
+        "counts as decided wrongly where a label that is known is"
+    ]
+
+
+def _notes(
+    cases: Mapping[str, int], patients: Mapping[str, int], known: Mapping[str, int], n_cases: int
+) -> tuple[str, ...]:
     notes = [f"no case has the reference label {label}" for label, n in cases.items() if not n]
+    notes += known_in_words(known, n_cases)
     few = [f"{label} ({n})" for label, n in patients.items() if 0 < n < FEW_PATIENTS]
     if few:
         notes.append(f"fewer than {FEW_PATIENTS} patients: {', '.join(few)}; figures that rest on them are uncertain")

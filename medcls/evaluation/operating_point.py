@@ -172,7 +172,11 @@ def choose_operating_point(
         chosen_on: The partition's name.
     """
     argmax = not predictions.multilabel and predictions.positive is None
-    cuts = () if argmax else tuple(choose_threshold(*column, rule) for column in predictions.columns())
+    cuts = (
+        ()
+        if argmax
+        else tuple(choose_threshold(one.label, one.positive, one.scores, rule) for one in predictions.columns())
+    )
     return OperatingPoint(
         labels=predictions.labels,
         positive=predictions.positive,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,8 @@ class Replicates:
     """Bootstrap replicates of everything, NaN where undefined.
 
     Attributes:
-        figures: By label and figure, ``(b,)``.
+        figures: By label and figure, ``(b,)``, each label's on the patients of whom it is known.
+        together: The same on one draw of all patients, for means over labels; where all labels are known, the same.
         bands: By label, ``(b, 101)`` sensitivities at :data:`medcls.evaluation.curves.BAND_FPR`.
         accuracy: ``(b,)`` share of cases with the right one of several exclusive labels.
         brier: ``(b,)`` Brier's score summed over labels.
@@ -42,6 +43,7 @@ class Replicates:
     """
 
     figures: Mapping[str, Mapping[str, Floats]]
+    together: Mapping[str, Mapping[str, Floats]]
     bands: Mapping[str, Floats]
     accuracy: Floats
     brier: Floats
@@ -55,16 +57,19 @@ class PartitionFigures:
     Attributes:
         predictions: The partition's cases.
         called: ``(n, labels)`` decisions at the operating point.
-        resampling: Which case is whose.
         views: The labels that get figures.
         confidence: Confidence level of all intervals.
     """
 
     predictions: Predictions
     called: Bools
-    resampling: PatientResampling
     views: tuple[LabelView, ...]
     confidence: float
+
+    @property
+    def resampling(self) -> PatientResampling:
+        """Which case is whose."""
+        return self.predictions.resampling
 
     @property
     def right(self) -> Bools:
@@ -77,34 +82,30 @@ class PartitionFigures:
         return len(self.predictions.labels) > 2 and not self.predictions.multilabel
 
     def replicate(self, replicates: int, seed: int) -> Replicates:
-        """All replicates, on the same draws, in one pass."""
-        curved = [view for view in self.views if view.positive.any() and not view.positive.all()]
-        statistics = [self.resampling.sums(self._columns())]
-        statistics += [RankingStatistic(self.resampling, view.positive, view.scores, BAND_FPR) for view in curved]
-        statistics += self._pairwise()
-        sums, *others = self.resampling.replicate(statistics, replicates=replicates, seed=seed)
-        nothing = np.full((replicates, _RANKED + BAND_FPR.size), np.nan)
-        roc = {view.name: nothing for view in self.views}
-        roc.update({view.name: values for view, values in zip(curved, others, strict=False)})
-        by_label = np.split(sums[:, :-3], len(self.views), axis=1)
-        right, error, n = sums[:, -3:].T
+        """All replicates, on the same draws, in one pass; again for each label that is not known of all cases, on its own."""
+        pairwise = self._pairwise()
+        whole: list[Statistic] = [self.resampling.sums(self._whole()), *pairwise]
+        together, others = _drawn(self.views, self.resampling, whole, replicates, seed)
+        own = dict(together)
+        for view in self.views:
+            if not view.known.all():
+                own |= _drawn(
+                    (replace(view, known=np.ones_like(view.positive)),), view.resampling, [], replicates, seed
+                )[0]
+        right, error, n = others[0].T
         return Replicates(
-            figures={
-                view.name: view.replicates(part, roc[view.name][:, :_RANKED])
-                for view, part in zip(self.views, by_label, strict=True)
-            },
-            bands={name: values[:, _RANKED:] for name, values in roc.items()},
+            figures={name: one for name, (one, _) in own.items()},
+            together={name: one for name, (one, _) in together.items()},
+            bands={name: band for name, (_, band) in own.items()},
             accuracy=ratio(right, n),
             brier=ratio(error, n),
-            hand_till=others[-1] if len(others) > len(curved) else nothing[:, 0],
+            hand_till=others[1] if pairwise else np.full(replicates, np.nan),
         )
 
-    def _columns(self) -> Floats:
-        """Each label's columns, then three of all labels: rightly decided, error summed over labels, one."""
-        columns = [view.columns() for view in self.views]
+    def _whole(self) -> Floats:
+        """Three columns of all labels: rightly decided, error summed over labels, one."""
         errors = np.square(self.predictions.probabilities - self.predictions.reference).sum(axis=1)
-        whole = np.stack((self.right.astype(np.float64), errors, np.ones_like(errors)), axis=1)
-        return np.concatenate([*columns, whole], axis=1)
+        return np.stack((self.right.astype(np.float64), errors, np.ones_like(errors)), axis=1)
 
     def _pairwise(self) -> list[Statistic]:
         reference = self.predictions.reference
@@ -147,7 +148,7 @@ class PartitionFigures:
             limits = [view.without_resampling(name, value, shared)[0] for view, value in used]
             return (_mean([low for low, _ in limits]), _mean([high for _, high in limits])), Method.BONFERRONI
 
-        drawn = np.mean([replicates.figures[view.name][name] for view, _ in used], axis=0)
+        drawn = np.mean([replicates.together[view.name][name] for view, _ in used], axis=0)
         n_patients = min(view.patients_for(name) for view, _ in used)
         mean = _mean([value for _, value in used])
         estimate = bootstrap_estimate(mean, drawn, n_patients, self.confidence, fallback, BOUNDS[name])
@@ -181,6 +182,27 @@ class PartitionFigures:
             return hoeffding(value, n_patients, self.confidence, span=2.0), Method.HOEFFDING
 
         return bootstrap_estimate(value, replicates, n_patients, self.confidence, fallback, (0.0, 2.0))
+
+
+def _drawn(
+    views: Sequence[LabelView], resampling: PatientResampling, others: Sequence[Statistic], replicates: int, seed: int
+) -> tuple[dict[str, tuple[dict[str, Floats], Floats]], list[Floats]]:
+    """By label its figures' replicates and its band's, and the replicates of other statistics, all on the same draws."""
+    columns = np.zeros((resampling.patient.size, len(views), 5))
+    for place, view in enumerate(views):
+        columns[view.known, place] = view.columns()
+    curved = [view for view in views if view.positive.any() and not view.positive.all()]
+    statistics: list[Statistic] = [resampling.sums(columns.reshape(len(columns), 5 * len(views)))]
+    statistics += [RankingStatistic(resampling.within(one.known), one.positive, one.scores, BAND_FPR) for one in curved]
+    statistics += others
+    sums, *values = resampling.replicate(statistics, replicates=replicates, seed=seed)
+    roc = dict.fromkeys((view.name for view in views), np.full((replicates, _RANKED + BAND_FPR.size), np.nan))
+    roc |= {view.name: one for view, one in zip(curved, values, strict=False)}
+    found = {
+        view.name: (view.replicates(part, roc[view.name][:, :_RANKED]), roc[view.name][:, _RANKED:])
+        for view, part in zip(views, np.split(sums, len(views), axis=1), strict=True)
+    }
+    return found, values[len(curved) :]
 
 
 def _mean(values: Sequence[float]) -> float:

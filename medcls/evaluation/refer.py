@@ -229,7 +229,7 @@ class _Cases:
     def of(cls, predictions: Predictions, point: OperatingPoint) -> _Cases:
         called, certain = point.decide(predictions.probabilities), certainty(predictions, point)
         wrong = decided_wrongly(predictions, called)
-        resampling = PatientResampling.of(predictions.patients, predictions.reference)
+        resampling = predictions.resampling
         return cls(predictions, called, certain, wrong, groups_of(certain), resampling)
 
     @property
@@ -252,9 +252,10 @@ class _Cases:
     def shares(self, kept: Bools) -> list[tuple[Bools, Bools]]:
         """What is counted among the kept, and of which of them: wrong ones, then each label's two rates."""
         counted = [(self.wrong & kept, kept)]
-        for label, positive, _ in self.predictions.columns():
-            called = self.called[:, self.predictions.labels.index(label)]
-            counted += [(positive & called & kept, positive & kept), (~positive & ~called & kept, ~positive & kept)]
+        for one in self.predictions.columns():
+            positive, called = self.predictions.reference[:, one.column], self.called[:, one.column]
+            ups, downs = positive & kept, ~positive & one.known & kept
+            counted += [(ups & called, ups), (downs & ~called, downs)]
         return counted
 
     def columns(self, kept: list[Bools]) -> Floats:

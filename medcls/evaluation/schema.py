@@ -97,6 +97,9 @@ def _partition() -> Schema:
     schema["properties"]["hand_till"] = said(
         ref("estimate"), "Hand and Till's AUC, the mean over pairs of labels. For three or more exclusive labels."
     )
+    schema["properties"]["known_per_label"] = said(
+        by_name(COUNT), "Cases of which each label is known, which its figures are of. For multi-label."
+    )
     schema["properties"] |= section_schemas()
     schema["properties"]["per_class"] = said(by_name(ref("label")), "For more than two labels, and multi-label.")
     return schema

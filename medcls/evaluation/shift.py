@@ -243,9 +243,15 @@ def _standardised(difference: float, variance: float, training: Measure) -> tupl
 
 
 def _labels(training: CohortSummary, external: CohortMeasures) -> list[ShiftRow]:
-    found = external.patients_per_label()
+    """The share of the patients of whom each label is known."""
+    found, known = external.patients_per_label(), external.known_per_label()
     return [
-        _shares("labels", label, (count, training.n_patients), (found.get(label, 0), external.n_patients))
+        _shares(
+            "labels",
+            label,
+            (count, training.known.get(label, training.n_patients)),
+            (found.get(label, 0), known.get(label, 0)),
+        )
         for label, count in training.labels.items()
     ]
 

@@ -33,7 +33,7 @@ from medcls.evaluation.estimate import Estimate
 from medcls.evaluation.group_figures import FEWEST, GROUP_FIGURES, GroupView, gap_between, replicate_groups
 from medcls.evaluation.grouping import Grouping, group_fact, without_rare
 from medcls.evaluation.operating_point import OperatingPoint
-from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.predictions import LabelCases, Predictions
 from medcls.evaluation.schema_parts import (
     COUNT,
     TEXT,
@@ -177,20 +177,21 @@ def subgroup_figures(
     patients = predictions.patients.tolist()
     groupings = [without_rare(group_fact(fact, values), patients, FEWEST) for fact, values in facts.items()]
     kept = [grouping for grouping in groupings if grouping.left_out is None]
-    resampling = PatientResampling.of(predictions.patients, predictions.reference)
     called = operating_point.decide(predictions.probabilities)
-    views = [
-        (grouping.fact, label, view)
-        for grouping in kept
-        for label in predictions.figure_labels
-        for view in _views(grouping, label, predictions, called, resampling)
-    ]
-    drawn = replicate_groups([view for *_, view in views], resampling, settings, seed)
+    views: dict[PatientResampling, list[tuple[str, str, GroupView]]] = {}  # those drawn together
+    for cases in predictions.columns():
+        found = [(one.fact, cases.label, view) for one in kept for view in _views(one, cases, called)]
+        views.setdefault(cases.resampling, []).extend(found)
     by_fact: dict[str, dict[str, list[_Drawn]]] = {grouping.fact: {} for grouping in kept}
-    for (fact, label, view), replicates in zip(views, drawn, strict=True):
-        by_fact[fact].setdefault(label, []).append((view, replicates))
+    for resampling, drawn_together in views.items():
+        drawn = replicate_groups([view for *_, view in drawn_together], resampling, settings, seed)
+        for (fact, label, view), replicates in zip(drawn_together, drawn, strict=True):
+            by_fact[fact].setdefault(label, []).append((view, replicates))
     return Subgroups(
-        facts=tuple(_fact(grouping, by_fact[grouping.fact], settings.confidence) for grouping in kept),
+        facts=tuple(
+            _fact(one, {label: by_fact[one.fact][label] for label in predictions.figure_labels}, settings.confidence)
+            for one in kept
+        ),
         left_out={one.fact: one.left_out for one in groupings if one.left_out is not None},
     )
 
@@ -223,15 +224,10 @@ def subgroups_schema() -> Schema:
     )
 
 
-def _views(
-    grouping: Grouping, label: str, predictions: Predictions, called: Bools, resampling: PatientResampling
-) -> list[GroupView]:
-    column = predictions.labels.index(label)
-    arrays = predictions.reference[:, column], predictions.probabilities[:, column], called[:, column]
-    return [
-        GroupView.of(name, grouping.group == place, resampling.patient, *arrays)
-        for place, name in enumerate(grouping.groups)
-    ]
+def _views(grouping: Grouping, cases: LabelCases, called: Bools) -> list[GroupView]:
+    arrays = cases.resampling.patient, cases.positive, cases.scores, cases.of(called)
+    group = grouping.group[cases.known]
+    return [GroupView.of(name, group == place, *arrays) for place, name in enumerate(grouping.groups)]
 
 
 def _fact(grouping: Grouping, by_label: Mapping[str, list[_Drawn]], confidence: float) -> FactGroups:

@@ -82,12 +82,11 @@ def auc_within_folds(
     if names.shape != predictions.patients.shape:
         raise UsageError(f"{names.shape} folds do not fit {predictions.n_cases} cases")
     settings = settings or EvaluationSettings()
-    resampling = PatientResampling.of(predictions.patients, predictions.reference)
-    rows = [np.flatnonzero(names == name) for name in np.unique(names)]
     found = {}
-    for label, positive, scores in predictions.columns():
-        pairs = [_FoldPairs.of(resampling.patient[row], positive[row], scores[row]) for row in rows]
-        found[label] = _estimate(pairs, positive, resampling, settings, seed)
+    for one in predictions.columns():
+        rows = [np.flatnonzero(names[one.known] == name) for name in np.unique(names)]
+        pairs = [_FoldPairs.of(one.resampling.patient[row], one.positive[row], one.scores[row]) for row in rows]
+        found[one.label] = _estimate(pairs, one.positive, one.resampling, settings, seed)
     return found
 
 

@@ -12,8 +12,8 @@ class Batch(NamedTuple):
 
     Attributes:
         images: ``(B, C, rows, columns)`` or ``(B, C, x, y, z)``, float32.
-        targets: ``(B,)`` int64 label indices; ``(B, labels)`` float32 of 0 and 1 for multi-label. -1 (or all 0) where the
-            reference is not known.
+        targets: ``(B,)`` int64 label indices, -1 where the reference is not known; ``(B, labels)`` float32 of 0 and 1 for
+            multi-label, NaN where it is not known.
         cases: ``(B,)`` int64, index of each view's case in the dataset.
         keys: ``(B,)`` int64, different for each draw of an epoch: what the randomness of augmentation hangs on.
     """

@@ -25,11 +25,13 @@ class Item:
         prepared: The views, in the store or in memory.
         reference: Label indices: exactly one, any number for multi-label; ``None`` where not known.
         patient: Whose it is; only equality matters, so a pseudonym will do. Empty: a patient of its own.
+        unknown: Indices of labels, of several, of which it is not known whether the case has them.
     """
 
     prepared: StoredPrepared | Prepared
     reference: tuple[int, ...] | None = None
     patient: str = ""
+    unknown: tuple[int, ...] = ()
 
     @property
     def views(self) -> int:
@@ -89,11 +91,11 @@ class PreparedDataset(Dataset[Batch]):
         )
 
     def target(self, case: int) -> Tensor:
-        """A case's target: a label index, -1 where not known; 0 and 1 for each label for multi-label."""
-        reference = self.items[case].reference
+        """A case's target: a label index, -1 where not known; for multi-label 0 and 1 for each label, NaN where not known."""
+        item = self.items[case]
         if not self.multilabel:
-            return torch.tensor(-1 if reference is None else reference[0])
-        target = torch.zeros(self.labels)
-        if reference:
-            target[list(reference)] = 1.0
+            return torch.tensor(-1 if item.reference is None else item.reference[0])
+        target = torch.full((self.labels,), torch.nan if item.reference is None else 0.0)
+        target[list(item.reference or ())] = 1.0
+        target[list(item.unknown)] = torch.nan
         return target

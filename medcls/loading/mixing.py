@@ -23,7 +23,7 @@ class Mixed(NamedTuple):
 
     Attributes:
         images: As they came in, mixed.
-        targets: ``(B, labels)`` float32: how much of each label is in the image.
+        targets: ``(B, labels)`` float32: how much of each label is in the image; NaN where it is not known of one of the two.
     """
 
     images: Tensor
@@ -65,7 +65,7 @@ class Mixing:
 
         Args:
             images: ``(B, C, *shape)``, floating point.
-            targets: ``(B,)`` label indices, or ``(B, labels)`` of 0 and 1 for multi-label.
+            targets: ``(B,)`` label indices, or ``(B, labels)`` of 0 and 1 for multi-label, NaN where not known.
             keys: ``(B,)`` integers, different for each draw of an epoch.
             epoch: The epoch.
         """

@@ -36,6 +36,7 @@ class PartitionCounts:
         patients: Number of patients.
         by_label: Cases with each label. With multi-label cases their sum may differ from ``cases``.
         unnamed: Cases whose patient nobody names; each counts as a patient.
+        known: Cases of which each label is known; of labels that it does not name, all.
     """
 
     name: str
@@ -43,6 +44,16 @@ class PartitionCounts:
     patients: int
     by_label: Mapping[str, int]
     unnamed: int = 0
+    known: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, label: str) -> tuple[int, int]:
+        """Cases with a label, and those of which it is known."""
+        return self.by_label.get(label, 0), self.known.get(label, self.cases)
+
+    def counted(self, label: str) -> str:
+        """How many cases have a label, and of how many, where it is not known of all."""
+        n, known = self.of(label)
+        return str(n) if known == self.cases else f"{n} of {known} known"
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,17 @@ def _rates(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None
     return Table(caption, ("Figure", "Answered cases", "Worst case", "Cases without an answer"), tuple(rows))
 
 
+def _reference(one: Mapping[str, Any]) -> str:
+    unknown = ", ".join(one.get("unknown") or ())
+    return (", ".join(one["reference"]) or "none") + (f" (not known: {unknown})" if unknown else "")
+
+
 def _answers(name: str, label: str, answers: Sequence[Mapping[str, Any]]) -> Table:
     rows = tuple(
         (
             str(one["name"]),
             (
-                ", ".join(one["reference"]) or "none",
+                _reference(one),
                 ", ".join(one["called"]) or "none",
                 decimal(float(one["probability"])),
             ),

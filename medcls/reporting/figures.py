@@ -195,13 +195,13 @@ def class_balance(cohort: CohortFlow, labels: Sequence[str]) -> Chart | None:
         axes = figure.subplots()
         thickness = 0.8 / len(partitions)
         for index, partition in enumerate(partitions):
-            counts = [partition.by_label.get(label, 0) for label in labels]
+            counts = [partition.of(label) for label in labels]
             places = [row + (index - (len(partitions) - 1) / 2) * thickness for row in range(len(labels))]
-            shares = [100 * count / partition.cases for count in counts]
+            shares = [100 * count / known if known else 0.0 for count, known in counts]
             bars = axes.barh(
                 places, shares, thickness * 0.92, color=COLOURS[index % len(COLOURS)], label=short_label(partition.name)
             )
-            axes.bar_label(bars, [str(count) for count in counts], padding=3, fontsize=8)
+            axes.bar_label(bars, [partition.counted(label) for label in labels], padding=3, fontsize=8)
         axes.set_yticks(range(len(labels)), [short_label(label) for label in labels])
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
@@ -209,7 +209,7 @@ def class_balance(cohort: CohortFlow, labels: Sequence[str]) -> Chart | None:
         axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 
     words = [
-        f"{partition.name}: " + ", ".join(f"{label} {partition.by_label.get(label, 0)}" for label in labels)
+        f"{partition.name}: " + ", ".join(f"{label} {partition.counted(label)}" for label in labels)
         for partition in partitions
     ]
     height = 1.0 + 0.24 * len(labels) * len(partitions)

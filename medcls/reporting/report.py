@@ -43,8 +43,8 @@ _PARTS = {
     "classifier": "Classifier",
     "config": "Config and versions",
 }
-_LabelRow = tuple[str, int | None, Mapping[str, int], list[Shown]]
-"""A label, the cases with it, its counts, and its figures."""
+_LabelRow = tuple[str, str | None, Mapping[str, int], list[Shown]]
+"""A label, the cases with it and of which it is known, its counts, and its figures."""
 _LABEL_COLUMNS = {
     "auc": "AUC",
     "sensitivity": "Sensitivity",
@@ -218,9 +218,15 @@ def _has_at_end(rows: Iterable[_FigureRow], label_rows: Iterable[_LabelRow], sec
 
 def _label_rows(metrics: Mapping[str, Any]) -> list[_LabelRow]:
     """For three or more labels and for multi-label: label, cases with it, 2x2 table, figures."""
-    cases = metrics.get("cases_per_label") or {}
+    cases, known = metrics.get("cases_per_label") or {}, metrics.get("known_per_label") or {}
+    total = metrics.get("n_cases")
+
+    def counted(label: str) -> str | None:
+        n, told = cases.get(label), known.get(label, total)
+        return None if n is None else str(n) if told == total else f"{n} of {told} known"
+
     return [
-        (label, cases.get(label), one.get("counts") or {}, [show(name, one.get(name)) for name in _LABEL_COLUMNS])
+        (label, counted(label), one.get("counts") or {}, [show(name, one.get(name)) for name in _LABEL_COLUMNS])
         for label, one in (metrics.get("per_class") or {}).items()
     ]
 

@@ -18,15 +18,15 @@ from scipy.special import expit, log_softmax, logit, softmax
 
 from medcls.bounded import read_json
 from medcls.cohort import Case, Cohort
-from medcls.cohort.case import reference_matrix
+from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import Config
 from medcls.errors import RunError
-from medcls.evaluation import OperatingPoint, Predictions, choose_operating_point
+from medcls.evaluation import OperatingPoint, choose_operating_point
 from medcls.evaluation.baseline import BaselineAnswers
 from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
+from medcls.runs.case_predictions import predictions_of
 from medcls.runs.measuring import Features
-from medcls.runs.tables import pseudonym_of
 
 NAME = "baseline.json"
 METHOD = (
@@ -70,11 +70,11 @@ class LinearModel:
         logits = self.logits(features)
         return np.asarray(expit(logits) if self.multilabel else softmax(logits, axis=1))
 
-    def loss(self, features: Floats, reference: Bools) -> float:
-        """Mean negative log-likelihood of ``reference`` ``(n, labels)``."""
+    def loss(self, features: Floats, reference: Bools, known: Bools) -> float:
+        """Mean negative log-likelihood of ``reference`` ``(n, labels)`` where it is known."""
         logits = self.logits(features)
         if self.multilabel:
-            return float(np.mean(np.logaddexp(0, np.where(reference, -logits, logits))))
+            return float(np.mean(np.logaddexp(0, np.where(reference, -logits, logits))[known])) if known.any() else 0.0
         return float(-np.mean(log_softmax(logits, axis=1)[reference]))
 
 
@@ -95,10 +95,9 @@ class Baseline:
         if features.names != self.names:
             raise RunError("the baseline was fitted on other features", remedy=f"Remove {NAME} from the run")
         point = self.operating_point
-        labels = (point.labels, point.positive, point.multilabel)
         return BaselineAnswers(
             method=METHOD,
-            predictions=_predictions(self.model, labels, cases, features, pseudonyms),
+            predictions=predictions_of(cases, self.model.probabilities(features.of(cases)), point, pseudonyms),
             operating_point=point,
             n_features=len(self.names),
             strength=self.model.strength,
@@ -157,17 +156,21 @@ def fit_baseline(cohort: Cohort, features: Features, config: Config, pseudonyms:
         pseudonyms: For the patients.
     """
     train, tune = cohort.partition("train"), cohort.partition("tune")
-    values, known = features.of(train), features.of(tune)
+    values, seen = features.of(train), features.of(tune)
     reference, judged = (reference_matrix(cases, len(cohort.labels)) for cases in (train, tune))
-    models = [fit_linear(values, reference, multilabel=cohort.multilabel, strength=one) for one in STRENGTHS]
-    model = min(models, key=lambda one: one.loss(known, judged))  # the simplest at a tie
-    labels = (cohort.labels, cohort.positive, cohort.multilabel)
-    said = _predictions(model, labels, tune, features, pseudonyms)
+    told, told_of_tune = (known_matrix(cases, len(cohort.labels)) for cases in (train, tune))
+    models = [
+        fit_linear(values, reference, multilabel=cohort.multilabel, strength=one, known=told) for one in STRENGTHS
+    ]
+    model = min(models, key=lambda one: one.loss(seen, judged, told_of_tune))  # the simplest at a tie
+    said = predictions_of(tune, model.probabilities(seen), cohort, pseudonyms)
     point = choose_operating_point(said, config.evaluation.operating_point, chosen_on="tune")
     return Baseline(features.names, model, point)
 
 
-def fit_linear(features: Floats, reference: Bools, *, multilabel: bool, strength: float) -> LinearModel:
+def fit_linear(
+    features: Floats, reference: Bools, *, multilabel: bool, strength: float, known: Bools | None = None
+) -> LinearModel:
     """Logistic regression with a squared penalty on standardised features.
 
     Args:
@@ -175,12 +178,15 @@ def fit_linear(features: Floats, reference: Bools, *, multilabel: bool, strength
         reference: ``(n, labels)``; a label without cases never gets a probability worth mentioning.
         multilabel: Fit each label by itself.
         strength: C, the inverse of the penalty's weight.
+        known: ``(n, labels)`` of which of several labels the reference is known: each is fitted to these cases; default: all.
     """
     centre, spread = features.mean(axis=0), features.std(axis=0)
     scale = np.where(spread > 1e-12 * np.maximum(1.0, np.abs(centre)), spread, 1.0)
     standard = (features - centre) / scale
-    fit = _each_label if multilabel else _one_of_all
-    weights, offset = fit(standard, reference, strength)
+    told = np.ones_like(reference) if known is None else known
+    weights, offset = (
+        _each_label(standard, reference, told, strength) if multilabel else _one_of_all(standard, reference, strength)
+    )
     return LinearModel(centre, scale, weights, offset, multilabel, strength)
 
 
@@ -196,13 +202,14 @@ def _one_of_all(standard: Floats, reference: Bools, strength: float) -> tuple[Fl
     return weights, offset
 
 
-def _each_label(standard: Floats, reference: Bools, strength: float) -> tuple[Floats, Floats]:
+def _each_label(standard: Floats, reference: Bools, known: Bools, strength: float) -> tuple[Floats, Floats]:
     weights = np.zeros((reference.shape[1], standard.shape[1]))
-    shares = (reference.sum(axis=0) + 0.5) / (len(reference) + 1)
+    shares = ((reference & known).sum(axis=0) + 0.5) / (known.sum(axis=0) + 1)
     offset = np.asarray(logit(shares))
-    for label, has in enumerate(reference.T):
+    for label, told in enumerate(known.T):
+        has = reference[told, label]
         if has.any() and not has.all():
-            slopes, intercepts = _regression(standard, has, strength)
+            slopes, intercepts = _regression(standard[told], has, strength)
             weights[label], offset[label] = slopes[0], intercepts[0]
     return weights, offset
 
@@ -212,21 +219,3 @@ def _regression(standard: Floats, target: NDArray[Any], strength: float) -> tupl
 
     fitted = LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(standard, target)
     return np.asarray(fitted.coef_, np.float64), np.asarray(fitted.intercept_, np.float64)
-
-
-def _predictions(
-    model: LinearModel,
-    labels: tuple[tuple[str, ...], str | None, bool],
-    cases: Sequence[Case],
-    features: Features,
-    pseudonyms: Pseudonyms,
-) -> Predictions:
-    names, positive, multilabel = labels
-    return Predictions(
-        labels=names,
-        positive=positive,
-        multilabel=multilabel,
-        probabilities=model.probabilities(features.of(cases)),
-        reference=reference_matrix(cases, len(names)),
-        patients=np.array([pseudonym_of(case, pseudonyms) for case in cases]),
-    )

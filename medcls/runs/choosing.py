@@ -42,8 +42,8 @@ def choose_cases(
 
 
 def is_right(case: Case, answers: Mapping[str, Answer], labels: tuple[str, ...]) -> bool:
-    """Whether the answer agrees with the reference label or labels."""
-    return {labels[index] for index in case.reference} == set(answers[case.name].predicted)
+    """Whether the answer agrees with the reference label or labels, as far as they are known."""
+    return {labels[index] for index in case.reference} == _judged(case, answers[case.name], labels)
 
 
 def label_to_explain(case: Case, answer: Answer, labels: tuple[str, ...], positive: str | None) -> str:
@@ -52,7 +52,7 @@ def label_to_explain(case: Case, answer: Answer, labels: tuple[str, ...], positi
     Of two labels a wrong answer is explained for the positive one, which was missed or given wrongly.
     """
     reference = [labels[index] for index in case.reference]
-    if set(reference) != set(answer.predicted) and positive is not None:
+    if set(reference) != _judged(case, answer, labels) and positive is not None:
         return positive
     missed = [label for label in reference if label not in answer.predicted]
     most_probable = labels[max(range(len(labels)), key=lambda index: answer.probabilities[index])]
@@ -63,10 +63,15 @@ def outcome(case: Case, answer: Answer, labels: tuple[str, ...], positive: str |
     """What became of a case, in the words of the report: ``missed``, ``false alarm``, ``found``, ``left alone``, …"""
     reference = {labels[index] for index in case.reference}
     if positive is None:
-        return "right" if reference == set(answer.predicted) else "wrong"
+        return "right" if reference == _judged(case, answer, labels) else "wrong"
     if positive in reference:
         return "found" if positive in answer.predicted else "missed"
     return "false alarm" if positive in answer.predicted else "left alone"
+
+
+def _judged(case: Case, answer: Answer, labels: tuple[str, ...]) -> set[str]:
+    """The predicted labels that can be right or wrong."""
+    return set(answer.predicted) - {labels[index] for index in case.unknown}
 
 
 def _sureness(case: Case, answers: Mapping[str, Answer]) -> float:

@@ -14,6 +14,7 @@ from medcls.config.settings import EvaluationSettings
 from medcls.errors import RunError, UsageError
 from medcls.evaluation import OperatingPoint, evaluate_partition, metrics_schema
 from medcls.evaluation.comparison import compare_several, comparison_schema
+from medcls.evaluation.metrics import known_in_words
 from medcls.evaluation.resampled import FEW_PATIENTS
 from medcls.evaluation.schema_parts import COUNT, FLAG, TEXT, TEXT_OR_NULL, by_name, closed, listed, ref, said
 from medcls.evaluation.score_scale import NO_PROBABILITY
@@ -269,7 +270,11 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
             for one, dropped in zip(joined.contestants, joined.dropped, strict=True)
         ],
         "comparisons": [one.to_json() for one in compare_several(judged, settings, seed, called=called)],
-        "notes": [*joined.notes, *_few(joined)],
+        "notes": [
+            *joined.notes,
+            *known_in_words(dict(zip(table.labels, table.known.sum(axis=0).tolist(), strict=True)), len(table.names)),
+            *_few(joined),
+        ],
     }
 
 

@@ -107,7 +107,7 @@ def cross_validate(
         familiar = familiar_cases(plan.material, features, known, ()).checked_by(of_folds)
         replace(joined.ensemble, familiar=familiar).save(run.classifier_folder)
         test = [(case, joined.answers[case.name]) for case in plan.material.cohort.partition("test")]
-        write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort.labels, pseudonyms)
+        write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort, pseudonyms)
         write_studies(run.path, joined.metrics)
         say_what_to_mind((), joined.metrics["pooled"], progress)  # of the cohort it is said above
         progress.note("Explaining and reporting")

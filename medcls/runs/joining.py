@@ -124,7 +124,8 @@ def _judged_places(table: ScoreTable) -> dict[str, int]:
 
 
 def _check_reference(first: Contestant, other: Contestant) -> None:
-    differ = np.flatnonzero((first.table.reference != other.table.reference).any(axis=1))
+    apart = (first.table.reference != other.table.reference) | (first.table.known != other.table.known)
+    differ = np.flatnonzero(apart.any(axis=1))
     if differ.size:
         row = int(differ[0])
         raise CohortError(

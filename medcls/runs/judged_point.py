@@ -89,11 +89,12 @@ def decide(table: ScoreTable, decision: Decision, tune: Bools, test: Bools) -> O
 def _chosen(table: ScoreTable, settings: EvaluationSettings, cases: Bools, name: str) -> OperatingPoint:
     kept = cases & ~table.failed
     rule = settings.operating_point
-    cuts = tuple(
-        choose_threshold(label, table.reference[kept, table.labels.index(label)], table.scores[kept, column], rule)
-        for column, label in enumerate(table.scored)
-    )
-    return _point(table, describe_rule(rule), cuts, name, cases)
+    cuts = []
+    for column, label in enumerate(table.scored):
+        place = table.labels.index(label)
+        rows = kept & table.known[:, place]
+        cuts.append(choose_threshold(label, table.reference[rows, place], table.scores[rows, column], rule))
+    return _point(table, describe_rule(rule), tuple(cuts), name, cases)
 
 
 def _point(table: ScoreTable, rule: str, cuts: tuple[Threshold, ...], name: str, cases: Bools) -> OperatingPoint:

@@ -69,4 +69,5 @@ def _counts(table: ScoreTable, partition: Partition) -> PartitionCounts:
     by_label = dict(zip(table.labels, table.reference[cases].sum(axis=0).tolist(), strict=True))
     n = int(cases.sum())
     unnamed = 0 if table.patients_known else n
-    return PartitionCounts(partition, n, np.unique(table.patients[cases]).size, by_label, unnamed)
+    known = dict(zip(table.labels, table.known[cases].sum(axis=0).tolist(), strict=True))
+    return PartitionCounts(partition, n, np.unique(table.patients[cases]).size, by_label, unnamed, known)

@@ -213,7 +213,7 @@ def _failed(table: ScoreTable, judging: Judging) -> FailedCases:
     """The test cases without a score."""
     failed = table.take(np.flatnonzero(table.where("test") & table.failed).tolist())
     names = _names(failed, judging)
-    return FailedCases(names, failed.reference, failed.patients, (FAILED,) * len(names))
+    return FailedCases(names, failed.reference, failed.patients, (FAILED,) * len(names), failed.known)
 
 
 def _names(table: ScoreTable, judging: Judging) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from medcls.classifier import Answer, Classifier
 from medcls.classifier.engines import check_engines
 from medcls.classifier.forward import mean_logits
 from medcls.cohort import Case, Cohort
-from medcls.cohort.case import reference_matrix
+from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import PARTITIONS, Config, Partition, config_text
 from medcls.evaluation import Predictions, choose_operating_point, fit_calibration, fit_conformal, no_calibration
 from medcls.loading import Augmentation, Mixing, eval_loader, train_loader
@@ -25,10 +25,10 @@ from medcls.preprocessing import Prepared
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.batch_size import batch_size_of
+from medcls.runs.case_predictions import predictions_of
 from medcls.runs.environment import describe_environment
 from medcls.runs.measuring import Features, familiar_cases, measure
 from medcls.runs.preparing import Material
-from medcls.runs.tables import pseudonym_of
 from medcls.scans.leniency import Leniency
 from medcls.training.device import Compute, lay_out
 from medcls.training.fitting import Fitted, fit
@@ -113,14 +113,8 @@ def as_predictions(
 ) -> Predictions:
     """Answers and references of cases as arrays; with the probabilities before calibration where these are wanted."""
     told = [answers[case.name] for case in cases]
-    return Predictions(
-        labels=classifier.labels,
-        positive=classifier.positive,
-        multilabel=classifier.multilabel,
-        probabilities=np.array([one.probabilities if calibrated else one.uncalibrated for one in told], np.float64),
-        reference=reference_matrix(cases, len(classifier.labels)),
-        patients=np.array([pseudonym_of(case, pseudonyms) for case in cases]),
-    )
+    probabilities = [one.probabilities if calibrated else one.uncalibrated for one in told]
+    return predictions_of(cases, probabilities, classifier, pseudonyms)
 
 
 def start_network(config: Config, material: Material, progress: Progress = SILENT) -> ClassificationNetwork:
@@ -188,10 +182,12 @@ def _loss_weights(config: Config, cohort: Cohort) -> torch.Tensor | None:
     if config.train.balance not in ("loss", "both"):
         return None
     cases = cohort.partition("train")
-    patients = [len({case.patient for case in cases if index in case.reference}) for index in range(len(cohort.labels))]
+    places = range(len(cohort.labels))
+    having = [len({case.patient for case in cases if index in case.reference}) for index in places]
     if cohort.multilabel:
-        return positive_weights(patients, len({case.patient for case in cases}))
-    return class_weights(patients)
+        known = [len({case.patient for case in cases if case.knows(index)}) for index in places]
+        return positive_weights(having, known)
+    return class_weights(having)
 
 
 def _logits(
@@ -215,21 +211,14 @@ def _calibrated(
     """Fit the calibration, choose the operating point and fit the prediction sets, all on tune alone."""
     cohort = material.cohort
     cases = cohort.partition("tune")
-    reference = reference_matrix(cases, len(cohort.labels))
+    reference, known = (matrix(cases, len(cohort.labels)) for matrix in (reference_matrix, known_matrix))
     method = config.evaluation.calibration_method
     calibration = (
-        fit_calibration(logits, reference, method, multilabel=cohort.multilabel, chosen_on="tune")
+        fit_calibration(logits, reference, method, multilabel=cohort.multilabel, chosen_on="tune", known=known)
         if method is not None
         else no_calibration(cohort.multilabel)
     )
-    predictions = Predictions(
-        labels=cohort.labels,
-        positive=cohort.positive,
-        multilabel=cohort.multilabel,
-        probabilities=calibration.probabilities(logits),
-        reference=reference,
-        patients=np.array([pseudonym_of(case, pseudonyms) for case in cases]),
-    )
+    predictions = predictions_of(cases, calibration.probabilities(logits), cohort, pseudonyms)
     return Classifier(
         network=network,
         model=config.model,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medcls.bounded import read_json
 from medcls.cohort import Case, Cohort
-from medcls.cohort.case import reference_matrix
+from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.familiar import Familiar, Traits, familiar_with
 from medcls.evaluation.shift import CohortShift, cohort_shift
@@ -114,6 +114,7 @@ def _measures(cohort: Cohort, cases: Sequence[Case], features: Features) -> Coho
         labels=cohort.labels,
         reference=reference_matrix(cases, len(cohort.labels)),
         patients=np.array([case.patient or case.name for case in cases], dtype=np.str_),
+        known=known_matrix(cases, len(cohort.labels)),
     )
 
 

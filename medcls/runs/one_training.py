@@ -142,18 +142,18 @@ def open_folder(
 
 
 def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
-    """Say how many cases each partition holds, and what to mind."""
+    """Say how many cases each partition holds, of how many each label is known, and what to mind."""
+    from medcls.runs.reporting import partition_counts
+
     cohort = material.cohort
     progress.note(f"Run: {run.path}")
     for name in PARTITIONS:
         cases = cohort.partition(name)
         if not cases:
             continue
-        by_label = ", ".join(
-            f"{label} {sum(index in case.reference for case in cases)}" for index, label in enumerate(cohort.labels)
-        )
-        patients = len({case.patient for case in cases})
-        progress.note(f"  {name:5} {counted(len(cases), 'case')} of {counted(patients, 'patient')}: {by_label}")
+        found = partition_counts(name, cases, cohort.labels)
+        by_label = ", ".join(f"{label} {found.counted(label)}" for label in cohort.labels)
+        progress.note(f"  {name:5} {counted(len(cases), 'case')} of {counted(found.patients, 'patient')}: {by_label}")
     if cohort.excluded:
         way_back = f"'medcls whose CODE --run {run.path}' says which scan a code is"
         progress.note(

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from medcls.classifier import Answer
 from medcls.classifier.answers import MULTILABEL_SEPARATOR
 from medcls.cohort import Case, Cohort
-from medcls.cohort.case import reference_matrix
 from medcls.errors import RunError
 from medcls.evaluation import Predictions
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
+from medcls.runs.case_predictions import predictions_of
 from medcls.runs.folder import Run
-from medcls.runs.tables import cohort_row, pseudonym_of
+from medcls.runs.tables import case_columns, cohort_row
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,7 @@ class OutOfFold:
             probabilities=sums / np.bincount(row_of)[:, None],
             reference=self.predictions.reference[first],
             patients=self.predictions.patients[first],
+            known=self.predictions.known[first],
         )
 
     def of_repeat(self, repeat: int) -> dict[str, tuple[str, Answer]]:
@@ -93,14 +94,7 @@ def read_out_of_fold(
             cases.append(case)
             names.append(name)
             answers.append(answer)
-    predictions = Predictions(
-        labels=cohort.labels,
-        positive=cohort.positive,
-        multilabel=cohort.multilabel,
-        probabilities=np.array([answer.probabilities for answer in answers], np.float64),
-        reference=reference_matrix(cases, len(cohort.labels)),
-        patients=np.array([pseudonym_of(case, pseudonyms) for case in cases]),
-    )
+    predictions = predictions_of(cases, [answer.probabilities for answer in answers], cohort, pseudonyms)
     return OutOfFold(tuple(cases), tuple(names), tuple(answers), predictions)
 
 
@@ -108,18 +102,21 @@ def write_joint_predictions(
     path: Path,
     out_of_fold: OutOfFold,
     test: Sequence[tuple[Case, Answer]],
-    labels: Sequence[str],
+    cohort: Cohort,
     pseudonyms: Pseudonyms,
 ) -> None:
     """Write ``predictions.csv`` of a cross-validation: the pooled rows by their folds, then the ensemble's on test."""
-    columns = [f"p_{label}" for label in labels]
+    columns = [f"p_{label}" for label in cohort.labels]
     pooled = zip(out_of_fold.cases, out_of_fold.folds, out_of_fold.answers, strict=True)
     rows = []
     for case, fold, answer in [*pooled, *((case, None, answer) for case, answer in test)]:
-        row = cohort_row(case, labels, pseudonyms) | {"fold": fold, "partition": "test" if fold is None else "pooled"}
+        row = cohort_row(case, cohort.labels, pseudonyms) | {
+            "fold": fold,
+            "partition": "test" if fold is None else "pooled",
+        }
         row["predicted"] = MULTILABEL_SEPARATOR.join(answer.predicted)
         rows.append(row | dict(zip(columns, answer.probabilities, strict=True)))
-    write_csv(path, ["case", "patient", "partition", "fold", "reference", "predicted", *columns], rows)
+    write_csv(path, [*case_columns(cohort), "fold", "predicted", *columns], rows)
 
 
 def _answers(table: Path, cohort: Cohort) -> dict[str, Answer]:

@@ -92,7 +92,7 @@ class Material:
 
     def dataset(self, cases: Sequence[Case]) -> PreparedDataset:
         """The cases' views, for a loader."""
-        items = [Item(self.entries[case.name], case.reference, case.patient) for case in cases]
+        items = [Item(self.entries[case.name], case.reference, case.patient, case.unknown) for case in cases]
         return PreparedDataset(items, labels=len(self.cohort.labels), multilabel=self.cohort.multilabel)
 
 

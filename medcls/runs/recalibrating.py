@@ -41,7 +41,9 @@ def recalibrated(table: ScoreTable, method: CalibrationMethod) -> tuple[ScoreTab
     known = ~table.failed
     logits = np.full((len(table.names), len(table.labels)), np.nan)
     logits[known] = _logits(table.predictions(known).probabilities, multilabel=table.multilabel)
-    calibration = fit_calibration(logits[tune], table.reference[tune], method, multilabel=table.multilabel)
+    calibration = fit_calibration(
+        logits[tune], table.reference[tune], method, multilabel=table.multilabel, known=table.known[tune]
+    )
     scores = table.scores.copy()
     columns = [table.labels.index(label) for label in table.scored]
     scores[known] = calibration.probabilities(logits[known])[:, columns]

@@ -85,18 +85,20 @@ def confounding_of(
         settings: The confidence.
         seed: Of folds and resampling.
     """
-    facts = header_facts(cohort.cases)
     labels = cohort.labels if cohort.positive is None else (cohort.positive,)
     found = []
     for label in labels:
         index = cohort.labels.index(label)
-        positive = np.array([index in case.reference for case in cohort.cases], np.bool_)
+        told = [place for place, case in enumerate(cohort.cases) if case.knows(index)]
+        cases, owners = [cohort.cases[place] for place in told], [groups[place] for place in told]
+        facts = header_facts(cases)
+        positive = np.array([index in case.reference for case in cases], np.bool_)
         if not facts:
             found.append(Confounding(label, None, None, None, "no fact of the headers differs between cases"))
         elif min(positive.sum(), (~positive).sum()) < _FEWEST:
             found.append(Confounding(label, None, None, None, f"fewer than {_FEWEST} cases with or without the label"))
         else:
-            found.append(_confounding(label, facts, positive, groups, settings, seed))
+            found.append(_confounding(label, facts, positive, owners, settings, seed))
     return tuple(found)
 
 

@@ -43,7 +43,7 @@ from medcls.scans import CAUSES, RefusalCode
 from medcls.training.history import read_history
 
 _REASONS = {
-    "no-label": "The table has no label.",
+    "no-label": "The table has no label, or of several none that is known.",
     "no-scan": "The table names no scan, or there is none at its path.",
     "duplicate": "The same patient, study or image is in a partition that judges.",
 }
@@ -189,7 +189,8 @@ def partition_counts(name: str, cases: Sequence[Case], labels: tuple[str, ...]) 
     """What a partition holds."""
     by_label = {label: sum(index in case.reference for case in cases) for index, label in enumerate(labels)}
     unnamed = sum(not case.names_patient for case in cases)
-    return PartitionCounts(name, len(cases), len({case.patient for case in cases}), by_label, unnamed)
+    known = {label: sum(case.knows(index) for case in cases) for index, label in enumerate(labels)}
+    return PartitionCounts(name, len(cases), len({case.patient for case in cases}), by_label, unnamed, known)
 
 
 def classifier_facts(classifier: Classifier) -> dict[str, str]:
@@ -217,6 +218,8 @@ def _explain(classifier: Classifier, material: Material, case: Case, answer: Ans
 
 def _caption(name: str, case: Case, answer: Answer, classifier: Classifier, explanation: Explanation) -> str:
     reference = ", ".join(classifier.labels[index] for index in case.reference) or "none"
+    if case.unknown:
+        reference += f" (not known: {', '.join(classifier.labels[index] for index in case.unknown)})"
     predicted = ", ".join(answer.predicted) or "none"
     label = explanation.label
     probability = answer.probabilities[classifier.labels.index(label)]
@@ -234,6 +237,8 @@ def _why(label: str, case: Case, answer: Answer, classifier: Classifier) -> str:
     has = label in {classifier.labels[index] for index in case.reference}
     if has and label not in answer.predicted:
         return ", which was missed"
+    if not case.knows(classifier.labels.index(label)):
+        return ", of which it is not known whether it is there"
     return ", which was given wrongly" if label in answer.predicted and not has else ""
 
 

@@ -35,7 +35,7 @@ def _order_of(tables: Sequence[ScoreTable]) -> NDArray[np.intp]:
     """Rows by patient where they are known, then reference, scores and facts; names tell only rows apart that are equal."""
     first = tables[0]
     keys: list[NDArray[np.generic]] = [np.array(first.patients)] if first.patients_known else []
-    keys += list(first.reference.T)
+    keys += [*first.reference.T, *first.known.T]
     # Whichever table comes first: that of a pair is the same when the two change places.
     for table in sorted(tables, key=lambda one: np.sort(one.scores, axis=0).tobytes()):
         keys += list(table.scores.T)

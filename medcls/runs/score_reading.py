@@ -58,6 +58,7 @@ def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, fact
     labels = _labels(sheet, named, several)
     positive = _positive(sheet, labels, several, positive, scored)
     reference = _reference(sheet, labels, several)
+    told = _known(sheet, labels, several, reference)
     called = tuple(labels) if positive is None else (positive,)
     scores = _scores(sheet, scored, labels, positive, several)
     patients = sheet.cells("patient")
@@ -78,6 +79,7 @@ def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, fact
         scored=called,
         scores=scores,
         reference=reference,
+        known=told,
         names=names,
         lines=np.array(sheet.lines, dtype=np.intp),
         patients=np.array(patients if patients is not None else names, dtype=np.str_),
@@ -169,19 +171,43 @@ def _positive(
 
 
 def _reference(sheet: ScoreSheet, labels: tuple[str, ...], several: bool) -> np.ndarray:
-    place = {label: index for index, label in enumerate(labels)}
     reference = np.zeros((len(sheet.rows), len(labels)), dtype=np.bool_)
     for row, (line, cell) in enumerate(zip(sheet.lines, sheet.cells("reference") or (), strict=True)):
-        parts = labels_in(cell) if several else [cell]
-        if several and parts == [NO_LABEL] and NO_LABEL not in place:
-            continue
-        for part in parts:
-            label = part if part in place else part.removeprefix("'")  # medcls's own mark against formulas
-            if label not in place:
-                what = f"unknown label '{part}' in column '{sheet.columns.reference}'"
-                raise sheet.wrong(line, what, one_of(part, labels, "Labels"))
-            reference[row, place[label]] = True
+        reference[row, _places(sheet, line, "reference", cell, labels, several)] = True
     return reference
+
+
+def _known(sheet: ScoreSheet, labels: tuple[str, ...], several: bool, reference: np.ndarray) -> np.ndarray:
+    """``(n, labels)`` whether the reference is known: all but what the column of unknown labels names."""
+    known, cells = np.ones_like(reference), sheet.cells("unknown") or ("",) * len(sheet.rows)
+    for row, (line, cell) in enumerate(zip(sheet.lines, cells, strict=True)):
+        if cell and not several:
+            raise sheet.wrong(
+                line,
+                f"'{cell}' in column '{sheet.columns.unknown}', which names labels that are not known",
+                "Give --multilabel if a case may have several labels; of one that is not known, remove the row",
+            )
+        known[row, _places(sheet, line, "unknown", cell, labels, several) if cell else []] = False
+        if (reference[row] & ~known[row]).any():
+            raise sheet.wrong(line, "a label is both the reference and not known", "Name it in one of the two columns")
+        if not known[row].any():
+            raise sheet.wrong(line, "no label of the case is known", "Remove the row")
+    return known
+
+
+def _places(sheet: ScoreSheet, line: int, role: str, cell: str, labels: tuple[str, ...], several: bool) -> list[int]:
+    """Where the labels of a cell stand among all."""
+    parts = labels_in(cell) if several else [cell]
+    if several and parts == [NO_LABEL] and NO_LABEL not in labels:
+        return []
+    found = []
+    for part in parts:
+        label = part if part in labels else part.removeprefix("'")  # medcls's own mark against formulas
+        if label not in labels:
+            what = f"unknown label '{part}' in column '{sheet.columns.roles()[role]}'"
+            raise sheet.wrong(line, what, one_of(part, labels, "Labels"))
+        found.append(labels.index(label))
+    return found
 
 
 def _scores(

@@ -24,6 +24,7 @@ class ScoreColumns:
         reference: Reference label; several are joined by ``; ``.
         score: One score, higher for the positive label.
         partition: ``tune`` or ``test`` (and their usual other names); without it, all cases are test.
+        unknown: Of several labels those of which it is not known whether the case has them, joined by ``; ``.
         given: Those that the caller named, which must exist.
     """
 
@@ -32,6 +33,7 @@ class ScoreColumns:
     reference: str = "reference"
     score: str = "score"
     partition: str = "partition"
+    unknown: str = "unknown"
     given: frozenset[str] = field(default=frozenset())
 
     @classmethod

@@ -29,6 +29,7 @@ class ScoreTable:
         scored: The labels with a column in ``scores``: the positive one of two, else all.
         scores: ``(n, scored)``; NaN where the file gives none: the model failed.
         reference: ``(n, labels)`` booleans.
+        known: ``(n, labels)`` booleans, whether the reference says anything of this label.
         names: The cases' names, or their lines.
         lines: ``(n,)`` line of each case in the file.
         patients: ``(n,)`` identifiers; numbers where the file names none.
@@ -47,6 +48,7 @@ class ScoreTable:
     scored: tuple[str, ...]
     scores: Floats
     reference: Bools
+    known: Bools
     names: tuple[str, ...]
     lines: NDArray[np.intp]
     patients: NDArray[np.str_]
@@ -104,6 +106,7 @@ class ScoreTable:
             probabilities=self._both(scores),
             reference=self.reference[kept],
             patients=self.patients[kept],
+            known=self.known[kept],
         )
 
     def _both(self, scores: Floats) -> Floats:
@@ -119,6 +122,7 @@ class ScoreTable:
             self,
             scores=self.scores[kept],
             reference=self.reference[kept],
+            known=self.known[kept],
             names=tuple(self.names[row] for row in rows),
             lines=self.lines[kept],
             patients=self.patients[kept],
@@ -141,4 +145,5 @@ class ScoreTable:
         columns = [self.labels.index(label) for label in labels]
         scored = labels if self.positive is None else self.scored
         scores = self.scores[:, columns] if self.positive is None else self.scores
-        return replace(self, labels=labels, scored=scored, scores=scores, reference=self.reference[:, columns])
+        reference, known = self.reference[:, columns], self.known[:, columns]
+        return replace(self, labels=labels, scored=scored, scores=scores, reference=reference, known=known)

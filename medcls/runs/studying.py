@@ -9,7 +9,7 @@ import numpy as np
 
 from medcls.classifier import Answer, Classifier
 from medcls.cohort import Case, Exclusion
-from medcls.cohort.case import reference_matrix
+from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import Config
 from medcls.evaluation import OperatingPoint
@@ -75,6 +75,7 @@ def _failed(refused: Sequence[Exclusion], labels: int, pseudonyms: Pseudonyms) -
         reference=reference_matrix(refused, labels),
         patients=np.array([_patient(one, pseudonyms) for one in refused], dtype=np.str_),
         reasons=tuple(one.code for one in refused),
+        known=known_matrix(refused, labels),
     )
 
 

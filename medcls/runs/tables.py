@@ -18,22 +18,28 @@ from medcls.tables.words import NO_LABEL
 
 
 def write_cohort(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
-    """Write ``cohort.csv``: case, patient, partition, reference, the facts of each case, and what was noted of its scan."""
+    """Write ``cohort.csv``: case, patient, partition, reference, those of several labels that are not known, facts, notes."""
     facts = sorted({name for case in cohort.cases for name in case.facts})
     rows = [
         dict(case.facts) | cohort_row(case, cohort.labels, pseudonyms) | {"notes": notes_cell(case, pseudonyms)}
         for case in cohort.cases
     ]
-    write_csv(path, ["case", "patient", "partition", "reference", *facts, "notes"], rows)
+    write_csv(path, [*case_columns(cohort), *facts, "notes"], rows)
+
+
+def case_columns(cohort: Cohort) -> list[str]:
+    """The columns that every table has for a case."""
+    return ["case", "patient", "partition", "reference", *(["unknown"] if cohort.multilabel else [])]
 
 
 def cohort_row(case: Case, labels: Sequence[str], pseudonyms: Pseudonyms) -> dict[str, Any]:
-    """The cells that every table has for a case."""
+    """The cells of :func:`case_columns`."""
     return {
         "case": pseudonyms.case(case.name),
         "patient": pseudonym_of(case, pseudonyms),
         "partition": case.partition,
         "reference": MULTILABEL_SEPARATOR.join(labels[index] for index in case.reference) or NO_LABEL,
+        **({"unknown": MULTILABEL_SEPARATOR.join(labels[index] for index in case.unknown)} if case.unknown else {}),
     }
 
 
@@ -79,7 +85,7 @@ def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms, start: Pa
 
 
 def write_predictions(path: Path, cohort: Cohort, answers: Mapping[str, Answer], pseudonyms: Pseudonyms) -> None:
-    """Write ``predictions.csv``: case, patient, partition, reference, predicted and ``p_LABEL`` for each label."""
+    """Write ``predictions.csv``: what ``cohort.csv`` has but facts, predicted and ``p_LABEL`` for each label."""
     columns = [f"p_{label}" for label in cohort.labels]
     rows = []
     for case in cohort.cases:
@@ -88,4 +94,4 @@ def write_predictions(path: Path, cohort: Cohort, answers: Mapping[str, Answer],
             row = cohort_row(case, cohort.labels, pseudonyms)
             row["predicted"] = MULTILABEL_SEPARATOR.join(answer.predicted)
             rows.append(row | dict(zip(columns, answer.probabilities, strict=True)) | set_cells(answer))
-    write_csv(path, ["case", "patient", "partition", "reference", "predicted", *columns, *SET_COLUMNS], rows)
+    write_csv(path, [*case_columns(cohort), "predicted", *columns, *SET_COLUMNS], rows)

@@ -59,7 +59,9 @@ class ExclusiveLoss(nn.Module):
 
 
 class MultilabelLoss(nn.Module):
-    """Loss of scores of which any number of labels are right, each answered by yes or no.
+    """Loss of scores of which any number of labels are right, each answered by yes or no, or not known.
+
+    An answer that is not known (NaN) adds nothing to the loss, and its score gets a gradient of exactly 0.
 
     Args:
         gamma: Focusing parameter; 0 is binary cross-entropy.
@@ -76,22 +78,28 @@ class MultilabelLoss(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss over cases and labels, a scalar.
+        """The mean loss over what is known of cases and labels, a scalar; 0 where nothing is.
 
         Args:
             scores: ``(B, labels)`` before sigmoid, any float type; computed in float32.
-            labels: ``(B, labels)``, 1 for yes and 0 for no, and between them for mixed images.
+            labels: ``(B, labels)``, 1 for yes and 0 for no, between them for mixed images, NaN where it is not known.
         """
-        scores = scores.float()
-        reference = labels.to(scores.dtype) * (1 - self.smoothing) + self.smoothing / 2
+        scores, unknown = scores.float(), torch.isnan(labels)
+        reference = labels.masked_fill(unknown, 0).to(scores.dtype) * (1 - self.smoothing) + self.smoothing / 2
+        losses = self._losses(scores, reference).masked_fill(unknown, 0)
+        return losses.sum() / (~unknown).sum().clamp_min(1)
+
+    def _losses(self, scores: Tensor, reference: Tensor) -> Tensor:
         if self.gamma == 0:
-            return functional.binary_cross_entropy_with_logits(scores, reference, pos_weight=self.weights)
+            return functional.binary_cross_entropy_with_logits(
+                scores, reference, pos_weight=self.weights, reduction="none"
+            )
         yes, no = functional.logsigmoid(scores), functional.logsigmoid(-scores)
         weights = 1.0 if self.weights is None else self.weights
         # (1 - p)^gamma is exp(gamma log(1 - p)), and log(1 - p) is at hand without loss of digits.
         of_yes = weights * reference * torch.exp(self.gamma * no) * yes
         of_no = (1 - reference) * torch.exp(self.gamma * yes) * no
-        return -(of_yes + of_no).mean()
+        return -(of_yes + of_no)
 
 
 def build_loss(settings: TrainSettings, *, class_weights: Tensor | None, multilabel: bool) -> nn.Module:
@@ -106,7 +114,7 @@ def build_loss(settings: TrainSettings, *, class_weights: Tensor | None, multila
 
     Returns:
         A module of ``(scores, labels)`` that gives a scalar: labels are class indices ``(B,)``, or ``(B, labels)`` of
-        0 and 1; for mixed images shares, ``(B, labels)``.
+        0 and 1, NaN where not known; for mixed images shares, ``(B, labels)``.
     """
     gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
     kind = MultilabelLoss if multilabel else ExclusiveLoss
@@ -136,18 +144,19 @@ def class_weights(counts: Sequence[int] | Tensor) -> Tensor:
     return (inverse / inverse[present].mean()).float()
 
 
-def positive_weights(positives: Sequence[int] | Tensor, cases: int) -> Tensor:
+def positive_weights(positives: Sequence[int] | Tensor, known: Sequence[int] | Tensor) -> Tensor:
     """Weights that make yes and no of every label count the same: how many have it not for each that has it.
 
     A label that all or none of the cases have gets 1.
 
     Args:
         positives: Cases (or patients) that have each label.
-        cases: All of them.
+        known: Those of which it is known whether they have it.
 
     Returns:
         ``(labels,)`` float32.
     """
     numbers = torch.as_tensor(positives, dtype=torch.float64)
-    mixed = (numbers > 0) & (numbers < cases)
-    return torch.where(mixed, (cases - numbers) / numbers.clamp_min(1), 1.0).float()
+    told = torch.as_tensor(known, dtype=torch.float64)
+    mixed = (numbers > 0) & (numbers < told)
+    return torch.where(mixed, (told - numbers) / numbers.clamp_min(1), 1.0).float()

@@ -117,8 +117,9 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         self._check(logits, "a score on tune")
         loss = min(float(self.loss(logits.to(self.device), targets.to(self.device))), _LARGEST_LOSS)
         probabilities = torch.sigmoid(logits) if self.multilabel else torch.softmax(logits, dim=1)
-        reference = targets.bool() if self.multilabel else nn.functional.one_hot(targets, logits.shape[1]).bool()
-        found = macro_auc(reference.numpy(), probabilities.double().numpy())
+        reference = targets == 1 if self.multilabel else nn.functional.one_hot(targets, logits.shape[1]).bool()
+        known = ~targets.isnan().numpy() if self.multilabel else None
+        found = macro_auc(reference.numpy(), probabilities.double().numpy(), known)
         auc = found if isinstance(found, float) else None
         # An undefined AUC (a class absent from tune) leaves the choice to the loss alone.
         self.log("tune_loss", loss)

@@ -32,6 +32,7 @@ def fit_calibration(
     *,
     multilabel: bool = False,
     chosen_on: str = "tune",
+    known: ArrayLike | None = None,
 ) -> Calibration:
     """Fit a calibration on the cases of one partition.
 
@@ -44,6 +45,7 @@ def fit_calibration(
             three exclusive labels or more.
         multilabel: Labels do not exclude each other.
         chosen_on: The partition's name.
+        known: ``(n, labels)`` booleans, of which labels the reference is known; by default of all; for multi-label.
 
     Raises:
         UsageError: The method is not for these labels, the shapes differ, or a logit is not finite.
@@ -58,11 +60,11 @@ def fit_calibration(
         case "dirichlet":
             return fit_dirichlet(logits, reference, chosen_on=chosen_on)
         case "platt":
-            return fit_platt(logits, reference, multilabel=multilabel, chosen_on=chosen_on)
+            return fit_platt(logits, reference, multilabel=multilabel, chosen_on=chosen_on, known=known)
         case "isotonic":
-            return fit_isotonic(logits, reference, multilabel=multilabel, chosen_on=chosen_on)
+            return fit_isotonic(logits, reference, multilabel=multilabel, chosen_on=chosen_on, known=known)
         case "temperature":
-            return fit_temperature(logits, reference, multilabel=multilabel, chosen_on=chosen_on)
+            return fit_temperature(logits, reference, multilabel=multilabel, chosen_on=chosen_on, known=known)
 
 
 def no_calibration(multilabel: bool) -> Temperature:

@@ -142,7 +142,12 @@ class Isotonic:
 
 
 def fit_isotonic(
-    logits: ArrayLike, reference: ArrayLike, *, multilabel: bool = False, chosen_on: str = "tune"
+    logits: ArrayLike,
+    reference: ArrayLike,
+    *,
+    multilabel: bool = False,
+    chosen_on: str = "tune",
+    known: ArrayLike | None = None,
 ) -> Isotonic:
     """Fit the curves on the cases of one partition.
 
@@ -154,25 +159,26 @@ def fit_isotonic(
         reference: ``(n, labels)`` booleans; one true for each case unless multi-label.
         multilabel: Labels do not exclude each other.
         chosen_on: The partition's name.
+        known: ``(n, labels)`` booleans, of which labels the reference is known; by default of all.
 
     Raises:
         UsageError: The shapes differ, or a logit is not finite.
     """
-    numbers, truth = check_fitted_on(logits, reference)
+    numbers, truth, told = check_fitted_on(logits, reference, known)
     link = link_of(multilabel)
     odds = log_odds(numbers, link)
     columns: Sequence[int] = [1] if link == "softmax" and numbers.shape[1] == 2 else range(numbers.shape[1])
-    fits = [_fit(odds[:, column], truth[:, column]) for column in columns]
+    fits = [_fit(odds[told[:, column], column], truth[told[:, column], column]) for column in columns]
     reason = join_reasons(reason for _, reason in fits)
     together = link == "softmax" and reason is not None
     curves = tuple(None if together else curve for curve, _ in fits)
-    if not len(numbers):
+    if not told.any():
         return Isotonic(link, curves, chosen_on, reason=reason)
-    before = negative_log_likelihood(numbers, truth, link)
+    before = negative_log_likelihood(numbers, truth, link, told)
     after = before
     if any(curves):
         fitted = Isotonic(link, curves, chosen_on).probabilities(numbers)
-        after = likelihood_of_probabilities(fitted, truth, link)
+        after = likelihood_of_probabilities(fitted, truth, link, told)
     return Isotonic(link, curves, chosen_on, before, after, reason)
 
 

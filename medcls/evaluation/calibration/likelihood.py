@@ -33,22 +33,25 @@ def log_odds(logits: Floats, link: Link) -> Floats:
     return np.stack([logits[:, one] - logsumexp(np.delete(logits, one, axis=1), axis=1) for one in columns], axis=1)
 
 
-def negative_log_likelihood(logits: Floats, reference: Bools, link: Link) -> float:
-    """Mean over cases (and labels, for sigmoid) of minus the log-probability of the reference, in nats."""
+def negative_log_likelihood(logits: Floats, reference: Bools, link: Link, known: Bools | None = None) -> float:
+    """Mean over cases (and labels that are known, for sigmoid) of minus the log-probability of the reference, in nats."""
     if link == "softmax":
         return float(-log_softmax(logits, axis=1)[reference].mean())
-    return float(np.logaddexp(0.0, np.where(reference, -logits, logits)).mean())
+    losses = np.logaddexp(0.0, np.where(reference, -logits, logits))
+    return float((losses if known is None else losses[known]).mean())
 
 
-def likelihood_of_probabilities(probabilities: Floats, reference: Bools, link: Link) -> float:
+def likelihood_of_probabilities(probabilities: Floats, reference: Bools, link: Link, known: Bools) -> float:
     """As :func:`negative_log_likelihood`, from probabilities that are neither 0 nor 1 where it matters."""
     if link == "softmax":
         return float(-np.log(probabilities[reference]).mean())
-    return float(-np.log(np.where(reference, probabilities, 1 - probabilities)).mean())
+    return float(-np.log(np.where(reference, probabilities, 1 - probabilities)[known]).mean())
 
 
-def check_fitted_on(logits: ArrayLike, reference: ArrayLike) -> tuple[Floats, Bools]:
-    """The logits ``(n, labels)`` and references ``(n, labels)`` to fit on.
+def check_fitted_on(
+    logits: ArrayLike, reference: ArrayLike, known: ArrayLike | None = None
+) -> tuple[Floats, Bools, Bools]:
+    """The logits and references to fit on, and whether these are known, each ``(n, labels)``.
 
     Raises:
         UsageError: The shapes differ, or a logit is not finite.
@@ -56,7 +59,10 @@ def check_fitted_on(logits: ArrayLike, reference: ArrayLike) -> tuple[Floats, Bo
     numbers, truth = as_floats(logits, "the logits"), as_bools(reference, "the reference")
     if numbers.ndim != 2 or numbers.shape != truth.shape or not np.isfinite(numbers).all():
         raise UsageError(f"logits {numbers.shape} must be finite and fit the reference {truth.shape}")
-    return numbers, truth
+    told = np.ones_like(truth) if known is None else as_bools(known, "what is known")
+    if told.shape != truth.shape:
+        raise UsageError(f"what is known {told.shape} does not fit the reference {truth.shape}")
+    return numbers, truth, told
 
 
 def check_columns(logits: ArrayLike, labels: int, what: str) -> Floats:

@@ -173,7 +173,7 @@ def fit_dirichlet(
 
 
 def _fit(kind: type[_Kind], logits: ArrayLike, reference: ArrayLike, chosen_on: str, strength: float) -> _Kind:
-    numbers, truth = check_fitted_on(logits, reference)
+    numbers, truth, _ = check_fitted_on(logits, reference)
     if numbers.shape[1] < 3 or not strength > 0:
         raise UsageError(f"{kind.method} calibration is for three exclusive labels or more", remedy="Take platt")
     temperature = fit_temperature(numbers, truth, chosen_on=chosen_on)

@@ -109,7 +109,14 @@ class Platt:
             return cls(slopes=slopes, intercepts=intercepts, **read_record(value, cls.method))
 
 
-def fit_platt(logits: ArrayLike, reference: ArrayLike, *, multilabel: bool = False, chosen_on: str = "tune") -> Platt:
+def fit_platt(
+    logits: ArrayLike,
+    reference: ArrayLike,
+    *,
+    multilabel: bool = False,
+    chosen_on: str = "tune",
+    known: ArrayLike | None = None,
+) -> Platt:
     """Fit the curves on the cases of one partition.
 
     Where a label is missing, or the logits do not follow the labels (the slope would not be positive), slope and
@@ -120,23 +127,24 @@ def fit_platt(logits: ArrayLike, reference: ArrayLike, *, multilabel: bool = Fal
         reference: ``(n, labels)`` booleans; one true for each case unless multi-label.
         multilabel: A curve for each label.
         chosen_on: The partition's name.
+        known: ``(n, labels)`` booleans, of which labels the reference is known; by default of all.
 
     Raises:
         UsageError: The shapes differ, a logit is not finite, or three or more labels exclude each other.
     """
-    numbers, truth = check_fitted_on(logits, reference)
+    numbers, truth, told = check_fitted_on(logits, reference, known)
     link = link_of(multilabel)
     if link == "softmax" and numbers.shape[1] != 2:
         raise UsageError("Platt scaling is for two labels or multi-label", remedy="Take vector scaling or dirichlet")
     columns = range(numbers.shape[1]) if multilabel else [1]
     odds = log_odds(numbers, link)
-    fits = [_fit(odds[:, column], truth[:, column]) for column in columns]
+    fits = [_fit(odds[told[:, column], column], truth[told[:, column], column]) for column in columns]
     slopes, intercepts = tuple(fit[0] for fit in fits), tuple(fit[1] for fit in fits)
     reason = join_reasons(fit[2] for fit in fits)
-    if not len(numbers):
+    if not told.any():
         return Platt(link, slopes, intercepts, chosen_on, reason=reason)
-    before = negative_log_likelihood(numbers, truth, link)
-    after = negative_log_likelihood(Platt(link, slopes, intercepts, chosen_on).scores(numbers), truth, link)
+    before = negative_log_likelihood(numbers, truth, link, told)
+    after = negative_log_likelihood(Platt(link, slopes, intercepts, chosen_on).scores(numbers), truth, link, told)
     return Platt(link, slopes, intercepts, chosen_on, before, after, reason)
 
 

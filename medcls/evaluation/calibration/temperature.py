@@ -101,6 +101,7 @@ def fit_temperature(
     multilabel: bool = False,
     per_label: bool = False,
     chosen_on: str = "tune",
+    known: ArrayLike | None = None,
 ) -> Temperature:
     """Fit the temperature on the cases of one partition.
 
@@ -114,23 +115,29 @@ def fit_temperature(
         multilabel: Sigmoid for each label instead of softmax.
         per_label: A temperature for each label (multi-label only); else one shared.
         chosen_on: The partition's name.
+        known: ``(n, labels)`` booleans, of which labels the reference is known; by default of all.
 
     Raises:
         UsageError: The shapes differ, a logit is not finite, or ``per_label`` without ``multilabel``.
     """
-    numbers, truth = check_fitted_on(logits, reference)
+    numbers, truth, told = check_fitted_on(logits, reference, known)
     if per_label and not multilabel:
         raise UsageError("a temperature for each label would change the argmax of exclusive labels")
     link = link_of(multilabel)
     groups = [[label] for label in range(numbers.shape[1])] if per_label else [list(range(numbers.shape[1]))]
-    fits = [_fit(numbers[:, group], truth[:, group], link) for group in groups]
+    fits = [_fit(*_to_fit(numbers[:, group], truth[:, group], told[:, group], link), link) for group in groups]
     values = tuple(value for value, _ in fits)
     reason = join_reasons(reason for _, reason in fits)
-    if not len(numbers):
+    if not told.any():
         return Temperature(link, values, chosen_on, reason=reason)
-    before = negative_log_likelihood(numbers, truth, link)
-    after = negative_log_likelihood(numbers / np.asarray(values), truth, link)
+    before = negative_log_likelihood(numbers, truth, link, told)
+    after = negative_log_likelihood(numbers / np.asarray(values), truth, link, told)
     return Temperature(link, values, chosen_on, before, after, reason)
+
+
+def _to_fit(logits: Floats, reference: Bools, known: Bools, link: Link) -> tuple[Floats, Bools]:
+    """What is known, for a sigmoid each label of each case as a row of its own."""
+    return (logits, reference) if link == "softmax" else (logits[known][:, None], reference[known][:, None])
 
 
 def _fit(logits: Floats, reference: Bools, link: Link) -> tuple[float, str | None]:

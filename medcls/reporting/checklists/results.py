@@ -172,7 +172,8 @@ def prevalence(run: Record) -> Said | None:
     """How common each label is in each partition."""
     flow = run.content.cohort
     parts = [
-        f"{one.name}: " + ", ".join(f"{label} {n}" for label, n in one.by_label.items()) for one in flow.partitions
+        f"{one.name}: " + ", ".join(f"{label} {one.counted(label)}" for label in one.by_label)
+        for one in flow.partitions
     ]
     return (f"cases by reference label; {'; '.join(parts)}", "report: Cohort") if parts else None
 
