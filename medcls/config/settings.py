@@ -43,7 +43,7 @@ Partition = Literal["train", "tune", "test"]
 OnIrregular = Literal["error", "warn", "resample"]
 Pet = Literal["suv-bw", "suv-lbm"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
-_OWN_COLUMNS = ("case", "patient", "partition", "reference", "notes")
+_OWN_COLUMNS = ("case", "patient", "partition", "reference", "unknown", "notes")
 """Of ``cohort.csv``, beside the facts: a fact of such a name would stand in their place, a patient's number for its hash."""
 
 
