@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medcls import wire
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans
 from medcls.scans.sandbox import client, worker
@@ -106,3 +107,74 @@ def test_free_memory_serves_one_array_only():
         array[:] = number
     assert [int(array.max()) for array in arrays] == [0, 1, 2]
     assert shared.free is None
+
+
+TAKEN_OVER = """
+import mmap, os, sys, tempfile
+from medcls.scans.sandbox import codec, worker
+
+def unsealed(name, size):
+    descriptor = os.memfd_create(name)
+    os.ftruncate(descriptor, size)
+    return descriptor
+
+def a_file(name, size):
+    descriptor = tempfile.mkstemp()[0]
+    os.ftruncate(descriptor, size)
+    return descriptor
+
+real_send, real_memory, real_scan = worker.socket.send_fds, worker.new_memory, codec.scan_to_json
+def too_small(channel, data, descriptors):
+    return real_send(channel, data, [real_memory("small", 1)])
+
+deed = sys.argv.pop()
+if deed == "unsealed": worker.new_memory = unsealed
+if deed == "a file": worker.new_memory = a_file
+if deed == "too small": worker.socket.send_fds = too_small
+if deed == "nothing": worker.socket.send_fds = lambda channel, data, descriptors: channel.send(b"v")
+if deed == "no scan": codec.scan_to_json = lambda scan: {}
+if deed == "objects": codec.scan_to_json = lambda scan: {**real_scan(scan), "dtype": "|O"}
+if deed == "a huge shape": codec.scan_to_json = lambda scan: {**real_scan(scan), "shape": [1, 1 << 40, 2, 2]}
+worker.main()
+"""
+
+
+@pytest.mark.parametrize("deed", ["unsealed", "a file", "too small", "nothing", "no scan", "objects", "a huge shape"])
+def test_what_a_worker_that_was_taken_over_hands_over_costs_its_own_scan(sources, tmp_path, monkeypatch, deed):
+    script = tmp_path / "worker.py"
+    script.write_text(TAKEN_OVER)
+    popen = client.subprocess.Popen
+
+    def start(command, **options):
+        return popen([command[0], "-P", str(script), *command[4:], deed], **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client.subprocess, "Popen", start)
+        with pytest.raises(ScanRefused, match="makes the decoder answer nonsense") as caught:
+            sources[0].read()
+    assert (caught.value.code, caught.value.where) == ("damaged", sources[0].name)
+    assert (sources[0].read().array == 1).all()
+
+
+def test_neither_side_can_take_shared_memory_away():
+    given = wire.new_memory("x", 1000)
+    try:
+        for size in (10, 2000):
+            with pytest.raises(PermissionError):
+                os.ftruncate(given, size)
+        wire.check_memory(given, 1000)
+        with pytest.raises(OSError, match="taken away"):
+            wire.check_memory(given, 1001)
+    finally:
+        os.close(given)
+
+
+def test_the_memory_that_codestreams_go_through_is_sealed(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        client, "new_memory", lambda *one: made.append(os.dup(wire.new_memory(*one))) or os.dup(made[-1])
+    )
+    with client.workers.one() as one:
+        one.shared(5000, 60)
+    wire.check_memory(made[0], 5000)
+    os.close(made[0])

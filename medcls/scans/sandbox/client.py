@@ -25,10 +25,13 @@ from medcls.scans.look import Look
 from medcls.scans.sandbox import codec
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
-from medcls.wire import exactly, receive, send
+from medcls.wire import check_memory, exactly, new_memory, receive, send
 
 _PATIENCE = 5
 """A worker that waits for a disk, or for its turn, gets so many times the processor time that a file may take."""
+
+
+_NONSENSE = "its content makes the decoder answer nonsense"
 
 
 class _Forks:
@@ -65,7 +68,7 @@ def look_apart(paths: Sequence[str]) -> list[Look]:
     seen: list[Look] = []
     while left := paths[len(seen) :]:
         try:
-            with workers.one() as worker:
+            with workers.one() as worker, _believing_nothing():
                 answer = worker.ask({"job": "look", "paths": list(left)}, LOOK_SECONDS, pieces=len(left))
                 return [*seen, *codec.looks_from_json(answer, left)]
         except Died as death:
@@ -83,14 +86,24 @@ def read_apart(source: ScanSource, leniency: Leniency) -> Scan:
         ScanRefused: As the reader says, or the worker died of it.
     """
     job: dict[str, Any] = {"job": "read", "source": codec.source_to_json(source), "leniency": vars(leniency)}
-    with workers.one() as worker:
-        try:
+    try:
+        with workers.one() as worker, _believing_nothing():
             answer = worker.ask({**job, "again": worker.voxels_are_gone}, read_seconds(source.walked, source.channels))
             if "scan" in answer:
                 return codec.scan_from_json(answer["scan"], worker.voxels(answer["offset"], answer["bytes"]))
-        except Died as death:
-            raise death.reason.at(source.name) from death
-    raise codec.refused_from_json(answer["refused"])
+            refused = codec.refused_from_json(answer["refused"])
+    except Died as death:
+        raise death.reason.at(source.name) from death
+    raise refused
+
+
+@contextlib.contextmanager
+def _believing_nothing() -> Iterator[None]:
+    """A file may have taken its worker over: an answer that is none is the end of it."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Died(RefusalCode.DAMAGED, _NONSENSE, 0) from error
 
 
 class Worker:
@@ -164,9 +177,8 @@ class Worker:
             Died: As :meth:`ask`.
         """
         if self._shared is None or len(self._shared) < size:
-            descriptor = os.memfd_create("frames", os.MFD_CLOEXEC)
+            descriptor = new_memory("frames", size)
             try:
-                os.ftruncate(descriptor, size)
                 self.ask({"job": "share", "bytes": size}, seconds, descriptor)
                 self._shared = mmap.mmap(descriptor, size)
             finally:
@@ -197,6 +209,7 @@ class Worker:
             if not descriptors:
                 raise EOFError
             try:
+                check_memory(descriptors[0], max(1, offset + count))
                 memory = mmap.mmap(descriptors[0], max(1, offset + count))
                 self._given = weakref.ref(memory), _forks.count
                 return memoryview(memory)[offset:]
@@ -220,8 +233,10 @@ class Worker:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = self._process.wait(1)
         self.end()
-        if code is None or self._answers.late or code == -getattr(signal, "SIGPROF", 0):
+        if self._answers.late or code == -getattr(signal, "SIGPROF", 0):
             return Died(RefusalCode.DAMAGED, "decoding it takes longer than any honest scan", self._at, slow=True)
+        if code is None:
+            return Died(RefusalCode.DAMAGED, _NONSENSE, self._at)
         if code == -getattr(signal, "SIGKILL", 0):
             return Died(RefusalCode.TOO_LARGE, "decoding it takes more memory than there is", self._at)
         return Died(RefusalCode.DAMAGED, "its content makes the decoder crash", self._at)

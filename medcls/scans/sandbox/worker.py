@@ -26,7 +26,7 @@ from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
 from medcls.scans.memory import providing
 from medcls.scans.sandbox import codec
-from medcls.wire import receive, send
+from medcls.wire import new_memory, receive, send
 
 Voxels = NDArray[np.generic]
 _SPENT_BYTES = 400 * 2**20
@@ -140,8 +140,7 @@ class _Pages:
     """An anonymous file in memory, which another process can be given."""
 
     def __init__(self, size: int) -> None:
-        self.descriptor = os.memfd_create("scan", os.MFD_CLOEXEC)
-        os.ftruncate(self.descriptor, size)
+        self.descriptor = new_memory("scan", size)
         self.memory = mmap.mmap(self.descriptor, size)
         weakref.finalize(self, os.close, self.descriptor)
 
