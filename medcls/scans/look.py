@@ -113,7 +113,11 @@ def _archive(file: Path, head: bytes) -> Look:
         raise refusal(
             RefusalCode.NOT_AN_IMAGE, "this is an archive", remedy="Unpack it first, or make it a zip or tar file"
         )
-    return Look(members=tuple(str(one.path) for one in members(file) if not one.in_hidden_folder()))
+    shown = tuple(str(one.path) for one in members(file) if not one.in_hidden_folder())
+    if not shown:
+        what = "the archive holds no files but in hidden folders" if members(file) else "the archive holds no files"
+        raise refusal(RefusalCode.NOT_AN_IMAGE, what, remedy="Make the archive again")
+    return Look(members=shown)
 
 
 def _nifti(file: Path) -> ScanSource:

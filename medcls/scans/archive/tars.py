@@ -56,6 +56,8 @@ def tar_entries(read_at: ReadAt, where: object) -> Iterator[Entry]:
     while True:
         block = read_at(at, BLOCK)
         if block == _ZEROS:
+            if extensions.count:
+                raise _damaged("the archive is damaged: the member that a header is about is missing", where)
             following = _after_end(read_at, at, where)
             if following is None:
                 return
@@ -180,14 +182,18 @@ def _after_sparse_maps(read_at: ReadAt, at: int, block: bytes, where: object) ->
 def _after_end(read_at: ReadAt, at: int, where: object) -> int | None:
     """Where the next member begins after blocks of zeros; ``None`` when nothing follows.
 
-    Archives joined end to end go on after their padding. What is no header there is refused as any damaged header: it may
-    be what zeros over a header have hidden.
+    Archives joined end to end go on after their padding, which is two blocks at least. What is no header there is refused as
+    any damaged header: it may be what zeros over a header have hidden.
     """
     padding = read_at(at, _PADDING + BLOCK)
     skipped = (len(padding) - len(padding.lstrip(b"\0"))) // BLOCK * BLOCK
     if skipped > _PADDING:
         raise _damaged("the archive is damaged: its end is padded beyond measure", where)
-    return at + skipped if padding[skipped:].strip(b"\0") else None
+    if not padding[skipped:].strip(b"\0"):
+        return None
+    if skipped == BLOCK:
+        raise _damaged("the archive is damaged: there are zeros in the place of a header", where)
+    return at + skipped
 
 
 def _padded(size: int) -> int:

@@ -154,7 +154,7 @@ def _wide(extra: bytes, *values: int) -> tuple[int, int, int]:
 
 def _decoded(raw: bytes) -> str:
     """UTF-8 where the bytes are that, whatever the flag says: many writers forget it."""
-    raw = raw.split(b"\0")[0]
+    raw = raw.rstrip(b"\0")  # within a name it is damage: what follows is no less of the name
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
