@@ -7,6 +7,7 @@ this module gives, and whoever knows AUC judges them.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.cohort.case import Case
+from medcls.scans import ScanSource
 from medcls.scans.notes import note_code
 
 _ACQUISITION = (
@@ -37,6 +39,10 @@ _ACQUISITION = (
     "presentation_intent",
     "patient_orientation",
     "pixel_size",
+    "bit_depth",
+    "file_type",
+    "jpeg_quality",
+    "lossy",
 )
 _PLACES = (
     "site",
@@ -140,6 +146,7 @@ def _of_sources(cases: Sequence[Case]) -> dict[str, list[str]]:
     return {
         "modality": [source.modality if source else "" for source in sources],
         "file format": [source.kind if source else "" for source in sources],
+        "file ending": [_ending(source) for source in sources],
         "compression": [source.syntax if source else "" for source in sources],
         "colour channels": [str(source.channels) if source else "" for source in sources],
         "columns": [str(source.shape[0]) if source else "" for source in sources],
@@ -155,6 +162,12 @@ def _of_notes(cases: Sequence[Case]) -> dict[str, list[str]]:
     """Each note by its code, as a fact that a case has or has not."""
     noted = [set(map(note_code, case.notes)) for case in cases]
     return {f"note '{code}'": ["yes" if code in own else "" for own in noted] for code in sorted(set().union(*noted))}
+
+
+def _ending(source: ScanSource | None) -> str:
+    """The letters that a file's name ends in, packed or not; parts of a UID or number are none."""
+    found = re.search(r"((\.[a-z]+[0-9]?){1,2})$", source.paths[0].name.lower()) if source and source.paths else None
+    return found[0] if found else ""
 
 
 def header_scores(

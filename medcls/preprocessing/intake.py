@@ -13,6 +13,7 @@ from medcls.preprocessing.modalities import contradicts
 from medcls.preprocessing.regions import GREY_KINDS
 from medcls.preprocessing.steps.step import Context, make_image
 from medcls.preprocessing.unfit import no_uptake, not_finite, wrong_colour, wrong_dimensions, wrong_modality
+from medcls.preprocessing.white import white_of
 from medcls.scans.dicom.uptake import factor
 from medcls.scans.notes import Note
 from medcls.scans.scan import STORED_UNIT, Scan
@@ -79,12 +80,15 @@ def take_in(
     hounsfield = kind == "ct" and _in_hounsfield(scan, array)
     if kind == "ct" and not hounsfield:
         notes = (*notes, "not in Hounsfield units: grey values were scaled as they are, no window was set")
+    white, doubt = white_of(scan, version)
+    if doubt and kind not in ("xray", "mr"):  # theirs are scaled by their own values in any case
+        notes = (*notes, doubt)
     context = Context(
         flat=dimensions == 2,
         geometry=scan.has_geometry,
         sized=scan.has_geometry or (version >= 3 and scan.sized),
         hounsfield=hounsfield,
-        full_scale=255.0 if _eight_bit_picture(scan) else _WHITE_SUV if pet and is_pet(scan) else None,
+        full_scale=_WHITE_SUV if pet and is_pet(scan) else white,
         size=(size[0], size[1], size[2]) if dimensions == 3 else (size[1], size[0], 1),
         channels=channels,
     )
@@ -166,10 +170,6 @@ def _in_hounsfield(scan: Scan, array: NDArray[np.generic]) -> bool:
         return scan.modality == "CT" and scan.facts.get("units", "HU") == "HU"
     volume = scan.kind in ("dicom", "nifti", "nrrd", "metaimage", "mgh") and scan.modality in ("CT", "OT")
     return volume and float(array.min()) < _BELOW_ANY_OFFSET
-
-
-def _eight_bit_picture(scan: Scan) -> bool:
-    return scan.array.dtype == np.uint8 and (scan.kind == "raster" or scan.photometric == "rgb")
 
 
 def _with_normal(affine: NDArray[np.float64]) -> NDArray[np.float64]:

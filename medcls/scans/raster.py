@@ -23,6 +23,7 @@ from medcls.scans.tiff import read_tiff, tiff_layout
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _ORIENTATION = 0x0112  # Exif tag; values 5 to 8 swap rows and columns
 _PIXELS_AT_ONCE = 1 << 18
+_JPEG_TABLE = 3688  # sum of the table of brightness in ITU-T T.81, annex K.1
 _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
 
 Pixels = NDArray[np.generic]
@@ -36,12 +37,13 @@ def find_raster(path: Path, name: str) -> ScanSource:
     """
     notes: list[str] = []
     if _is_tiff(path):
-        columns, rows, colour, ratio = tiff_layout(path)
+        columns, rows, colour, ratio, depth = tiff_layout(path)
+        facts = {"file_type": "TIFF", "bit_depth": depth}
     else:
         with _opened(path) as image:
             columns, rows = image.size
             colour = not (_is_deep_grey(path) or _is_grey(image))
-            ratio = _ratio(image, notes)
+            ratio, facts = _ratio(image, notes), _facts(image, path)
             if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
                 columns, rows, ratio = rows, columns, 1 / ratio
     return ScanSource(
@@ -52,6 +54,7 @@ def find_raster(path: Path, name: str) -> ScanSource:
         shape=(columns, rows),
         spacing=(1.0, ratio),
         channels=3 if colour else 1,
+        facts=facts,
         notes=(*notes, *shape_notes(ratio)),
     )
 
@@ -81,7 +84,7 @@ def read_raster(source: ScanSource) -> Scan:
         kind="raster",
         has_geometry=False,
         photometric="rgb" if pixels.shape[2] == 3 else "grey",
-        facts={},
+        facts=dict(source.facts),
         identity={},
         notes=tuple(notes),
         paths=source.paths,
@@ -108,6 +111,18 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise refusal(RefusalCode.TOO_LARGE, "the declared size is too large", where=path) from error
     except UnidentifiedImageError as error:
         raise refusal(RefusalCode.DAMAGED, "the image has no readable header", where=path) from error
+
+
+def _facts(image: Image.Image, path: Path) -> dict[str, str]:
+    """How the picture is stored: facts that show nothing of what it shows, and may tell one class from the other."""
+    deep = bool(_deep_png_head(path)) or image.mode.startswith("I")
+    facts = {"file_type": image.format or "", "bit_depth": "1" if image.mode == "1" else "16" if deep else "8"}
+    table = getattr(image, "quantization", {}).get(0)
+    if table:
+        # libjpeg multiplies its table, which adds up to 3688, by a percentage that comes from the quality.
+        percent = 100 * sum(table) / _JPEG_TABLE
+        facts["jpeg_quality"] = f"{5000 / percent if percent > 100 else (200 - percent) / 2:.0f}"
+    return facts
 
 
 def _ratio(image: Image.Image, notes: list[str]) -> float:

@@ -21,8 +21,8 @@ Pixels = NDArray[np.generic]
 _PLAIN = frozenset({"MINISBLACK", "MINISWHITE", "RGB"})
 
 
-def tiff_layout(path: Path) -> tuple[int, int, bool, float]:
-    """Columns, rows, whether the image is in colour, and height over width of a pixel, as shown upright.
+def tiff_layout(path: Path) -> tuple[int, int, bool, float, str]:
+    """Columns, rows, whether the image is in colour, height over width of a pixel, as shown upright, and bits of a sample.
 
     Raises:
         ScanRefused: ``several-images``, ``too-large`` or ``damaged``.
@@ -32,7 +32,10 @@ def tiff_layout(path: Path) -> tuple[int, int, bool, float]:
         columns, rows = page.imagewidth, page.imagelength
         colour = page.photometric.name not in ("MINISBLACK", "MINISWHITE")
         ratio = ratio_of(_resolution(page, "XResolution"), _resolution(page, "YResolution"))
-        return (rows, columns, colour, 1 / ratio) if _orientation(page) >= 5 else (columns, rows, colour, ratio)
+        depth = str(page.bitspersample)
+        if _orientation(page) >= 5:
+            return rows, columns, colour, 1 / ratio, depth
+        return columns, rows, colour, ratio, depth
 
 
 def _resolution(page: tifffile.TiffPage, tag: str) -> float:

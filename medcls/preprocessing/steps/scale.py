@@ -18,8 +18,9 @@ _LOWER, _UPPER = 0.5, 99.5
 class Scale(StepParameters):
     """Scale a fixed range to 0..1 (MONAI ``ScaleIntensityRange``, clipped).
 
-    Without ``low`` and ``high``, 8-bit pictures go from 0..255, and PET in SUV from 0..20. Other formats seldom use their
-    whole range (a 12-bit image in a 16-bit file), so they go from their 0.5th to their 99.5th percentile.
+    Without ``low`` and ``high``, pictures go from black to white: 0..255 of 8 bits, 0..65535 of 16 bits where they use the
+    upper half of it; and PET in SUV from 0..20. Where white is not known (a 12-bit image in a 16-bit file) they go from their
+    0.5th to their 99.5th percentile, which is noted of pictures.
     """
 
     name: ClassVar[str] = "scale"

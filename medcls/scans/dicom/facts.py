@@ -38,6 +38,8 @@ def facts_of(dataset: t.Attributes) -> dict[str, str]:
     burned = t.text(dataset, "BurnedInAnnotation").upper()
     facts["burned_in"] = {"YES": "yes", "NO": "no"}.get(burned, "")
     facts |= presentation_facts(dataset)
+    facts["bit_depth"] = t.text(dataset, "BitsStored") or t.text(dataset, "BitsAllocated")
+    facts["lossy"] = {"00": "no", "01": "yes"}.get(t.text(dataset, "LossyImageCompression"), "")
     if t.text(dataset, "Modality").upper() == "PT" and not isinstance(dataset, Elements):
         facts |= uptake_facts(dataset)
     return {name: value for name, value in facts.items() if value}

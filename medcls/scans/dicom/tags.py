@@ -98,6 +98,7 @@ TAGS: dict[str, tuple[int, str]] = {
     "PresentationIntentType": (0x00080068, "CS"),
     "PresentationLUTShape": (0x20500020, "CS"),
     "PatientOrientation": (0x00200020, "CS"),
+    "LossyImageCompression": (0x00282110, "CS"),
     # how large pixels are (PS3.3 10.7.1)
     "PixelSpacingCalibrationType": (0x00280A02, "CS"),
     "EstimatedRadiographicMagnificationFactor": (0x00181114, "DS"),
