@@ -40,6 +40,6 @@ def white_of(scan: Scan, version: int) -> tuple[float | None, str]:
             if not (array % factor).any():
                 return white, ""
     return None, (
-        f"values end at {float(array.max()):g}, and the file does not say which is white: where a step scales from black to "
-        "white, it was done between their own percentiles, and not as for pictures of 8 bits"
+        f"white is not known: values end at {float(array.max()):g}, and the file does not say how far they go; where a step "
+        "scales from black to white, it was done between their own percentiles, and not as for pictures of 8 bits"
     )
