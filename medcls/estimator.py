@@ -30,7 +30,7 @@ from medcls.runs.arithmetic import settle_arithmetic
 from medcls.runs.checks import check_evaluation
 from medcls.runs.learning import start_network, train_classifier
 from medcls.runs.preparing import Material, part_material, prepare_cases
-from medcls.runs.room import check_room
+from medcls.runs.trying_out import try_out
 from medcls.scans import find_one
 from medcls.scans.leniency import Leniency
 
@@ -130,13 +130,13 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_evaluation(config, cohort)
         self.n_features_in_ = 1
         recipe = build_recipe(config.region, config.preprocessing)
-        check_room(config, recipe, progress)
+        try_out(config, recipe, len(cohort.labels), progress)
         located = locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
         store = PreparedStore.of(config.store)
         material = prepare_cases(located, recipe, store, Leniency.chosen(config.preprocessing), progress)
         self._check_excluded(material)
         material = part_material(material, config, ("train", "tune"))
-        network = start_network(config, material, progress)
+        network = start_network(config, recipe, len(cohort.labels))
         with temporary_folder() as folder:
             config, found = settle_arithmetic(config, material, network, progress)
             trained = train_classifier(config, material, network, folder, found.compute, _UNCHANGED, progress)

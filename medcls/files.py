@@ -119,6 +119,22 @@ def storage_error(error: OSError, path: Path) -> Exception:
     return error
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before hours are spent on what shall lie there; it is not made.
+
+    Raises:
+        StorageError: So it is.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            return
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+    what = f"nothing can be written in {there}: {reason}" if there.is_dir() else f"{there} is no folder"
+    raise StorageError(what, where=str(folder), remedy="Choose a folder that you may write to") from None
+
+
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, private: bool = False) -> None:
     """Write ``data`` as a whole file."""
     with whole_file(path, private=private) as handle:

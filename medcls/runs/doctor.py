@@ -6,14 +6,13 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from medcls.errors import MedclsError
-from medcls.files import CACHE_VARIABLE
+from medcls.errors import MedclsError, StorageError
+from medcls.files import CACHE_VARIABLE, check_writable
 from medcls.privacy import OTHER_KEY, default_key_file, load_pseudonyms
 
 _PACKAGES = (
@@ -163,15 +162,11 @@ def _disk() -> list[Check]:
 
 
 def _space(name: str, folder: Path, remedy: str = "") -> Check:
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(existing).free
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError:
-        return Check(
-            name, False, "the folder may not be written to", f"Work in another folder, or mend its permissions.{remedy}"
-        )
+        check_writable(folder)
+    except StorageError as error:
+        return Check(name, False, error.what, f"Work in another folder, or mend its permissions.{remedy}")
+    free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
     ok = free >= _LEAST_DISK
     return Check(name, ok, f"{free / 1e9:.1f} GB free", "" if ok else "Free some space: a run needs about 2 GB")
 

@@ -13,6 +13,7 @@ from medcls.cohort.reading import named_cases
 from medcls.config import Config
 from medcls.config.settings import NAMED_WEIGHTS
 from medcls.errors import WeightsError
+from medcls.files import check_writable
 from medcls.nearest import beside, did_you_mean
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.progress import SILENT, Progress
@@ -21,12 +22,15 @@ from medcls.runs.checks import check_evaluation
 _NAMED = 4  # scans with two labels, and lines of each, that are said
 
 
-def look_first(config: Config, progress: Progress = SILENT) -> None:
+def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     """Find every fault of a training that needs no scan: of keys, table, labels, paths, partitions, and of what crosses them.
 
     Args:
         config: The resolved config.
         progress: Where to say what is doubtful, and no fault.
+
+    Returns:
+        The labels.
 
     Raises:
         MedclsError: The first fault.
@@ -35,10 +39,11 @@ def look_first(config: Config, progress: Progress = SILENT) -> None:
     _check_weights(config.model.weights)
     pseudonyms = config.privacy.pseudonyms()
     PreparedStore.of(config.store)  # knows its folder, or says that it does not
+    check_writable(config.runs)
     cohort = named_cases(config)
     check_evaluation(config, cohort)
     if not cohort.cases:  # a folder's are known only when its scans are looked for
-        return
+        return cohort.labels
     _check_partitions(cohort, config)
     # One path twice is one image twice; what headers and pixels tie is known only once scans are read.
     images = {case.name: os.path.normpath(case.scan) for case in cohort.cases}
@@ -49,6 +54,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> None:
         leaks = find_leaks(cohort, images, _sides(cohort, config))
         if leaks:
             raise leak_error(leaks, pseudonyms, config.places_from)
+    return cohort.labels
 
 
 def _check_weights(weights: str | None) -> None:

@@ -21,7 +21,7 @@ from medcls.config import PARTITIONS, Config, Partition, config_text
 from medcls.evaluation import Predictions, choose_operating_point, fit_calibration, fit_conformal, no_calibration
 from medcls.loading import Augmentation, Mixing, eval_loader, train_loader
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
-from medcls.preprocessing import Prepared
+from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.batch_size import batch_size_of
@@ -117,17 +117,14 @@ def as_predictions(
     return predictions_of(cases, probabilities, classifier, pseudonyms)
 
 
-def start_network(config: Config, material: Material, progress: Progress = SILENT) -> ClassificationNetwork:
+def start_network(config: Config, recipe: Recipe, classes: int, progress: Progress = SILENT) -> ClassificationNetwork:
     """The network before training: seeded, with its starting weights, and frozen as far as the config says.
 
     Raises:
         WeightsError: The weights file is missing, damaged, or does not fit.
     """
     torch.manual_seed(config.seed)
-    recipe = material.recipe
-    network = build_network(
-        config.model, dimensions=recipe.dimensions, channels=recipe.channels, classes=len(material.cohort.labels)
-    )
+    network = build_network(config.model, dimensions=recipe.dimensions, channels=recipe.channels, classes=classes)
     if config.model.weights is not None:
         report = load_weights(network, config.model.weights, sha256=config.model.weights_sha256, progress=progress)
         progress.note(report.summary())
@@ -135,6 +132,13 @@ def start_network(config: Config, material: Material, progress: Progress = SILEN
     if frozen:
         progress.note(f"Not trained: {', '.join(frozen)}")
     return network
+
+
+def augmentation_of(config: Config, recipe: Recipe) -> Augmentation | None:
+    """How training images are changed; see :meth:`medcls.loading.Augmentation.from_settings`."""
+    return Augmentation.from_settings(
+        config.region, config.augmentation, kind=recipe.kind, dimensions=recipe.dimensions, seed=config.seed
+    )
 
 
 def _fit(
@@ -152,9 +156,7 @@ def _fit(
         network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
         build_loss(settings, class_weights=_loss_weights(config, cohort), multilabel=cohort.multilabel),
         settings,
-        augmentation=Augmentation.from_settings(
-            config.region, config.augmentation, kind=recipe.kind, dimensions=recipe.dimensions, seed=config.seed
-        ),
+        augmentation=augmentation_of(config, recipe),
         mixing=Mixing.from_settings(
             config.augmentation, labels=len(cohort.labels), multilabel=cohort.multilabel, seed=config.seed
         ),

@@ -44,7 +44,7 @@ def train_material(
     Raises:
         RunError: The run was started with another cohort.
     """
-    network = start_network(config, material, progress)
+    network = start_network(config, material.recipe, len(material.cohort.labels))  # said once, before preparing
     config, arithmetic = settle_arithmetic(config, material, network, progress, run=run)
     compute = arithmetic.compute
     environment = describe_environment(compute.device, describe_arithmetic(compute))

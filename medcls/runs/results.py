@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medcls.errors import UsageError
+from medcls.files import check_writable
 from medcls.names import within
 
 
@@ -20,11 +21,12 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
 
     Raises:
         UsageError: The folder that was asked for holds results, or is no folder.
-        StorageError: The default is a link that leads elsewhere.
+        StorageError: The default is a link that leads elsewhere, or nothing can be written there.
     """
     folder = default if out is None else out
     if folder.exists() and not folder.is_dir():
         raise UsageError("this is a file, not a folder", where=str(folder), remedy="Choose another --out FOLDER")
+    check_writable(folder)
     if overwrite or not _held(folder, files):
         return folder if out is not None else within(default.parent, folder)
     if out is not None:

@@ -33,10 +33,10 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
             before anything was trained. Of leaks all cases are listed beside it; see :mod:`medcls.runs.leak_list`.
     """
     with leaks_listed(config.runs / file_stem(name or config.name or config.region)):
-        look_first(config, progress)
+        labels = look_first(config, progress)
         run, config = _choose_run(config, name, resume, progress)
         try:
-            _train(run, config, progress)
+            _train(run, config, len(labels), progress)
         except UsageError:
             if run.new:
                 discard_untrained(run)
@@ -44,16 +44,16 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     return Run(run.path)
 
 
-def _train(run: Run, config: Config, progress: Progress) -> None:
+def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
     # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
     from medcls.runs.cross_validation import cross_validate
     from medcls.runs.fold_plan import plan_folds
     from medcls.runs.learning_curve import thinned
     from medcls.runs.one_training import train_material
     from medcls.runs.preparing import prepare_material, prepare_whole
-    from medcls.runs.room import check_room
+    from medcls.runs.trying_out import try_out
 
-    check_room(config, build_recipe(config.region, config.preprocessing), progress)
+    try_out(config, build_recipe(config.region, config.preprocessing), labels, progress)
     pseudonyms = config.privacy.pseudonyms()
     if config.split.folds is None:
         train_material(run, config, thinned(prepare_material(config, progress), config), pseudonyms, progress)
@@ -73,8 +73,7 @@ def finish_run(run: Run, progress: Progress = SILENT) -> Run:
     """
     config = end_here(run)
     with leaks_listed(run.path):
-        look_first(config, progress)
-        _train(run, config, progress)
+        _train(run, config, len(look_first(config, progress)), progress)
     return run
 
 
