@@ -20,6 +20,8 @@ Every error is one line: ``what``, then ``where``, then ``remedy``. Messages nev
 
 from __future__ import annotations
 
+import logging
+
 
 class MedclsError(Exception):
     """An error that names what happened, where, and how to mend it.
@@ -42,6 +44,30 @@ class MedclsError(Exception):
         head = f"{self.where}: {self.what}" if self.where else self.what
         line = f"{head}. {self.remedy}" if self.remedy else head
         return " ".join(line.split())
+
+
+def in_words(error: BaseException) -> str:
+    """Why something failed, as the end of 'it failed: …'.
+
+    Of what other libraries raise only the kind is told: their own texts are for programmers, and may quote data. The whole
+    error goes to Python's log ``medcls`` at level debug.
+    """
+    logging.getLogger("medcls").debug("told in words of ours", exc_info=error)
+    if isinstance(error, MedclsError):
+        return error.what
+    if wants_memory(error):
+        return "there is not enough memory"
+    if isinstance(error, ImportError):
+        return "a package that it needs is missing, or does not fit the others"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "the library does not say why in plain words"
+
+
+def wants_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory, of the machine or of a GPU."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, so that torch need not be imported
+    return bool(kinds & {"MemoryError", "OutOfMemoryError"})
 
 
 class TrainingDiverged(MedclsError):  # what happened, as ScanRefused is

@@ -11,6 +11,7 @@ import errno
 import io
 import json
 import os
+import tempfile
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

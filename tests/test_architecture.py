@@ -146,6 +146,36 @@ def test_no_module_can_run_data(path: Path) -> None:
         assert given.get("allow_pickle", "False") == "False"
 
 
+IN_WORDS = {  # whose caught errors carry words of ours
+    "medcls/cli/storing.py",
+    "medcls/preprocessing/building.py",
+    "medcls/scans/dicom/scaling.py",
+    "medcls/tables/table.py",  # looks only what it is
+    "medcls/config/yaml_values.py",  # the same
+}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_message_quotes_an_error_of_python(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ("__name__", "__qualname__"):
+            of = ast.unparse(node.value)
+            assert not of.startswith("type(") or name_of(path) in ("medcls/cli/usage.py", "medcls/estimator.py"), of
+        if not isinstance(node, ast.ExceptHandler) or node.name is None or name_of(path) in IN_WORDS:
+            continue
+        for one in ast.walk(node):
+            if isinstance(one, ast.Name) and one.id == node.name:
+                user = parents[one]
+                shown = isinstance(user, ast.FormattedValue) or (
+                    isinstance(user, ast.Call) and ast.unparse(user.func) in {"str", "repr", "format", "type", "print"}
+                )
+                compared = isinstance(parents.get(user), ast.Compare)  # which kind it is, and not shown
+                of_ours = "MedclsError" in ast.unparse(node.type or node)
+                assert not shown or compared or of_ours, f"{path}:{one.lineno}: {ast.unparse(user)}"
+
+
 def test_near_names_are_found_in_one_way() -> None:
     assert [name_of(path) for path in MODULES if "difflib" in imports_of(path)] == ["medcls/nearest.py"]
 

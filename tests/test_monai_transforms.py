@@ -95,7 +95,7 @@ def test_they_run_one_after_the_other_each_by_its_own_numbers() -> None:
         ("[{name: Compose}]", "no random transform 'Compose'"),
         ("[{name: __class__}]", "no random transform"),
         ("[{name: RandGibbsNoise, prob: {a: 1}}]", "number, text, true, false, null"),
-        ("[{prob: 1}]", "field required"),
+        ("[{prob: 1}]", "is missing"),
     ],
 )
 def test_a_wrong_name_or_value_is_one_line_with_the_nearest_right_one(text: str, message: str) -> None:

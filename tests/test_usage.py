@@ -103,3 +103,39 @@ def test_a_run_in_the_place_of_scans_is_not_searched_for_pictures(given: str, tm
     (folder.parent / "config.yaml").write_text("region: lung\n", encoding="utf-8")
     with pytest.raises(UsageError, match=f"--model {given}"):
         find_targets(given, STRICT)
+
+
+def test_what_nobody_foresaw_is_one_line_and_the_rest_is_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from medcls.runs import doctor
+
+    def broken() -> None:
+        raise KeyError("Doe^Jane")
+
+    monkeypatch.setenv("MEDCLS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(doctor, "examine", broken)
+    code, out, said = typed("doctor", monkeypatch, capsys)
+    assert (code, out, said.count("\n")) == (1, "", 1)
+    (file,) = (tmp_path / "cache" / "faults").iterdir()
+    assert said.startswith("medcls: this is a fault of medcls itself")
+    assert str(file) in said
+    assert "KeyError" not in said
+    assert "Doe" not in said
+    assert "KeyError: 'Doe^Jane'" in file.read_text(encoding="utf-8")
+
+
+def test_want_of_memory_is_told_whoever_tells_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from torch import OutOfMemoryError
+
+    from medcls.runs import doctor
+
+    def broken() -> None:
+        raise OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(doctor, "examine", broken)
+    code, _, said = typed("doctor", monkeypatch, capsys)
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("medcls: there is not enough memory")

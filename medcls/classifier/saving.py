@@ -140,8 +140,10 @@ def load_classifier(
         raise damaged(folder, f"{DESCRIPTION}: {error.what}") from None
     except OSError as error:
         raise damaged(folder, f"{WEIGHTS} is missing or cannot be read: {why_unreadable(error)}") from None
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise damaged(folder, f"{DESCRIPTION} lacks or garbles {error}".splitlines()[0]) from None
+    except KeyError as error:
+        raise damaged(folder, f"{DESCRIPTION} lacks '{error.args[0]}'") from None
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+        raise damaged(folder, f"{DESCRIPTION} holds a value of the wrong kind") from None
     return with_engine(classifier, engine, weights_sha256=description["weights_sha256"], progress=progress)
 
 

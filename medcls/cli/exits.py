@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import typer
 
 from medcls.cli.screen import BEATS, say
-from medcls.errors import MedclsError
+from medcls.errors import MedclsError, in_words, wants_memory
+from medcls.files import cache_folder, write_text
 
 USAGE = 2
 SOME_REFUSED = 3
@@ -19,6 +22,7 @@ _STOPPED = (
     "stopped. What was finished is kept: 'medcls train' and 'medcls demo' go on with --resume, and 'medcls finish RUN' takes "
     "the best epoch so far"
 )
+_MEMORY = "there is not enough memory. Use a smaller train.batch_size or preprocessing.size"
 _LONGEST = 4000  # characters of a line; only something made to harm has more
 
 
@@ -51,10 +55,21 @@ def _run(verb: Callable[..., int], *args: object, **options: object) -> int:
         # The reader of a pipe went away (medcls … | head): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except MemoryError:
-        return complain("there is not enough memory. Use a smaller train.batch_size or preprocessing.size", 1)
     except OSError as error:
-        return complain(f"{error.filename or 'a file'}: {(error.strerror or str(error)).lower()}", 1)
+        return complain(f"{error.filename or 'a file'}: {(error.strerror or 'it cannot be used').lower()}", 1)
+    except Exception as error:
+        return complain(_MEMORY if wants_memory(error) else _fault(error), 1)
+
+
+def _fault(error: Exception) -> str:
+    """What to say of an error that nobody foresaw; all that a programmer needs goes into a file."""
+    what = f"this is a fault of medcls itself, or of a library under it: {in_words(error)}"
+    try:
+        file = cache_folder("faults") / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S-%f}.txt"
+        write_text(file, "".join(traceback.format_exception(error)))
+    except (MedclsError, OSError):
+        return what
+    return f"{what}. Please report it; what a programmer needs is in {file}, but look that it names nobody"
 
 
 def complain(line: str, code: int) -> int:

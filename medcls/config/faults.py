@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from medcls.config.settings import Config
 from medcls.errors import ConfigError
@@ -32,6 +34,9 @@ _WORDS = {
     "list_type": "it needs a list, in square brackets",
     "dict_type": "it needs a mapping of keys to values",
     "path_type": "it needs a path",
+    "too_short": "it needs at least {min_length} values",
+    "too_long": "it takes at most {max_length} values",
+    "missing": "it is missing",
     "greater_than_equal": "it must be at least {ge}",
     "greater_than": "it must be greater than {gt}",
     "less_than_equal": "it must be at most {le}",
@@ -71,23 +76,35 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
     if first["type"] == "model_type":
         keys = ", ".join(_keys_at(key))
         return ConfigError(f"'{dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
-    limits = {
-        name: f"{value:g}" if isinstance(value, float) else str(value)
-        for name, value in first.get("ctx", {}).items()
-        if isinstance(value, int | float)
-    }
-    message = _WORDS.get(first["type"], first["msg"]).format(**limits).removeprefix("Value error, ")
+    message = what_is_wrong(first)
     where = _where_of_section(key, message, where_of) or where
-    if limits.get("lt") == "1" and isinstance(first["input"], int | float) and 1 < first["input"] <= 100:
-        message += f", since it is a part of 1: {first['input']:g} % is {first['input'] / 100:g}"
     if first["type"] == "string_pattern_mismatch":
         message += f": {_field_at(key).description}"
     given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {_shown(first['input'])})"
-    return ConfigError(f"'{dotted(key)}': {message[:1].lower()}{message[1:]}{given}" if key else message, where=where)
+    return ConfigError(f"'{dotted(key)}': {message}{given}" if key else message, where=where)
+
+
+def what_is_wrong(found: ErrorDetails) -> str:
+    """What pydantic found of one value, in words of this project."""
+    if found["type"] == "value_error":  # raised here
+        message = found["msg"].removeprefix("Value error, ")
+        return message[:1].lower() + message[1:]
+    limits = {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in found.get("ctx", {}).items()
+        if isinstance(value, int | float)
+    }
+    message = _WORDS.get(found["type"], "it is not of the kind that is wanted").format(**limits)
+    if limits.get("lt") == "1" and isinstance(found["input"], int | float) and 1 < found["input"] <= 100:
+        message += f", since it is a part of 1: {found['input']:g} % is {found['input'] / 100:g}"
+    return message
 
 
 def _shown(given: Any) -> str:
-    return "nothing" if given is None else shortened(repr(given))
+    """A value as YAML has it."""
+    if given is None:
+        return "nothing"
+    return shortened(f"'{given}'" if isinstance(given, str) else json.dumps(given, default=str, ensure_ascii=False))
 
 
 def _where_of_section(key: Key, message: str, where_of: Callable[[Key], str]) -> str | None:

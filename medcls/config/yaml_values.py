@@ -63,11 +63,16 @@ def read_yaml(text: str, name: str, key: Key = ()) -> Read:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"not valid YAML: {shortened(str(error.problem))}", where=f"{name}:{line}") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # an escape of no character is a ValueError
-        raise ConfigError(f"not valid YAML: {shortened(str(error).splitlines()[0])}", where=name) from None
+        raise ConfigError(f"not valid YAML: {_in_words(str(error.problem))}", where=f"{name}:{line}") from None
+    except (yaml.YAMLError, ValueError, OverflowError):  # a sign or an escape that no text has
+        raise ConfigError("not valid YAML: it holds a sign that no text has", where=name) from None
     reading = _Reading(name)
     return Read(None if node is None else reading.value(node, key), reading.places)
+
+
+def _in_words(problem: str) -> str:
+    """What PyYAML found, for people."""
+    return next((words for part, words in _PROBLEMS.items() if part in problem), "what stands here has no meaning")
 
 
 class _Loader(yaml.SafeLoader):
@@ -86,6 +91,24 @@ class _Loader(yaml.SafeLoader):
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+
+_PROBLEMS = {
+    "nested too deeply": "nested too deeply",
+    "more values than": "more values than any config has",
+    "'\\t' that cannot start": "a tab; indent with blanks",
+    "mapping values are not allowed": "a ':' where none can stand; put quotes around a text that has one",
+    "could not find expected ':'": "a ':' is missing here or in the line before",
+    "expected ',' or": "a bracket is not closed, or a comma is missing",
+    "expected <block end>": "the indentation does not fit the lines before",
+    "while scanning a quoted scalar": "a quote is not closed",
+    "unexpected end of stream": "a quote or a bracket is not closed",
+    "unknown escape character": "an unknown escape; use single quotes around a text with backslashes",
+    "undefined alias": "a '*' that names no '&'; put quotes around a text that begins with one",
+    "expected alphabetic or numeric character": "a '*' or '&' without a name; put quotes around the text",
+    "cannot start any token": "a sign that no value begins with; put quotes around the text",
+}
+"""Parts of PyYAML's own texts, and what to tell people."""
 
 
 @dataclass

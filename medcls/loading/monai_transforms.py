@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from medcls.config.settings import MonaiTransform
-from medcls.errors import ConfigError
+from medcls.errors import ConfigError, in_words
 
 
 class MonaiTransforms:
@@ -55,7 +55,7 @@ class MonaiTransforms:
                 changed = torch.as_tensor(transform(image), dtype=torch.float32).as_subclass(Tensor)
             except Exception as error:  # a library's own faults have any type
                 raise ConfigError(
-                    f"'{self._names[number]}' fails on an image of shape {tuple(image.shape)}: {_line(error)}",
+                    f"'{self._names[number]}' fails on an image of shape {tuple(image.shape)}: {in_words(error)}",
                     where=where,
                     remedy="Check its parameters in MONAI's documentation",
                 ) from error
@@ -77,12 +77,9 @@ def _build(chosen: MonaiTransform, number: int) -> Any:
     try:
         return kind(**chosen.parameters)
     except Exception as error:  # a library's own faults have any type
+        given = ", ".join(f"{name} {value}" for name, value in chosen.parameters.items())
         raise ConfigError(
-            f"MONAI refuses the parameters of '{chosen.name}': {_line(error)}",
+            f"MONAI refuses the parameters of '{chosen.name}': {given or 'it needs some'}",
             where=f"augmentation.monai.{number}",
             remedy="Check them in MONAI's documentation",
         ) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from medcls.config.faults import what_is_wrong
 from medcls.config.settings import PreprocessingSettings, Region
 from medcls.errors import ConfigError
 from medcls.nearest import one_of
@@ -156,4 +157,4 @@ def _validated(step: type[StepParameters], values: Mapping[str, Any]) -> StepPar
                 where=where,
                 remedy=one_of(place, step.model_fields) if step.model_fields else "It has no parameters",
             ) from None
-        raise ConfigError(first["msg"].removeprefix("Value error, "), where=where) from None
+        raise ConfigError(what_is_wrong(first), where=where) from None

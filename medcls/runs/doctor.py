@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from medcls.errors import MedclsError, StorageError
+from medcls.errors import MedclsError, StorageError, in_words
 from medcls.files import CACHE_VARIABLE, check_writable
 from medcls.privacy import OTHER_KEY, default_key_file, load_pseudonyms
 
@@ -71,7 +71,7 @@ def _guarded(look: Callable[[], list[Check]]) -> list[Check]:
         return look()
     except Exception as error:  # a broken package can fail in any way, and that is what is looked for
         name = look.__name__.strip("_").replace("_", " ")
-        return [Check(name, False, f"{type(error).__name__}: {error}".splitlines()[0], "Reinstall medcls")]
+        return [Check(name, False, f"this check fails: {in_words(error)}", "Reinstall medcls")]
 
 
 def _python() -> list[Check]:

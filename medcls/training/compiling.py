@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from medcls.errors import in_words
 from medcls.networks import ClassificationNetwork
 from medcls.progress import Progress
 
@@ -43,9 +44,9 @@ class CompiledNetwork:
             if self._works:
                 raise
             self._compiled = None
-            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             self._progress.note(
-                f"train.compile: torch.compile does not work here, so training goes on without: {reason}"
+                "train.compile: torch.compile does not work here (it needs a compiler of C++, on CUDA Triton too), so training "
+                f"goes on without: {in_words(error)}"
             )
             return self._network(images)  # type: ignore[no-any-return]
         self._works = True

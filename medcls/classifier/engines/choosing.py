@@ -19,7 +19,7 @@ from medcls.classifier.engines.agreement import (
 )
 from medcls.classifier.engines.fallback import EngineOrTorch
 from medcls.classifier.engines.process import EngineFailed
-from medcls.errors import ClassifierError, MissingExtraError
+from medcls.errors import ClassifierError, MissingExtraError, in_words
 from medcls.preprocessing import Prepared
 from medcls.progress import SILENT, Progress
 
@@ -152,6 +152,4 @@ def _refused(reason: str) -> ClassifierError:
 
 
 def _short(error: Exception) -> str:
-    if isinstance(error, EngineFailed):
-        return error.reason[:200]
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return error.reason if isinstance(error, EngineFailed) else in_words(error)

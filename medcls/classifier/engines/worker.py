@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.errors import in_words
 from medcls.leftovers import temporary_folder
 from medcls.offspring import end_with
 from medcls.wire import exactly, receive, send
@@ -112,7 +113,7 @@ def _serve(jobs: BinaryIO, answers: BinaryIO) -> None:
                 scores = compiled(np.frombuffer(parts[0], np.float32).reshape(job["shape"]))
                 answer, results = {"shape": list(scores.shape)}, (scores.data.cast("B"),)
         except Exception as error:  # the other side says it
-            answer = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+            answer = {"failed": in_words(error)}
         send(answers, {**answer, "bytes": [len(one) for one in results]})
         for one in results:
             answers.write(one)
