@@ -11,16 +11,16 @@ import errno
 import io
 import json
 import os
-import tempfile
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from medcls.bounded import read_bounded, why_unreadable
 from medcls.display import escaped
-from medcls.errors import MedclsError, RunError, StorageError
+from medcls.errors import MedclsError, RunError, StorageError, UsageError
 from medcls.leftovers import new_part
 
 CACHE_VARIABLE = "MEDCLS_CACHE"
@@ -124,7 +124,8 @@ def check_writable(folder: Path) -> None:
     """Refuse a folder in which nothing can be written, before hours are spent on what shall lie there; it is not made.
 
     Raises:
-        StorageError: So it is.
+        UsageError: It is a file, or would lie below one.
+        StorageError: The folder, or the nearest one above it that is there, takes no files.
     """
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     try:
@@ -132,8 +133,10 @@ def check_writable(folder: Path) -> None:
             return
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
-    what = f"nothing can be written in {there}: {reason}" if there.is_dir() else f"{there} is no folder"
-    raise StorageError(what, where=str(folder), remedy="Choose a folder that you may write to") from None
+    if not there.is_dir():
+        raise UsageError(f"{there} is a file, not a folder", where=str(folder), remedy="Choose another folder")
+    what = f"nothing can be written in {there}: {reason}"
+    raise StorageError(what, where=str(folder), remedy="Choose a folder that you may write to")
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, private: bool = False) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from medcls.errors import TrainingDiverged
+from medcls.files import read_csv
 from medcls.runs.training import train_run
-from medcls.training.history import read_history
 from medcls.training.module import ClassificationModule
 from tests.test_runs import make_pictures, settings
 
@@ -39,7 +39,7 @@ def test_a_training_that_diverges_keeps_history_and_weights(
     (run,) = (tmp_path / "runs").iterdir()
     assert (run / "config.yaml").is_file()
     if good_epochs:
-        assert [row["epoch"] for row in read_history(run / "history.csv")] == [1]
+        assert [row["epoch"] for row in read_csv(run / "history.csv")] == ["1"]
         assert (run / "checkpoints" / "last.ckpt").is_file()
         assert (run / "checkpoints" / "best.ckpt").is_file()
         assert "up to epoch 1 are kept" in line

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from medcls.config import load_config
 from medcls.config.settings import ModelSettings
-from medcls.errors import MedclsError, StorageError
+from medcls.errors import MedclsError, UsageError
 from medcls.networks import build_network, sources
 from medcls.runs import preparing, results
 from medcls.runs.training import train_run
@@ -95,7 +95,7 @@ def test_with_all_that_is_wanted_preparing_begins(machine: Path) -> None:
 
 def test_a_place_that_takes_no_files_is_refused_before_the_work(machine: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is a file, not a folder"):
         begun(machine, runs=tmp_path / "file" / "runs")
-    with pytest.raises(StorageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is a file, not a folder"):
         results.results_folder(tmp_path / "file" / "out", tmp_path, ["predictions.csv"])

@@ -49,6 +49,7 @@ for _verb in (
     evaluation_commands.evaluate,
     evaluation_commands.compare,
     commands.explain,
+    commands.figures,
     commands.inspect,
     commands.whose,
     storing.store,

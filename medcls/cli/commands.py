@@ -12,6 +12,7 @@ from medcls.cli.options import (
     AllowLeakage,
     ConfigOption,
     Engine,
+    FigureFormat,
     Identifiers,
     Json,
     ModelOption,
@@ -150,6 +151,25 @@ def explain(
     result = run_explanation(scans, model, names, label=label, out=out, overwrite=overwrite, progress=progress)
     show.explanations(result, as_json=json, quiet=quiet)
     return code_of(len(result.explained), len(result.refused))
+
+
+def figures(
+    run: Annotated[Path, typer.Argument(help="A run, by name or path, or an evaluation's folder.", metavar="RUN")],
+    kind: Annotated[FigureFormat, typer.Option("--format", help="PDF and SVG for print, PNG for slides.")] = (
+        FigureFormat.PDF
+    ),
+    out: OutOption = None,
+    overwrite: OverwriteOption = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Write the report's figures as single files for a paper, each with a table of its numbers."""
+    from medcls.cli import show
+    from medcls.runs.figure_files import write_figure_files
+
+    written = write_figure_files(run, kind=kind.value, out=out, overwrite=overwrite)
+    show.figure_files(written, as_json=json, quiet=quiet)
+    return 0
 
 
 def inspect(

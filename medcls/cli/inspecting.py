@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from medcls.errors import ScanRefused, UsageError
-from medcls.files import storage_error
+from medcls.files import check_writable
 from medcls.nearest import beside
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
@@ -113,14 +112,7 @@ def _check_outputs(montage: Path | None, csv: Path | None, *, headers: bool) -> 
 
 
 def _check_writable(path: Path) -> None:
-    """Try a nameless file in the folder, or in the nearest one above it that is there."""
+    """Refuse what is a folder, or lies where nothing can be written."""
     if path.is_dir():
         raise UsageError("this is a folder", where=str(path), remedy="Name a file in it")
-    folder = next(folder for folder in path.absolute().parents if folder.exists())
-    if not folder.is_dir():
-        raise UsageError(f"{folder.name} is a file, not a folder", where=str(path), remedy="Choose another folder")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise storage_error(error, path) from error
+    check_writable(path.parent)

@@ -24,6 +24,14 @@ class Engine(StrEnum):
     OPENVINO = "openvino"
 
 
+class FigureFormat(StrEnum):
+    """What a figure's file is."""
+
+    PDF = "pdf"
+    SVG = "svg"
+    PNG = "png"
+
+
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The config, a YAML file.", show_default=False)]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: --set train.epochs=5.", metavar="KEY=VALUE")

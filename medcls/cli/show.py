@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medcls.runs.doctor import Check
     from medcls.runs.evaluating import Evaluated
     from medcls.runs.explanations import Explanations
+    from medcls.runs.figure_files import FigureFiles
     from medcls.runs.folder import Run
     from medcls.runs.inference import Inference
     from medcls.runs.judging import Judged
@@ -160,6 +161,18 @@ def _refusals(rows: Sequence[Row]) -> None:
     reasons = {row.scan: row.reason for row in reversed(rows)}
     for one in tally((row.code, row.scan) for row in rows):
         say(f"{one.count} refused as {one.what}, for example {one.example}: {reasons[one.example]}")
+
+
+def figure_files(written: FigureFiles, *, as_json: bool, quiet: bool) -> None:
+    """The files of figures, and what they are of."""
+    if as_json:
+        say_json({"folder": str(written.folder), "of": written.of, "figures": [str(one) for one in written.figures]})
+    elif not quiet:
+        for one in written.figures:
+            say(one.name)
+        say(
+            f"{len(written.figures)} figures of '{written.of}', each beside a CSV table of its numbers: {written.folder}"
+        )
 
 
 def checks(found: Sequence[Check], *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medcls.reporting.figures import COLOURS, Chart, chart
+from medcls.reporting.figures import COLOURS, Chart
 from medcls.reporting.numbers import percent
 
 
@@ -28,7 +28,7 @@ def reliability_chart(title: str, reliability: Mapping[str, Any] | None) -> Char
         f"stated {percent(one['predicted'])} %, observed {percent(one['observed']['value'])} % of {one['n']}"
         for one in bins
     ]
-    return chart(draw, (4.4, 4.6), f"{title}: {'; '.join(words)}.")
+    return Chart(draw, (4.4, 4.6), f"{title}: {'; '.join(words)}.")
 
 
 def _points(axes: Any, bins: Sequence[Mapping[str, Any]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medcls.reporting.figures import COLOURS, Chart, chart, short_label
+from medcls.reporting.figures import COLOURS, Chart, short_label
 
 
 def differences_chart(name: str, differences: Sequence[tuple[str, Mapping[str, Any]]]) -> Chart | None:
@@ -26,4 +26,4 @@ def differences_chart(name: str, differences: Sequence[tuple[str, Mapping[str, A
         axes.set(xlabel="Difference, first minus second", ylim=(len(known) - 0.5, -0.5))
 
     words = [f"{figure} {one['value']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})" for figure, one in known]
-    return chart(draw, (6.2, 0.9 + 0.45 * len(known)), f"Differences of {name}: {'; '.join(words)}.")
+    return Chart(draw, (6.2, 0.9 + 0.45 * len(known)), f"Differences of {name}: {'; '.join(words)}.")

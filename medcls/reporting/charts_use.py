@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medcls.reporting.figures import COLOURS, Chart, chart, short_label
+from medcls.reporting.figures import COLOURS, Chart, short_label
 from medcls.reporting.numbers import percent
 
 _GREY = "#6a737d"
@@ -34,7 +34,7 @@ def decision_chart(label: str, curve: Mapping[str, Any] | None) -> Chart | None:
 
     ranges = [f"{percent(first)} to {percent(last)} %" for first, last in curve["useful"]]
     useful = f"better than both from {' and '.join(ranges)}" if ranges else "nowhere better than both"
-    return chart(draw, (4.6, 3.6), f"Decision curve for {label}: acting on the called is {useful}.")
+    return Chart(draw, (4.6, 3.6), f"Decision curve for {label}: acting on the called is {useful}.")
 
 
 def refer_chart(curve: Mapping[str, Any] | None) -> Chart | None:
@@ -58,4 +58,4 @@ def refer_chart(curve: Mapping[str, Any] | None) -> Chart | None:
         for point in curve["points"]
         if point["risk"]["value"] is not None
     ]
-    return chart(draw, (4.6, 3.4), f"Risk against coverage: {'; '.join(words)}.")
+    return Chart(draw, (4.6, 3.4), f"Risk against coverage: {'; '.join(words)}.")

@@ -1,4 +1,4 @@
-"""The report's charts: matplotlib figures on their own canvas, given out as SVG data with a description in words.
+"""The report's charts: matplotlib figures on their own canvas, with a description in words, given out as SVG, PDF or PNG.
 
 Colours are Okabe and Ito's, which stay apart for colour-blind readers; line styles and markers differ too, for print without
 colour. Text stays text in the SVG, so labels in any script are drawn with the reader's own fonts.
@@ -11,7 +11,7 @@ import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from medcls.display import printable
 from medcls.reporting.content import CohortFlow, Epoch
@@ -26,7 +26,14 @@ _GRID = "#d9dee3"
 _MOST_BANDS = 3  # more bands than that hide each other
 _LONGEST = 28
 _UNSEEN = "\u200b"  # before a name that matplotlib would take for a hidden one
+_DOTS = 300  # an inch, of PNG
+_METADATA = {  # that would tell a moment or a machine
+    "svg": ("Date", "Creator", "Format", "Type"),
+    "pdf": ("CreationDate", "Creator", "Producer"),
+    "png": ("Software",),
+}
 _STYLE = {
+    "pdf.fonttype": 42,  # letters that a publisher can edit
     "svg.fonttype": "none",
     "svg.hashsalt": "medcls",
     "text.parse_math": False,
@@ -48,15 +55,41 @@ _STYLE = {
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart for the page.
+    """One chart.
 
     Attributes:
-        source: A ``data:`` address with the whole picture.
+        draw: Puts it on a matplotlib figure.
+        size: Width and height in inches.
         alt: What it shows, in words.
     """
 
-    source: str
+    draw: Callable[[Any], None]
+    size: tuple[float, float]
     alt: str
+
+    @property
+    def source(self) -> str:
+        """A ``data:`` address with the whole picture."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.render("svg")).decode("ascii")
+
+    def render(self, kind: Literal["svg", "pdf", "png"]) -> bytes:
+        """The picture as a file. The same chart gives the same bytes."""
+        from matplotlib import rc_context
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # hands what is no picture to its own canvas
+        from matplotlib.figure import Figure
+
+        buffer = io.BytesIO()
+        with rc_context(_STYLE), warnings.catch_warnings():
+            # In SVG the reader's program draws the letters; that matplotlib's own font lacks some of them does not matter.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            figure = Figure(figsize=self.size, layout="constrained")
+            FigureCanvasAgg(figure)
+            self.draw(figure)
+            figure.savefig(buffer, format=kind, dpi=_DOTS, metadata=dict.fromkeys(_METADATA[kind]))
+        if kind != "svg":
+            return buffer.getvalue()
+        # matplotlib writes letters as they are, and XML takes no control signs at all.
+        return printable(buffer.getvalue().decode("utf-8", "replace"), keep=f"\n{_UNSEEN}").encode("utf-8")
 
 
 def png_source(png: bytes) -> str:
@@ -84,7 +117,7 @@ def learning_curves(history: Sequence[Epoch], best_epoch: int | None) -> Chart |
 
     best = f" The weights of epoch {best_epoch} were kept." if best_epoch is not None else ""
     alt = f"Learning curves over {len(history)} epochs: {', '.join(name.lower() for name, _ in panels)}.{best}"
-    return chart(draw, (3.3 * len(panels), 2.9), alt)
+    return Chart(draw, (3.3 * len(panels), 2.9), alt)
 
 
 def _curves(axes: Any, name: str, epochs: list[int], series: Any, best_epoch: int | None) -> None:
@@ -125,7 +158,7 @@ def roc(metrics: Mapping[str, Any], positive: str | None) -> Chart | None:
         axes.legend(fontsize=8, loc="lower right")
 
     aucs = [f"{label}: {_auc_text(metrics, label, positive)}" for label in curves]
-    return chart(draw, (4.6, 4.4), f"ROC curve. AUC for {'; '.join(aucs)}.")
+    return Chart(draw, (4.6, 4.4), f"ROC curve. AUC for {'; '.join(aucs)}.")
 
 
 def _roc_curve(axes: Any, index: int, label: str, curve: Mapping[str, Any], *, with_band: bool) -> None:
@@ -169,7 +202,7 @@ def reliability(metrics: Mapping[str, Any]) -> Chart | None:
     ]
     words = [f"{label}: {part}" for label, part in zip(curves, parts, strict=True)]
     size = (4.6, 4.4 + 0.2 * len(curves) * below)
-    return chart(draw, size, f"Reliability curve. {'; '.join(words)}.")
+    return Chart(draw, size, f"Reliability curve. {'; '.join(words)}.")
 
 
 def _reliability_curve(axes: Any, index: int, label: str, bins: Sequence[Mapping[str, Any]], *, numbered: bool) -> None:
@@ -213,26 +246,7 @@ def class_balance(cohort: CohortFlow, labels: Sequence[str]) -> Chart | None:
         for partition in partitions
     ]
     height = 1.0 + 0.24 * len(labels) * len(partitions)
-    return chart(draw, (8.2, max(1.8, height)), f"Cases by label and partition. {'; '.join(words)}.")
-
-
-def chart(draw: Callable[[Any], None], size: tuple[float, float], alt: str) -> Chart:
-    """A chart that ``draw`` puts on a matplotlib figure of ``size`` inches."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with rc_context(_STYLE), warnings.catch_warnings():
-        # The reader's browser draws the letters; that matplotlib's own font lacks some of them does not matter.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=size, layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    # matplotlib writes letters as they are, and XML takes no control signs at all.
-    shown = printable(buffer.getvalue().decode("utf-8", "replace"), keep=f"\n{_UNSEEN}").encode("utf-8")
-    return Chart("data:image/svg+xml;base64," + base64.b64encode(shown).decode("ascii"), alt)
+    return Chart(draw, (8.2, max(1.8, height)), f"Cases by label and partition. {'; '.join(words)}.")
 
 
 def short_label(label: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.reporting.figures import COLOURS, Chart, chart
+from medcls.reporting.figures import COLOURS, Chart
 from medcls.reporting.wording import Shown, show
 
 
@@ -71,4 +71,4 @@ def _drawn(curve: Mapping[str, Any]) -> Chart | None:
         axes.set(xlabel="Training patients", ylabel="AUC", xlim=(0, None), ylim=(min(0.4, *values), 1.02))
 
     said = ", ".join(f"{n}: {value:.2f}" for n, value in zip(patients, values, strict=True))
-    return chart(draw, (4.6, 3.0), f"AUC by number of training patients. {said}.")
+    return Chart(draw, (4.6, 3.0), f"AUC by number of training patients. {said}.")

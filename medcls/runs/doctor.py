@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from medcls.errors import MedclsError, StorageError, in_words
+from medcls.errors import MedclsError, in_words
 from medcls.files import CACHE_VARIABLE, check_writable
 from medcls.privacy import OTHER_KEY, default_key_file, load_pseudonyms
 
@@ -164,7 +164,7 @@ def _disk() -> list[Check]:
 def _space(name: str, folder: Path, remedy: str = "") -> Check:
     try:
         check_writable(folder)
-    except StorageError as error:
+    except MedclsError as error:
         return Check(name, False, error.what, f"Work in another folder, or mend its permissions.{remedy}")
     free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
     ok = free >= _LEAST_DISK

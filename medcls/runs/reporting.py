@@ -21,7 +21,6 @@ from medcls.progress import SILENT, Progress
 from medcls.reporting.config_text import public_config
 from medcls.reporting.content import (
     CohortFlow,
-    Epoch,
     ExplainedCase,
     PartitionCounts,
     ReasonCount,
@@ -33,6 +32,7 @@ from medcls.runs.calibrated import calibration_fact, mean_of_members
 from medcls.runs.choosing import choose_cases, label_to_explain, outcome
 from medcls.runs.documents import write_documents
 from medcls.runs.explanations import Writer
+from medcls.runs.figure_files import read_epochs
 from medcls.runs.folder import Run
 from medcls.runs.learning import Trained
 from medcls.runs.noting import note_counts
@@ -40,7 +40,6 @@ from medcls.runs.origin import origin_of
 from medcls.runs.preparing import Material
 from medcls.runs.tables import pseudonym_of
 from medcls.scans import CAUSES, RefusalCode
-from medcls.training.history import read_history
 
 _REASONS = {
     "no-label": "The table has no label, or of several none that is known.",
@@ -112,10 +111,7 @@ def report_training(
     content = replace(
         cohort_content(run.name, config, material.cohort, judged, environment, near=near_cases(material, "test")),
         learning_curve=metrics.get(LEARNING_CURVE),
-        history=tuple(
-            Epoch(int(row["epoch"] or 0), row["train_loss"], row["tune_loss"], row["tune_auc"], row["learning_rate"])
-            for row in read_history(run.path / "history.csv")
-        ),
+        history=read_epochs(run),
         best_epoch=trained.fitted.best_epoch,
         explanations=tuple(explained),
         classifier=classifier_facts(trained.classifier),

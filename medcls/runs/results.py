@@ -24,8 +24,6 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
         StorageError: The default is a link that leads elsewhere, or nothing can be written there.
     """
     folder = default if out is None else out
-    if folder.exists() and not folder.is_dir():
-        raise UsageError("this is a file, not a folder", where=str(folder), remedy="Choose another --out FOLDER")
     check_writable(folder)
     if overwrite or not _held(folder, files):
         return folder if out is not None else within(default.parent, folder)

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-from medcls.files import read_csv, write_csv
+from medcls.files import write_csv
 from medcls.progress import Progress
 
 COLUMNS = ("epoch", "train_loss", "tune_loss", "tune_auc", "learning_rate", "seconds")
@@ -80,8 +80,3 @@ def _line(row: dict[str, float | None], epochs: int) -> str:
         f"  epoch {row['epoch']:.0f} of {epochs}: train loss {shown('train_loss')}, tune loss {shown('tune_loss')}, "
         f"tune AUC {shown('tune_auc')}, {row['seconds']:.0f} s"
     )
-
-
-def read_history(path: Path) -> list[dict[str, float | None]]:
-    """The rows of a ``history.csv``."""
-    return [{name: float(value) if value else None for name, value in row.items()} for row in read_csv(path)]
