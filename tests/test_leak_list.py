@@ -147,7 +147,7 @@ def test_where_no_table_can_be_written_the_leak_is_said_all_the_same(
         raise StorageError("cannot write: no space left")
 
     monkeypatch.setattr("medcls.runs.leak_list.write_csv", full)
-    with pytest.raises(LeakageError, match=r"the same patient.*could not be written \(cannot write"):
+    with pytest.raises(LeakageError, match=r"the same patient.*could not be written: cannot write"):
         train_run(settings(tmp_path, cases=cohort(tmp_path / "data", one_patient)))
 
 

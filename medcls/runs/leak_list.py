@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from medcls.cohort.leakage import LeakageError
-from medcls.errors import StorageError
+from medcls.errors import StorageError, in_words
 from medcls.files import write_csv
 from medcls.reporting.numbers import counted
 
@@ -32,6 +32,6 @@ def leaks_listed(results: Path) -> Iterator[None]:
         try:
             write_csv(path, [one for one in COLUMNS if any(row.get(one) is not None for row in error.rows)], error.rows)
         except (StorageError, OSError) as fault:
-            raise error.listed(f"the list of all of them could not be written ({fault})") from error
+            raise error.listed(f"the list of all of them could not be written: {in_words(fault)}") from error
         groups = counted(len({row["group"] for row in error.rows}), "group")
         raise error.listed(f"all of them ({groups}) stand in {path}") from error
