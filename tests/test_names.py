@@ -19,6 +19,7 @@ from medcls.names import file_stem, is_plain_name, within
 from medcls.privacy import Pseudonyms
 from medcls.runs import explaining, reporting
 from medcls.runs.folder import Run, discard_untrained, new_run
+from medcls.runs.judging import judged_folder
 from medcls.runs.results import results_folder
 from medcls.runs.targets import Targets
 from tests.engine_factory import classifier
@@ -207,3 +208,13 @@ def test_links_within_a_run_and_to_a_run_are_no_fault(tmp_path: Path) -> None:
         assert within(tmp_path / "runs", tmp_path / "runs" / "run" / "b" / "x").name == "x"
     with pytest.raises(MedclsError):
         within(tmp_path / "runs", tmp_path / "runs" / os.pardir / "x")
+
+
+@pytest.mark.parametrize("stem", ["scores", "two words", "x" * 200, "na\u202eme", "\x1b[31m", "con", "a\nb", ".."])
+def test_the_folder_of_results_is_named_after_a_table_as_any_file_is(stem):
+    folder = judged_folder(Path(f"{stem}.csv"), None, ("metrics.json",), overwrite=False)
+    assert folder.name == f"evaluation-{file_stem(stem)}"
+    assert folder.parts == (folder.name,)
+    assert folder.name.isprintable()
+    assert len(folder.name) <= 120
+    assert (folder.name == f"evaluation-{stem}") == (stem == "scores")

@@ -17,6 +17,7 @@ from medcls.errors import RunError
 from medcls.evaluation import exploratory_point
 from medcls.evaluation.shift_meaning import strong_shift
 from medcls.files import write_json
+from medcls.names import file_stem
 from medcls.preprocessing import PreparedStore
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
@@ -110,7 +111,7 @@ def evaluate_run(
         if cases is None
         else _external(cases, frozen, progress)
     )
-    default = run.path / f"evaluation-{name if cases is None else cases.stem}"
+    default = run.path / f"evaluation-{file_stem(name if cases is None else cases.stem)}"
     folder = results_folder(out, default, FILES, overwrite=overwrite)
     store = PreparedStore.of(config.store)
     material = prepare_cases(cohort, classifier.recipe, store, classifier.leniency, progress)

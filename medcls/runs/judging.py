@@ -15,6 +15,7 @@ from medcls.errors import CohortError
 from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
 from medcls.evaluation.failed_cases import FailedCases
 from medcls.evaluation.study import evaluate_study
+from medcls.names import file_stem
 from medcls.progress import SILENT, Progress
 from medcls.reporting.report import write_report
 from medcls.runs.figure_tables import write_studies
@@ -142,7 +143,7 @@ def judge(
 
 def judged_folder(predictions: Path, out: Path | None, files: Sequence[str], *, overwrite: bool) -> Path:
     """The folder for the results of judging a file; see :func:`medcls.runs.results.results_folder`."""
-    return results_folder(out, Path(f"evaluation-{predictions.stem}"), files, overwrite=overwrite)
+    return results_folder(out, Path(f"evaluation-{file_stem(predictions.stem)}"), files, overwrite=overwrite)
 
 
 def judge_into(

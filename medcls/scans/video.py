@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.bounded import open_regular
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.libraries import make_room, on_disk
 from medcls.scans.limits import MAX_FRAMES, check_image_size
@@ -128,7 +129,7 @@ def _library() -> Any:
 
 def _opened(file: str, *, packets: bool = False) -> Any:
     """A video, or its packets without their being decoded."""
-    with open(file, "rb") as handle:
+    with open_regular(file) as handle:
         head = handle.read(1024)
     if not (is_video(head) or is_stream(head)):
         raise refusal(RefusalCode.UNSUPPORTED, "the video is in no container that is known")
