@@ -114,4 +114,6 @@ def test_what_does_not_say_where_its_slices_lie_is_refused(tmp_path, changes, co
 @pytest.mark.parametrize("kind", ["TOMO", "GATED TOMO", "DYNAMIC", "GATED", "STATIC", "WHOLE BODY"])
 def test_what_is_no_reconstruction_never_becomes_a_volume(tmp_path, kind):
     save(reconstruction(numbered(), kind=kind), tmp_path / "planar")
-    assert not any(scan.axes for scan in find_scans(tmp_path).scans)
+    found = find_scans(tmp_path)
+    assert not any(scan.axes for scan in found.scans)
+    assert [f"({kind})" in one.reason for one in found.refused] == ([] if kind == "DYNAMIC" else [True])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
 from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.dicom.nuclear import frames_in_words
 from medcls.scans.dicom.syntaxes import VIDEO
 from medcls.scans.limits import MAX_FRAMES
 
@@ -56,11 +57,12 @@ def sequence_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
     header = whole.header
     nuclear = header.modality == "NM" and "DYNAMIC" in t.words(dataset, "ImageType")
     if not nuclear and not _follow_in_time(dataset, header):
-        raise refusal(
-            RefusalCode.NO_GEOMETRY,
-            f"{header.count} frames, and nothing says where each lies, or that they follow each other in time",
-            remedy="Export the frames you want as single images",
+        frames, remedy = (
+            f"{header.count} frames{frames_in_words(dataset)}",
+            "Export the frames you want as single images",
         )
+        what = f"{frames}, and nothing says where each lies, or that they follow each other in time"
+        raise refusal(RefusalCode.NO_GEOMETRY, what, remedy=remedy)
     times, said = _phase_times(dataset, header.count) if nuclear else cine_times(dataset, header.count)
     header = in_time(header, times, said)
     vectors = {name: t.numbers(dataset, keyword, header.count) for name, keyword in APART.items()} if nuclear else {}

@@ -28,6 +28,15 @@ _VOLUMES = {
 }
 """Which of several volumes a frame belongs to."""
 
+_OTHERS = {
+    "STATIC": "planar views",
+    "WHOLE BODY": "planar views of the whole body",
+    "TOMO": "projections of a tomography that is not reconstructed",
+    "GATED": "planar phases of the heart",
+    "GATED TOMO": "projections of a gated tomography that is not reconstructed",
+}
+"""What frames of nuclear medicine are that are no slices (C.8.4.9.1.1)."""
+
 NUCLEAR_TAGS = ("DetectorInformationSequence", "SliceVector", *_VOLUMES.values())
 """Every attribute that this module needs beside those of any image."""
 
@@ -37,6 +46,12 @@ def is_reconstruction(attributes: t.Attributes) -> bool:
     return t.text(attributes, "Modality").upper() == "NM" and bool(
         _KINDS.intersection(t.words(attributes, "ImageType"))
     )
+
+
+def frames_in_words(attributes: t.Attributes) -> str:
+    """What frames of nuclear medicine are, behind a comma; empty for others."""
+    kinds = t.words(attributes, "ImageType")[2:3] if t.text(attributes, "Modality").upper() == "NM" else ()
+    return next((f", {_OTHERS[kind]} ({kind})" for kind in kinds if kind in _OTHERS), "")
 
 
 def reconstruction_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
