@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 
 import imagecodecs
@@ -72,8 +73,16 @@ def test_transparency_is_laid_on_black_and_opaque_alpha_dropped(tmp_path):
     assert np.array_equal(pixels(tmp_path / "la.png")[1:], GREY[1:])
 
 
+def with_orientation(png: bytes, orientation: int) -> bytes:
+    """A PNG with the Exif tag Orientation, in its eXIf chunk, after the header."""
+    exif = Image.Exif()
+    exif[274] = orientation
+    body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    return png[:33] + struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + png[33:]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("suffix", ["png", "deep.png", "tif"])
 def test_pictures_are_turned_upright(tmp_path, orientation, suffix):
     upright = {
         1: lambda a: a,
@@ -86,6 +95,11 @@ def test_pictures_are_turned_upright(tmp_path, orientation, suffix):
         8: lambda a: np.rot90(a),
     }[orientation]
     path = tmp_path / f"x.{suffix}"
+    if suffix == "deep.png":
+        deep = np.repeat(GREY.astype(np.uint16)[..., None], 3, axis=2) * 256
+        path.write_bytes(with_orientation(imagecodecs.png_encode(deep), orientation))
+        assert np.array_equal(pixels(path)[..., 0], upright(deep[..., 0]))
+        return
     if suffix == "tif":
         tifffile.imwrite(path, GREY, extratags=[(274, "H", 1, orientation, True)])
     else:

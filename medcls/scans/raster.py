@@ -9,7 +9,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from medcls.scans.archive import open_unpacked, read_unpacked
 from medcls.scans.codes import RefusalCode, refusal
@@ -18,7 +18,7 @@ from medcls.scans.notes import Note
 from medcls.scans.pixel_shape import plane_affine, ratio_of, shape_notes
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
-from medcls.scans.tiff import read_tiff, tiff_layout
+from medcls.scans.tiff import read_tiff, tiff_layout, upright
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _ORIENTATION = 0x0112  # Exif tag; values 5 to 8 swap rows and columns
@@ -151,13 +151,13 @@ def _read_image(path: Path, notes: list[str]) -> Pixels:
     deep = _deep_png(path)
     with _opened(path) as image:
         orientation = image.getexif().get(_ORIENTATION, 1)
-        if deep is not None:
-            return _without_alpha(deep, notes)
-        if orientation in range(2, 9):
-            notes.append(Note.TURNED.says("turned upright by its Exif orientation"))
-        image.load()
-        upright = ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
-        return _plain(upright, notes)
+        if deep is None:
+            image.load()
+        pixels = _plain(image, notes) if deep is None else _without_alpha(deep, notes)
+    if orientation not in range(2, 9):
+        return pixels
+    notes.append(Note.TURNED.says("turned upright by its Exif orientation"))
+    return upright(pixels, orientation)
 
 
 def _deep_png_head(path: Path) -> bytes:

@@ -75,7 +75,7 @@ def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
         notes.append(Note.INVERTED.says("white was zero: the grey scale was inverted"))
     if orientation > 1:
         notes.append(Note.TURNED.says("turned upright by its orientation tag"))
-    return _upright(pixels, orientation)
+    return upright(pixels, orientation)
 
 
 def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
@@ -151,8 +151,8 @@ def _orientation(page: tifffile.TiffPage) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo the orientation tag (TIFF 6.0, section 8: where row 0 and column 0 of the stored image are shown)."""
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo the orientation tag (TIFF 6.0, section 8, and Exif: where row 0 and column 0 of the stored image are shown)."""
     if orientation >= 5:
         pixels = np.swapaxes(pixels, 0, 1)
         orientation = {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
