@@ -94,15 +94,17 @@ def test_infer_answers_the_others_and_exits_with_3(work: Path, tmp_path: Path) -
     mixed = tmp_path / "mixed"
     mixed.mkdir()
     for number in range(3):
-        Image.fromarray(np.full((40, 48), 80, np.uint8)).save(mixed / f"{number}.png")
+        Image.fromarray(np.arange(40 * 48).reshape(40, 48).astype(np.uint8)).save(mixed / f"{number}.png")
+    Image.fromarray(np.full((40, 48), 80, np.uint8)).save(mixed / "blank.png")
     (mixed / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     (mixed / "letter.docx").write_bytes(b"PK\x03\x04 not a scan")
     result = medcls("infer", mixed, "--model", "small", "--out", tmp_path / "out", "--json", folder=work)
     assert result.returncode == 3
     answer = json.loads(result.stdout)
     refused = {scan["scan"]: scan["code"] for scan in answer["scans"] if scan["status"] == "refused"}
-    assert (answer["n_answered"], answer["n_refused"]) == (3, 2)
-    assert refused.keys() == {"broken.png", "letter.docx"}
+    assert (answer["n_answered"], answer["n_refused"]) == (3, 3)
+    assert refused.keys() == {"broken.png", "letter.docx", "blank.png"}
+    assert refused["blank.png"] == "no-contrast"
     assert json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8")) == answer
 
 

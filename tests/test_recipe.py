@@ -275,11 +275,13 @@ def test_voxels_without_a_value_become_the_lowest_and_all_of_them_is_refused() -
 
 @pytest.mark.parametrize("region", ["lung", "brain", "stomach", "generic"])
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_an_empty_scan_gives_finite_numbers(region: str, dimensions: int) -> None:
+def test_a_scan_of_two_values_gives_finite_numbers(region: str, dimensions: int) -> None:
     kind = "ct" if region == "stomach" else "auto"
     recipe = build_recipe(region, settings(kind=kind, dimensions=dimensions, size=[16] * dimensions))  # type: ignore[arg-type]
-    for value in (0, -1000, 3000):
-        scan = Scan(np.full((1, 20, 18, 6), value, np.int16), np.eye(4), modality="OT", kind="dicom")
+    for value, other in ((0, 50), (-1000, 50), (3000, 0)):
+        array = np.full((1, 20, 18, 6), value, np.int16)
+        array[0, 10:, ::3] = other
+        scan = Scan(array, np.eye(4), modality="OT", kind="dicom")
         assert np.isfinite(recipe.prepare(scan).images).all()
 
 
@@ -322,7 +324,7 @@ def test_a_slice_that_is_not_there_is_refused() -> None:
 
 def test_numbers_beyond_half_precision_are_held_at_its_end() -> None:
     recipe = build_recipe("generic", settings(size=[8, 8], channels=1, steps={"scale": False}))
-    scan = Scan(np.full((1, 8, 8), 1e6, np.float32), np.eye(4), has_geometry=False)
+    scan = Scan(np.float32([[[0, 1e6]] * 8]), np.eye(4), has_geometry=False)
     assert recipe.prepare(scan).images.max() == np.finfo(np.float16).max
 
 

@@ -99,6 +99,13 @@ class Encoded:
         return Prepared(images, self.affines, self.notes)
 
 
+def share_of_one_value(codes: Codes) -> float:
+    """The share of ``codes`` that one of them has, where that is nearly all; 0 where it is clearly not."""
+    few = np.sort(codes.ravel()[::101])
+    middle = few[len(few) // 2]
+    return float((codes == middle).mean()) if (few == middle).mean() > 0.99 else 0.0
+
+
 def one_plane_where_alike(codes: Codes) -> Codes:
     """``(V, C, …)`` with one channel in place of several equal ones, as grey pictures that were saved in colour have."""
     if codes.shape[1] > 1 and all(np.array_equal(codes[:, 0], codes[:, c]) for c in range(1, codes.shape[1])):

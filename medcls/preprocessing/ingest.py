@@ -16,6 +16,7 @@ from medcls.preprocessing.fused import Plan
 from medcls.preprocessing.intake import unit_is_unsaid
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.source_values import SourceSample, SourceValues, source_values
+from medcls.scans.contrast import OneValue
 from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
@@ -84,11 +85,12 @@ def _passed(source: ScanSource, recipe: Recipe, leniency: Leniency) -> Ingested 
     plan = _plan(source, recipe)
     if plan is None or recipe.fused is None:
         return None
-    resampler, digest, sample = plan.resampler(), PixelDigest(), SourceSample()
+    resampler, digest, sample, contrast = plan.resampler(), PixelDigest(), SourceSample(), OneValue()
 
     def take(pixels: NDArray[np.generic]) -> None:
         digest.add(pixels)
         sample.add(pixels)
+        contrast.add(pixels)
         resampler.add(pixels)
 
     scan = source.pass_slices(take, leniency=leniency)
@@ -100,7 +102,7 @@ def _passed(source: ScanSource, recipe: Recipe, leniency: Leniency) -> Ingested 
         or recipe.fused.plan(scan.affine, scan.shape) != plan
     ):
         return None
-    encoded = recipe.encode_passed(plan, resampler.volume(), scan)
+    encoded = recipe.encode_passed(plan, resampler.volume(), scan, contrast.value)
     return Ingested.of(encoded, digest.of(scan), sample.of(scan), scan)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.config.settings import Kind, Pet, Region
-from medcls.errors import ConfigError, MedclsError
-from medcls.preprocessing.encoding import Encoded, Encoding, Precision, one_plane_where_alike
+from medcls.errors import ConfigError, MedclsError, ScanRefused
+from medcls.preprocessing.encoding import Encoded, Encoding, Precision, one_plane_where_alike, share_of_one_value
 from medcls.preprocessing.fused import Fused, Plan
 from medcls.preprocessing.intake import Intake, image_of, take_in
 from medcls.preprocessing.prepared import Prepared
@@ -29,7 +29,9 @@ from medcls.preprocessing.steps import STEPS, Orientation, Resize, Spacing, Step
 from medcls.preprocessing.steps.resampling import squared
 from medcls.preprocessing.steps.step import Context, Ranges, affine_of
 from medcls.preprocessing.turning import turn, turned_affine, turns_to
-from medcls.preprocessing.unfit import no_sequences, step_failed
+from medcls.preprocessing.unfit import contrast_lost, no_contrast, no_sequences, rounded_away, step_failed
+from medcls.scans.contrast import one_value
+from medcls.scans.notes import Note
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 
@@ -45,6 +47,7 @@ squares."""
 
 
 _OfTime = TypeVar("_OfTime", Scan, ScanSource)
+_NEARLY_ALL = 0.999
 _BY_NAME: dict[str, type[StepParameters]] = {kind.name: kind for kind in STEPS}
 # From (row, column, 0) of an upright view to (x, y, 0) of the image it was cut from.
 _ROWS_FIRST = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
@@ -59,6 +62,23 @@ def _refusing() -> Iterator[None]:
         raise
     except Exception as error:
         raise step_failed() from error
+
+
+def _stepped(
+    view: MetaTensor, steps: Sequence[StepParameters], context: Context
+) -> tuple[MetaTensor, ScanRefused | None]:
+    """The view after all steps, and where it lost its contrast: padding that comes later gives none back."""
+    image = view
+    lost = _lost("slices" if context.flat else "spacing", view, view)
+    for step in steps:
+        before, image = image, step.apply(image, context)
+        lost = lost or _lost(step.name, before, image)
+    return image, lost
+
+
+def _lost(where: str, before: MetaTensor, after: MetaTensor) -> ScanRefused | None:
+    values = one_value(after.as_tensor().numpy())
+    return None if values is None else contrast_lost(where, float(before.min()), float(before.max()))
 
 
 @dataclass(frozen=True)
@@ -129,21 +149,27 @@ class Recipe:
 
         Raises:
             ScanRefused: The scan is read rightly but is not what the recipe is for (codes ``unfit``, ``no-suv``,
-                ``not-finite``, ``too-large``), or a step fails on it (``unsupported``).
+                ``not-finite``, ``too-large``), nothing is to be seen in it (``no-contrast``), or a step fails on it
+                (``unsupported``).
         """
         with _refusing():
             return self._encode(scan)
 
-    def encode_passed(self, plan: Plan, resampled: NDArray[np.float32], scan: Scan) -> Encoded:
+    def encode_passed(
+        self, plan: Plan, resampled: NDArray[np.float32], scan: Scan, value: float | None = None
+    ) -> Encoded:
         """As :meth:`encode`, of a scan whose slices have passed through a plan of :attr:`fused`.
 
         Args:
             plan: The plan.
             resampled: ``(x, y, z)`` what they became.
             scan: What is known of the scan but its voxels.
+            value: That of all its voxels, where they have only one.
         """
         with _refusing():
             intake = self._take_in(scan)
+            if value is not None:
+                raise no_contrast((value,))
             return self._encode_resampled(plan, resampled, intake)
 
     @cached_property
@@ -199,6 +225,9 @@ class Recipe:
     def _encode(self, scan: Scan) -> Encoded:
         scan = self.taken(scan)
         intake = self._take_in(scan)
+        values = one_value(intake.array)
+        if values is not None:
+            raise no_contrast(values)
         plan = self._plan(intake)
         if plan is not None:
             resampler = plan.resampler()
@@ -245,12 +274,11 @@ class Recipe:
         return cut_slices(array, affine, slices)
 
     def _encode_views(self, views: Iterator[MetaTensor], steps: list[StepParameters], intake: Intake) -> Encoded:
-        codes, affines, context = [], [], intake.context
+        codes, affines, lost, context, notes = [], [], [], intake.context, intake.notes
         encoding: Encoding | None = None
         for view in views:
-            image = view
-            for step in steps:
-                image = step.apply(image, context)
+            image, why = _stepped(view, steps, context)
+            lost.append(why)
             encoding = encoding or self._encoding(int(image.shape[0]))
             pixels, affine = image.as_tensor().numpy(), affine_of(image)
             pixels = pixels if len(pixels) == self.channels else pixels[:1]
@@ -260,7 +288,15 @@ class Recipe:
             affines.append(intake.world @ affine)
         if encoding is None:
             raise ValueError("a scan without views")
-        return Encoded(one_plane_where_alike(np.stack(codes)), encoding, np.stack(affines), intake.notes)
+        if lost[0] is not None and all(lost):
+            raise lost[0]
+        kept = one_plane_where_alike(np.stack(codes))
+        share = share_of_one_value(kept)
+        if share == 1:
+            raise rounded_away(self.precision)
+        if share > _NEARLY_ALL:
+            notes = (*notes, Note.NEARLY_BLANK.says(f"{100 * share:.3f} % of the prepared voxels have one value"))
+        return Encoded(kept, encoding, np.stack(affines), notes)
 
     def _encoding(self, planes: int) -> Encoding:
         """How images of so many channels are kept: one, which is repeated, or as many as the recipe has."""

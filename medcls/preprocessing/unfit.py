@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.contrast import in_words
 
 
 def wrong_dimensions(what: str, remedy: str) -> ScanRefused:
@@ -46,6 +47,37 @@ def too_large(shape: tuple[int, ...]) -> ScanRefused:
 def no_uptake(why: str) -> ScanRefused:
     """PET that cannot be turned into SUV."""
     return refusal(RefusalCode.NO_SUV, f"no SUV can be computed: {why}")
+
+
+def no_contrast(values: tuple[float, ...]) -> ScanRefused:
+    """A scan of one value."""
+    return refusal(RefusalCode.NO_CONTRAST, in_words(values))
+
+
+def contrast_lost(where: str, low: float, high: float) -> ScanRefused:
+    """A scan of which the recipe leaves one value.
+
+    Args:
+        where: The step, or ``slices``.
+        low, high: The least and the largest value before it.
+    """
+    if where == "slices":
+        what, remedy = (
+            f"each chosen slice has one value (from {low:g} to {high:g})",
+            "Choose others: preprocessing.slices",
+        )
+    else:
+        what = f"every voxel has the same value after the step '{where}'; before it they lay from {low:g} to {high:g}"
+        remedy = f"Check the scan's units, or change preprocessing.steps.{where}"
+    return refusal(RefusalCode.NO_CONTRAST, what, remedy=f"{remedy}; leave the scan out where nothing else is there")
+
+
+def rounded_away(precision: str) -> ScanRefused:
+    """A scan whose values are so near to each other that they are kept as one."""
+    remedy = "Check the scan's units, or narrow the window (preprocessing.steps); leave the scan out if it is empty"
+    return refusal(
+        RefusalCode.NO_CONTRAST, f"every voxel has the same value once rounded to {precision}", remedy=remedy
+    )
 
 
 def not_finite() -> ScanRefused:

@@ -36,6 +36,7 @@ class RefusalCode(StrEnum):
     CHANGED = "changed"
     UNFIT = "unfit"
     NO_SUV = "no-suv"
+    NO_CONTRAST = "no-contrast"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,10 @@ CAUSES: dict[RefusalCode, Cause] = {
         "The scan is readable but not what the recipe is for: a picture where a volume is needed, or colour where "
         "measured grey values are.",
         "Choose a recipe that fits the scan (preprocessing.kind, dimensions), or leave the scan out",
+    ),
+    RefusalCode.NO_CONTRAST: Cause(
+        "Every voxel has the same value, as read or as the recipe leaves it: nothing can be learned from it or said of it.",
+        "Export or convert the scan again; leave it out where nothing else is there",
     ),
     RefusalCode.NO_SUV: Cause(
         "PET values cannot be turned into standardised uptake values: the header lacks what the reason names, contradicts "

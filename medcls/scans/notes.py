@@ -40,6 +40,8 @@ class Note(StrEnum):
     PET_UNITS = "pet-units"
     PRESENTATION = "presentation"
     MIRRORED = "mirrored"
+    NO_CONTRAST = "no-contrast"
+    NEARLY_BLANK = "nearly-blank"
     FRAME_TIMES = "frame-times"
     NOT_SQUARE = "not-square"
     SOME_FRAMES = "some-frames"
@@ -136,6 +138,14 @@ MEANINGS: dict[Note, Cause] = {
         "What a reader sees is not what is stored, or the header contradicts itself: greys shown inverted by `MONOCHROME1` or "
         "`PresentationLUTShape`, or raw values of the detector that are not meant to be looked at (`FOR PROCESSING`).",
         "Give images of one kind, `FOR PRESENTATION` where there are both",
+    ),
+    Note.NO_CONTRAST: Cause(
+        "Every voxel of the scan has the same value. It is read, and refused when it is prepared.",
+        "Export or convert it again",
+    ),
+    Note.NEARLY_BLANK: Cause(
+        "More than 99.9 % of the prepared voxels have one value.",
+        "Look at the scan; check its units and the recipe's window",
     ),
     Note.MIRRORED: Cause(
         "By the header (`PatientOrientation`) the picture is mirrored, upside down or across; it was not turned.",

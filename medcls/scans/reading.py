@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.contrast import in_words, one_value
 from medcls.scans.find import find_scans
 from medcls.scans.guard import naming, refusing
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.notes import Note
 from medcls.scans.scan import Scan
 from medcls.scans.selecting import chosen, searched
 from medcls.scans.source import Found, Refusal, ScanSource
@@ -53,6 +55,9 @@ def read_source(source: ScanSource, leniency: Leniency) -> Scan:
         with refusing(source.name):
             plain = read_plain(source, leniency)
         scan = read_apart(source, leniency) if plain is None else plain
+    values = one_value(scan.array)
+    if values is not None:
+        scan = replace(scan, notes=(*scan.notes, Note.NO_CONTRAST.says(in_words(values))))
     return _as_found(scan, source)
 
 
