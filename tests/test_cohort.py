@@ -198,3 +198,29 @@ def test_a_table_in_another_encoding_is_an_error_that_says_what_to_do(tmp_path: 
     with pytest.raises(CohortError) as caught:
         read_cohort(load_config(None, (), {"data": {"cases": tmp_path / "cases.csv"}}))
     assert "CSV UTF-8" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("name", ["PatientID", "Patient", "patient_id", "pateint", "patients", "Subject ID", "MRN"])
+def test_patients_under_another_name_are_not_left_unread(tmp_path: Path, name: str) -> None:
+    text = TABLE.replace("patient", name)
+    with pytest.raises(CohortError) as error:
+        table(tmp_path, text)
+    assert f"cases.csv:1: there is no column 'patient', but '{name}' looks like it" in str(error.value)
+    assert [case.patient for case in table(tmp_path, text, columns={"patient": name}).cases] == ["p", "p", "q"]
+    assert [case.patient for case in table(tmp_path, text, columns={"patient": None}).cases] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["patient_age", "PatientSex", "outpatient", "impatience", "department"])
+def test_a_column_about_patients_names_none(tmp_path: Path, name: str) -> None:
+    assert len(table(tmp_path, TABLE.replace("patient", name)).cases) == 3
+
+
+@pytest.mark.parametrize("name", ["Split", "spilt", "Partition", "set", "what for"])
+def test_partitions_under_another_name_are_not_left_unread(tmp_path: Path, name: str) -> None:
+    text = f"scan,label,patient,{name}\n0.png,ill,p,train\n1.png,well,q,Val\n2.png,well,r,test\n"
+    with pytest.raises(CohortError) as error:
+        table(tmp_path, text)
+    assert f"cases.csv:1: there is no column 'split', but '{name}' looks like it" in str(error.value)
+    read = table(tmp_path, text, columns={"split": name})
+    assert [case.partition for case in read.cases] == ["train", "tune", "test"]
+    assert {case.partition for case in table(tmp_path, text, columns={"split": None}).cases} == {None}

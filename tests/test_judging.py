@@ -182,6 +182,19 @@ WRONG: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize(("column", "other"), [("patient", "Patient ID"), ("partition", "Split"), ("partition", "use")])
+def test_patients_and_partitions_under_another_name_are_not_left_unread(
+    column: str, other: str, tmp_path: Path
+) -> None:
+    rows = [{other if name == column else name: cell for name, cell in row.items()} for row in binary_rows(60)]
+    table = write_table(tmp_path / "s.csv", rows)
+    with pytest.raises(CohortError) as caught:
+        medcls.evaluate_predictions(table, tmp_path / "out", positive="sick", **FAST)
+    assert f"s.csv:1: there is no column '{column}', but '{other}' looks like it" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    medcls.evaluate_predictions(table, tmp_path / "out", positive="sick", columns={column: other}, **FAST)
+
+
 @pytest.mark.parametrize(("change", "options", "line"), [one[1:] for one in WRONG], ids=[one[0] for one in WRONG])
 def test_what_is_wrong_is_one_line_with_its_place(
     change: dict[str, Any], options: dict[str, Any], line: str, tmp_path: Path

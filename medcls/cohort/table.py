@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from medcls import tables
 from medcls.cohort.case import Case, Exclusion
@@ -15,6 +16,7 @@ from medcls.cohort.paths import scan_path
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
 from medcls.nearest import one_of
 from medcls.tables import Table
+from medcls.tables.roles import unread_column
 from medcls.tables.words import says_nothing, shortened
 
 _NAMES_OF_FACTS = frozenset(
@@ -29,8 +31,8 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
     Rows without a label or a scan are excluded with a reason; everything that concerns the whole table is an error.
 
     Raises:
-        CohortError: The table is missing, is no sound CSV text, lacks a column, names a case twice, or a column does not
-            hold what it should.
+        CohortError: The table is missing, is no sound CSV text, lacks a column, has patients or partitions under another
+            name, names a case twice, or a column does not hold what it should.
         ConfigError: Two labels and no positive one; more, and a positive one.
     """
     path = Path(settings.cases or "")
@@ -38,6 +40,7 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
     columns = settings.columns
     _check_columns(table, columns)
     rows = [dict(row) for _, row in table.mappings()]
+    _check_unread(table, columns, rows, split)
     warnings = _patients(table, columns, rows)
     labels, references, more = _labels(table, rows, settings)
     root = settings.root or path.parent
@@ -114,14 +117,14 @@ def _patients(table: Table, columns: Columns, rows: list[dict[str, str]]) -> lis
 
 def _unused(header: Sequence[str], columns: Columns) -> tuple[str, ...]:
     """Columns that hold facts by their names, and that nothing asks for."""
-    labels = columns.label if isinstance(columns.label, list) else [columns.label]
+    labels = _label_columns(columns)
     used = {*labels, *columns.facts, columns.case, columns.patient, columns.scan, columns.split}
     plain = {name: "".join(sign for sign in name.casefold() if sign.isalpha()) for name in header}
     return tuple(name for name in header if name not in used and plain[name] in _NAMES_OF_FACTS)
 
 
 def _check_columns(table: Table, columns: Columns) -> None:
-    labels = columns.label if isinstance(columns.label, list) else [columns.label]
+    labels = _label_columns(columns)
     wanted = [
         ("scan", columns.scan),
         *(("label", name) for name in labels),
@@ -141,12 +144,34 @@ def _check_columns(table: Table, columns: Columns) -> None:
             table.cells(used)  # refuses cells that hold several lines
 
 
+def _check_unread(table: Table, columns: Columns, rows: list[dict[str, str]], split: SplitSettings) -> None:
+    """Refuse a table whose patients or partitions stand under another name: medcls would part the patients without them."""
+    used = {*_label_columns(columns), *columns.facts, columns.case, columns.patient, columns.scan, columns.split}
+    optional: tuple[tuple[Literal["patient", "split"], str | None, str, str], ...] = (
+        ("patient", columns.patient, "every case would be its own patient", "where it names no patients"),
+        ("split", columns.split, "medcls would part the patients anew", "to have medcls part the patients"),
+    )
+    for role, name, otherwise, null in optional:
+        if name != role or role in table:
+            continue
+        found = unread_column(rows, role, used, split.values if role == "split" else ())
+        if found is not None:
+            raise table.wrong(
+                table.header_line,
+                f"there is no column '{role}', but '{found}' looks like it; unread, {otherwise}",
+                f"Set data.columns.{role} to {found}, or to null {null}",
+            )
+
+
+def _label_columns(columns: Columns) -> list[str]:
+    return columns.label if isinstance(columns.label, list) else [columns.label]
+
+
 def _labels(
     table: Table, rows: list[dict[str, str]], settings: DataSettings
 ) -> tuple[tuple[str, ...], list[Marks | None], list[str]]:
     """The labels; what each row says of them, with ``data.label_values`` put into it; and what to warn of."""
-    column = settings.columns.label
-    names = column if isinstance(column, list) else [column]
+    column, names = settings.columns.label, _label_columns(settings.columns)
     unused, present = set(settings.label_values), set[str]()
     for name in names:
         cells = table.cells(name)

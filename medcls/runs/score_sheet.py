@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Literal
 
+from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError, UsageError
 from medcls.nearest import one_of
 from medcls.tables import read_table
+from medcls.tables.roles import unread_column
 
 PREFIX = "p_"
 _OWN_COLUMNS = ("predicted", "prediction_set", "refer", "fold")  # what medcls itself writes beside the scores
@@ -69,7 +72,7 @@ class ScoreSheet:
         return tuple(line for line, _ in self.rows)
 
     def check(self) -> None:
-        """Refuse a file without the columns that are needed, or were named."""
+        """Refuse a file without the columns that are needed, or were named, and one whose patients would stay unread."""
         for role, name in self.columns.roles().items():
             if name not in self.header and (role == "reference" or role in self.columns.given):
                 there = one_of(name, filter(None, self.header), "Columns")
@@ -77,6 +80,22 @@ class ScoreSheet:
                     f"there is no column '{name}' for the {role}",
                     where=f"{self.path}:1",
                     remedy=f"{there}. Name it with --columns {role}=COLUMN",
+                )
+
+        used = {*self.columns.roles().values()}
+        unread: tuple[tuple[Literal["patient", "partition"], str, tuple[str, ...]], ...] = (
+            ("patient", "every case would be its own patient", ()),
+            ("partition", "all cases would be test", tuple(SplitSettings().values)),
+        )
+        for role, otherwise, sides in unread:
+            rows = [row for _, row in self.rows]
+            looked_for = self.columns.roles()[role]
+            found = None if looked_for in self.header else unread_column(rows, role, used, sides)
+            if found is not None:
+                raise CohortError(
+                    f"there is no column '{role}', but '{found}' looks like it; unread, {otherwise}",
+                    where=f"{self.path}:1",
+                    remedy=f"Name it with --columns {role}={found}, or rename the column",
                 )
 
     def score_columns(self) -> dict[str, str]:

@@ -1,0 +1,48 @@
+"""Columns that a table may have: one that stands there under another name would be left unread without a word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Literal
+
+from medcls.tables.table import folded
+
+_CALLED: Mapping[str, frozenset[str]] = {
+    "patient": frozenset({"patientid", "patientno", "patientnr", "patientnumber", "patientcode", "patientname"})
+    | frozenset({"patid", "pid", "mrn", "subject", "subjectid", "participant", "participantid"}),
+    "partition": frozenset({"split", "subset", "datasplit"}),
+    "split": frozenset({"partition", "subset", "datasplit"}),
+}
+"""What others call a column, without blanks and signs."""
+_ALIKE = 0.85  # of letters in common: 'pateint' and 'patients', not 'patient_age'
+
+
+def unread_column(
+    rows: Sequence[Mapping[str, str]],
+    role: Literal["patient", "split", "partition"],
+    used: Container[str | None],
+    sides: Iterable[str] = (),
+) -> str | None:
+    """The column that most likely holds what a column called ``role`` would; ``None`` where the table has none such.
+
+    Args:
+        rows: Cells by column, none of which has that very name.
+        role: The name that was looked for.
+        used: Columns that are read as something else.
+        sides: Words for partitions: a column that has no others, and several of them, holds partitions whatever its name.
+    """
+    others = [name for name in rows[0] if name not in used]
+    known = {folded(side) for side in sides}
+    held = (name for name in others if known and _holds({folded(row[name]) for row in rows}, known))
+    return next((name for name in others if _means(name, role)), None) or next(held, None)
+
+
+def _means(name: str, role: str) -> bool:
+    plain = "".join(sign for sign in folded(name) if sign.isalnum())
+    alike = difflib.SequenceMatcher(None, plain, role).ratio() >= _ALIKE or sorted(plain) == sorted(role)
+    return alike or plain in _CALLED[role]
+
+
+def _holds(cells: set[str], known: set[str]) -> bool:
+    return cells <= known and len(cells) > 1
