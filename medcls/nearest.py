@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 _MOST_LISTED = 20
+_SURELY = 0.85  # of letters in common, in their order
 _MOST_FILES = 10_000  # of a folder, that are looked at
 
 
@@ -28,6 +29,12 @@ def nearest(given: object, known: Iterable[str], called: Mapping[str, str] | Non
     longer = [name for name in plain if name.startswith(f"{text}.")]  # a file's name without its ending
     found = longer if len(longer) == 1 else difflib.get_close_matches(text, plain, n=1)
     return plain[found[0]] if found else None
+
+
+def looks_like(given: str, name: str) -> bool:
+    """Whether a word is another one mistyped: ``pateint`` and ``patients`` are ``patient``, ``patientage`` is not."""
+    alike = difflib.SequenceMatcher(None, given, name).ratio() >= _SURELY
+    return alike or sorted(given) == sorted(name)
 
 
 def did_you_mean(given: object, known: Iterable[str], called: Mapping[str, str] | None = None) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal
 
+from medcls.nearest import looks_like
 from medcls.tables.table import folded
 
 _CALLED: Mapping[str, frozenset[str]] = {
@@ -15,7 +15,6 @@ _CALLED: Mapping[str, frozenset[str]] = {
     "split": frozenset({"partition", "subset", "datasplit"}),
 }
 """What others call a column, without blanks and signs."""
-_ALIKE = 0.85  # of letters in common: 'pateint' and 'patients', not 'patient_age'
 
 
 def unread_column(
@@ -40,8 +39,7 @@ def unread_column(
 
 def _means(name: str, role: str) -> bool:
     plain = "".join(sign for sign in folded(name) if sign.isalnum())
-    alike = difflib.SequenceMatcher(None, plain, role).ratio() >= _ALIKE or sorted(plain) == sorted(role)
-    return alike or plain in _CALLED[role]
+    return plain in _CALLED[role] or looks_like(plain, role)
 
 
 def _holds(cells: set[str], known: set[str]) -> bool:
