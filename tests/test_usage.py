@@ -68,11 +68,12 @@ def test_help_is_whole_at_any_width(
     width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", width)
-    for line in ("-h", "--help", "", "train -h", "evaluate --help"):
+    for line in ("-h", "--help", "", "train -h", "evaluate --help", "explain -h", "demo -h"):
         code, shown, _ = typed(line, monkeypatch, capsys)
         assert code == (0 if line else 2)
         assert "..." not in shown.replace("[ARGS]...", "")
         assert "…" not in shown.replace(",…", "")
+        assert not {"<str>", "<int>"} & set(shown.split())
     assert "--install-completion" in typed("-h", monkeypatch, capsys)[1]
     words = " ".join(typed("-h", monkeypatch, capsys)[1].split())
     assert "judge a table of any model's scores." in words

@@ -31,7 +31,9 @@ CURVE_PARTS = (0.25, 0.5, 0.75)
 def train(
     config: ConfigOption,
     set_: SetOption = None,
-    run: Annotated[str | None, typer.Option("--run", help="Name of the run; default: the config's.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Name of the run; default: the config's.", metavar="NAME")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run of this name; a finished one with more train.epochs.")
     ] = False,
@@ -119,7 +121,9 @@ def explain(
     model: ModelOption = None,
     label: Annotated[
         str | None,
-        typer.Option("--label", help="The label to argue for; default: the positive, or most probable, one."),
+        typer.Option(
+            "--label", help="The label to argue for; default: the positive, or most probable, one.", metavar="NAME"
+        ),
     ] = None,
     out: OutOption = None,
     identifiers: Annotated[
@@ -249,9 +253,9 @@ def doctor(json: Json = False) -> int:
 
 
 def demo(
-    region: Annotated[str, typer.Option("--region", help="lung, brain or stomach.")] = "lung",
+    region: Annotated[str, typer.Option("--region", help="lung, brain or stomach.", metavar="NAME")] = "lung",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the cohort and the run.")] = Path("demo"),
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the cohort and the training.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the cohort and the training.", metavar="N")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a demo that was stopped.")] = False,
     quiet: Quiet = False,
     json: Json = False,
