@@ -20,6 +20,7 @@ Every error is one line: ``what``, then ``where``, then ``remedy``. Messages nev
 
 from __future__ import annotations
 
+import errno
 import logging
 
 
@@ -67,7 +68,13 @@ def in_words(error: BaseException) -> str:
 def wants_memory(error: BaseException) -> bool:
     """Whether there was not enough memory, of the machine or of a GPU."""
     kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, so that torch need not be imported
-    return bool(kinds & {"MemoryError", "OutOfMemoryError"})
+    if kinds & {"MemoryError", "OutOfMemoryError"} or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    # torch's processors and the system's loader have no kind of error for it
+    return isinstance(error, RuntimeError | ImportError) and any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+_NO_MEMORY = ("allocate memory", "failed to map segment", "std::bad_alloc", "out of memory", "can't start new thread")
 
 
 class TrainingDiverged(MedclsError):  # what happened, as ScanRefused is

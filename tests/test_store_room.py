@@ -222,3 +222,19 @@ def test_limits_are_written_as_people_do(text: str | None, count: int | None) ->
 def test_other_limits_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="number and a unit"):
         StoreSettings(limit=text)
+
+
+def test_a_line_that_who_cannot_read_the_secret_wrote_is_not_believed(tmp_path: Path, store: PreparedStore) -> None:
+    """It would serve the prepared scan of one file for another one."""
+    sources = [save(tmp_path, seed) for seed in range(2)]
+    first = prepare_many(sources, RECIPE, store)
+    wait_for_the_clock(sources)
+    _known.cache_clear()
+    prepare_many(sources, RECIPE, store)
+    log = store.folder / known_content.NAME
+    bodies = [bytes.fromhex(line.decode())[:64] for line in log.read_bytes().split()]
+    assert len(bodies) == 2
+    swapped = [bodies[0][:32] + bodies[1][32:], bodies[1][:32] + bodies[0][32:]]
+    log.write_bytes(b"\n".join((body + known_content._check(body, bytes(32))).hex().encode() for body in swapped))
+    _known.cache_clear()
+    assert prepare_many(sources, RECIPE, store) == first

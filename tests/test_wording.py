@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medcls.errors import in_words, wants_memory
 from medcls.reporting.decisions import chosen_by, decision_sentences
 from medcls.reporting.numbers import decimal, minus, of_hundred, percent, threshold
 from medcls.reporting.wording import meaning, plain_sentences, show
@@ -96,3 +98,24 @@ def test_a_bare_score_is_called_a_score() -> None:
 )
 def test_a_figure_at_the_end_of_its_interval_is_known(numbers: tuple[float, float, float], at_end: bool) -> None:
     assert show("auc", estimate(*numbers)).at_end is at_end
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"
+        ),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_that_memory_is_short_is_said_whoever_finds_it_out(error: Exception) -> None:
+    assert in_words(error) == "there is not enough memory"
+
+
+def test_other_errors_of_the_same_kinds_are_not_about_memory() -> None:
+    assert not any(
+        wants_memory(one) for one in (OSError(errno.ENOENT, "no"), RuntimeError("shapes"), ImportError("no x"))
+    )

@@ -56,6 +56,8 @@ def _run(verb: Callable[..., int], *args: object, **options: object) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
+        if wants_memory(error):
+            return complain(_MEMORY, 1)
         return complain(f"{error.filename or 'a file'}: {(error.strerror or 'it cannot be used').lower()}", 1)
     except Exception as error:
         return complain(_MEMORY if wants_memory(error) else _fault(error), 1)

@@ -1,8 +1,9 @@
 """Known content: which digest a scan's files had when the file system last said the same of them.
 
 So a start on an unchanged cohort asks the file system alone. The file holds pairs of digests, the first of them keyed, and no
-name, path, or time. Lines are appended whole; one that was cut short by a crash, or written over by another process, fails its
-checksum and is not believed: the files are then hashed again.
+name, path, or time. Lines are appended whole. One that was cut short by a crash, written over by another process, or made by
+someone who can write here and not read the store's secret, fails its keyed checksum and is not believed: the files are then
+hashed again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from medcls.files import write_bytes
 from medcls.preprocessing.content import ReadableScan, content_digest, state_digest
 
 NAME, KEY_NAME = "known.log", "known.key"
-_KEY_BYTES, _DIGEST_BYTES, _CHECK_BYTES = 32, 32, 4
+_KEY_BYTES, _DIGEST_BYTES, _CHECK_BYTES = 32, 32, 16
 _LARGEST_LOG = 1 << 26
 _LARGEST_KEY = 4096
 _FINE_CLOCK, _COARSE_CLOCK = 50_000_000, 2_100_000_000
@@ -40,7 +41,7 @@ class KnownContent:
     def __init__(self, folder: Path) -> None:
         self._log = folder / NAME
         self._key = _key(folder / KEY_NAME)
-        self._known = _read(self._log)
+        self._known = _read(self._log, self._key)
 
     def state(self, source: ReadableScan) -> bytes:
         """What the file system says of the files now: equal as long as nothing changes.
@@ -70,7 +71,7 @@ class KnownContent:
 
     def _keep(self, state: bytes, content: bytes) -> None:
         self._known[state] = content
-        line = b"\n" + (state + content + _check(state + content)).hex().encode("ascii")
+        line = b"\n" + (state + content + _check(state + content, self._key)).hex().encode("ascii")
         with contextlib.suppress(OSError):
             handle = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             try:
@@ -123,7 +124,7 @@ def _make_key(path: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _read(log: Path) -> dict[bytes, bytes]:
+def _read(log: Path, key: bytes) -> dict[bytes, bytes]:
     try:
         with open_regular(log) as handle:
             lines = handle.read(4 * _LARGEST_LOG).split(b"\n")
@@ -138,10 +139,10 @@ def _read(log: Path) -> dict[bytes, bytes]:
         with contextlib.suppress(ValueError):
             data = bytes.fromhex(line.decode("ascii"))
             body, check = data[: 2 * _DIGEST_BYTES], data[2 * _DIGEST_BYTES :]
-            if len(body) == 2 * _DIGEST_BYTES and check == _check(body):
+            if len(body) == 2 * _DIGEST_BYTES and check == _check(body, key):
                 known[body[:_DIGEST_BYTES]] = body[_DIGEST_BYTES:]
     return known
 
 
-def _check(body: bytes) -> bytes:
-    return blake3(body).digest(length=_CHECK_BYTES)
+def _check(body: bytes, key: bytes) -> bytes:
+    return blake3(body, key=key).digest(length=_CHECK_BYTES)
