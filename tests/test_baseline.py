@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from medcls.cohort import Case, Cohort
+from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import Config
 from medcls.errors import RunError
 from medcls.evaluation import Predictions, metrics_schema
@@ -191,6 +192,27 @@ def test_each_label_is_fitted_to_the_cases_of_which_it_is_known() -> None:
     standard = (features - features.mean(axis=0)) / features.std(axis=0)
     alone = LogisticRegression(C=1.0, max_iter=500).fit(standard[known[:, 0]], reference[known[:, 0], 0])
     np.testing.assert_allclose(model.weights[0], alone.coef_[0], rtol=1e-6)
+
+
+def test_a_cohort_with_unknown_labels_is_fitted_and_judged_where_they_are_known() -> None:
+    cohort, features, _ = fitted(signal=2.0, seed=5, patients=120)
+    cases = [
+        replace(one, reference=(0,) if 1 in one.reference else (), unknown=(1,) if row % 3 else ())
+        for row, one in enumerate(cohort.cases)
+    ]
+    cohort = replace(cohort, cases=tuple(cases), labels=("a", "b"), positive=None, multilabel=True)
+    found = fit_baseline(cohort, features, CONFIG, load_pseudonyms())
+    train, tune = cohort.partition("train"), cohort.partition("tune")
+    models = [
+        fit_linear(
+            features.of(train), reference_matrix(train, 2), multilabel=True, strength=one, known=known_matrix(train, 2)
+        )
+        for one in STRENGTHS
+    ]
+    losses = [one.loss(features.of(tune), reference_matrix(tune, 2), known_matrix(tune, 2)) for one in models]
+    best = models[int(np.argmin(losses))]
+    assert found.model.strength == best.strength
+    np.testing.assert_array_equal(found.model.weights, best.weights)
 
 
 @pytest.mark.parametrize("multilabel", [False, True])

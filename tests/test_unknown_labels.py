@@ -23,8 +23,12 @@ from medcls.evaluation import (
     fit_conformal,
     metrics_schema,
 )
+from medcls.evaluation.certainty import certainty
+from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.comparison import compare_predictions
 from medcls.evaluation.failed_cases import FailedCases
+from medcls.evaluation.refer import refer_curve
+from medcls.evaluation.shift import cohort_shift
 from medcls.evaluation.study import evaluate_study
 from medcls.evaluation.within_folds import auc_within_folds
 from tests.evaluation_factory import half
@@ -167,6 +171,39 @@ def test_figures_are_scikit_learns_on_the_rows_that_are_known(seed: int, share: 
         assert estimate.value == pytest.approx(np.mean(values))
         assert estimate.low is not None
         assert estimate.low < np.mean(values) < estimate.high
+
+
+def test_referral_counts_a_case_as_wrong_where_a_label_that_is_known_is() -> None:
+    predictions = partly_known(3, 0.5)
+    point = half(predictions)
+    found = refer_curve(predictions, point, FAST)
+    called = predictions.probabilities >= 0.5
+    wrong = ((called != predictions.reference) & predictions.known).any(axis=1)
+    sure = certainty(predictions, point)
+    assert len(found.points) > 3
+    for one in found.points:
+        kept = sure >= one.least_certainty
+        assert one.risk.value == pytest.approx(wrong[kept].mean())
+        for place, label in enumerate(LABELS):
+            rows = kept & predictions.known[:, place]
+            truth, said = predictions.reference[rows, place], called[rows, place]
+            assert one.per_label[label]["sensitivity"].value == pytest.approx(said[truth].mean())
+            assert one.per_label[label]["specificity"].value == pytest.approx((~said)[~truth].mean())
+
+
+def test_a_shift_of_labels_is_that_among_those_of_whom_they_are_known() -> None:
+    def measures(seed: int, known: float) -> CohortMeasures:
+        random = np.random.default_rng(seed)
+        told = random.random((200, 1)) < known
+        patients = np.arange(200).astype(str)
+        return CohortMeasures({}, {}, {}, ("a",), (random.random((200, 1)) < 0.5) & told, patients, told)
+
+    kept = CohortSummary.from_json(json.loads(json.dumps(summarise_cohort(measures(0, 0.4)).to_json())))
+    external = measures(1, 0.8)
+    row = cohort_shift(kept, external).of("a")
+    assert row.training == pytest.approx(kept.labels["a"] / kept.known["a"])
+    assert row.external == pytest.approx(external.reference.sum() / external.known.sum())
+    assert row.verdict.value == "none"
 
 
 def test_with_everything_known_nothing_is_other_than_without_a_word_of_it() -> None:

@@ -12,16 +12,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
+from medcls.classifier import load_classifier
+from medcls.cohort import read_cohort
 from medcls.config import load_config
 from medcls.errors import MedclsError
-from medcls.evaluation import metrics_schema
+from medcls.evaluation import fit_calibration, metrics_schema
 from medcls.files import read_csv
 from medcls.progress import Progress
 from medcls.runs.comparing import compare
 from medcls.runs.evaluating import evaluate_run
 from medcls.runs.folder import Run
 from medcls.runs.judging import Judging, judge
+from medcls.runs.learning import _loss_weights
+from medcls.runs.recalibrating import recalibrated
+from medcls.runs.score_reading import read_scores
 from medcls.runs.training import train_run
 
 torch.set_num_threads(1)
@@ -143,6 +149,65 @@ def test_files_keep_what_is_unknown_and_figures_leave_it_out(trained: tuple[Run,
         assert (test["cases_per_label"][label], test["known_per_label"][label]) == (having, known)
         counts = test["per_class"][label]["counts"]
         assert (counts["tp"] + counts["fn"], sum(counts.values())) == (having, known)
+
+
+def on_tune(run: Run) -> tuple[Any, Any, Any]:
+    """Reference, probabilities and what is known of the run's tune rows, each ``(n, labels)``."""
+    rows = [row for row in read_csv(run.predictions_file) if row["partition"] == "tune"]
+    cells = np.array([cells_of(int(row["case"][1:])) for row in rows])
+    return (
+        cells == "1",
+        np.array([[float(row[f"p_{label}"]) for label in LABELS] for row in rows]),
+        np.isin(cells, ("0", "1")),
+    )
+
+
+def test_the_epoch_calibration_and_thresholds_are_chosen_where_labels_are_known(trained: tuple[Run, list[str]]) -> None:
+    run, _ = trained
+    truth, said, known = on_tune(run)
+    columns = [(truth[rows, place], said[rows, place]) for place, rows in enumerate(known.T)]
+    (epoch,) = read_csv(run.path / "history.csv")
+    # One temperature for all labels leaves the order of cases as it was.
+    assert float(epoch["tune_auc"]) == pytest.approx(np.mean([roc_auc_score(*one) for one in columns]), abs=1e-4)
+    classifier = load_classifier(run.path)
+    losses = -np.log(np.where(truth, said, 1 - said))
+    assert classifier.calibration.nll_after == pytest.approx(losses[known].mean(), abs=1e-4)
+    for cut, (has, score) in zip(classifier.operating_point.cuts, columns, strict=True):
+        called = score >= cut.value
+        assert (cut.sensitivity, cut.specificity) == pytest.approx((called[has].mean(), (~called)[~has].mean()))
+
+
+def test_labels_weigh_in_the_loss_by_the_patients_of_whom_they_are_known(tmp_path: Path) -> None:
+    config = config_of(tmp_path, cohort(tmp_path))
+    cases = [case for case in read_cohort(config).cases if case.partition == "train"]
+    weights = _loss_weights(config, read_cohort(config))
+    assert weights is not None
+    for place, weight in enumerate(weights.tolist()):
+        having = {case.patient for case in cases if place in case.reference}
+        known = {case.patient for case in cases if place not in case.unknown}
+        assert weight == pytest.approx((len(known) - len(having)) / len(having))
+
+
+def test_a_tables_thresholds_and_calibration_are_chosen_where_labels_are_known(
+    trained: tuple[Run, list[str]], tmp_path: Path
+) -> None:
+    run, _ = trained
+    table = tmp_path / "predictions.csv"
+    table.write_bytes(run.predictions_file.read_bytes())
+    truth, said, known = on_tune(run)
+    judged = judge(table, Judging(multilabel=True), tmp_path / "judged")
+    for place, cut in enumerate(judged.metrics["operating_point"]["thresholds"]):
+        has, called = truth[known[:, place], place], said[known[:, place], place] >= cut["threshold"]
+        assert (cut["sensitivity"], cut["specificity"]) == pytest.approx((called[has].mean(), (~called)[~has].mean()))
+    scores = read_scores(table, multilabel=True)
+    better, calibration = recalibrated(scores, "platt")
+    tune = scores.where("tune")
+    logits = np.log(scores.scores) - np.log1p(-scores.scores)
+    for place in range(3):
+        rows = tune & scores.known[:, place]
+        alone = fit_calibration(logits[rows], scores.reference[rows], "platt", multilabel=True)
+        np.testing.assert_allclose(better.scores[:, place], alone.probabilities(logits)[:, place], atol=1e-6)
+    assert calibration.nll_after is not None
 
 
 def test_the_same_figures_come_from_the_run_again_and_from_its_table(
