@@ -197,7 +197,9 @@ def test_each_label_is_fitted_to_the_cases_of_which_it_is_known() -> None:
 def test_a_cohort_with_unknown_labels_is_fitted_and_judged_where_they_are_known() -> None:
     cohort, features, _ = fitted(signal=2.0, seed=5, patients=120)
     cases = [
-        replace(one, reference=(0,) if 1 in one.reference else (), unknown=(1,) if row % 3 else ())
+        replace(
+            one, reference=((0,) if row % 3 else (0, 1)) if 1 in one.reference else (), unknown=(1,) if row % 3 else ()
+        )
         for row, one in enumerate(cohort.cases)
     ]
     cohort = replace(cohort, cases=tuple(cases), labels=("a", "b"), positive=None, multilabel=True)
