@@ -135,7 +135,9 @@ def check_writable(folder: Path) -> None:
         reason = os.strerror(error.errno or 0).lower()
     if not there.is_dir():
         raise UsageError(f"{there} is a file, not a folder", where=str(folder), remedy="Choose another folder")
-    what = f"nothing can be written in {there}: {reason}"
+    what = (
+        f"nothing can be written here: {reason}" if there == folder else f"nothing can be written in {there}: {reason}"
+    )
     raise StorageError(what, where=str(folder), remedy="Choose a folder that you may write to")
 
 

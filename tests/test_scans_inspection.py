@@ -262,7 +262,7 @@ def test_headers_alone_do_not_find_damage(export: Path) -> None:
         (["--montage", "out.jpg"], 2, "ends in .png"),
         (["--montage", "out.png", "--headers"], 2, "--headers"),
         (["--montage", "out.png", "--csv", "out.png"], 2, "two names"),
-        (["--csv", "LOCKED/out.csv"], 1, "nothing can be written in"),
+        (["--csv", "LOCKED/out.csv"], 1, "nothing can be written here: permission denied"),
     ],
 )
 def test_outputs_that_cannot_be_written_are_found_before_anything_is_read(
