@@ -54,7 +54,7 @@ def sequence_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
     Raises:
         ScanRefused: ``no-geometry`` when nothing says that the frames follow each other in time; ``too-large``.
     """
-    header = whole.header
+    header = _of_possible_count(whole.header)
     nuclear = header.modality == "NM" and "DYNAMIC" in t.words(dataset, "ImageType")
     if not nuclear and not _follow_in_time(dataset, header):
         frames, remedy = (
@@ -84,9 +84,13 @@ def in_time(header: Header, times: Sequence[float], said: str) -> Header:
     Raises:
         ScanRefused: ``too-large`` when it declares more frames than any has.
     """
+    return replace(_of_possible_count(header), times=tuple(times), timing=said)
+
+
+def _of_possible_count(header: Header) -> Header:
     if header.count > MAX_FRAMES:
         raise refusal(RefusalCode.TOO_LARGE, f"{header.count} frames are declared")
-    return replace(header, times=tuple(times), timing=said)
+    return header
 
 
 def is_enhanced_xray(header: Header) -> bool:
