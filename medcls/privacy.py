@@ -66,6 +66,11 @@ class Pseudonyms:
     key: bytes = field(repr=False)
     keep: bool = False
 
+    @property
+    def mark(self) -> str:
+        """What tells one key from another, and gives nothing of it away; the same wherever identifiers are kept."""
+        return "kept" if self.keep else self._hash("key")
+
     def patient(self, identifier: str, issuer: str = "") -> str:
         """The pseudonym of a patient: HMAC-SHA256 over issuer and PatientID (DICOM PS3.3 C.7.1.1)."""
         return identifier if self.keep else "P" + self._hash("patient", issuer, identifier)

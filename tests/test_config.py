@@ -317,3 +317,32 @@ def test_aliases_within_reason_are_what_they_stand_for(tmp_path: Path) -> None:
 def test_an_override_made_to_harm_is_one_line(tmp_path: Path) -> None:
     assert "Put quotes around it" in fault(tmp_path, SMALLEST, "seed=" + "[" * 10_000)
     assert "is not a valid value" in fault(tmp_path, SMALLEST, "seed=!!int ''")
+
+
+@pytest.mark.parametrize("role", ["case", "patient", "scan", "split", "facts"])
+def test_the_column_of_the_label_is_nothing_else(role: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, (), {"data": {"columns": {role: ["label"] if role == "facts" else "label"}}})
+    assert f"the column 'label' is that of the label, and cannot be {role} too" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            "preprocessing={dimensions: 2D, size: 32}",
+            "'2D' is not allowed for 'preprocessing.dimensions'. Did you mean '2'? Allowed: 2, 3",
+        ),
+        (
+            "preprocessing.steps.window=null",
+            "'nothing' is not allowed for 'preprocessing.steps.window'. Change single steps",
+        ),
+        ("evaluation.operating_point={sensitivity: 95}", """'{"sensitivity": 95}' is not allowed"""),
+        ("augmentation.monai=[RandGibbsNoise]", "needs a mapping of keys. MONAI random transforms"),
+        ("split.train=0.7", "unknown key 'split.train'. What tune and test leave is trained on"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_of_yaml_with_what_is_allowed(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, (override,))
+    assert said in str(error.value)

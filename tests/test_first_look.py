@@ -16,6 +16,7 @@ from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError, MedclsError, StorageError
 from medcls.files import cache_folder
 from medcls.privacy import load_pseudonyms
+from medcls.progress import Progress
 from medcls.runs.first_look import look_first
 
 _MANY = """
@@ -253,3 +254,15 @@ def test_a_key_that_cannot_be_kept_names_its_variable(tmp_path: Path, monkeypatc
     (tmp_path / "key").mkdir()
     with pytest.raises(ConfigError, match="MEDCLS_PSEUDONYM_KEY"):
         load_pseudonyms()
+
+
+def test_what_the_config_asks_for_and_does_not_get_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = table(tmp_path, ["scan,label", *(f"{n}.png,{'ill' if n % 2 else 'well'}" for n in range(8))], files=8)
+    asked = {"split": {"folds": 2, "test": 0.4}, "privacy": {"key_file": tmp_path / "other.key"}}
+    config = load_config(None, (), {"positive": "ill", "data": {"cases": cases}, **asked})
+    look_first(config, Progress())
+    said = capsys.readouterr().err
+    assert "split.test is not used with split.folds" in said
+    assert f"there is no {tmp_path / 'other.key'}: a new pseudonym key is made" in said
+    look_first(config.model_copy(update={"split": config.split.model_copy(update={"test": 0.2})}), Progress())
+    assert capsys.readouterr().err == ""

@@ -227,6 +227,28 @@ def test_training_cases_among_external_ones_stop_the_evaluation(clean: Run, tmp_
     assert "a check of the gate" in (result.folder / "report.html").read_text(encoding="utf-8")
 
 
+def test_with_another_key_it_is_said_that_patients_could_not_be_compared(clean: Run, tmp_path: Path) -> None:
+    def patient(rows: list[Row]) -> None:
+        rows[3]["patient"] = "s0-0"
+
+    table = other_hospital(tmp_path, patient)
+    key = clean.load_config().privacy.key_file
+    assert key is not None
+    own = key.read_bytes()
+    key.write_text("ab" * 32, encoding="ascii")
+    try:
+        result = medcls.evaluate(clean.path, table, tmp_path / "out")
+    finally:
+        key.write_bytes(own)
+    assert any("the pseudonym key is not the one that the run was made with" in one for one in result.warnings)
+    assert (
+        json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))["against_training"]["same_key"]
+        is False
+    )
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "took part in training or in choosing is not known" in report
+
+
 def test_a_training_picture_saved_again_is_warned_of(clean: Run, tmp_path: Path) -> None:
     def again(rows: list[Row]) -> None:
         rows[4]["scan"] = "i4.jpg"

@@ -64,6 +64,10 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
     if first["type"] == "extra_forbidden":
         allowed = _keys_at(key[:-1])
         name = nearest(key[-1], allowed, _CALLED)
+        if key == ("split", "train"):  # near train_part, which is another thing
+            return ConfigError(
+                f"unknown key '{dotted(key)}'", where=where, remedy="What tune and test leave is trained on"
+            )
         hint = "" if name is None else f"Did you mean '{dotted((*key[:-1], name))}'? "
         return ConfigError(f"unknown key '{dotted(key)}'", where=where, remedy=f"{hint}Allowed: {', '.join(allowed)}")
     if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
@@ -75,7 +79,8 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
         return ConfigError(f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=remedy)
     if first["type"] == "model_type":
         keys = ", ".join(_keys_at(key))
-        return ConfigError(f"'{dotted(key)}' needs a mapping of keys", where=where, remedy=f"Allowed: {keys}")
+        remedy = f"Allowed: {keys}" if keys else _field_at(key).description or ""
+        return ConfigError(f"'{dotted(key)}' needs a mapping of keys", where=where, remedy=remedy)
     message = what_is_wrong(first)
     where = _where_of_section(key, message, where_of) or where
     if first["type"] == "string_pattern_mismatch":
@@ -116,9 +121,9 @@ def _where_of_section(key: Key, message: str, where_of: Callable[[Key], str]) ->
 
 def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
     """A value that may be of several kinds and is of none: the key's own description says what is allowed."""
-    given = shortened(str(given))
-    remedy = did_you_mean(given, _WORDS_OF_UNIONS) + (_field_at(key).description or "")
-    return ConfigError(f"'{given}' is not allowed for '{dotted(key)}'", where=where, remedy=remedy)
+    shown = _shown(given).strip("'")
+    remedy = did_you_mean(shown, _WORDS_OF_UNIONS) + (_field_at(key).description or "")
+    return ConfigError(f"'{shown}' is not allowed for '{dotted(key)}'", where=where, remedy=remedy)
 
 
 def _names_a_union_member(part: str | int) -> bool:
@@ -137,8 +142,12 @@ def _keys_at(key: Key) -> list[str]:
 
 
 def _field_at(key: Key) -> FieldInfo:
-    model = _section_at(key[:-1])
-    return model.model_fields[str(key[-1])] if model is not None else FieldInfo()
+    """The field of a key, or the one that a place within its value belongs to."""
+    for length in range(len(key), 0, -1):
+        model = _section_at(key[: length - 1])
+        if model is not None and str(key[length - 1]) in model.model_fields:
+            return model.model_fields[str(key[length - 1])]
+    return FieldInfo()
 
 
 def _section_at(key: Key) -> type[BaseModel] | None:

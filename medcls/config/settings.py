@@ -76,6 +76,16 @@ class Columns(Section):
             raise ValueError(f"'{taken}' is a column of cohort.csv itself: give the table's column another name")
         return value
 
+    @model_validator(mode="after")
+    def _the_label_is_nothing_else(self) -> Columns:
+        labels = [self.label] if isinstance(self.label, str) else self.label
+        roles = {"case": [self.case], "patient": [self.patient], "scan": [self.scan], "split": [self.split]}
+        for role, names in {**roles, "facts": self.facts}.items():
+            for name in names:
+                if name in labels:
+                    raise ValueError(f"the column '{name}' is that of the label, and cannot be {role} too")
+        return self
+
     @field_validator("label")
     @classmethod
     def _each_column_once(cls, value: str | list[str]) -> str | list[str]:
@@ -271,7 +281,9 @@ class PreprocessingSettings(Section):
             else {}
         )
         for name, number in given.items():
-            if value.get("dimensions") not in (2, 3):
+            if value.get("dimensions") not in (2, 3, None):
+                return value  # which the field itself refuses
+            if value.get("dimensions") is None:
                 examples = ", ".join(f"{[number] * axes} for {axes}-D input" for axes in (2, 3))
                 raise ValueError(f"{name} needs a number for each axis: {examples}; or set dimensions too")
             value = {**value, name: [number] * value["dimensions"]}

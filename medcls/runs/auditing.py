@@ -38,6 +38,7 @@ def audit_evaluated(
     allowed: str | None = None,
     own: bool = False,
     known: KnownCases | None = None,
+    same_key: bool = True,
     start: Path | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Material, dict[str, Any]]:
@@ -47,10 +48,11 @@ def audit_evaluated(
         run: The run's folder.
         config: The run's config.
         material: The prepared cases that are to be judged.
-        pseudonyms: With the run's key.
+        pseudonyms: For the cases, with the run's key if it is at hand.
         allowed: Why leaks are let through, if they are.
         own: The cases are the run's own test partition, for which the reason given at training holds too.
         known: The training cases that the run keeps; ``None`` where it keeps none.
+        same_key: Whether ``pseudonyms`` has the key that the run was made with.
         start: The folder that the scans' paths are shown from; ``None``: they are not shown.
         progress: Where to say how far it is.
 
@@ -74,6 +76,7 @@ def audit_evaluated(
         pseudonyms,
         allowed,
         start=start,
+        same_key=same_key,
         too_alike=own_alike or _training_was_too_alike(run),
     )
     audit = audit_cohort(

@@ -254,6 +254,7 @@ def _provenance(config: Config, plan: FoldPlan, members: Mapping[str, Classifier
         "leakage_allowed": plan.material.audit.allowed if plan.material.audit is not None else None,
         "cases": {name: len(cohort.partition(name)) for name in ("train", "test")},
         "partitions_given": None if cohort.given is None else list(cohort.given),
+        "pseudonym_key": kept.get("pseudonym_key"),
         "environment": kept.get("environment", {}),
     }
 

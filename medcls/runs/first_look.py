@@ -11,7 +11,7 @@ from medcls.cohort.folds import make_folds
 from medcls.cohort.leakage import conflicting_groups, find_leaks, leak_error, sides_of
 from medcls.cohort.reading import named_cases
 from medcls.config import Config
-from medcls.config.settings import NAMED_WEIGHTS
+from medcls.config.settings import NAMED_WEIGHTS, SplitSettings
 from medcls.errors import WeightsError
 from medcls.files import check_writable
 from medcls.nearest import beside, did_you_mean
@@ -37,6 +37,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     """
     build_recipe(config.region, config.preprocessing)
     _check_weights(config.model.weights)
+    _say_unused(config, progress)
     pseudonyms = config.privacy.pseudonyms()
     PreparedStore.of(config.store)  # knows its folder, or says that it does not
     check_writable(config.runs)
@@ -67,6 +68,19 @@ def _check_weights(weights: str | None) -> None:
         where=f"model.weights: {weights}",
         remedy=f"{named}Give the path of a file, or one of: {', '.join(NAMED_WEIGHTS)}",
     )
+
+
+def _say_unused(config: Config, progress: Progress) -> None:
+    """What the config asks for and does not get."""
+    if config.split.folds is not None and config.split.test != SplitSettings().test:
+        progress.note(
+            "  mind: split.test is not used with split.folds: only cases that the table gives to test stay outside"
+        )
+    key = config.privacy.key_file
+    if key is not None and config.privacy.identifiers == "hash" and not key.exists():
+        progress.note(
+            f"  mind: there is no {key}: a new pseudonym key is made, so codes differ from those of earlier runs"
+        )
 
 
 def _check_partitions(cohort: Cohort, config: Config) -> None:

@@ -231,13 +231,13 @@ def _calibrated(
         calibration=calibration,
         operating_point=choose_operating_point(predictions, config.evaluation.operating_point, chosen_on="tune"),
         leniency=Leniency.chosen(config.preprocessing),
-        provenance=_provenance(config, material, fitted),
+        provenance=_provenance(config, material, fitted, pseudonyms),
         conformal=fit_conformal(predictions, alpha=config.evaluation.alpha, chosen_on="tune"),
         refer=config.evaluation.refer is not False,
     )
 
 
-def _provenance(config: Config, material: Material, fitted: Fitted) -> dict[str, object]:
+def _provenance(config: Config, material: Material, fitted: Fitted, pseudonyms: Pseudonyms) -> dict[str, object]:
     cohort = material.cohort
     content = sorted((case.partition or "", material.entries[case.name].content) for case in cohort.cases)
     return {
@@ -251,5 +251,6 @@ def _provenance(config: Config, material: Material, fitted: Fitted) -> dict[str,
         "leakage_allowed": material.audit.allowed if material.audit is not None else None,
         "cohort_sha256": hashlib.sha256(repr(content).encode("utf-8")).hexdigest(),
         "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
+        "pseudonym_key": pseudonyms.mark,
         "environment": describe_environment(),
     }

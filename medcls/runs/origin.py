@@ -39,7 +39,7 @@ def origin_of_evaluated(classifier: Classifier, known: KnownCases | None, audit:
         evaluated=True,
         training=_training(classifier, known),
         met=_met(audit["against_training"]),
-        checked=audit["against_training"]["n_training_cases"] is not None,
+        checked=audit["against_training"]["n_training_cases"] is not None and audit["against_training"]["same_key"],
         calibrated=made.calibrated,
         calibration=made.calibration,
     )
@@ -73,5 +73,10 @@ def _met(found: Mapping[str, Any]) -> str:
         return (
             f"{counted(tied, 'case')} of those judged here tied by patient, study or image to training cases, which was "
             "allowed: see the report's first warning"
+        )
+    if not found["same_key"]:
+        return (
+            f"equal images: no case judged here is tied to the {known} of training and tuning; patients and studies could not "
+            "be compared, since the pseudonym key is not the one that the run was made with"
         )
     return f"patient, study, and equal images: no case judged here is tied to the {known} of training and tuning"

@@ -59,6 +59,7 @@ class Overlaps:
         too_alike: The images are so alike that copies cannot be told from others.
         known: How many training cases they were held against; ``None`` where the run keeps none.
         allowed: Why exact ones are let through, in the user's words.
+        same_key: The pseudonyms are of the key that the run was made with; else patients and studies could not be compared.
     """
 
     exact: tuple[Overlap, ...] = ()
@@ -66,6 +67,7 @@ class Overlaps:
     too_alike: bool = False
     known: int | None = None
     allowed: str | None = None
+    same_key: bool = True
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,6 +88,11 @@ class Overlaps:
                 "the images are too alike to tell from their looks whether one of them was trained or tuned on under another "
                 "name: patients, studies and equal images were held against the training cases, looks were not"
             )
+        if self.known is not None and not self.same_key:
+            found.append(
+                "the pseudonym key is not the one that the run was made with, so it is not known whether patients or studies "
+                "of the training are judged here; equal images were looked for"
+            )
         if self.known is None:
             found.append("the run keeps no list of its training cases, so it is not known whether they are judged here")
         return tuple(found)
@@ -104,6 +111,7 @@ class Overlaps:
 
         return {
             "n_training_cases": self.known,
+            "same_key": self.same_key,
             "allowed": self.allowed,
             "exact": [shown(one) for one in self.exact],
             "near": [shown(one) for one in self.near],
@@ -178,6 +186,7 @@ def meet_training_cases(
     allowed: str | None = None,
     *,
     start: Path | None = None,
+    same_key: bool = True,
     too_alike: bool = False,
 ) -> Overlaps:
     """Hold a cohort against the training cases that a run keeps.
@@ -187,9 +196,10 @@ def meet_training_cases(
         cohort: The cases that are to be judged.
         content: Case name to a digest of its scan's voxels.
         hashes: Case name to the text of its fingerprint; empty where near-duplicates are not looked for.
-        pseudonyms: With the key that the run was made with; with another one, patients and studies meet nobody.
+        pseudonyms: For the cases; with another key than the run's, patients and studies meet nobody.
         allowed: Why exact overlaps are let through, if they are.
         start: The folder that the scans' paths are shown from; ``None``: they are not shown.
+        same_key: As in :class:`Overlaps`.
         too_alike: The cases' own images cannot be told from one another by their looks, or the training cases' could not.
 
     Raises:
@@ -210,7 +220,7 @@ def meet_training_cases(
         for pair in pairs
         if not too_alike and (pair.first, pair.second) not in tied
     ]
-    return Overlaps(exact, tuple(near), too_alike, len(known), allowed if exact else None)
+    return Overlaps(exact, tuple(near), too_alike, len(known), allowed if exact else None, same_key)
 
 
 def _are_one_kind(pairs: Sequence[NearPair], cases: int, known: int) -> bool:
