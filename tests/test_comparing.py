@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,9 @@ def test_runs_that_test_on_their_own_splits_say_what_each_drops_and_how_to_share
     page = (tmp_path / "o" / "compare.html").read_text(encoding="utf-8")
     assert "split.seed" in page
     assert f"are left out: {judged - document['n_cases']} are not among the test cases of" in page
-    whole = medcls.compare(one, as_run(tmp_path / "third", rows), out=tmp_path / "w", **FAST).document
+    whole = medcls.compare(
+        one, as_run(tmp_path / "third", binary_rows(240, seed=1)), out=tmp_path / "w", **FAST
+    ).document
     assert whole["notes"] == []
 
 
@@ -302,3 +305,27 @@ def test_a_comparison_of_a_few_patients_is_warned_of(tmp_path: Path) -> None:
     document = medcls.compare(one, other, out=tmp_path / "few", positive="sick", threshold=0.5, **FAST).document
     assert any("fewer than 20 patients of 'sick' (2), 'well' (2)" in note for note in document["notes"])
     assert "hardly anything" in " ".join((tmp_path / "few" / "compare.html").read_text(encoding="utf-8").split())
+
+
+def test_one_model_under_two_names_is_asked_about(tmp_path: Path) -> None:
+    one, other, _ = tables(tmp_path)
+    notes = medcls.compare(one, other, out=tmp_path / "two", positive="sick", **FAST).document["notes"]
+    assert not any("are they two models" in note for note in notes)
+    same = write_table(tmp_path / "copy.csv", list(reversed(binary_rows(240, seed=0, shift=1.6))))
+    notes = medcls.compare(one, same, out=tmp_path / "same", positive="sick", **FAST).document["notes"]
+    assert any("'model0' and 'copy' have the same score for every case: are they two models?" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("patient", "said"), [(lambda p: f"hospital-{p}", False), (lambda p: "p7" if p == "p8" else p, True)]
+)
+def test_tables_that_give_cases_to_other_patients_are_told_apart_from_other_names(
+    patient: Callable[[str], str], said: bool, tmp_path: Path
+) -> None:
+    one, _, _ = tables(tmp_path)
+    rows = [{**row, "patient": patient(row["patient"])} for row in binary_rows(240, seed=5)]
+    if said:
+        rows = [{**row, "partition": "test"} if row["patient"] == "p7" else row for row in rows]
+    other = write_table(tmp_path / "other.csv", rows)
+    notes = medcls.compare(one, other, out=tmp_path / "out", positive="sick", threshold=0.5, **FAST).document["notes"]
+    assert any("give the cases to different patients" in note for note in notes) is said

@@ -306,6 +306,23 @@ def test_few_patients_are_flagged() -> None:
     assert evaluate(some_binary()).notes == ()
 
 
+def test_scores_that_mean_the_opposite_are_doubted() -> None:
+    right = some_binary()
+    swapped = Predictions(
+        right.labels, right.positive, False, right.probabilities[:, ::-1], right.reference, right.patients
+    )
+    doubt = "the higher the score, the rarer the label"
+    assert [any(doubt in note for note in evaluate(one).notes) for one in (right, swapped)] == [False, True]
+
+
+@pytest.mark.parametrize(("factor", "doubted"), [(1.0, False), (0.01, True), (0.0, True)])
+def test_a_threshold_that_parts_nothing_is_doubted(factor: float, doubted: bool) -> None:
+    right = some_binary()
+    score = right.probabilities[:, right.labels.index(right.positive or "")] * factor
+    notes = evaluate(binary(right.reference[:, right.labels.index(right.positive or "")], score)).notes
+    assert any("parts hardly anything: 0 of 120 cases" in note for note in notes) is doubted
+
+
 def test_the_order_of_cases_changes_nothing() -> None:
     predictions = some_binary(images=3)
     order = np.random.default_rng(1).permutation(predictions.n_cases)

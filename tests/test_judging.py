@@ -72,6 +72,14 @@ def test_scores_that_are_no_probabilities_leave_out_what_asks_for_some(shared_da
     assert "not probabilities" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_score_outside_0_to_1_is_counted_and_its_line_said(tmp_path: Path) -> None:
+    rows = binary_rows()
+    rows[7]["score"] = "1.2"
+    path = write_table(tmp_path / "scores.csv", rows)
+    found = medcls.evaluate_predictions(path, tmp_path / "out", positive="sick", threshold=0.5, **FAST)
+    assert any("(1 of 120 lies outside 0 to 1, the first in line 9: 1.2)" in one for one in found.warnings)
+
+
 @pytest.mark.parametrize(
     ("scale", "back"),
     [(lambda p: 100 * p, lambda t: t / 100), (lambda p: np.log(p / (1 - p)), lambda t: 1 / (1 + np.exp(-t)))],

@@ -70,7 +70,7 @@ class PartitionMetrics:
         per_label: For each label with figures of its own (the positive one; or all).
         confusion: ``(labels, labels)`` counts, rows reference, columns predicted; ``None`` for multi-label.
         operating_point: How cases were decided, and where that was chosen.
-        notes: What a reader must know first: labels without cases, few patients.
+        notes: What a reader must know first: labels without cases, few patients, and what looks like a mistake.
         confidence: Confidence level of all intervals.
         replicates: Bootstrap replicates.
         seed: Their seed.
@@ -188,7 +188,11 @@ def evaluate_partition(
         per_label=per_label,
         confusion=confusion_matrix(predictions.reference, called) if not predictions.multilabel else None,
         operating_point=operating_point,
+<<<<<<< ours
         notes=_notes(cases, patients, known, predictions.n_cases),
+=======
+        notes=(*_notes(cases, patients), *_doubts(per_label, thresholds=bool(operating_point.cuts))),
+>>>>>>> theirs
         confidence=settings.confidence,
         replicates=settings.replicates,
         seed=seed,
@@ -235,3 +239,31 @@ def _notes(
     if few:
         notes.append(f"fewer than {FEW_PATIENTS} patients: {', '.join(few)}; figures that rest on them are uncertain")
     return tuple(notes)
+
+
+def _doubts(per_label: Mapping[str, LabelMetrics], *, thresholds: bool) -> list[str]:
+    """What figures look like when scores or labels were swapped, or a threshold is in another unit."""
+    found = []
+    for label, metrics in per_label.items():
+        auc, counts = metrics.figures["auc"], metrics.counts
+        if auc.high is not None and auc.high < 0.5:
+            found.append(
+                f"the AUC of {label} is below 0.5, its whole interval too: the higher the score, the rarer the label. Check "
+                "whether scores, or labels, stand for the opposite"
+            )
+        if thresholds and min(counts.tp + counts.fn, counts.fp + counts.tn) and _parts_nothing(counts):
+            called, n = counts.tp + counts.fp, counts.tp + counts.fp + counts.fn + counts.tn
+            found.append(
+                f"the threshold parts hardly anything: {called} of {n} cases are called {label}. Check that it is in the "
+                "scores' own unit"
+            )
+    return found
+
+
+def _parts_nothing(counts: Counts) -> bool:
+    """Whether (nearly) every case with the label, and without it, falls on one side."""
+    sensitivity, specificity = counts.tp / (counts.tp + counts.fn), counts.tn / (counts.fp + counts.tn)
+    one_sided = 0.05
+    return (sensitivity >= 1 - one_sided and specificity <= one_sided) or (
+        sensitivity <= one_sided and specificity >= 1 - one_sided
+    )

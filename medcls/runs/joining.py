@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,9 +159,33 @@ def _notes(contestants: Sequence[Contestant]) -> tuple[str, ...]:
     notes = []
     if not any(one.table.patients_known for one in contestants):
         notes.append("no table names patients: every case counts as its own")
+    notes += [*_other_patients(contestants), *_same_answers(contestants)]
     notes += [
         f"'{one.name}' is a cross-validation: each held-out case was answered by its own fold's classifier at its own threshold"
         for one in contestants
         if one.decided is not None
     ]
     return tuple(notes)
+
+
+def _other_patients(contestants: Sequence[Contestant]) -> list[str]:
+    """Where two tables that know patients do not give the same cases to one patient, whatever they call patients."""
+    first, *others = [one for one in contestants if one.table.patients_known] or [contestants[0]]
+    notes = []
+    for other in others:
+        pairs = set(zip(first.table.patients.tolist(), other.table.patients.tolist(), strict=True))
+        if not len(pairs) == len({one for one, _ in pairs}) == len({one for _, one in pairs}):
+            notes.append(
+                f"'{first.name}' and '{other.name}' give the cases to different patients: those of '{first.name}' were "
+                "taken. Where they are wrong, so are the intervals"
+            )
+    return notes
+
+
+def _same_answers(contestants: Sequence[Contestant]) -> list[str]:
+    """Pairs with one score for each case: hardly two models."""
+    return [
+        f"'{one.name}' and '{other.name}' have the same score for every case: are they two models?"
+        for one, other in combinations(contestants, 2)
+        if np.array_equal(one.table.scores, other.table.scores)
+    ]

@@ -272,7 +272,9 @@ def _notes(table: ScoreTable, judging: Judging) -> list[str]:
             "too narrow"
         )
     if not table.are_probabilities:
-        notes.append("the scores are not probabilities: what asks for probabilities is not computed")
+        notes.append(
+            f"the scores are not probabilities ({_outside(table)}): what asks for probabilities is not computed"
+        )
     elif table.bare and judging.calibrate is None:
         notes.append(
             "the scores lie between 0 and 1 and are judged as probabilities, which their column does not say. Where they are "
@@ -281,3 +283,15 @@ def _notes(table: ScoreTable, judging: Judging) -> list[str]:
     if table.no_facts:
         notes.append(left_out_in_words(table.no_facts))
     return notes
+
+
+def _outside(table: ScoreTable) -> str:
+    """How many scores lie outside 0 to 1, and the first: one typing error looks like a whole column of other numbers."""
+    rows = np.flatnonzero(((table.scores < 0) | (table.scores > 1)).any(axis=1))
+    first = min(rows.tolist(), key=lambda row: int(table.lines[row]))
+    score = next(score for score in table.scores[first] if not 0 <= score <= 1)
+    in_words = f"{score:g}".replace("-", "−")
+    verb = "lies" if rows.size == 1 else "lie"
+    return (
+        f"{rows.size} of {len(table.names)} {verb} outside 0 to 1, the first in line {table.lines[first]}: {in_words}"
+    )
