@@ -25,7 +25,7 @@ from medcls.runs.folder import Run, open_run
 from medcls.runs.joining import Contestant, Joined, join
 from medcls.runs.judging import FILES as JUDGED_FILES
 from medcls.runs.judging import Judged, Judging, judge_into, judged_folder
-from medcls.runs.results import results_folder
+from medcls.runs.results import discard_earlier, results_folder
 from medcls.runs.run_answers import HELD_OUT, answers_of_run
 from medcls.runs.score_table import ScoreTable
 from medcls.runs.telling_apart import tails
@@ -156,6 +156,7 @@ def compare_contestants(
     joined = join(contestants)
     progress.note(f"Comparing {len(contestants)} models on {len(joined.contestants[0].table.names)} cases")
     document = _document(joined, settings, seed)
+    discard_earlier(folder, FILES)
     write_json(folder / "comparison.json", document)
     write_csv(folder / "comparison.csv", _COLUMNS, comparison_rows(document))
     created = datetime.now().astimezone().isoformat(timespec="minutes")

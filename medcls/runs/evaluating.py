@@ -21,10 +21,12 @@ from medcls.names import file_stem
 from medcls.preprocessing import PreparedStore
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.reporting.checklists import FILES as LISTS
 from medcls.reporting.record import Origin
+from medcls.runs import explanations
 from medcls.runs.auditing import AUDIT, audit_evaluated
 from medcls.runs.baseline import load_baseline
-from medcls.runs.documents import write_documents
+from medcls.runs.documents import CHECKLISTS, MODEL_CARD, write_documents
 from medcls.runs.environment import describe_environment
 from medcls.runs.figure_tables import TABLES, write_studies
 from medcls.runs.folder import Run
@@ -36,14 +38,16 @@ from medcls.runs.noting import say_notes
 from medcls.runs.origin import origin_of_evaluated
 from medcls.runs.preparing import Material, prepare_cases
 from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases
-from medcls.runs.results import results_folder
+from medcls.runs.results import discard_earlier, results_folder
 from medcls.runs.studying import study_cases
 from medcls.runs.tables import read_partitions, write_excluded, write_predictions
 from medcls.runs.targets import Targets
 from medcls.runs.training_cases import read_training_cases
 from medcls.scans import Refusal, ScanSource
 
-FILES = (*TABLES, "predictions.csv", "excluded.csv", "report.html")
+_TABLES = (*TABLES, "predictions.csv", "excluded.csv", AUDIT)
+_OWN = (*_TABLES, MODEL_CARD, *(f"{CHECKLISTS}/{name}" for name in LISTS), "report.html")
+FILES = (*_OWN, *(f"explanations/{name}" for name in explanations.FILES))
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,6 @@ def evaluate_run(
             start=start,
             progress=progress,
         )
-    write_json(folder / AUDIT, audit)
     answers = _answers(classifier, material, progress)
     point = classifier.operating_point
     if exploratory:
@@ -151,6 +154,9 @@ def evaluate_run(
     origin = origin_of_evaluated(classifier, known, audit)
     metrics = study.to_json()
     near = len({one["case"] for one in audit["against_training"]["near"]})
+    discard_earlier(folder, _OWN)
+    explanations.clear(folder / "explanations")
+    write_json(folder / AUDIT, audit)
     return _write(
         run, name, folder, config, classifier, material, answers, metrics, origin, near, pseudonyms, start, progress
     )

@@ -187,5 +187,10 @@ def clear(folder: Path) -> None:
         for name in [row[column] for row in read_csv(table) for column in _FILE_COLUMNS]:
             if name == Path(name).name and name.endswith((".png", ".nii.gz")):
                 (folder / name).unlink(missing_ok=True)
-    for name in TABLES:
-        (folder / name).unlink(missing_ok=True)
+    for name in (
+        *TABLES,
+        f"*--{METHOD.lower()}--*.png",
+        f"*--{METHOD.lower()}--*.nii.gz",
+    ):  # of a call that was killed, too
+        for path in folder.glob(name):
+            path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from medcls.names import file_stem
 from medcls.reporting.content import Epoch
 from medcls.reporting.paper import paper_figures
 from medcls.runs.folder import CLASSIFIER_FILE, Run, open_run
-from medcls.runs.results import results_folder
+from medcls.runs.results import discard_earlier, results_folder
 
 FigureFormat = Literal["svg", "pdf", "png"]
 _NOT_JUDGED = "tune"
@@ -64,6 +64,7 @@ def write_figure_files(
     stems = [file_stem(one.name, taken) for one in figures]
     names = [f"{stem}.{ending}" for stem in stems for ending in (kind, "csv")]
     target = results_folder(out, folder.path / "figures", names, overwrite=overwrite)
+    discard_earlier(target, names)
     for stem, one in zip(stems, figures, strict=True):
         write_bytes(target / f"{stem}.{kind}", one.chart.render(kind))
         write_csv(target / f"{stem}.csv", tuple(one.rows[0]), one.rows)

@@ -20,7 +20,7 @@ from medcls.progress import SILENT, Progress
 from medcls.runs import explanations
 from medcls.runs.auditing import say_leakage
 from medcls.runs.environment import describe_environment
-from medcls.runs.results import results_folder
+from medcls.runs.results import discard_earlier, results_folder
 from medcls.runs.tallies import Tally, tally, tally_notes
 from medcls.runs.targets import find_targets
 
@@ -146,9 +146,10 @@ def infer(
     )
     labels = classifier.labels
     columns = [*answer_columns(labels), *targets.columns]
+    discard_earlier(out, FILES)
+    explanations.clear(out / _MAPS)
     write_csv(out / FILES[0], columns, (answer_cells(row, labels) for row in rows))
     write_json(out / FILES[1], result.to_json())
-    explanations.clear(out / _MAPS)
     if explain:
         from medcls.runs.explaining import explain_targets
 

@@ -24,7 +24,7 @@ from medcls.runs.judged_report import FAILED, judged_content
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.minding import say_what_to_mind
 from medcls.runs.recalibrating import recalibrated
-from medcls.runs.results import results_folder
+from medcls.runs.results import discard_earlier, results_folder
 from medcls.runs.score_facts import left_out_in_words
 from medcls.runs.score_reading import read_scores
 from medcls.runs.score_sheet import ScoreColumns
@@ -175,6 +175,7 @@ def judge_into(
     progress.note(f"Judging {int(test.sum())} cases of {predictions.name}")
     metrics = _figures(table, given, point, judging)
     say_what_to_mind(warnings, metrics["test"], progress)
+    discard_earlier(folder, FILES)
     write_studies(folder, metrics)
     content = judged_content(predictions.stem, table, metrics, warnings, classifier, pages or {})
     write_report(folder / "report.html", content)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medcls.errors import UsageError
-from medcls.files import check_writable
+from medcls.files import check_writable, storage_error
+from medcls.leftovers import PART, sweep
 from medcls.names import within
 
 
@@ -21,12 +22,13 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
 
     Raises:
         UsageError: The folder that was asked for holds results, or is no folder.
-        StorageError: The default is a link that leads elsewhere, or nothing can be written there.
+        StorageError: The default, or a folder within the one that is taken, is a link that leads elsewhere, or nothing can be
+            written there.
     """
     folder = default if out is None else out
     check_writable(folder)
     if overwrite or not _held(folder, files):
-        return folder if out is not None else within(default.parent, folder)
+        return _ready(folder if out is not None else within(default.parent, folder), files)
     if out is not None:
         raise UsageError(
             f"the folder has results already ({_held(folder, files)[0]})",
@@ -36,7 +38,27 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
     number = 2
     while _held(numbered := default.with_name(f"{default.name}-{number}"), files):
         number += 1
-    return within(default.parent, numbered)
+    return _ready(within(default.parent, numbered), files)
+
+
+def discard_earlier(folder: Path, files: Sequence[str]) -> None:
+    """Remove these results of an earlier call, when those that replace them are known and about to be written.
+
+    So a call that is killed between two files leaves none of the earlier beside one of the later.
+    """
+    for name in files:
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, folder / name) from error
+
+
+def _ready(folder: Path, files: Sequence[str]) -> Path:
+    """A folder without what killed calls left half-written, in which no link leads out of it."""
+    for place, name in {((folder / name).parent, Path(name).name) for name in files}:
+        within(folder, place)
+        sweep(place.glob(f".{name}.????????{PART}"))
+    return folder
 
 
 def _held(folder: Path, files: Sequence[str]) -> list[str]:
