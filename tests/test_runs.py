@@ -246,7 +246,7 @@ def test_a_config_that_is_found_wrong_late_leaves_no_folder(
 ) -> None:
     with pytest.raises(ConfigError, match=r"augmentation\.flip"):
         train_run(settings(pictures, tmp_path / "runs", augmentation={"flip": ["z"]}, split=split))
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert list(tmp_path.glob("runs/*")) == []
 
 
 def test_a_folder_in_which_something_was_trained_or_is_at_work_is_kept(tmp_path: Path) -> None:

@@ -188,11 +188,10 @@ def evaluate_partition(
         per_label=per_label,
         confusion=confusion_matrix(predictions.reference, called) if not predictions.multilabel else None,
         operating_point=operating_point,
-<<<<<<< ours
-        notes=_notes(cases, patients, known, predictions.n_cases),
-=======
-        notes=(*_notes(cases, patients), *_doubts(per_label, thresholds=bool(operating_point.cuts))),
->>>>>>> theirs
+        notes=(
+            *_notes(cases, patients, known, predictions.n_cases),
+            *_doubts(per_label, thresholds=bool(operating_point.cuts)),
+        ),
         confidence=settings.confidence,
         replicates=settings.replicates,
         seed=seed,

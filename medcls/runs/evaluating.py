@@ -130,7 +130,7 @@ def evaluate_run(
             allowed=allow_leakage,
             own=cases is None,
             known=known,
-            same_key=classifier.provenance.get("pseudonym_key", pseudonyms.mark) == pseudonyms.mark,
+            same_key=(classifier.provenance.get("pseudonym_key") or pseudonyms.mark) == pseudonyms.mark,
             start=start,
             progress=progress,
         )
