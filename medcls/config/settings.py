@@ -79,11 +79,10 @@ class Columns(Section):
     @model_validator(mode="after")
     def _the_label_is_nothing_else(self) -> Columns:
         labels = [self.label] if isinstance(self.label, str) else self.label
-        roles = {"case": [self.case], "patient": [self.patient], "scan": [self.scan], "split": [self.split]}
-        for role, names in {**roles, "facts": self.facts}.items():
-            for name in names:
-                if name in labels:
-                    raise ValueError(f"the column '{name}' is that of the label, and cannot be {role} too")
+        roles = [("case", self.case), ("patient", self.patient), ("scan", self.scan), ("split", self.split)]
+        for role, name in [*roles, *(("facts", fact) for fact in self.facts)]:
+            if name in labels:
+                raise ValueError(f"the column '{name}' is that of the label, and cannot be {role} too")
         return self
 
     @field_validator("label")
