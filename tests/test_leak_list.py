@@ -83,17 +83,21 @@ def test_what_the_table_shows_stops_before_any_scan_is_read(
     assert not (tmp_path / "store").exists() or not list((tmp_path / "store").glob("??/*"))
 
 
-def test_one_scan_with_two_labels_is_said_before_any_scan_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("row", "said_of_it"),
+    [(4, "has different reference labels: line 2 and line 6"), (1, "counts as 2 cases: line 2 and line 3")],
+)
+def test_one_scan_in_two_lines_is_said_before_any_scan_is_read(row: int, said_of_it: str, tmp_path: Path) -> None:
     from medcls.runs.first_look import look_first
 
     def twice(rows: Rows) -> None:
-        rows[4]["scan"] = rows[0]["scan"]  # on one side, with another label
+        rows[row]["scan"] = rows[0]["scan"]  # on one side
 
     said: list[str] = []
     progress = Progress(quiet=True)
     progress.note = said.append  # type: ignore[method-assign]
     look_first(settings(tmp_path, cases=cohort(tmp_path / "data", twice)), progress)
-    assert said == ["  mind: one scan has different reference labels: line 2 and line 6"]
+    assert said[-1] == f"  mind: one scan {said_of_it}"
 
 
 def test_all_groups_stand_in_a_table_beside_the_run_without_names(tmp_path: Path) -> None:

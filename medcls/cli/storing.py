@@ -27,8 +27,11 @@ def store(
     json: Json = False,
 ) -> int:
     """Show how many prepared scans are kept, how large they are, and where; make room, or clear them."""
+    from medcls.errors import UsageError
     from medcls.preprocessing.store import PreparedStore
 
+    if folder is not None and not folder.is_dir():
+        raise UsageError("there is no such folder", where=f"--folder {folder}")
     kept = PreparedStore(folder)
     removed = kept.clear() if clear else kept.trim(_bytes(limit)) if limit is not None else None
     if json:

@@ -185,13 +185,19 @@ def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:
 
 def conflicting_groups(cases: Iterable[Case], content: Mapping[str, str]) -> tuple[tuple[Case, ...], ...]:
     """Cases with equal digests of which one has a label that another is known not to have."""
+    return tuple(group for group in equal_groups(cases, content) if is_conflict(group))
+
+
+def equal_groups(cases: Iterable[Case], content: Mapping[str, str]) -> tuple[tuple[Case, ...], ...]:
+    """Two cases or more with equal digests."""
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         if case.name in content:
             groups[content[case.name]].append(case)
-    return tuple(tuple(group) for group in groups.values() if _conflict(group))
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def _conflict(cases: Sequence[Case]) -> bool:
+def is_conflict(cases: Sequence[Case]) -> bool:
+    """Whether one has a label that another is known not to have."""
     having = {label for case in cases for label in case.reference}
     return any(case.knows(label) and label not in case.reference for case in cases for label in having)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.folds import make_folds
-from medcls.cohort.leakage import conflicting_groups, find_leaks, leak_error, sides_of
+from medcls.cohort.leakage import equal_groups, find_leaks, is_conflict, leak_error, sides_of
 from medcls.cohort.reading import named_cases
 from medcls.config import Config
 from medcls.config.settings import NAMED_WEIGHTS, SplitSettings
@@ -19,7 +19,7 @@ from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.progress import SILENT, Progress
 from medcls.runs.checks import check_evaluation
 
-_NAMED = 4  # scans with two labels, and lines of each, that are said
+_NAMED = 4  # scans in several lines, and lines of each, that are said
 
 
 def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
@@ -48,9 +48,10 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     _check_partitions(cohort, config)
     # One path twice is one image twice; what headers and pixels tie is known only once scans are read.
     images = {case.name: os.path.normpath(case.scan) for case in cohort.cases}
-    for group in conflicting_groups(cohort.cases, images)[:_NAMED]:
+    for group in sorted(equal_groups(cohort.cases, images), key=is_conflict, reverse=True)[:_NAMED]:
         lines = " and ".join(f"line {case.line}" for case in group[:_NAMED])
-        progress.note(f"  mind: one scan has different reference labels: {lines}")
+        what = "has different reference labels" if is_conflict(group) else f"counts as {len(group)} cases"
+        progress.note(f"  mind: one scan {what}: {lines}")
     if config.split.on_leak == "error" and config.split.allow_leakage is None:
         leaks = find_leaks(cohort, images, _sides(cohort, config))
         if leaks:
