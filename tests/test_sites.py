@@ -65,11 +65,22 @@ def sites(cohort: Cohort) -> list[str]:
 
 def test_a_site_is_a_short_keyed_hash_that_spelling_does_not_change(tmp_path: Path) -> None:
     table = write(
-        tmp_path, [NORTH, SOUTH, "ST MARY\u2019S HOSPITAL ", "nordklinik  ÜBERSEE", None, "XXXX", "ANONYMIZED"]
+        tmp_path,
+        [
+            NORTH,
+            SOUTH,
+            "ST MARY\u2019S HOSPITAL ",
+            "nordklinik  ÜBERSEE",
+            None,
+            "XXXX",
+            "ANONYMIZED",
+            "anonymisiert",
+            "[removed]",
+        ],
     )
     found = sites(read(table, tmp_path / "key"))
     assert found[0] == found[3] != found[1] == found[2]
-    assert found[4:] == ["", "", ""], "not stated, or taken out: never a site, and never the station"
+    assert found[4:] == [""] * 5, "not stated, or taken out: never a site, and never the station"
     assert all(len(one) == len("site-3f9a1c") and one.startswith("site-") for one in found[:4])
     assert sites(read(table, tmp_path / "another key"))[0] != found[0]
 
