@@ -104,6 +104,7 @@ def test_stored_values_that_look_like_hounsfield_are_windowed_in_one_pass_and_in
     made = slices([0, 1, 2], **NONE)
     for dataset in made:
         dataset.PixelData = np.array([[-1000, 0, 40, 700]] * 3, np.int16).tobytes()
+        dataset.PixelSpacing = [2, 2]
     (source,) = find_scans(save_all(made, tmp_path)).scans
     recipe = build_recipe("lung", PreprocessingSettings(kind="ct", dimensions=dimensions, size=[8] * dimensions))
     done = ingest(source, recipe)

@@ -67,7 +67,8 @@ def contrast_lost(where: str, low: float, high: float) -> ScanRefused:
             "Choose others: preprocessing.slices",
         )
     else:
-        what = f"every voxel has the same value after the step '{where}'; before it they lay from {low:g} to {high:g}"
+        before = f"; before it they lay from {low:g} to {high:g}" if low < high else ""
+        what = f"every voxel has the same value after the step '{where}'{before}"
         remedy = f"Check the scan's units, or change preprocessing.steps.{where}"
     return refusal(RefusalCode.NO_CONTRAST, what, remedy=f"{remedy}; leave the scan out where nothing else is there")
 
