@@ -127,12 +127,13 @@ def known_pictures(folder: Path) -> Familiar:
 def test_answers_say_in_what_a_scan_is_unlike_the_training_from_the_classifiers_folder_alone(tmp_path: Path) -> None:
     made = replace(classifier(), familiar=known_pictures(tmp_path / "pictures").checked([]))
     made.save(tmp_path / "copied")
-    Image.fromarray(np.full((40, 400), 255, np.uint8)).save(tmp_path / "pictures" / "strange.png")
+    strange = np.full((40, 400), 255, np.uint8)
+    strange[10:30, 100:300] = 0
+    Image.fromarray(strange).save(tmp_path / "pictures" / "strange.png")
     alone = load_classifier(tmp_path / "copied")
     assert alone.familiar == made.familiar
     table = alone.predict(tmp_path / "pictures").set_index("scan")
-    strange = table.loc["strange.png", UNLIKE]
-    assert "voxels along x 400 (training: 40)" in strange
+    assert "voxels along x 400 (training: 40)" in table.loc["strange.png", UNLIKE]
     assert table.drop("strange.png")[UNLIKE].isna().all()
 
     result = infer(alone, tmp_path / "pictures", tmp_path / "out", Pseudonyms(b"key" * 11))

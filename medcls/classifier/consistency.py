@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from medcls.classifier.classifier import Classifier
+from medcls.errors import UsageError
 
 _MOST_LABELS = 10_000
 _LONGEST_LABEL = 1_000
@@ -24,42 +25,41 @@ def check_claims(description: Mapping[str, Any]) -> None:
     """Hold labels, outputs and channels against each other: a network is built as large as they say.
 
     Raises:
-        ValueError: Two of them do not fit, or one is of another kind.
+        UsageError: Two of them do not fit, or one is of another kind.
     """
     labels = description["labels"]
     plain = isinstance(labels, list) and all(isinstance(one, str) and 0 < len(one) <= _LONGEST_LABEL for one in labels)
     if not plain or not 0 < len(set(labels)) == len(labels) <= _MOST_LABELS:
-        raise ValueError("labels: they are no list of different texts")
+        raise UsageError("labels: they are no list of different texts")
     if not all(isinstance(description[name], bool) for name in ("multilabel", "refer") if name in description):
-        raise ValueError("multilabel or refer: neither true nor false")
+        raise UsageError("multilabel or refer: neither true nor false")
     if "network" in description:
         network, channels = description["network"], description["recipe"]["channels"]
         if network["classes"] != len(labels) or isinstance(network["classes"], bool):
-            raise ValueError(f"network.classes: {len(labels)} labels have as many outputs")
+            raise UsageError(f"network.classes: {len(labels)} labels have as many outputs")
         if network["channels"] != channels or type(channels) is not int or not 1 <= channels <= _MOST_CHANNELS:
-            raise ValueError("network.channels: not the recipe's")
+            raise UsageError("network.channels: not the recipe's")
 
 
 def check_parts(classifier: Classifier) -> None:
     """Hold network, recipe, labels, calibration, operating point and prediction sets against each other.
 
     Raises:
-        ValueError: Two of them do not fit.
-        UsageError: The calibration, the operating point or the sets are of another number of labels.
+        UsageError: Two of them do not fit.
     """
     network, recipe, point = classifier.network, classifier.recipe, classifier.operating_point
     if network.dimensions != recipe.dimensions:
-        raise ValueError("network.dimensions: not the recipe's")
+        raise UsageError("network.dimensions: not the recipe's")
     if math.prod(recipe.size) * recipe.channels > _MOST_VALUES:
-        raise ValueError("recipe.size: larger than any memory")
+        raise UsageError("recipe.size: larger than any memory")
     asked = (classifier.labels, classifier.positive, classifier.multilabel)
     if (point.labels, point.positive, point.multilabel) != asked:
-        raise ValueError("operating_point: of other labels")
+        raise UsageError("operating_point: of other labels")
     if classifier.calibration.link != ("sigmoid" if classifier.multilabel else "softmax"):
-        raise ValueError("calibration: of another kind of labels")
+        raise UsageError("calibration: of another kind of labels")
     if classifier.conformal is not None and classifier.conformal.multilabel != classifier.multilabel:
-        raise ValueError("conformal: of another kind of labels")
+        raise UsageError("conformal: of another kind of labels")
     point.of_probabilities()
     answer = classifier.answer(np.zeros(len(classifier.labels), np.float32))
     if not all(0 <= probability <= 1 for probability in answer.probabilities):
-        raise ValueError("calibration: what it gives are no probabilities")
+        raise UsageError("calibration: what it gives are no probabilities")

@@ -182,7 +182,7 @@ def read_conformal(value: dict[str, Any] | None, labels: tuple[str, ...]) -> Con
         return None
     conformal = Conformal.from_json(value)
     if conformal.labels != labels:
-        raise ValueError("conformal: other labels")
+        raise UsageError("conformal: other labels")
     return conformal
 
 

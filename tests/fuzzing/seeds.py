@@ -28,7 +28,7 @@ MAX_BYTES = 16 * 2**20
 """Larger files of a user's folder are left out, so that writing does not take longer than reading."""
 
 
-REFUSED = {"mpeg": "unsupported", "clip": "no-geometry", "nifti-four-dimensional": "four-dimensional"}
+REFUSED = {"mpeg": "unsupported", "nifti-four-dimensional": "four-dimensional"}
 """Seeds that are refused as they are, and with which code; every other one is read."""
 
 
