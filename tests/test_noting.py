@@ -122,7 +122,9 @@ def test_the_store_gives_the_notes_of_a_fresh_preparation(shared_data: Path, tmp
 
 
 def test_what_the_search_doubted_is_that_of_the_search_and_not_of_the_store(tmp_path: Path) -> None:
-    Image.new("LA", (40, 40), (9, 255)).save(tmp_path / "a.png")
+    picture = Image.new("LA", (40, 40), (9, 255))
+    picture.putpixel((20, 20), (200, 255))
+    picture.save(tmp_path / "a.png")
     recipe = build_recipe("generic", load_config(None, ["preprocessing.size=[16, 16]"]).preprocessing)
     source, store = find_one(tmp_path / "a.png"), PreparedStore(tmp_path / "store")
     doubted = replace(source, notes=("broken-files: beside it",))
