@@ -95,6 +95,21 @@ class Pseudonyms:
         """The pseudonym of an instance, from its SOPInstanceUID."""
         return uid if self.keep else "I" + self._hash("instance", uid)
 
+    def of_scan(self, identity: Mapping[str, str]) -> dict[str, str]:
+        """What stands for order, study, series and instance of a scan; empty where none is stated, or several instances are.
+
+        Args:
+            identity: As :attr:`medcls.scans.Scan.identity`.
+        """
+        uids = identity.get("sop_uids", "").split()
+        stated = {
+            "accession": (identity.get("accession"), self.accession),
+            "study": (identity.get("study_uid"), self.study),
+            "series": (identity.get("series_uid"), self.series),
+            "instance": (uids[0] if len(uids) == 1 else "", self.instance),
+        }
+        return {name: pseudonym(identifier) if identifier else "" for name, (identifier, pseudonym) in stated.items()}
+
     def site(self, institution: str) -> str:
         """The pseudonym of an institution; short, since it stands in tables and pictures, and institutions are few."""
         return institution if self.keep else "site-" + self._hash("site", institution)[:_SHOWN_OF_SITE]

@@ -98,14 +98,16 @@ def test_whatever_value_is_changed_nothing_but_one_line_comes_of_it(
         (("positive",), "well", "other labels"),
         (("multilabel",), True, "other labels"),
         (("calibration", "link"), "sigmoid", "another kind of labels"),
+        (("conformal",), {}, "the prediction sets are damaged"),
     ],
 )
 def test_what_does_not_fit_is_named(
     saved: Path, description: dict[str, Any], path: tuple[Any, ...], value: Any, said: str
 ) -> None:
     (saved / "classifier.json").write_text(json.dumps(changed(description, path, value)), encoding="utf-8")
-    with pytest.raises(ClassifierError, match=said):
+    with pytest.raises(ClassifierError, match=said) as wrong:
         load_classifier(saved, device="cpu")
+    assert wrong.value.where == str(saved)
 
 
 @pytest.mark.parametrize(

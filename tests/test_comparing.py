@@ -307,6 +307,17 @@ def test_a_comparison_of_a_few_patients_is_warned_of(tmp_path: Path) -> None:
     assert "hardly anything" in " ".join((tmp_path / "few" / "compare.html").read_text(encoding="utf-8").split())
 
 
+def test_scores_of_different_units_are_told_apart(tmp_path: Path) -> None:
+    one, other, _ = tables(tmp_path)
+    rows = [{**row, "score": str(100 * float(row["score"]))} for row in binary_rows(240, seed=5)]
+    percent = write_table(tmp_path / "percent.csv", rows)
+    for second, said in ((other, False), (percent, True)):
+        document = medcls.compare(
+            one, second, out=tmp_path / f"{said}", positive="sick", threshold=0.5, **FAST
+        ).document
+        assert any("scores of 'percent' lie outside 0 to 1" in note for note in document["notes"]) is said
+
+
 def test_one_model_under_two_names_is_asked_about(tmp_path: Path) -> None:
     one, other, _ = tables(tmp_path)
     notes = medcls.compare(one, other, out=tmp_path / "two", positive="sick", **FAST).document["notes"]

@@ -20,9 +20,11 @@ from medcls.cohort import read_cohort
 from medcls.config import dump_config, load_config
 from medcls.errors import ConfigError
 from medcls.files import read_csv
+from medcls.privacy import load_pseudonyms
 from medcls.runs.folder import Run
 from medcls.runs.tables import write_cohort, write_excluded
 from medcls.runs.whose import Origin, lead_back
+from medcls.scans import find_scans
 from tests.dicom_factory import save_all, slices
 
 CASES = 12
@@ -187,6 +189,18 @@ def test_a_folder_and_headers_are_led_back_to_and_nothing_is_written(
     anywhere = lead_back([code("P", key, "", "well-0")], Origin.of(data=place, key=key))
     assert [str(one) for places in anywhere.found.values() for one in places] == [str(place)]
     assert everything(tmp_path) == before
+
+
+def test_every_code_of_an_answer_is_led_back_to(tmp_path: Path) -> None:
+    identifiers = {"AccessionNumber": "4711", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4"}
+    save_all(slices([0], PatientID="77", **identifiers), tmp_path / "a")
+    key = tmp_path / "key"
+    (source,) = find_scans(tmp_path / "a").scans
+    codes = load_pseudonyms(key_file=key).of_scan(source.identity)
+    assert all(codes.values())
+    found = lead_back(list(codes.values()), Origin.of(data=tmp_path / "a", key=key))
+    assert not found.failed
+    assert {one.scan for places in found.found.values() for one in places} == set(source.paths)
 
 
 def test_a_patient_of_the_header_and_one_who_is_not_known_are_led_back_to(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,20 +135,16 @@ def named_row(name: str, identity: Mapping[str, str], pseudonyms: Pseudonyms) ->
         identity: As :attr:`medcls.scans.Scan.identity`. A PatientID such as ANONYMOUS names no patient.
         pseudonyms: What stands for identifiers.
     """
-
-    def shown(key: str, pseudonym: Callable[[str], str]) -> str:
-        return pseudonym(identity[key]) if identity.get(key) else ""
-
-    patient, uids = identity.get("patient_id", ""), identity.get("sop_uids", "").split()
+    patient, codes = identity.get("patient_id", ""), pseudonyms.of_scan(identity)
     return Row(
         name,
         patient=""
         if not patient or is_placeholder(patient)
         else pseudonyms.patient(patient, identity.get("issuer", "")),
-        accession=shown("accession", pseudonyms.accession),
-        study=shown("study_uid", pseudonyms.study),
-        series=shown("series_uid", pseudonyms.series),
-        instance=pseudonyms.instance(uids[0]) if len(uids) == 1 else "",
+        accession=codes["accession"],
+        study=codes["study"],
+        series=codes["series"],
+        instance=codes["instance"],
     )
 
 

@@ -134,8 +134,10 @@ def load_classifier(
             loaded_from=folder,
         )
         check_parts(classifier)
-    except ClassifierError:
-        raise
+    except ClassifierError as error:
+        if error.where:
+            raise
+        raise damaged(folder, f"{DESCRIPTION}: {error.what}") from None
     except MedclsError as error:
         raise damaged(folder, f"{DESCRIPTION}: {error.what}") from None
     except OSError as error:

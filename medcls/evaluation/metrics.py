@@ -33,6 +33,10 @@ from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.reliability import BINS, SCHEME, ReliabilityBin, reliability_curve
 from medcls.evaluation.resampled import FEW_PATIENTS
 
+_HARDLY = (
+    0.05  # a threshold that calls fewer, or leaves fewer, of those with and of those without a label parts nothing
+)
+
 
 @dataclass(frozen=True, eq=False)
 class LabelMetrics:
@@ -261,8 +265,9 @@ def _doubts(per_label: Mapping[str, LabelMetrics], *, thresholds: bool) -> list[
 
 def _parts_nothing(counts: Counts) -> bool:
     """Whether (nearly) every case with the label, and without it, falls on one side."""
-    sensitivity, specificity = counts.tp / (counts.tp + counts.fn), counts.tn / (counts.fp + counts.tn)
-    one_sided = 0.05
-    return (sensitivity >= 1 - one_sided and specificity <= one_sided) or (
-        sensitivity <= one_sided and specificity >= 1 - one_sided
+    called_of_those_with, called_of_those_without = (
+        counts.tp / (counts.tp + counts.fn),
+        counts.fp / (counts.fp + counts.tn),
     )
+    shares = (called_of_those_with, called_of_those_without)
+    return min(shares) >= 1 - _HARDLY or max(shares) <= _HARDLY

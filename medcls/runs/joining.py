@@ -159,7 +159,7 @@ def _notes(contestants: Sequence[Contestant]) -> tuple[str, ...]:
     notes = []
     if not any(one.table.patients_known for one in contestants):
         notes.append("no table names patients: every case counts as its own")
-    notes += [*_other_patients(contestants), *_same_answers(contestants)]
+    notes += [*_other_patients(contestants), *_same_answers(contestants), *_other_units(contestants)]
     notes += [
         f"'{one.name}' is a cross-validation: each held-out case was answered by its own fold's classifier at its own threshold"
         for one in contestants
@@ -188,4 +188,14 @@ def _same_answers(contestants: Sequence[Contestant]) -> list[str]:
         f"'{one.name}' and '{other.name}' have the same score for every case: are they two models?"
         for one, other in combinations(contestants, 2)
         if np.array_equal(one.table.scores, other.table.scores)
+    ]
+
+
+def _other_units(contestants: Sequence[Contestant]) -> list[str]:
+    """Where some scores lie between 0 and 1 and others do not."""
+    outside = [f"'{one.name}'" for one in contestants if not one.table.are_probabilities]
+    if not 0 < len(outside) < len(contestants):
+        return []
+    return [
+        f"scores of {', '.join(outside)} lie outside 0 to 1, and the others' do not: no threshold is the same for both"
     ]

@@ -1,4 +1,4 @@
-"""``whose``: from the code of a case, a patient or a study back to its scans, by hashing what the data name with the key.
+"""``whose``: from the code of a case, a patient or what else answers name back to its scans, by hashing what the data name.
 
 Nothing is looked up, for nothing is kept: whoever has the key and the data can do it, and nobody else. Nothing is written.
 """
@@ -29,7 +29,9 @@ from medcls.scans.index import looking_only
 from medcls.scans.leniency import Leniency
 from medcls.scans.naming import name_with_root
 
-_CODE = re.compile(r"([cps])([0-9a-f]{1,12})(?:-[0-9a-f]{4})?", re.IGNORECASE)  # as privacy.masked_name lengthens them
+_CODE = re.compile(
+    r"([cpsaei])([0-9a-f]{1,12})(?:-[0-9a-f]{4})?", re.IGNORECASE
+)  # as privacy.masked_name lengthens them
 _ENDING = re.compile(r"(?:\.png|\.nii\.gz)$")
 _TABLES = ("cohort.csv", "excluded.csv", "training-cases.csv")  # of a run, that have codes
 _SHOWN = 4
@@ -219,8 +221,7 @@ class _Known:
         for key in (stated, patient_key(source.patient_id, source.identity.get("issuer", ""))):
             if key:
                 yield patient_pseudonym(key, self._pseudonyms)
-        if source.study_uid:
-            yield self._pseudonyms.study(source.study_uid)
+        yield from filter(None, self._pseudonyms.of_scan(source.identity).values())
 
     def _unknown(self, code: str) -> UsageError:
         origin, run = self._origin, self._origin.run
@@ -281,8 +282,8 @@ def _code(text: str) -> str:
     if found is None:
         raise UsageError(
             f"'{text}' is no code",
-            remedy="A code is C (a case), P (a patient) or S (a study) and 12 hexadecimal digits, of which the first are "
-            "enough where they are the only ones: C78d0a",
+            remedy="A code is C (a case), P (a patient), A (an order), S (a study), E (a series) or I (an instance) and 12 "
+            "hexadecimal digits, of which the first are enough where they are the only ones: C78d0a",
         )
     return found[1].upper() + found[2].lower()
 

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.scans.notes import Note
-from medcls.scans.sequence import spread
+from medcls.scans.sequence import some_frames, spread
 
 STORED_UNIT = "stored"
 """The ``units`` fact of values that the header gives no unit: they are as stored."""
@@ -112,7 +111,7 @@ class Scan:
         if len(self.times) <= most:
             return self
         chosen = spread(self.times, most)
-        note = Note.SOME_FRAMES.says(f"{len(chosen)} of {len(self.times)} frames were read")
+        note = some_frames(len(chosen), len(self.times))
         return replace(
             self,
             array=self.array[..., list(chosen)],

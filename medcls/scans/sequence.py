@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medcls.scans.notes import Note
+
 MOST_FRAMES = 16
 """Frames that a sequence is looked at by, unless a recipe says otherwise."""
 
@@ -26,3 +28,8 @@ def spread(times: Sequence[float], most: int) -> tuple[int, ...]:
     later = np.clip(np.searchsorted(moments, middles), 1, len(moments) - 1)
     nearest = np.where(middles - moments[later - 1] <= moments[later] - middles, later - 1, later)
     return tuple(int(number) for number in dict.fromkeys(nearest.tolist()))
+
+
+def some_frames(taken: int, of: int) -> str:
+    """The note on a sequence of which not all frames are read."""
+    return Note.SOME_FRAMES.says(f"{taken} of {of} frames were read")

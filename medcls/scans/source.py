@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from medcls.errors import ScanRefused
 from medcls.scans.dicom.syntaxes import VIDEO
 from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.notes import Note
 from medcls.scans.scan import Scan, is_sized
-from medcls.scans.sequence import spread
+from medcls.scans.sequence import some_frames, spread
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class ScanSource:
         if len(self.times) <= most:
             return self
         chosen = spread(self.times, most)
-        note = Note.SOME_FRAMES.says(f"{len(chosen)} of {len(self.times)} frames were read")
+        note = some_frames(len(chosen), len(self.times))
         return replace(
             self,
             shape=(*self.shape[:2], len(chosen)),
