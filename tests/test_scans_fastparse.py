@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
@@ -138,6 +138,7 @@ def attributes(draw):
 
 
 @given(attributes(), st.sampled_from(SYNTAXES))
+@example({0x00100010: ("PN", b"\\\x80")}, SYNTAXES[0])  # two names, not in ASCII
 @settings(max_examples=600, deadline=None)
 def test_any_values_say_the_same_to_both(tmp_path_factory, values, syntax):
     fast, judged = both(image(syntax, values), tmp_path_factory.getbasetemp() / "values")

@@ -11,7 +11,9 @@ import functools
 import math
 import struct
 import warnings
+from collections.abc import MutableSequence
 from dataclasses import dataclass
+from typing import Any
 
 from medcls.scans.dicom.tags import TAGS
 
@@ -98,10 +100,16 @@ def _person(raw: bytes, charsets: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            name = str(convert_PN(raw, convert_encodings(charsets.split("\\"))))
+            return one_line(convert_PN(raw, convert_encodings(charsets.split("\\"))))
         except Exception:  # as medcls.scans.dicom.text
             return ""
-    return " ".join(name.replace("\0", " ").split())
+
+
+def one_line(found: Any) -> str:
+    """A value as pydicom gives it, or several of them, as one line of text; raises what their own conversion raises."""
+    parts = found if isinstance(found, (MutableSequence, tuple)) else [found]
+    plain = [part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in parts]
+    return "\\".join(" ".join(part.replace("\0", " ").split()) for part in plain)
 
 
 def _unpacked(raw: bytes, code: str, size: int) -> tuple[float, ...] | None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import MutableSequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from medcls.scans.dicom.elements import Elements
+from medcls.scans.dicom.elements import Elements, one_line
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -45,12 +45,10 @@ def text(attributes: Attributes, tag: Any) -> str:
     found = value(attributes, tag)
     if found is None:
         return ""
-    parts = found if isinstance(found, (MutableSequence, tuple)) else [found]
     try:
-        plain = [part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in parts]
+        return one_line(found)
     except Exception:
         return ""
-    return "\\".join(" ".join(part.replace("\0", " ").split()) for part in plain)
 
 
 def words(attributes: Attributes, tag: Any) -> tuple[str, ...]:
