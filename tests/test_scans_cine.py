@@ -184,9 +184,16 @@ def test_more_frames_than_any_file_has_are_refused(tmp_path):
 def test_a_sequence_that_is_cut_short_is_refused(tmp_path):
     path = save(cine(pictures(9)), tmp_path / "x")
     path.write_bytes(path.read_bytes()[:-200])
-    assert refusal_of(path).code == "damaged"
-    path = save(cine(pictures(9)), tmp_path / "y", JPEG, [imagecodecs.jpeg8_encode(pictures(1)[0])] * 8)
-    assert refusal_of(path).code == "damaged"
+    lost = save(cine(pictures(9)), tmp_path / "y", JPEG, [imagecodecs.jpeg8_encode(pictures(1)[0])] * 8)
+    cut = save(cine(pictures(9)), tmp_path / "z", JPEG, [imagecodecs.jpeg8_encode(pictures(1)[0])] * 9)
+    cut.write_bytes(cut.read_bytes()[:-100])
+    said = "1060 of 1260 bytes of pixels are there, 7 of 9 frames"
+    for file, what in ((path, said), (lost, "8 of 9 frames are there"), (cut, "a compressed frame is cut short")):
+        (source,) = find_scans(file).scans
+        for part in (source, source.thinned(2)):  # of which none is lost
+            with pytest.raises(ScanRefused) as caught:
+                part.read()
+            assert (caught.value.code, caught.value.what) == ("damaged", what)
 
 
 def test_enhanced_angiography_has_the_times_of_its_frames(tmp_path):

@@ -15,10 +15,11 @@ from medcls.preprocessing.ingest import ingest
 from medcls.scans import find_scans, read_scan
 from medcls.scans.look import look
 from tests.dicom_factory import instance, save
-from tests.video_factory import h264, write_video
+from tests.video_factory import HEVC, h264, write_video
 
 VIDEO, JPEG = "1.2.840.10008.5.1.4.1.1.77.1.1.1", "1.2.840.10008.1.2.4."
 MPEG2, H264 = JPEG + "100", JPEG + "102"
+WHITE, GREY, RED = np.s_[:, 4:28, 4:20], np.s_[:, 36:60, 4:20], np.s_[:, 36:60, 28:44]
 
 needs_opencv = pytest.mark.skipif(importlib.util.find_spec("cv2") is None, reason="the extra 'video' is not installed")
 
@@ -151,6 +152,18 @@ def test_h264_in_dicom_gives_its_greys(tmp_path):
     scan = read_scan(save(endoscopy(film(11, 32, 48)), tmp_path / "x", H264, [h264(luma)]))
     expected = np.arange(11) * 20 * 255 / 219
     assert np.abs(scan.array.mean(axis=(0, 1, 2)) - expected).max() <= 2
+
+
+@needs_opencv
+@pytest.mark.parametrize(("end", "deep"), [("107", {}), ("108", {"BitsAllocated": 16, "BitsStored": 10, "HighBit": 9})])
+def test_hevc_in_dicom_gives_its_colours(tmp_path, end, deep):
+    scan = read_scan(save(endoscopy(film(5, 48, 64), **deep), tmp_path / "x", JPEG + end, [HEVC[end]]))
+    assert (scan.shape, scan.array.dtype, scan.times[1]) == ((64, 48, 5), np.uint8, pytest.approx(0.04))
+    left, grey, red = (scan.array[place].mean(axis=(1, 2)) for place in (WHITE, GREY, RED))
+    expected = np.arange(5) * 40 * 255 / 219
+    assert np.abs(left - 255).max() <= 3
+    assert np.abs(grey - expected).max() <= 3
+    assert np.abs(red[:2, 1:4] - expected[1:4] - [[51], [-26]]).max() <= 3  # ITU-R BT.601; others leave the range
 
 
 @needs_opencv

@@ -1,7 +1,8 @@
-"""Small videos: of codecs that OpenCV can write, and of H.264, which it cannot, from blocks that are not compressed."""
+"""Small videos: of codecs that OpenCV writes; of H.264, from blocks that are not compressed; of HEVC, which it cannot write."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,3 +85,19 @@ def h264(luma: Sequence[np.ndarray]) -> bytes:
                 bits.u(int.from_bytes(block, "big"), 8 * len(block))
         stream += bits.unit(5)
     return stream
+
+
+HEVC = {
+    "107": base64.b85decode(
+        b"00001KmiN^|NjAC00093kN^M!000939+i*@00001LID8*U;qFE0FVFx0{{R603M(qgBDp?E=;ay2mk;B00;m80|3ZC00001L;=Bb"
+        b"(1`#50Vn~l3E(6I$S?cT3UY~Zm;U!O1GW6**Z=$q0I8WMggj_rL7te>wonRrd%KkW000010s+twSA;Qy(CZ7u?f*`>_V}GGxBvhE"
+        b"0RREuB)^6?k%`Cv000330nj1UeMB%}JnIcR;eMc+vJ=-Q0000100H1;wf#mlk%`C"
+    ),
+    "108": base64.b85decode(
+        b"00001KmiN^|NjCY00093kN^M!000939+i*@00001LID8+AOHXZ0FVFx0{{R603M(qgA-+ylH|(ffPer10|0;k01Six0003*0l{<7"
+        b"i2wirC;_ht;3Nd<i~kIWw2yCJ{qC8EYqh5%|NTeBB7GKN000010s+twSA;Qy(CZ7u?f*`;JOGin0000100H16zlJxFiO2u|009C4"
+        b"&>_`*L@;4I>kT{MexRDJhQ{y!000310pMn}{YEvBiO2"
+    ),
+}
+"""Streams of the profiles Main (8 bits) and Main 10, by the last number of their transfer syntax: 5 frames of 64x48, white on
+the left; on the right luma of 16, 56, 96, 136 and 176; the lower half has a V of 160 (of 256), which is red."""

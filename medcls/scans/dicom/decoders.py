@@ -47,9 +47,7 @@ def decode_frame(data: Bytes, header: Header, out: Pixels | None = None) -> Pixe
     if header.syntax != RLE:
         stream = inspect_codestream(data)
         _check_stream(stream, header)
-        if not is_whole(data):
-            # Some decoders make up what is missing, and say nothing.
-            raise refusal(RefusalCode.DAMAGED, "a compressed frame is cut short")
+        check_whole(data, header)
         with _heard():
             pixels: Pixels = decoder(data, header, stream, out)
     else:
@@ -58,6 +56,12 @@ def decode_frame(data: Bytes, header: Header, out: Pixels | None = None) -> Pixe
     if pixels.shape != expected:
         raise refusal(RefusalCode.DAMAGED, f"a frame decodes to {pixels.shape}, and the header says {expected}")
     return _in_range(pixels, header) if header.syntax in LOSSY else pixels
+
+
+def check_whole(data: Bytes, header: Header) -> None:
+    """Refuse a codestream that is cut short: some decoders make up what is missing, and say nothing."""
+    if header.syntax != RLE and not is_whole(data):
+        raise refusal(RefusalCode.DAMAGED, "a compressed frame is cut short")
 
 
 def _in_range(pixels: Pixels, header: Header) -> Pixels:

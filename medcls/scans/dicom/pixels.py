@@ -84,16 +84,18 @@ def _tiles(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterato
 def _encapsulated(
     data: Stored, pixels: PixelBytes, header: Header, wanted: Sequence[int], out: Pixels | None = None
 ) -> Iterator[Pixels]:
-    from medcls.scans.dicom.decoders import decode_frame
+    from medcls.scans.dicom.decoders import check_whole, decode_frame
 
     given = 0
     chosen = set(wanted)
-    for index, frame in enumerate(islice(codestreams(data, header.count, pixels.offsets), max(wanted) + 1)):
+    for index, frame in enumerate(islice(codestreams(data, header.count, pixels.offsets), header.count)):
+        given += 1
         if index in chosen:
-            given += 1
             yield decode_frame(frame, header, out)
-    if given != len(chosen):
-        raise refusal(RefusalCode.DAMAGED, f"{given} of {len(chosen)} frames are there")
+        elif given == header.count:
+            check_whole(frame, header)
+    if given != header.count:  # whichever are wanted: a file is cut short or it is not
+        raise refusal(RefusalCode.DAMAGED, f"{given} of {header.count} frames are there")
 
 
 def decode_stored(streams: Iterable[Bytes], header: Header, stored: Pixels) -> Iterator[None]:
@@ -131,8 +133,7 @@ def _native(data: Stored, pixels: PixelBytes, header: Header, wanted: Sequence[i
         yield from _native_bits(data, header, wanted, values)
         return
     size = values * header.bits_allocated // 8
-    if len(data) < size * header.count:
-        raise refusal(RefusalCode.DAMAGED, f"{len(data)} of {size * header.count} bytes of pixels are there")
+    _check_length(len(data), size, header, "bytes")
     big = header.syntax == BIG_ENDIAN
     if big and header.bits_allocated == 8 and pixels.words:
         data = np.frombuffer(data[: len(data) // 2 * 2], dtype="u1").reshape(-1, 2)[:, ::-1].tobytes()
@@ -141,6 +142,12 @@ def _native(data: Stored, pixels: PixelBytes, header: Header, wanted: Sequence[i
     for index in wanted:
         flat = np.frombuffer(data[index * size : (index + 1) * size], dtype=word, count=values)
         yield _shaped(flat, header, pixels.planar)
+
+
+def _check_length(there: int, frame: int, header: Header, unit: str) -> None:
+    if there < frame * header.count:
+        whole = f", {there // frame} of {header.count} frames" if header.count > 1 else ""
+        raise refusal(RefusalCode.DAMAGED, f"{there} of {frame * header.count} {unit} of pixels are there{whole}")
 
 
 def _shaped(flat: Pixels, header: Header, planar: int) -> Pixels:
@@ -160,8 +167,7 @@ def _shaped(flat: Pixels, header: Header, planar: int) -> Pixels:
 
 def _native_bits(data: Stored, header: Header, wanted: Sequence[int], values: int) -> Iterator[Pixels]:
     """One bit a pixel, least significant first, frames not padded (PS3.5 8.1.1)."""
-    if len(data) * 8 < values * header.count:
-        raise refusal(RefusalCode.DAMAGED, f"{len(data) * 8} of {values * header.count} bits of pixels are there")
+    _check_length(len(data) * 8, values, header, "bits")
     for index in wanted:
         start, end = index * values, (index + 1) * values
         bits = np.unpackbits(np.frombuffer(data[start // 8 : -(-end // 8)], dtype="u1"), bitorder="little")
