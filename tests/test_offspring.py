@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from medcls import offspring
-from medcls.scans.sandbox import client
+from medcls.scans.workers import pool
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system lists no processes")
 
@@ -32,8 +32,8 @@ def busy(process=None):
     open(FOLDER / "pipe", "rb")
 
 def decoding():
-    from medcls.scans.sandbox import client
-    worker = client.Worker()
+    from medcls.scans.workers import pool
+    worker = pool.Worker()
     worker.ask({"job": "look", "paths": []}, 600)
     return worker._process
 
@@ -139,8 +139,8 @@ def test_nothing_outlives_a_process_that_is_killed(tmp_path, what, count, number
 
 
 def test_a_worker_outlives_the_thread_that_asked_for_it():
-    made: list[client.Worker] = []
-    thread = threading.Thread(target=lambda: made.append(client.Worker()))
+    made: list[pool.Worker] = []
+    thread = threading.Thread(target=lambda: made.append(pool.Worker()))
     thread.start()
     thread.join()
     try:

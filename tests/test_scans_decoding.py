@@ -13,7 +13,8 @@ from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
 from medcls.scans.dicom.plain import read_plain
 from medcls.scans.leniency import STRICT
-from medcls.scans.sandbox import client, decoding, read_apart
+from medcls.scans.sandbox import decoding, read_apart
+from medcls.scans.workers import pool
 from tests.dicom_factory import instance, save
 
 RLE, JPEG_LS, HTJ2K = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.201"
@@ -82,14 +83,14 @@ def test_a_broken_frame_is_named_and_the_worker_goes_on(tmp_path):
     write(tmp_path / "bad", fragment=lambda number, stream: stream[:-40] if number == 6 else stream)
     write(tmp_path / "good")
     good = read_scan(tmp_path / "good")
-    with client.workers.one() as worker:
+    with pool.workers.one() as worker:
         pid = worker._process.pid
     with pytest.raises(ScanRefused) as caught:
         read_scan(tmp_path / "bad")
     assert caught.value.code == "damaged"
     assert caught.value.where == str(tmp_path / "bad" / "06")
     assert np.array_equal(read_scan(tmp_path / "good").array, good.array)
-    with client.workers.one() as worker:
+    with pool.workers.one() as worker:
         assert worker._process.pid == pid
 
 
@@ -128,7 +129,7 @@ def test_a_worker_that_dies_between_batches_costs_its_scan(tmp_path, monkeypatch
     write(tmp_path)
     whole = read_scan(tmp_path)
     monkeypatch.setattr(decoding, "_REGION", 4000)
-    ask, asked = client.Worker.ask, []
+    ask, asked = pool.Worker.ask, []
 
     def killed(self, job, seconds, memory=None, **pieces):
         asked.append(job["job"])
@@ -137,7 +138,7 @@ def test_a_worker_that_dies_between_batches_costs_its_scan(tmp_path, monkeypatch
             self._process.wait()
         return ask(self, job, seconds, memory, **pieces)
 
-    monkeypatch.setattr(client.Worker, "ask", killed)
+    monkeypatch.setattr(pool.Worker, "ask", killed)
     with pytest.raises(ScanRefused) as caught:
         read_scan(tmp_path)
     assert caught.value.code == "too-large"

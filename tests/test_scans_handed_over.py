@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from medcls import wire
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans
-from medcls.scans.sandbox import client, worker
+from medcls.scans.sandbox import worker
+from medcls.scans.workers import pool
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the system cannot share memory in this way")
 
@@ -38,9 +39,9 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def new_workers():
-    client.workers.end()
+    pool.workers.end()
     yield
-    client.workers.end()
+    pool.workers.end()
 
 
 @settings(max_examples=40, deadline=None)
@@ -70,7 +71,7 @@ def test_the_memory_of_voxels_that_are_gone_is_used_again(sources, monkeypatch):
         files.extend(os.fstat(descriptor).st_ino for descriptor in answer[1])
         return answer
 
-    monkeypatch.setattr(client.socket, "recv_fds", recorded)
+    monkeypatch.setattr(pool.socket, "recv_fds", recorded)
     kept = sources[0].read()
     sources[1].read()
     sources[0].read()
@@ -143,13 +144,13 @@ worker.main()
 def test_what_a_worker_that_was_taken_over_hands_over_costs_its_own_scan(sources, tmp_path, monkeypatch, deed):
     script = tmp_path / "worker.py"
     script.write_text(TAKEN_OVER)
-    popen = client.subprocess.Popen
+    popen = pool.subprocess.Popen
 
     def start(command, **options):
         return popen([command[0], "-P", str(script), *command[4:], deed], **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(client.subprocess, "Popen", start)
+        patched.setattr(pool.subprocess, "Popen", start)
         with pytest.raises(ScanRefused, match="makes the decoder answer nonsense") as caught:
             sources[0].read()
     assert (caught.value.code, caught.value.where) == ("damaged", sources[0].name)
@@ -171,10 +172,8 @@ def test_neither_side_can_take_shared_memory_away():
 
 def test_the_memory_that_codestreams_go_through_is_sealed(monkeypatch):
     made = []
-    monkeypatch.setattr(
-        client, "new_memory", lambda *one: made.append(os.dup(wire.new_memory(*one))) or os.dup(made[-1])
-    )
-    with client.workers.one() as one:
+    monkeypatch.setattr(pool, "new_memory", lambda *one: made.append(os.dup(wire.new_memory(*one))) or os.dup(made[-1]))
+    with pool.workers.one() as one:
         one.shared(5000, 60)
     wire.check_memory(made[0], 5000)
     os.close(made[0])

@@ -21,7 +21,8 @@ from medcls.errors import ScanRefused
 from medcls.scans import STRICT, Scan, find_scans, read_scan
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.look import Look, look
-from medcls.scans.sandbox import client, codec, look_apart, read_apart
+from medcls.scans.sandbox import codec, look_apart, read_apart
+from medcls.scans.workers import pool
 from tests.dicom_factory import enhanced, instance, save, save_all, slices
 
 JPEG_LS = "1.2.840.10008.1.2.4.80"
@@ -62,10 +63,10 @@ def sabotage(tmp_path, monkeypatch):
         assert command[:4] == [sys.executable, "-P", "-m", "medcls.scans.sandbox"]
         return popen([sys.executable, "-P", str(script), *command[4:]], **options)
 
-    monkeypatch.setattr(client.subprocess, "Popen", start)
-    client.workers.end()
+    monkeypatch.setattr(pool.subprocess, "Popen", start)
+    pool.workers.end()
     yield tmp_path / "scans"
-    client.workers.end()
+    pool.workers.end()
 
 
 @pytest.mark.parametrize(
@@ -93,22 +94,22 @@ def test_a_worker_that_is_killed_while_it_reads_costs_its_scan(tmp_path, monkeyp
     save_all(slices([0, 2, 4], PhotometricInterpretation="MONOCHROME2"), tmp_path)
     source = find_scans(tmp_path).scans[0]
     assert read_apart(source, STRICT).shape == source.shape
-    with client.workers.one() as worker:
+    with pool.workers.one() as worker:
         pid = worker._process.pid
-    ask = client.Worker.ask
+    ask = pool.Worker.ask
 
     def killed(self, job, seconds):
         os.kill(self._process.pid, signal.SIGKILL)
         self._process.wait()
         return ask(self, job, seconds)
 
-    monkeypatch.setattr(client.Worker, "ask", killed)
+    monkeypatch.setattr(pool.Worker, "ask", killed)
     with pytest.raises(ScanRefused) as caught:
         read_apart(source, STRICT)
     assert caught.value.code == "too-large"
     monkeypatch.undo()
     assert read_apart(source, STRICT).shape == source.shape
-    with client.workers.one() as worker:
+    with pool.workers.one() as worker:
         assert worker._process.pid != pid
 
 
@@ -121,7 +122,7 @@ def test_modules_beside_the_scans_are_never_imported(tmp_path):
 
     pixels = rng.integers(0, 99, (5, 6), dtype=np.uint16)
     save(instance(pixels), tmp_path / "x", JPEG_LS, [imagecodecs.jpegls_encode(pixels)])
-    root = str(Path(client.__file__).parents[3])
+    root = str(Path(pool.__file__).parents[3])
     code = f"import sys; sys.path.insert(0, {root!r}); import medcls; print(medcls.read_scan('x').shape)"
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(6, 5)"
@@ -133,10 +134,10 @@ def test_both_ways_back_give_the_same_voxels(tmp_path, monkeypatch):
 
     save(instance(pixels), tmp_path / "x", JPEG_LS, [imagecodecs.jpegls_encode(pixels)])
     shared = read_scan(tmp_path / "x")
-    client.workers.end()
-    monkeypatch.delattr(client.os, "memfd_create")  # as on systems that cannot share memory so
+    pool.workers.end()
+    monkeypatch.delattr(pool.os, "memfd_create")  # as on systems that cannot share memory so
     piped = read_scan(tmp_path / "x")
-    client.workers.end()
+    pool.workers.end()
     assert np.array_equal(shared.array, piped.array)
     assert np.array_equal(shared.array[0].T, pixels)
 
@@ -154,12 +155,12 @@ def test_voxels_are_the_callers_own(tmp_path):
 def test_a_forked_process_has_workers_of_its_own(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100" + bytes(64))
-    with client.workers.one() as worker:
+    with pool.workers.one() as worker:
         mine = worker._process.pid
     child = os.fork()
     if not child:
         answer = look_apart([str(path)])[0].refused
-        with client.workers.one() as worker:
+        with pool.workers.one() as worker:
             other = worker._process.pid != mine
         os._exit(0 if answer is not None and other else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -244,12 +245,12 @@ def test_refusals_leave_no_memory_behind_in_a_worker(tmp_path):
     source = find_scans(tmp_path / "a.nii.gz").scans[0]
     whole = (tmp_path / "a.nii.gz").read_bytes()
     (tmp_path / "a.nii.gz").write_bytes(whole[:-9] + b"x" + whole[-8:])
-    client.workers.end()
+    pool.workers.end()
     open_files = []
     for _ in range(4):
         with pytest.raises(ScanRefused):
             source.read()
-        with client.workers.one() as worker:
+        with pool.workers.one() as worker:
             worker.ask({"job": "look", "paths": []}, 60)  # answered when the job before is put away
             open_files.append(len(os.listdir(f"/proc/{worker._process.pid}/fd")))
     assert open_files[1:] == open_files[:1] * 3

@@ -19,7 +19,7 @@ from medcls.preprocessing.in_use import held
 from medcls.scans import find_scans, inspect_scans
 from medcls.scans.archive import exists, file_stat, is_regular, open_file, read_file
 from medcls.scans.looking import looks
-from medcls.scans.sandbox import client
+from medcls.scans.workers import pool
 from tests.dicom_factory import instance, save, save_all, slices
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
@@ -60,13 +60,13 @@ def become_a_pipe(path: Path) -> None:
 @pytest.fixture
 def impatient(monkeypatch):
     """Nobody waits for a worker: where one would be waited for until its patience ends, the test fails at once."""
-    ready = client._ready
+    ready = pool._ready
 
     def waited(descriptor, seconds):
         assert ready(descriptor, min(seconds, 60)), "a worker hangs"
         return True
 
-    monkeypatch.setattr(client, "_ready", waited)
+    monkeypatch.setattr(pool, "_ready", waited)
 
 
 @pytest.mark.parametrize(("make", "voxels"), [(pair, "a.img"), (detached, "a.raw")])
@@ -135,11 +135,11 @@ worker.main()
 
 
 def test_systems_that_cannot_wait_for_a_pipe_end_the_worker_in_time(monkeypatch):
-    monkeypatch.delattr(client.select, "poll")
-    worker = client.Worker()
+    monkeypatch.delattr(pool.select, "poll")
+    worker = pool.Worker()
     assert worker.ask({"job": "look", "paths": []}, 60)["looks"] == []
     os.kill(worker._process.pid, signal.SIGSTOP)
-    with pytest.raises(client.Died) as caught:
+    with pytest.raises(pool.Died) as caught:
         worker.ask({"job": "look", "paths": []}, 0.01)
     assert caught.value.slow
 
@@ -152,7 +152,7 @@ def test_a_file_that_stalls_costs_its_own_patience_once(tmp_path, monkeypatch):
         good.write_bytes(good.read_bytes()[132:])
     for name in ("a_stall", "good3_stall"):
         shutil.copy(folder / "good0", folder / name)
-    popen, ready, waited = subprocess.Popen, client._ready, []
+    popen, ready, waited = subprocess.Popen, pool._ready, []
 
     def start(command, **options):
         return popen([sys.executable, "-P", str(script), *command[4:]], **options)
@@ -165,12 +165,12 @@ def test_a_file_that_stalls_costs_its_own_patience_once(tmp_path, monkeypatch):
                 return False  # as when the time is over
         return True
 
-    monkeypatch.setattr(client.subprocess, "Popen", start)
-    monkeypatch.setattr(client, "_ready", until_it_stalls)
-    client.workers.end()
+    monkeypatch.setattr(pool.subprocess, "Popen", start)
+    monkeypatch.setattr(pool, "_ready", until_it_stalls)
+    pool.workers.end()
     paths = sorted(str(path) for path in folder.iterdir())
     found = dict(looks(paths))
-    client.workers.end()
+    pool.workers.end()
     assert [path.name for path in waited] == ["a_stall.pipe", "good3_stall.pipe"]
     refused = {Path(path).name: look.refused.what for path, look in found.items() if look.refused}
     assert refused == dict.fromkeys(("a_stall", "good3_stall"), "decoding it takes longer than any honest scan")

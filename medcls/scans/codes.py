@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from medcls.errors import ScanRefused
 
@@ -138,3 +139,13 @@ CAUSES: dict[RefusalCode, Cause] = {
 def refusal(code: RefusalCode, what: str, *, where: object = "", remedy: str = "") -> ScanRefused:
     """The error for a refusal, with the remedy of the table unless a better one is given."""
     return ScanRefused(code.value, what, where=str(where), remedy=remedy or CAUSES[code].remedy)
+
+
+def refusal_to_json(error: ScanRefused) -> dict[str, Any]:
+    """A refusal."""
+    return {"code": error.code, "what": error.what, "where": error.where, "remedy": error.remedy}
+
+
+def refusal_from_json(data: dict[str, Any]) -> ScanRefused:
+    """The refusal of :func:`refusal_to_json`."""
+    return ScanRefused(data["code"], data["what"], where=data["where"], remedy=data["remedy"])

@@ -7,8 +7,9 @@ Functional Groups Sequences (PS3.3 C.7.6.16), so that both kinds can be grouped 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
+from typing import Any
 
 from medcls.scans.dicom.objects import is_projection
 
@@ -68,6 +69,17 @@ class Header:
     def colour(self) -> bool:
         """Whether frames are RGB once decoded."""
         return self.samples >= 3 or self.photometric == "PALETTE COLOR"
+
+
+def header_to_json(header: Header) -> dict[str, Any]:
+    """A header as JSON."""
+    return asdict(header)
+
+
+def header_from_json(data: dict[str, Any]) -> Header:
+    """The header of :func:`header_to_json`."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return Header(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.errors import ScanRefused
-from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.codes import refusal_from_json, refusal_to_json
+from medcls.scans.dicom.frames import Frame, Header, header_from_json, header_to_json
 from medcls.scans.look import IGNORED, Look
 from medcls.scans.paths import Paths
 from medcls.scans.scan import Scan
 from medcls.scans.source import ScanSource
 
 Json = dict[str, Any]
-
-_HEADER_TUPLES = ("padding", "pixel_spacing", "times")
 
 
 def looks_to_json(looks: Sequence[Look]) -> Json:
@@ -29,7 +27,7 @@ def looks_to_json(looks: Sequence[Look]) -> Json:
         if look.ignored:
             rows.append(None)
         elif look.refused is not None:
-            rows.append({"refused": refused_to_json(look.refused), "identity": dict(look.identity)})
+            rows.append({"refused": refusal_to_json(look.refused), "identity": dict(look.identity)})
         elif look.scan is not None:
             rows.append({"scan": source_to_json(look.scan)})
         elif look.members:
@@ -58,16 +56,6 @@ def looks_from_json(data: Json, paths: Sequence[str]) -> list[Look]:
     return [_look_from_json(row, path, headers, planes) for row, path in zip(data["looks"], paths, strict=True)]
 
 
-def header_to_json(header: Header) -> Json:
-    """A header."""
-    return asdict(header)
-
-
-def header_from_json(data: Json) -> Header:
-    """The header of :func:`header_to_json`."""
-    return Header(**_with_tuples(data, _HEADER_TUPLES))
-
-
 def _look_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequence[Any]) -> Look:
     if row is None:
         return IGNORED
@@ -79,7 +67,7 @@ def _look_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequ
             )
         )
     if "refused" in row:
-        return Look(refused=refused_from_json(row["refused"]), identity=row["identity"])
+        return Look(refused=refusal_from_json(row["refused"]), identity=row["identity"])
     if "members" in row:
         return Look(members=tuple(row["members"]))
     return Look(scan=source_from_json(row["scan"]))
@@ -125,23 +113,6 @@ def _plane_to_json(frame: Frame) -> list[Any]:
 def _plane_from_json(row: list[Any]) -> tuple[Any, ...]:
     orientation, spacing, *others = row
     return (orientation and tuple(orientation), spacing and tuple(spacing), *others)
-
-
-def _with_tuples(values: Json, names: Sequence[str]) -> Json:
-    for name in names:
-        if values[name] is not None:
-            values[name] = tuple(values[name])
-    return values
-
-
-def refused_to_json(error: ScanRefused) -> Json:
-    """A refusal."""
-    return {"code": error.code, "what": error.what, "where": error.where, "remedy": error.remedy}
-
-
-def refused_from_json(data: Json) -> ScanRefused:
-    """The refusal of :func:`refused_to_json`."""
-    return ScanRefused(data["code"], data["what"], where=data["where"], remedy=data["remedy"])
 
 
 def source_to_json(source: ScanSource) -> Json:

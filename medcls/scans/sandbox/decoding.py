@@ -13,12 +13,12 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.scans.dicom.frames import Frame, Header, alike
+from medcls.scans.codes import refusal_from_json
+from medcls.scans.dicom.frames import Frame, Header, alike, header_to_json
 from medcls.scans.dicom.instance import PlainFile
 from medcls.scans.dicom.pixels import stored_dtype
 from medcls.scans.limits import LOOK_SECONDS, read_seconds
-from medcls.scans.sandbox import codec
-from medcls.scans.sandbox.client import Died, Worker, workers
+from medcls.scans.workers.pool import Died, Worker, workers
 
 Pixels = NDArray[np.generic]
 
@@ -135,13 +135,13 @@ class Decoding:
 
     def _decode(self, frames: list[Frame], spans: list[tuple[int, int]], shared: _Shared) -> None:
         header = frames[0].header
-        job = {"job": "decode", "header": codec.header_to_json(header), "streams": spans, "places": shared.streams}
+        job = {"job": "decode", "header": header_to_json(header), "streams": spans, "places": shared.streams}
         seconds = read_seconds((header.rows, header.columns), 1)
         with self._naming(*frames):
             answer = self._asked().ask(job, seconds, pieces=len(frames))
         if "refused" in answer:
             broken = frames[min(max(0, int(answer["number"])), len(frames) - 1)]
-            raise codec.refused_from_json(answer["refused"]).at(broken.path)
+            raise refusal_from_json(answer["refused"]).at(broken.path)
 
     def _asked(self) -> Worker:
         if self._worker is None:

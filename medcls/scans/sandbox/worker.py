@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.offspring import end_with
+from medcls.scans.codes import refusal_to_json
 from medcls.scans.guard import refusing
 from medcls.scans.leniency import Leniency
 from medcls.scans.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
@@ -79,9 +80,10 @@ def _at(number: int, answers: BinaryIO) -> None:
 
 def _decode(job: dict[str, Any], memory: mmap.mmap, answers: BinaryIO) -> dict[str, Any]:
     """Decode the codestreams of frames with one header from shared memory into shared memory."""
+    from medcls.scans.dicom.frames import header_from_json
     from medcls.scans.dicom.pixels import decode_stored, stored_dtype
 
-    header, data = codec.header_from_json(job["header"]), memoryview(memory)
+    header, data = header_from_json(job["header"]), memoryview(memory)
     streams = [data[start : start + length] for start, length in job["streams"]]
     shape = (len(streams), header.rows, header.columns)
     done = 0
@@ -92,7 +94,7 @@ def _decode(job: dict[str, Any], memory: mmap.mmap, answers: BinaryIO) -> dict[s
                 done += 1
                 _at(done % len(streams), answers)
     except ScanRefused as error:
-        return {"refused": codec.refused_to_json(error), "number": done}
+        return {"refused": refusal_to_json(error), "number": done}
     return {"spent": _is_spent()}
 
 
@@ -121,7 +123,7 @@ def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None,
         with limits, refusing(source.name), providing(shared.empty):
             scan = read_here(source, Leniency(**job["leniency"]))
     except ScanRefused as error:
-        send(answers, {"refused": codec.refused_to_json(error)})
+        send(answers, {"refused": refusal_to_json(error)})
         return shared.free
     dense = scan.array.transpose(codec.memory_order(scan.array))
     answer = {"scan": codec.scan_to_json(scan), "offset": 0, "bytes": dense.nbytes, "spent": _is_spent()}

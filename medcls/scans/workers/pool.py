@@ -1,4 +1,7 @@
-"""Asking workers: to look at files, to read scans."""
+"""Workers: processes that wait for a job, are asked, and end with whoever asks them.
+
+What they do is said in :mod:`medcls.scans.sandbox.worker`.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,12 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from medcls import offspring
 from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.leniency import Leniency
-from medcls.scans.limits import LOOK_SECONDS, read_seconds
-from medcls.scans.look import Look
-from medcls.scans.sandbox import codec
-from medcls.scans.scan import Scan
-from medcls.scans.source import ScanSource
+from medcls.scans.limits import LOOK_SECONDS
 from medcls.wire import check_memory, exactly, new_memory, receive, send
 
 _PATIENCE = 5
@@ -63,42 +61,8 @@ class Died(Exception):
         self.reason, self.at, self.slow = refusal(code, what), at, slow
 
 
-def look_apart(paths: Sequence[str]) -> list[Look]:
-    """Look at files in a worker; a file that it dies of is refused, and the others are looked at by another one."""
-    seen: list[Look] = []
-    while left := paths[len(seen) :]:
-        try:
-            with workers.one() as worker, _believing_nothing():
-                answer = worker.ask({"job": "look", "paths": list(left)}, LOOK_SECONDS, pieces=len(left))
-                return [*seen, *codec.looks_from_json(answer, left)]
-        except Died as death:
-            # What came before may be the reason of a crash, and of too little memory: only time is a file's own.
-            its_own = death.slow or len(left) == 1
-            seen += look_apart(left[: death.at])
-            seen += [Look(refused=death.reason)] if its_own else look_apart(left[death.at : death.at + 1])
-    return seen
-
-
-def read_apart(source: ScanSource, leniency: Leniency) -> Scan:
-    """Read a scan in a worker.
-
-    Raises:
-        ScanRefused: As the reader says, or the worker died of it.
-    """
-    job: dict[str, Any] = {"job": "read", "source": codec.source_to_json(source), "leniency": vars(leniency)}
-    try:
-        with workers.one() as worker, _believing_nothing():
-            answer = worker.ask({**job, "again": worker.voxels_are_gone}, read_seconds(source.walked, source.channels))
-            if "scan" in answer:
-                return codec.scan_from_json(answer["scan"], worker.voxels(answer["offset"], answer["bytes"]))
-            refused = codec.refused_from_json(answer["refused"])
-    except Died as death:
-        raise death.reason.at(source.name) from death
-    raise refused
-
-
 @contextlib.contextmanager
-def _believing_nothing() -> Iterator[None]:
+def believing_nothing() -> Iterator[None]:
     """A file may have taken its worker over: an answer that is none is the end of it."""
     try:
         yield

@@ -1,0 +1,1 @@
+"""Worker processes: started, asked, waited for within limits, and ended."""
