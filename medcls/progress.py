@@ -20,6 +20,10 @@ T = TypeVar("T")
 
 EVERY = 10.0  # seconds: in a log, nobody waits longer for a sign of life
 _LOOK = 1.0  # seconds between looks at the clock
+_ENOUGH = (
+    0.05  # of the whole, or so many parts, and EVERY seconds: before that the time left is a guess of the first parts
+)
+_ENOUGH_PARTS = 20
 
 
 @dataclass
@@ -43,7 +47,8 @@ class _Work:
         count = "" if not self.done and self.total is None else f": {self.done}"
         of = "" if self.total is None else f" of {self.total}"
         took = now - self.begun
-        left = took / self.done * (self.total - self.done) if self.done and self.total else 0
+        known = self.total and self.done >= min(_ENOUGH * self.total, _ENOUGH_PARTS) and took >= EVERY
+        left = took / self.done * (self.total - self.done) if known and self.done and self.total else 0
         return f"{self.what}{count}{of}, {_time(took)}" + (f", about {_time(left)} left" if left >= 1 else "")
 
 
@@ -77,10 +82,17 @@ class Progress:
         return not self.quiet and bool(getattr(self.stream, "isatty", lambda: False)())
 
     def note(self, text: str) -> None:
-        """Say one line about what is going on."""
+        """Say one line. It is nothing that goes on; what is indented belongs to what was begun."""
         if not self.quiet:
             self._say(text)
-            self._noted = _Work(text.strip(), self._last)
+            if not text.startswith(" "):
+                self._noted = _Work("Working", self._last)
+
+    def begin(self, text: str) -> None:
+        """Say what is going on from here on, until another line is said."""
+        if not self.quiet:
+            self._say(text)
+            self._noted = _Work(text, self._last)
 
     def track(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
         """Yield ``items``, and show how many are done and, where it is known how many there are, the time left."""

@@ -53,20 +53,53 @@ def test_a_long_item_and_what_is_not_counted_give_a_sign_of_life(clock: Clock) -
     clock.now += 0.1
     progress.tick()
     assert said() == "  … Starting, 10 s\n"  # the first line comes within ten seconds, whatever is going on
-    progress.note("Evaluating")
+    progress.begin("Evaluating")
     clock.now += 15
     progress.tick()
     progress.tick()
     assert said().endswith("Evaluating\n  … Evaluating, 15 s\n")
+    progress.note("  mind: few cases")
+    clock.now += 15
+    progress.tick()
+    assert said().endswith("  mind: few cases\n  … Evaluating, 30 s\n")  # a warning is nothing that goes on
     with progress.doing("Epoch 3 of 40", 100) as advance:
         clock.now += 9
-        advance()
+        for _ in range(5):
+            advance()
         clock.now += 7200
         progress.tick()
-    assert said().endswith("  … Epoch 3 of 40: 1 of 100, 2 h 0 min, about 198 h 15 min left\n")
+    assert said().endswith("  … Epoch 3 of 40: 5 of 100, 2 h 0 min, about 38 h 3 min left\n")
     clock.now += 20
     progress.tick()
     assert said().endswith("  … Evaluating, 2 h 1 min\n")
+    progress.note("Done: report.html")
+    clock.now += 15
+    progress.tick()
+    assert said().endswith("Done: report.html\n  … Working, 15 s\n")
+
+
+@pytest.mark.parametrize(
+    ("done", "of", "seconds", "left"),
+    [
+        (1, 80, 17, ""),
+        (3, 80, 17, ""),
+        (4, 80, 9, ""),
+        (4, 80, 17, ", about 5 min left"),
+        (20, 100_000, 20, ", about 27 h"),
+    ],
+)
+def test_the_time_left_is_said_once_it_is_known(done: int, of: int, seconds: int, left: str, clock: Clock) -> None:
+    progress, stream = plain(clock)
+    with progress.doing("Preparing", of) as advance:
+        clock.now += seconds
+        progress._last = clock.now
+        for _ in range(done):
+            advance()
+        progress._last = -EVERY
+        progress.tick()
+    line = stream.getvalue()
+    assert line.startswith(f"  … Preparing: {done} of {of}, {seconds} s{left}")
+    assert bool(left) is ("left" in line)
 
 
 def test_lines_that_are_said_anyway_are_sign_enough(clock: Clock) -> None:

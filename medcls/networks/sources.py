@@ -121,7 +121,7 @@ def fetch(source: Source, *, folder: Path | None = None, progress: Progress = SI
     target = (folder or weights_folder()) / source.file
     if target.exists():
         return target
-    progress.note(f"Downloading {source.url}")
+    progress.begin(f"Downloading {source.url}")
     try:
         with contextlib.closing(_open(source.url)) as response:
             _save(response, source, target)

@@ -154,7 +154,7 @@ def compare_contestants(
 ) -> Compared:
     """Compare models that are read already, and write the files into ``folder``."""
     joined = join(contestants)
-    progress.note(f"Comparing {len(contestants)} models on {len(joined.contestants[0].table.names)} cases")
+    progress.begin(f"Comparing {len(contestants)} models on {len(joined.contestants[0].table.names)} cases")
     document = _document(joined, settings, seed)
     discard_earlier(folder, FILES)
     write_json(folder / "comparison.json", document)

@@ -98,7 +98,7 @@ def cross_validate(
         known = [case for case in plan.material.cohort.cases if case.partition != "test"]
         features = measure(plan.material, progress)
         write_training_summary(run.path, plan.material.cohort, known, features)
-        progress.note("Joining the folds")
+        progress.begin("Joining the folds")
         joined = _join(config, plan, folds, pseudonyms, progress)
         if config.split.learning_curve:
             curve = _learning_curve(run, config, plan, joined.metrics, pseudonyms, progress)
@@ -110,7 +110,7 @@ def cross_validate(
         write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort, pseudonyms)
         write_studies(run.path, joined.metrics)
         say_what_to_mind((), joined.metrics["pooled"], progress)  # of the cohort it is said above
-        progress.note("Explaining and reporting")
+        progress.begin("Explaining and reporting")
         report_cross_validation(run, config, plan, joined, pseudonyms, environment, progress)
     progress.note(f"Done: {run.report_file}")
 
@@ -151,7 +151,7 @@ def _train_folds(
         if one.is_finished:
             progress.note(f"Fold {number} of {len(folds)} ({name}) is finished")
             continue
-        progress.note(f"Fold {number} of {len(folds)} ({name}){clock.said}")
+        progress.begin(f"Fold {number} of {len(folds)} ({name}){clock.said}")
         with clock.running():
             train_material(one, _fold_config(run, config, name, number), plan.part(name), pseudonyms, progress)
     return folds

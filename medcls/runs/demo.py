@@ -50,7 +50,7 @@ def run_demo(region: str, out: Path, *, seed: int = 0, resume: bool = False, pro
     """
     if region not in REGIONS:
         raise UsageError(f"there is no demo for '{region}'", remedy=one_of(region, REGIONS, "Regions"))
-    progress.note(f"Making a synthetic {region} cohort of {_PATIENTS} patients")
+    progress.begin(f"Making a synthetic {region} cohort of {_PATIENTS} patients")
     cohort = write_cohort(
         region, out / f"cohort-{region}", patients=_PATIENTS, difficulty=0.0, seed=seed, progress=progress
     )

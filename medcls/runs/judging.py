@@ -172,7 +172,7 @@ def judge_into(
     given = table
     table, classifier = judging.calibrated(given)
     point = judging.decide(table)
-    progress.note(f"Judging {int(test.sum())} cases of {predictions.name}")
+    progress.begin(f"Judging {int(test.sum())} cases of {predictions.name}")
     metrics = _figures(table, given, point, judging)
     say_what_to_mind(warnings, metrics["test"], progress)
     discard_earlier(folder, FILES)

@@ -52,7 +52,7 @@ def learning_curve(
     parts = sorted(set(config.split.learning_curve))
     for number, part in enumerate(parts, 1):
         one = Run(run.learning_curve / f"{part:g}")
-        progress.note(f"Learning curve, point {number} of {len(parts)}: {part:.0%} of the training patients")
+        progress.begin(f"Learning curve, point {number} of {len(parts)}: {part:.0%} of the training patients")
         learnt, figures = train(one, _part_config(run, config, part)), one.metrics
         with reading_kept(one.metrics_file):
             points.append(_point(part, learnt, figures[judged_on]))

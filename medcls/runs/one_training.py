@@ -62,7 +62,7 @@ def train_material(
         write_studies(run.path, metrics)
         from medcls.runs.reporting import explain_cases, report_training
 
-        progress.note("Explaining and reporting")
+        progress.begin("Explaining and reporting")
         explained = explain_cases(
             replace(trained.classifier, loaded_from=run.classifier_folder),
             material,
@@ -85,7 +85,7 @@ def _figures(
     baseline = fit_baseline(cohort, features, config, pseudonyms) if config.evaluation.baseline else None
     if baseline is not None:
         baseline.save(run.path)
-    progress.note("Evaluating")
+    progress.begin("Evaluating")
     metrics: dict[str, Any] = {}
     for partition in EVALUATED:
         if partition not in trained.predictions:
