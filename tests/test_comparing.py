@@ -307,6 +307,18 @@ def test_a_comparison_of_a_few_patients_is_warned_of(tmp_path: Path) -> None:
     assert "hardly anything" in " ".join((tmp_path / "few" / "compare.html").read_text(encoding="utf-8").split())
 
 
+def test_dates_in_the_place_of_patients_are_warned_of(tmp_path: Path) -> None:
+    rows = [{**row, "patient": f"2021-03-{1 + n % 28:02d}"} for n, row in enumerate(binary_rows(240, seed=3))]
+    one, *_ = tables(tmp_path)
+    dated = write_table(tmp_path / "dated.csv", [{**row, "partition": "test"} for row in rows])
+    judged = medcls.evaluate_predictions(dated, out=tmp_path / "judged", positive="sick", threshold=0.5, **FAST)
+    assert any(
+        "column 'patient' should name patients, and all of its cells are dates" in one for one in judged.warnings
+    )
+    notes = medcls.compare(one, dated, out=tmp_path / "c", positive="sick", threshold=0.5, **FAST).document["notes"]
+    assert any("patients of 'dated' should name patients" in note for note in notes)
+
+
 def test_scores_of_different_units_are_told_apart(tmp_path: Path) -> None:
     one, other, _ = tables(tmp_path)
     rows = [{**row, "score": str(100 * float(row["score"]))} for row in binary_rows(240, seed=5)]

@@ -266,3 +266,29 @@ def test_what_the_config_asks_for_and_does_not_get_is_said(tmp_path: Path, capsy
     assert f"there is no {tmp_path / 'other.key'}: a new pseudonym key is made" in said
     look_first(config.model_copy(update={"split": config.split.model_copy(update={"test": 0.2})}), Progress())
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "form", ["2021-03-{:02d}", "{:02d}.03.2021", "3/{}/21", "202103{:02d}", "{} Mar 2021", "2021-03-{:02d} 10:30"]
+)
+def test_dates_in_the_place_of_patients_are_said_before_anything_long(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{n}.png,{form.format(n // 2 + 1)},{'ill' if n % 2 else 'well'}" for n in range(24)]
+    cases = table(tmp_path, ["scan,patient,label", *lines, "24.png,,ill"], files=25)
+    config = load_config(None, (), {"positive": "ill", "data": {"cases": cases}})
+    look_first(config, Progress())
+    said = capsys.readouterr().err
+    assert said.startswith("  mind: column 'patient' should name patients, and all of its cells are dates (line 2: ")
+    assert "data.columns.patient" in said
+    assert not any(
+        day in said for day in ("Mar 2021", "2021-03", "03.2021")
+    )  # no cell is quoted: a date may tell who it is
+
+
+@pytest.mark.parametrize("form", ["p{}", "2021-{:03d}", "{:08d}", "99{:02d}1345", "7-{}", "MR-2021-03-{:02d}"])
+def test_numbers_of_patients_are_no_dates(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{n}.png,{form.format(n + 1)},{'ill' if n % 2 else 'well'}" for n in range(24)]
+    cases = table(tmp_path, ["scan,patient,label", *lines], files=24)
+    look_first(load_config(None, (), {"positive": "ill", "data": {"cases": cases}}), Progress())
+    assert capsys.readouterr().err == ""

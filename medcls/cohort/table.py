@@ -16,7 +16,7 @@ from medcls.cohort.paths import scan_path
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
 from medcls.nearest import one_of
 from medcls.tables import Table
-from medcls.tables.roles import unread_column
+from medcls.tables.roles import doubted_patients, unread_column
 from medcls.tables.words import says_nothing, shortened
 
 _NAMES_OF_FACTS = frozenset(
@@ -112,7 +112,9 @@ def _patients(table: Table, columns: Columns, rows: list[dict[str, str]]) -> lis
         if row[name] in words:
             row[name] = ""
     said = ", ".join(f"'{word}' ({count})" for word, count in words.items())
-    return [f"column '{name}' says {said}: taken for no patient, not for one patient of that name"] if words else []
+    none = [f"column '{name}' says {said}: taken for no patient, not for one patient of that name"] if words else []
+    named = zip(table.lines, (row[name] for row in rows), strict=True)
+    return [*none, *doubted_patients(named, f"column '{name}'", "Name another in data.columns.patient")]
 
 
 def _unused(header: Sequence[str], columns: Columns) -> tuple[str, ...]:

@@ -43,6 +43,8 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     check_writable(config.runs)
     cohort = named_cases(config)
     check_evaluation(config, cohort)
+    for warning in cohort.warnings:  # also said, and reported, once all is prepared: that takes long
+        progress.note(f"  mind: {warning}")
     if not cohort.cases:  # a folder's are known only when its scans are looked for
         return cohort.labels
     _check_partitions(cohort, config)

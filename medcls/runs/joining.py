@@ -159,6 +159,12 @@ def _notes(contestants: Sequence[Contestant]) -> tuple[str, ...]:
     notes = []
     if not any(one.table.patients_known for one in contestants):
         notes.append("no table names patients: every case counts as its own")
+    notes += [
+        note
+        for one in contestants
+        if one.table.patients_known
+        for note in one.table.doubted_patients(f"the column of patients of '{one.name}'")
+    ]
     notes += [*_other_patients(contestants), *_same_answers(contestants), *_other_units(contestants)]
     notes += [
         f"'{one.name}' is a cross-validation: each held-out case was answered by its own fold's classifier at its own threshold"

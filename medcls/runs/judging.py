@@ -272,6 +272,8 @@ def _notes(table: ScoreTable, judging: Judging) -> list[str]:
             "the file names no patients: every case counts as its own. If patients have several cases, the intervals are "
             "too narrow"
         )
+    else:
+        notes += table.doubted_patients(f"column '{judging.columns.get('patient', 'patient')}'")
     if not table.are_probabilities:
         notes.append(
             f"the scores are not probabilities ({_outside(table)}): what asks for probabilities is not computed"

@@ -12,6 +12,7 @@ from medcls.config.settings import Partition
 from medcls.errors import UsageError
 from medcls.evaluation import Predictions
 from medcls.evaluation.score_scale import RankScale, ScoreScales
+from medcls.tables.roles import doubted_patients
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -69,6 +70,11 @@ class ScoreTable:
         """Whether every score lies in 0 to 1."""
         known = self.scores[~self.failed]
         return bool(known.size == 0 or (known.min() >= 0 and known.max() <= 1))
+
+    def doubted_patients(self, column: str) -> list[str]:
+        """What to warn of where the file's column of patients holds dates."""
+        cells = sorted(zip(self.lines.tolist(), self.patients.tolist(), strict=True))
+        return doubted_patients(cells, column, "Name another with --columns patient=COLUMN")
 
     def where(self, partition: Partition) -> Bools:
         """``(n,)`` which cases are of a partition."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Literal
 
 from medcls.nearest import looks_like
 from medcls.tables.table import folded
+from medcls.tables.words import is_date
 
+_DIGIT = re.compile(r"\d")
 _CALLED: Mapping[str, frozenset[str]] = {
     "patient": frozenset({"patientid", "patientno", "patientnr", "patientnumber", "patientcode", "patientname"})
     | frozenset({"patid", "pid", "mrn", "subject", "subjectid", "participant", "participantid"}),
@@ -35,6 +38,27 @@ def unread_column(
     known = {folded(side) for side in sides}
     held = (name for name in others if known and _holds({folded(row[name]) for row in rows}, known))
     return next((name for name in others if _means(name, role)), None) or next(held, None)
+
+
+def doubted_patients(cells: Iterable[tuple[int, str]], where: str, remedy: str) -> list[str]:
+    """What to warn of where most of a column of patients are dates: whoever was there on one day would be one patient.
+
+    Args:
+        cells: With their lines, of which the warning names one: it quotes no cell, for a date may tell who it is.
+        where: What the column is called.
+        remedy: How to name another.
+    """
+    named = [(line, cell) for line, cell in cells if cell]
+    dates = [(line, cell) for line, cell in named if is_date(cell)]
+    if 2 * len(dates) <= len(named):
+        return []
+    which = "all" if len(dates) == len(named) else str(len(dates))
+    line, form = dates[0][0], _DIGIT.sub("0", dates[0][1])
+    return [
+        f"{where} should name patients, and {which} of its cells are dates (line {line}: {form}): all cases of a day "
+        f"count as one patient, and a patient with several days as several. {remedy}, or remove the dates where no patient is "
+        "known"
+    ]
 
 
 def _means(name: str, role: str) -> bool:

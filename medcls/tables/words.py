@@ -33,6 +33,16 @@ _JOINTS = re.compile(r"[\s_\-\u2010-\u2015]+")
 _BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_]) (?=\d)")
 _SURE_JOINTS = re.compile(r"\s*[|;]\s*")
 _LIKELY_JOINTS = re.compile(r"\s*[,/+&]\s*|\s+and\s+")
+_DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
+_NAME_OF_MONTH = r"(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]*\.?"
+_DATE = re.compile(
+    rf"(?:{_YEAR}(?P<a>[-/. ]){_MONTH}(?P=a){_DAY}|{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+    rf"|{_DAY}(?P<b>[-/.]){_MONTH}(?P=b){_YEAR}|{_MONTH}(?P<c>[-/]){_DAY}(?P=c){_YEAR}"
+    rf"|{_DAY}(?P<d>[/.]){_MONTH}(?P=d)\d\d|{_MONTH}/{_DAY}/\d\d"
+    rf"|{_DAY}\.?[- ]?{_NAME_OF_MONTH}[- ]?(?:{_YEAR}|\d\d)|{_NAME_OF_MONTH} {_DAY},? {_YEAR})"
+    r"(?:[T ]+\d{1,2}:\d\d.*)?",
+    re.IGNORECASE,
+)
 _SHORTENED = re.compile(r"[+-]?\d(?:[.,]\d+)?e\+?\d{2,}", re.IGNORECASE)
 
 
@@ -55,6 +65,11 @@ def number_in(value: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number is not None and number.is_finite() else None
+
+
+def is_date(value: str) -> bool:
+    """Whether a value is a date, with or without a time: 2021-03-04, 04.03.2021, 3/4/21, 20210304, 4 Mar 2021."""
+    return _DATE.fullmatch(value.strip()) is not None
 
 
 def shortened(value: str) -> bool:
