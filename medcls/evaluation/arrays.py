@@ -51,3 +51,9 @@ def as_pair(positive: ArrayLike, scores: ArrayLike) -> tuple[Bools, Floats]:
             remedy="Both must be vectors with one entry for each case",
         )
     return reference, numbers
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotients of two arrays, NaN where the denominator is 0."""
+    missing = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
+    return np.asarray(np.divide(numerator, denominator, out=missing, where=denominator > 0))

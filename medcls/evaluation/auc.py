@@ -8,11 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats, as_pair
-from medcls.evaluation.estimate import Figure, Undefined, macro
-
-NO_POSITIVE = "no case has the label"
-NO_NEGATIVE = "every case has the label"
+from medcls.evaluation.arrays import Floats, as_bools, as_floats, as_pair
+from medcls.evaluation.estimate import Figure, Undefined, macro, missing_class
 
 
 def auc(positive: ArrayLike, scores: ArrayLike) -> Figure:
@@ -105,15 +102,6 @@ def roc_curve(positive: ArrayLike, scores: ArrayLike) -> RocCurve | Undefined:
     return RocCurve(
         np.concatenate((start, fpr)), np.concatenate((start, tpr)), np.concatenate((start + np.inf, thresholds))
     )
-
-
-def missing_class(positive: Bools) -> Undefined | None:
-    """Why a figure that compares positive with negative cases is undefined here, if it is."""
-    if not positive.size:
-        return Undefined("there are no cases")
-    if not positive.any():
-        return Undefined(NO_POSITIVE)
-    return Undefined(NO_NEGATIVE) if positive.all() else None
 
 
 def below_and_upto(scores: Floats, others: Floats) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medcls.evaluation.arrays import as_pair
-from medcls.evaluation.auc import missing_class
-from medcls.evaluation.estimate import Figure
+from medcls.evaluation.estimate import Figure, missing_class
 from medcls.evaluation.intervals import Limits
 
 _STEPS = 2000

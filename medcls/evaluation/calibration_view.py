@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medcls.evaluation.arrays import Bools, Floats, Indices
+from medcls.evaluation.arrays import Bools, Floats, Indices, ratio
 from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Figure, Undefined
 from medcls.evaluation.predictions import LabelCases, Predictions
 from medcls.evaluation.recalibration import (

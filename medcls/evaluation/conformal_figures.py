@@ -14,10 +14,9 @@ import numpy as np
 
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_bools
+from medcls.evaluation.arrays import Bools, Floats, as_bools, ratio
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.conformal import Conformal
-from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate, Method
 from medcls.evaluation.intervals import Limits, clopper_pearson, hoeffding, wilson
 from medcls.evaluation.patient_sums import replicate_sums

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Floats, as_bools
-from medcls.evaluation.auc import NO_NEGATIVE, NO_POSITIVE
-from medcls.evaluation.estimate import Figure, Undefined
+from medcls.evaluation.arrays import Floats, as_bools, ratio
+from medcls.evaluation.estimate import NO_NEGATIVE, NO_POSITIVE, Figure, Undefined
 from medcls.nearest import one_of
 
 RATE_NAMES = (
@@ -140,9 +139,3 @@ def confusion_matrix(reference: ArrayLike, predicted: ArrayLike) -> NDArray[np.i
             "a confusion matrix needs exactly one label for each case", remedy="Use the counts of each label"
         )
     return truth.T.astype(np.int64) @ answer.astype(np.int64)
-
-
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotients of two arrays, NaN where the denominator is 0."""
-    missing = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
-    return np.asarray(np.divide(numerator, denominator, out=missing, where=denominator > 0))

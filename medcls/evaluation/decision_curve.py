@@ -21,11 +21,9 @@ from numpy.typing import ArrayLike
 
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_floats, as_pair
-from medcls.evaluation.auc import missing_class
+from medcls.evaluation.arrays import Bools, Floats, as_floats, as_pair, ratio
 from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.counts import ratio
-from medcls.evaluation.estimate import Undefined
+from medcls.evaluation.estimate import Undefined, missing_class
 from medcls.evaluation.intervals import expanded_tail
 from medcls.evaluation.patient_sums import replicate_sums, sum_by_patient
 from medcls.evaluation.resampled import FEWEST_PATIENTS

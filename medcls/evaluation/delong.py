@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from medcls.errors import UsageError
 from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats, as_pair
-from medcls.evaluation.auc import auc, below_and_upto, missing_class
-from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
+from medcls.evaluation.auc import auc, below_and_upto
+from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined, missing_class
 from medcls.evaluation.intervals import auc_without_resampling, normal_quantile
 
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from medcls.config.settings import EvaluationSettings
-from medcls.evaluation.arrays import Bools, Floats
-from medcls.evaluation.auc import NO_NEGATIVE, NO_POSITIVE, auc, missing_class
+from medcls.evaluation.arrays import Bools, Floats, ratio
+from medcls.evaluation.auc import auc
 from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.counts import ratio
-from medcls.evaluation.estimate import Estimate, Undefined
+from medcls.evaluation.estimate import NO_NEGATIVE, NO_POSITIVE, Estimate, Undefined, missing_class
 from medcls.evaluation.intervals import Limits, auc_without_resampling, disjoint_pairs
 from medcls.evaluation.mcnemar import discordant, mcnemar
 from medcls.evaluation.paired import (

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from medcls.evaluation.arrays import Bools
+
 
 class Method(StrEnum):
     """How an interval was made.
@@ -118,3 +120,16 @@ def macro(figures: Sequence[Figure]) -> Figure:
     if not defined:
         return Undefined("undefined for every label")
     return math.fsum(defined) / len(defined)
+
+
+NO_POSITIVE = "no case has the label"
+NO_NEGATIVE = "every case has the label"
+
+
+def missing_class(positive: Bools) -> Undefined | None:
+    """Why a figure that compares positive with negative cases is undefined here, if it is."""
+    if not positive.size:
+        return Undefined("there are no cases")
+    if not positive.any():
+        return Undefined(NO_POSITIVE)
+    return Undefined(NO_NEGATIVE) if positive.all() else None

@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats
-from medcls.evaluation.auc import NO_NEGATIVE, NO_POSITIVE
+from medcls.evaluation.arrays import Bools, Floats, ratio
 from medcls.evaluation.certainty import check_same_labels
-from medcls.evaluation.counts import ratio
-from medcls.evaluation.estimate import Estimate
+from medcls.evaluation.estimate import NO_NEGATIVE, NO_POSITIVE, Estimate
 from medcls.evaluation.failed_cases import FailedCases
 from medcls.evaluation.operating_point import OperatingPoint
 from medcls.evaluation.patient_sums import replicate_sums, sum_by_patient

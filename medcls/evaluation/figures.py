@@ -19,12 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medcls.evaluation.arrays import Bools, Floats
+from medcls.evaluation.arrays import Bools, Floats, ratio
 from medcls.evaluation.auc import auc
 from medcls.evaluation.average_precision import average_precision, average_precision_limits
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.brier import brier
-from medcls.evaluation.counts import RATE_NAMES, Counts, rates, ratio
+from medcls.evaluation.counts import RATE_NAMES, Counts, rates
 from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
 from medcls.evaluation.intervals import (
     Limits,

@@ -11,11 +11,10 @@ import numpy as np
 from scipy.special import expit, logit
 
 from medcls.config.settings import EvaluationSettings
-from medcls.evaluation.arrays import Bools, Floats, Indices
+from medcls.evaluation.arrays import Bools, Floats, Indices, ratio
 from medcls.evaluation.auc import auc
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.brier import brier
-from medcls.evaluation.counts import ratio
 from medcls.evaluation.delong import placements
 from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
 from medcls.evaluation.intervals import (

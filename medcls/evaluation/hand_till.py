@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats
+from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats, ratio
 from medcls.evaluation.auc import auc
 from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
 from medcls.evaluation.intervals import Limits, auc_without_resampling, disjoint_pairs
 from medcls.evaluation.predictions import Predictions

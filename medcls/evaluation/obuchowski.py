@@ -16,9 +16,9 @@ from scipy.special import ndtr
 
 from medcls.errors import UsageError
 from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats, as_pair
-from medcls.evaluation.auc import auc, missing_class
+from medcls.evaluation.auc import auc
 from medcls.evaluation.delong import delong, normal_auc_estimate, placements
-from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined
+from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined, missing_class
 from medcls.evaluation.intervals import disjoint_pairs, normal_quantile
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medcls.evaluation.arrays import Bools, Floats
+from medcls.evaluation.arrays import Bools, Floats, ratio
 from medcls.evaluation.bootstrap import PatientResampling, Statistic
 from medcls.evaluation.brier import brier
-from medcls.evaluation.counts import ratio
 from medcls.evaluation.curves import BAND_FPR
 from medcls.evaluation.estimate import Estimate, Method, Undefined
 from medcls.evaluation.figures import BOUNDS, FIGURE_NAMES, LabelView

@@ -16,11 +16,9 @@ from numpy.typing import ArrayLike
 
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_bools
-from medcls.evaluation.auc import missing_class
+from medcls.evaluation.arrays import Bools, Floats, as_bools, ratio
 from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.counts import ratio
-from medcls.evaluation.estimate import Estimate, Method
+from medcls.evaluation.estimate import Estimate, Method, missing_class
 from medcls.evaluation.intervals import Limits, clopper_pearson
 from medcls.evaluation.patient_sums import replicate_sums, sum_by_patient
 from medcls.evaluation.resampled import bootstrap_estimate

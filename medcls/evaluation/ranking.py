@@ -10,9 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from medcls.evaluation.arrays import Bools, Floats, Indices, as_pair
+from medcls.evaluation.arrays import Bools, Floats, Indices, as_pair, ratio
 from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.counts import ratio
 from medcls.evaluation.partial_auc import MOST_FPR, standardised
 
 _MOST_POINTS = 400

@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from medcls.evaluation.arrays import Bools, Floats, Indices
-from medcls.evaluation.auc import missing_class
 from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.estimate import Figure, Undefined
+from medcls.evaluation.estimate import Figure, Undefined, missing_class
 from medcls.evaluation.logistic import fit_intercept, fit_logistic, overlaps
 
 RECALIBRATION_NAMES = ("slope", "intercept", "in_the_large")

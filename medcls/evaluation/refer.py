@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from medcls.config.settings import EvaluationSettings
-from medcls.evaluation.arrays import Bools, Floats, Indices
+from medcls.evaluation.arrays import Bools, Floats, Indices, ratio
 from medcls.evaluation.bootstrap import PatientResampling
 from medcls.evaluation.certainty import certainty, certainty_rule, check_same_labels, decided_wrongly
-from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate, Method
 from medcls.evaluation.intervals import Limits, clopper_pearson, expanded_tail
 from medcls.evaluation.operating_point import OperatingPoint

@@ -21,7 +21,7 @@ from medcls.config.evaluation_settings import (
 )
 from medcls.errors import UsageError
 from medcls.evaluation.arrays import Bools, Floats, as_pair
-from medcls.evaluation.auc import missing_class
+from medcls.evaluation.estimate import missing_class
 
 Rule = OperatingPointRule
 DEFAULT_THRESHOLD = 0.5

@@ -15,9 +15,8 @@ from numpy.typing import ArrayLike
 
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, Indices
+from medcls.evaluation.arrays import Bools, Floats, Indices, ratio
 from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.counts import ratio
 from medcls.evaluation.estimate import Estimate
 from medcls.evaluation.intervals import auc_without_resampling, disjoint_pairs
 from medcls.evaluation.predictions import Predictions

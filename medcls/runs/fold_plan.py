@@ -13,8 +13,7 @@ from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.runs.learning_curve import thinned
-from medcls.runs.preparing import Material, part_material, size_warnings
+from medcls.runs.preparing import Material, part_material, size_warnings, thinned
 from medcls.runs.tables import pseudonym_of
 
 COLUMNS = ("case", "patient", "repeat", "fold", "partition")

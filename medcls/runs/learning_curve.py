@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from medcls.cohort import Cohort
-from medcls.cohort.thinning import thin_training
 from medcls.config import Config
 from medcls.evaluation import Estimate
 from medcls.evaluation.learning_curve import CurvePoint, LearningCurve
 from medcls.files import reading_kept
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run
-from medcls.runs.preparing import Material
 
 Train = Callable[[Run, Config], Sequence[Cohort]]
 """Trains a run, and gives the cohort, or each fold's, that it trained on."""
-
-
-def thinned(material: Material, config: Config) -> Material:
-    """The cases with as much of the train partition as ``split.train_part`` says."""
-    if config.split.train_part == 1:
-        return material
-    seed = config.seed if config.split.seed is None else config.split.seed
-    cohort = thin_training(material.cohort, config.split.train_part, seed, material.grouping)
-    return replace(material, cohort=cohort)
 
 
 def learning_curve(

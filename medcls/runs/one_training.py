@@ -21,9 +21,9 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.figure_tables import write_studies
 from medcls.runs.folder import Run
 from medcls.runs.learning import EVALUATED, Trained, start_network, train_classifier
-from medcls.runs.learning_curve import learning_curve, thinned
+from medcls.runs.learning_curve import learning_curve
 from medcls.runs.measuring import write_training_summary
-from medcls.runs.preparing import Material
+from medcls.runs.preparing import Material, thinned
 from medcls.runs.resuming import how_it_went_on
 from medcls.runs.studying import study_cases
 from medcls.runs.tables import read_partitions, write_cohort, write_excluded, write_predictions

@@ -11,6 +11,7 @@ from medcls.cohort.audit import Audit, audit_cohort, few_positives
 from medcls.cohort.leakage import drop_leaks, leak_error
 from medcls.cohort.reading import reason_without_names
 from medcls.cohort.relations import Relations
+from medcls.cohort.thinning import thin_training
 from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import CohortError, NothingToDo, ScanRefused
 from medcls.loading import Item, PreparedDataset
@@ -197,3 +198,12 @@ def _unnamed_patients(cohort: Cohort, *, in_folds: bool) -> list[str]:
                 "patients repeat"
             )
     return found
+
+
+def thinned(material: Material, config: Config) -> Material:
+    """The cases with as much of the train partition as ``split.train_part`` says."""
+    if config.split.train_part == 1:
+        return material
+    seed = config.seed if config.split.seed is None else config.split.seed
+    cohort = thin_training(material.cohort, config.split.train_part, seed, material.grouping)
+    return replace(material, cohort=cohort)

@@ -48,9 +48,8 @@ def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
     # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
     from medcls.runs.cross_validation import cross_validate
     from medcls.runs.fold_plan import plan_folds
-    from medcls.runs.learning_curve import thinned
     from medcls.runs.one_training import train_material
-    from medcls.runs.preparing import prepare_material, prepare_whole
+    from medcls.runs.preparing import prepare_material, prepare_whole, thinned
     from medcls.runs.trying_out import try_out
 
     try_out(config, build_recipe(config.region, config.preprocessing), labels, progress)
