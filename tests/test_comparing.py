@@ -319,6 +319,25 @@ def test_dates_in_the_place_of_patients_are_warned_of(tmp_path: Path) -> None:
     assert any("patients of 'dated' should name patients" in note for note in notes)
 
 
+def test_inverted_scores_are_warned_of_and_not_silently_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other, _ = tables(tmp_path)
+    rows = [{**row, "score": str(1 - float(row["score"]))} for row in binary_rows(240, seed=5, shift=1.6)]
+    inverted = write_table(tmp_path / "inverted.csv", rows)
+    for second, said in ((other, False), (inverted, True)):
+        result = medcls.compare(one, second, out=tmp_path / f"{said}", positive="sick", threshold=0.5, **FAST)
+        assert (
+            any(
+                note.startswith("'inverted': the AUC of sick is below 0.5, its whole interval too")
+                for note in result.document["notes"]
+            )
+            is said
+        )
+        show.comparison(result, as_json=False, quiet=False)
+        assert ("Mind: 'inverted': the AUC of sick is below 0.5" in capsys.readouterr().out) is said
+
+
 def test_scores_of_different_units_are_told_apart(tmp_path: Path) -> None:
     one, other, _ = tables(tmp_path)
     rows = [{**row, "score": str(100 * float(row["score"]))} for row in binary_rows(240, seed=5)]

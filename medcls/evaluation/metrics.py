@@ -194,7 +194,7 @@ def evaluate_partition(
         operating_point=operating_point,
         notes=(
             *_notes(cases, patients, known, predictions.n_cases),
-            *_doubts(per_label, thresholds=bool(operating_point.cuts)),
+            *doubts(per_label, thresholds=bool(operating_point.cuts)),
         ),
         confidence=settings.confidence,
         replicates=settings.replicates,
@@ -244,15 +244,15 @@ def _notes(
     return tuple(notes)
 
 
-def _doubts(per_label: Mapping[str, LabelMetrics], *, thresholds: bool) -> list[str]:
+def doubts(per_label: Mapping[str, LabelMetrics], *, thresholds: bool) -> list[str]:
     """What figures look like when scores or labels were swapped, or a threshold is in another unit."""
     found = []
     for label, metrics in per_label.items():
         auc, counts = metrics.figures["auc"], metrics.counts
         if auc.high is not None and auc.high < 0.5:
             found.append(
-                f"the AUC of {label} is below 0.5, its whole interval too: the higher the score, the rarer the label. Check "
-                "whether scores, or labels, stand for the opposite"
+                f"the AUC of {label} is below 0.5, its whole interval too, so scores look inverted: the higher, the rarer the "
+                "label. Check whether scores, or labels, stand for the opposite"
             )
         if thresholds and min(counts.tp + counts.fn, counts.fp + counts.tn) and _parts_nothing(counts):
             called, n = counts.tp + counts.fp, counts.tp + counts.fp + counts.fn + counts.tn

@@ -14,7 +14,7 @@ from medcls.config.settings import EvaluationSettings
 from medcls.errors import RunError, UsageError
 from medcls.evaluation import OperatingPoint, evaluate_partition, metrics_schema
 from medcls.evaluation.comparison import compare_several, comparison_schema
-from medcls.evaluation.metrics import known_in_words
+from medcls.evaluation.metrics import PartitionMetrics, doubts, known_in_words
 from medcls.evaluation.resampled import FEW_PATIENTS
 from medcls.evaluation.schema_parts import COUNT, FLAG, TEXT, TEXT_OR_NULL, by_name, closed, listed, ref, said
 from medcls.evaluation.score_scale import NO_PROBABILITY
@@ -260,6 +260,12 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
     judged = [(one.name, *one.judged()) for one in joined.contestants]
     called = {one.name: one.called for one in joined.contestants if one.called is not None}
     table = joined.contestants[0].table
+    figures = [evaluate_partition(*one.judged(), settings, seed, called=one.called) for one in joined.contestants]
+    doubted = [
+        f"'{one.name}': {doubt}"
+        for one, metrics in zip(joined.contestants, figures, strict=True)
+        for doubt in doubts(metrics.per_label, thresholds=bool(one.point.cuts))
+    ]
     return {
         "labels": list(table.labels),
         "positive": table.positive,
@@ -267,11 +273,12 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
         "n_cases": len(table.names),
         "left_out": joined.left_out,
         "models": [
-            {**_model(one, settings, seed), "cases": dropped.to_json()}
-            for one, dropped in zip(joined.contestants, joined.dropped, strict=True)
+            {**_model(one, metrics), "cases": dropped.to_json()}
+            for one, metrics, dropped in zip(joined.contestants, figures, joined.dropped, strict=True)
         ],
         "comparisons": [one.to_json() for one in compare_several(judged, settings, seed, called=called)],
         "notes": [
+            *doubted,
             *joined.notes,
             *known_in_words(dict(zip(table.labels, table.known.sum(axis=0).tolist(), strict=True)), len(table.names)),
             *_few(joined),
@@ -293,9 +300,7 @@ def _few(joined: Joined) -> list[str]:
     ]
 
 
-def _model(contestant: Contestant, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
-    predictions, point = contestant.judged()
-    metrics = evaluate_partition(predictions, point, settings, seed, called=contestant.called)
+def _model(contestant: Contestant, metrics: PartitionMetrics) -> dict[str, Any]:
     sound = contestant.table.are_probabilities
     return {
         "name": contestant.name,
