@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,35 @@ def test_training_cases_among_external_ones_stop_the_evaluation(clean: Run, tmp_
     audit = json.loads((result.folder / "audit.json").read_text(encoding="utf-8"))
     assert [one["tie"] for one in audit["against_training"]["exact"]] == ["pixels"]
     assert "a check of the gate" in (result.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_answers_for_scans_that_were_trained_on_are_marked(
+    clean: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rows_of(model: Path, out: str) -> tuple[list[str], str]:
+        result = medcls.infer(scans, model, tmp_path / out, engine="torch", progress=Progress())
+        marked = [row.scan for row in result.rows if any(note.startswith("trained-on: ") for note in row.notes)]
+        said = capsys.readouterr().err
+        show.inference(result, as_json=False, quiet=False)
+        assert ("trained on" in capsys.readouterr().out) is bool(marked)
+        return marked, said
+
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    Image.open(training_picture(clean, "i0")).save(scans / "again.bmp")  # the same image in another file
+    for name in ("i9", "i12", "i13"):  # one of tune, two of test
+        (scans / f"{name}.png").write_bytes(training_picture(clean, name).read_bytes())
+    assert rows_of(clean.path, "own")[0] == ["again.bmp", "i9.png"]
+    said = rows_of(clean.classifier_folder, "own-2")[1]
+    assert "  mind: 2 of 4 scans are ones that the classifier was trained or tuned on, for example again.bmp" in said
+    alone = shutil.copytree(clean.classifier_folder, tmp_path / "alone")
+    assert rows_of(alone, "alone-out") == ([], "")  # it keeps no list of images
+    damaged = shutil.copytree(clean.path, tmp_path / "damaged")
+    (damaged / "training-cases.csv").write_text("case\n", encoding="utf-8")
+    marked, said = rows_of(damaged, "damaged-out")
+    assert not marked
+    assert "mind: it is not known whether scans here were trained on: " in said
+    assert "training-cases.csv" in said
 
 
 def test_with_another_key_it_is_said_that_patients_could_not_be_compared(clean: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,14 @@ from medcls.classifier.ahead import ahead, readers
 from medcls.classifier.answers import Row
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
+from medcls.preprocessing.content import pixel_digest
 from medcls.preprocessing.source_values import source_values
 from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.scans import Found, Refusal, Scan, ScanSource, find_one_or_why, find_scans
 from medcls.scans.naming import name_with_root
+from medcls.scans.notes import Note
 from medcls.tables.words import is_placeholder
 
 if TYPE_CHECKING:
@@ -75,16 +77,20 @@ def predict_sources(
     pseudonyms: Pseudonyms,
     *,
     batch_size: int = 16,
+    trained_on: Collection[str] = (),
     progress: Progress = SILENT,
 ) -> Iterator[Row]:
     """A row for each scan, and for what was refused already, in order.
 
-    Only as many scans are in memory as fill a batch, and the few that are read ahead.
+    Only as many scans are in memory as fill a batch, and the few that are read ahead. A scan whose voxels have one of the
+    digests ``trained_on`` has a note of it.
     """
     waiting: deque[_Ready] = deque()
 
     def prepare(source: ScanSource | Refusal) -> _Ready:
-        row, _, prepared = prepare_row(classifier, source, pseudonyms)
+        row, scan, prepared = prepare_row(classifier, source, pseudonyms)
+        if trained_on and scan is not None and pixel_digest(scan) in trained_on:
+            row = replace(row, notes=(*row.notes, Note.TRAINED_ON.says("the classifier was trained or tuned on it")))
         return _Ready(row, prepared)
 
     def prepared(items: Iterable[_Ready]) -> Iterator[Prepared]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from medcls.cli.screen import say, say_json
+from medcls.scans.notes import Note, note_code
 
 if TYPE_CHECKING:
     from medcls.classifier import Row
@@ -56,6 +57,7 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
             probabilities = zip(result.labels, row.answer.probabilities, strict=True)
             shown = "  ".join(f"{label} {probability:.3f}" for label, probability in probabilities)
             mind = [word for word, so in (("refer", row.answer.refer), ("unlike training", row.unlike)) if so]
+            mind += ["trained on"] * any(note_code(note) == Note.TRAINED_ON for note in row.notes)
             rows.append([row.scan, "; ".join(row.answer.predicted) or "none", shown, ", ".join(mind)])
     _table(["scan", "answer", "probabilities", "mind"], rows)
     if len(result.rows) > _MOST_ROWS:
@@ -70,7 +72,7 @@ def _what_to_know(result: Inference) -> None:
     """Why scans were refused, what was noted of others, which a reader should decide, and which lie far from the training's."""
     _refusals([row for row in result.rows if row.answer is None])
     noted = {(row.scan, note.partition(": ")[0]): note.partition(": ")[2] for row in result.rows for note in row.notes}
-    for one in result.notes:
+    for one in (one for one in result.notes if one.what != Note.TRAINED_ON):  # that has a line of its own
         words = noted[one.example, one.what]
         say(f"{one.of_a_note}{f': {words}' if words else ''}")
     if not result.answered:

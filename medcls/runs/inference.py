@@ -23,6 +23,8 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.results import discard_earlier, results_folder
 from medcls.runs.tallies import Tally, tally, tally_notes
 from medcls.runs.targets import find_targets
+from medcls.runs.training_cases import pixels_trained_on
+from medcls.scans.notes import Note
 
 FILES = ("predictions.csv", "predictions.json")
 _MAPS = "explanations"
@@ -132,9 +134,18 @@ def infer(
     if engines is not None:
         progress.note(f"Computed by {engines}")
     targets = find_targets(scans, classifier.leniency, explanations.columns_with_maps(classifier.labels), progress)
-    answered = predict_sources(classifier, targets.items, pseudonyms, progress=progress)
+    known = pixels_trained_on(classifier, progress)
+    answered = predict_sources(classifier, targets.items, pseudonyms, trained_on=known, progress=progress)
     rows = tuple(targets.told(number, row) for number, row in enumerate(answered))
     made_by = identify(classifier)  # now that it is known whether the engine went through
+    seen = next(
+        (one for one in tally_notes((row.scan, row.notes) for row in rows) if one.what == Note.TRAINED_ON), None
+    )
+    if seen is not None:
+        progress.note(
+            f"  mind: {seen.count} of {len(rows)} scans are ones that the classifier was trained or tuned on, for example "
+            f"{seen.example}: such answers do not say how good it is"
+        )
     result = Inference(
         rows,
         classifier.labels,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medcls.classifier import Classifier
 from medcls.cohort import Case, Cohort
 from medcls.cohort.audit import NEARLY_THE_SAME, TOO_ALIKE
 from medcls.cohort.leakage import TIES, LeakageError, case_cells, case_in_words
@@ -21,6 +22,8 @@ from medcls.cohort.near_duplicates import NearPair, find_near_known
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.runs.folder import is_run
 from medcls.runs.tables import pseudonym_of
 
 NAME = "training-cases.csv"
@@ -170,6 +173,21 @@ def read_training_cases(folder: Path, trained_on: int | None) -> KnownCases | No
             remedy="Restore the file from a copy of the run",
         )
     return known
+
+
+def pixels_trained_on(classifier: Classifier, progress: Progress = SILENT) -> frozenset[str]:
+    """Digests of the voxels that a classifier was trained and tuned on; none where it does not lie in its run."""
+    run = classifier.loaded_from and classifier.loaded_from.resolve().parent
+    if not run or not is_run(run):
+        return frozenset()
+    try:
+        known = read_training_cases(run, None)
+        why = "the run keeps no list of its training cases"
+    except RunError as error:
+        known, why = None, str(error)
+    if known is None:
+        progress.note(f"  mind: it is not known whether scans here were trained on: {why}")
+    return frozenset(row["pixels"] for row in (known or {}).values())
 
 
 def _is_whole(row: Mapping[str, str]) -> bool:

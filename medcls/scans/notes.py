@@ -45,6 +45,7 @@ class Note(StrEnum):
     FRAME_TIMES = "frame-times"
     NOT_SQUARE = "not-square"
     SOME_FRAMES = "some-frames"
+    TRAINED_ON = "trained-on"
 
     def says(self, words: str) -> str:
         """The note in these words."""
@@ -163,5 +164,10 @@ MEANINGS: dict[Note, Cause] = {
     Note.SOME_FRAMES: Cause(
         "Of a sequence some frames were read, evenly spread in time; the others were not looked at.",
         "Raise `preprocessing.frames` where findings are short",
+    ),
+    Note.TRAINED_ON: Cause(
+        "The classifier was trained or tuned on this very image. `medcls infer` knows it from the run that the classifier lies "
+        "in; a classifier that was copied out of its run keeps no list of images, and nothing is said.",
+        "Do not judge the classifier by this answer",
     ),
 }
