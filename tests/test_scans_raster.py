@@ -71,6 +71,10 @@ def test_transparency_is_laid_on_black_and_opaque_alpha_dropped(tmp_path):
     assert np.array_equal(got[1:], COLOUR[1:])
     Image.fromarray(np.concatenate([GREY[..., None], alpha], axis=-1)).save(tmp_path / "la.png")
     assert np.array_equal(pixels(tmp_path / "la.png")[1:], GREY[1:])
+    for kind in (np.uint8, np.uint16):  # one value of grey stands for what is clear
+        Image.fromarray(GREY.astype(kind)).save(tmp_path / "key.png", transparency=200)
+        assert np.array_equal(pixels(tmp_path / "key.png"), np.where(GREY == 200, 0, GREY))
+        assert read_scan(tmp_path / "key.png").notes == ("alpha: transparent pixels were laid on black",)
 
 
 def with_orientation(png: bytes, orientation: int) -> bytes:
@@ -130,6 +134,39 @@ def test_several_pages_and_animations_are_refused(tmp_path):
     for name in ("moving.gif", "moving.png"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
     assert {code_of(path) for path in tmp_path.iterdir()} == {"several-images"}
+
+
+@pytest.mark.parametrize("kind", ["imagej", "truncate"])
+def test_pictures_behind_the_only_page_are_counted(tmp_path, kind):
+    """ImageJ beyond 4 GB, and tifffile when it is asked to, describe the first of them and leave the others to a comment."""
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.stack([GREY] * 5), photometric="minisblack", **{kind: True})
+    with tifffile.TiffFile(path) as file:
+        comment, end = file.pages[0].description, file.pages[0].offset + 2 + 12 * len(file.pages[0].tags)
+    raw = bytearray(path.read_bytes())
+    raw[end : end + 4] = bytes(4)  # no next page
+    path.write_bytes(raw)
+    assert code_of(path) == "several-images"
+    tifffile.imwrite(path, GREY, description=comment, metadata=None, photometric="minisblack")
+    assert np.array_equal(pixels(path), GREY)  # one picture with the comment of all
+
+
+def test_a_strip_without_data_is_not_made_up(tmp_path):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, GREY, compression="zlib", rowsperstrip=1)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        tag = file.pages[0].tags["StripByteCounts"]
+        tag.overwrite([tag.value[0], 0, tag.value[2]])
+    assert code_of(path) == "damaged"
+
+
+def test_half_precision_is_single_and_a_palette_of_16_bits_is_a_kind_that_is_not_read(tmp_path):
+    tifffile.imwrite(tmp_path / "half.tif", GREY.astype(np.float16) / 8)
+    assert np.array_equal(pixels(tmp_path / "half.tif"), GREY.astype(np.float32) / 8)
+    assert read_scan(tmp_path / "half.tif").array.dtype == np.float32
+    ramp = np.tile(np.arange(65536, dtype=np.uint16), (3, 1))
+    tifffile.imwrite(tmp_path / "palette.tif", GREY.astype(np.uint16), photometric="palette", colormap=ramp)
+    assert code_of(tmp_path / "palette.tif") == "unsupported"
 
 
 def test_broken_and_huge_pictures_are_refused(tmp_path):

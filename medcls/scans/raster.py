@@ -110,6 +110,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise refusal(RefusalCode.TOO_LARGE, "the declared size is too large", where=path) from error
     except UnidentifiedImageError as error:
+        if _is_tiff(path):  # which another reader has understood
+            raise refusal(RefusalCode.UNSUPPORTED, "a TIFF of a kind that is not read", where=path) from error
         raise refusal(RefusalCode.DAMAGED, "the image has no readable header", where=path) from error
 
 
@@ -210,7 +212,10 @@ def _plain(image: Image.Image, notes: list[str]) -> Pixels:
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return np.asarray(image)
     if image.mode in ("I", "I;16", "I;16B", "I;16L"):
-        return _sixteen(np.asarray(image))
+        deep = _sixteen(np.asarray(image))
+        if (nothing := image.info.get("transparency")) is None:
+            return deep
+        return _without_alpha(np.dstack([deep, np.where(deep == nothing, 0, 65535)]).astype(np.uint16), notes)[..., 0]
     if image.mode == "F":
         return np.asarray(image, dtype=np.float32)
     if image.mode in ("LA", "La") or (image.mode == "L" and "transparency" in image.info):

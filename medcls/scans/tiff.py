@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
         _check_codestreams(file, page, path)
         if page.photometric.name not in _PLAIN:
             return None
+        if 0 in page.databytecounts or 0 in page.dataoffsets:
+            raise refusal(RefusalCode.DAMAGED, "a strip or tile has no data", where=path)
         pixels = np.asarray(page.asarray())
         planar = int(page.planarconfig) == 2 and page.samplesperpixel > 1
         white, orientation = page.photometric.name == "MINISWHITE", _orientation(page)
@@ -66,6 +69,8 @@ def read_tiff(path: Path, notes: list[str]) -> Pixels | None:
         pixels = pixels.astype(np.uint8) * 255
     if pixels.dtype.kind not in "uif" or pixels.dtype.itemsize > 4:
         raise refusal(RefusalCode.UNSUPPORTED, f"pixels of type {pixels.dtype}", where=path)
+    if pixels.dtype == np.float16:
+        pixels = pixels.astype(np.float32)
     if pixels.ndim == 3:
         pixels = _without_extra_samples(pixels, 1 if white or pixels.shape[2] < 3 else 3, notes)
     if white:
@@ -91,9 +96,20 @@ def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
         raise refusal(RefusalCode.SEVERAL_IMAGES, "the file holds several pages", where=path)
     check_image_size(page.imagewidth, page.imagelength, path)
     check_size((page.imagewidth, page.imagelength, page.samplesperpixel, page.imagedepth), path)
-    if page.imagedepth != 1:
-        raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {page.imagedepth} slices", where=path)
+    slices = page.imagedepth * _planes(file, page)
+    if slices != 1:
+        raise refusal(RefusalCode.SEVERAL_IMAGES, f"the file holds {slices} slices", where=path)
     return page
+
+
+def _planes(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
+    """How many pictures lie one behind the other where the only page has the first: ImageJ, MetaMorph and tifffile do so."""
+    said: list[object] = [(file.imagej_metadata or {}).get("images"), (file.stk_metadata or {}).get("NumberPlanes")]
+    said += [math.prod(one["shape"]) // page.size for one in file.shaped_metadata or () if "shape" in one]
+    planes = max((number for number in said if isinstance(number, int)), default=1)
+    # A copy of one picture may have kept the description of all.
+    room = file.filehandle.size - min(page.dataoffsets, default=0) >= planes * sum(page.databytecounts)
+    return planes if planes > 1 and room else 1
 
 
 def _is_raw(file: tifffile.TiffFile) -> bool:
