@@ -18,6 +18,7 @@ from medcls.scans import find_scans, read_scan
 from medcls.scans.dicom.scaling import rescale_of
 from tests.dicom_factory import DX, enhanced, instance, save, save_all, slices
 
+ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
 XA, XRF = "1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"
 NONE = {"RescaleSlope": "", "RescaleIntercept": ""}
 HU = {"RescaleSlope": "1", "RescaleIntercept": "-1024"}
@@ -143,6 +144,29 @@ def with_table(**changes):
     item.ModalityLUTType = "US"
     dataset.ModalityLUTSequence = Sequence([item])
     return dataset
+
+
+@pytest.mark.parametrize("others", [{}, HU], ids=["nothing", "a rescale"])
+def test_a_table_in_some_slices_and_not_in_others_is_refused(tmp_path, others):
+    made = [with_table(ImagePositionPatient=[0, 0, 2 * k], **others) for k in range(4)]
+    for dataset in made[1:]:
+        del dataset.ModalityLUTSequence
+    refused = only(save_all(made, tmp_path))
+    assert (refused.code, refused.reason[:46]) == ("inconsistent", "1 of 4 slices have a modality look-up table, a")
+
+
+def test_the_unit_of_enhanced_frames_is_told_and_has_to_be_one(tmp_path):
+    dataset = enhanced([np.ones((4, 3, 5), np.uint16)], ImageType=["DERIVED", "PRIMARY"])
+    dataset.SOPClassUID, dataset.Modality = ENHANCED_CT, "CT"
+    groups = [one.PixelValueTransformationSequence[0] for one in dataset.PerFrameFunctionalGroupsSequence]
+    for unit, notes in (("HU", ()), ("MGML", ("not-hounsfield: CT values are not in HU but in MGML",))):
+        for one in groups:
+            one.RescaleType = unit
+        scan = read_scan(save(dataset, tmp_path / "x"))
+        assert (scan.facts["units"], scan.notes[:-1]) == (unit, notes)  # the last tells that all voxels are one
+    groups[2].RescaleType = "HU"
+    refused = only(save(dataset, tmp_path / "x"))
+    assert (refused.code, refused.reason) == ("inconsistent", "the slices differ in their unit")
 
 
 @pytest.mark.parametrize("sop_class", [XA, XRF])

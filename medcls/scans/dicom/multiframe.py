@@ -32,7 +32,14 @@ def enhanced_frames(dataset: Dataset, header: Header, path: str | Path) -> list[
         header = in_time(header, *enhanced_times(dataset, moments))
     if header.modality == "PT":
         header = replace(header, facts={**header.facts, **uptake_facts(dataset, _mapped_unit(groups))})
-    return [_frame(dataset, own, header, path, uid, index) for index, own in enumerate(groups)]
+    headers = {"": header}  # one for each unit
+    found = []
+    for index, own in enumerate(groups):
+        unit = "" if header.modality == "PT" else own.text("PixelValueTransformationSequence", "RescaleType")
+        if unit not in headers:
+            headers[unit] = replace(header, facts={**header.facts, "units": unit})
+        found.append(_frame(dataset, own, headers[unit], path, uid, index))
+    return found
 
 
 def _mapped_unit(frames: list[_Groups]) -> str:

@@ -11,7 +11,7 @@ from medcls.scans.dicom import text as t
 from medcls.scans.dicom.completeness import declared_of
 from medcls.scans.dicom.elements import Elements
 from medcls.scans.dicom.facts import facts_of, identity_of
-from medcls.scans.dicom.frames import Frame, Header
+from medcls.scans.dicom.frames import TABLE, Frame, Header
 from medcls.scans.dicom.modality_lut import table_items
 from medcls.scans.dicom.objects import check_is_image
 from medcls.scans.dicom.pixel_size import pixel_size
@@ -266,7 +266,7 @@ def _plane(attributes: t.Attributes) -> _Plane:
         intercept=rescale.intercept,
         thickness=t.number(attributes, "SliceThickness"),
         splits=_splits(attributes),
-        rescale="" if table_items(attributes) else rescale.said,
+        rescale=TABLE if table_items(attributes) else rescale.said,
     )
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from medcls.scans.codes import RefusalCode, refusal
 from medcls.scans.dicom import text as t
-from medcls.scans.dicom.frames import ABSENT, HALF, UNUSED, Frame
+from medcls.scans.dicom.frames import ABSENT, HALF, TABLE, UNUSED, Frame
 
 _XRAY_VIDEO = frozenset(f"1.2.840.10008.5.1.4.1.1.12.{end}" for end in ("1", "2", "3"))
 """XA, XRF and the retired biplane XA."""
@@ -79,8 +79,11 @@ def check_rescale(frames: Iterable[Frame]) -> None:
         said[frame.rescale] = said.get(frame.rescale, 0) + 1
         plain = plain and frame.slope == 1.0 and frame.intercept == 0.0
     for words in said:
-        if words not in ("", ABSENT, HALF, UNUSED):
+        if words not in ("", ABSENT, HALF, UNUSED, TABLE):
             raise refusal(RefusalCode.DAMAGED, words, remedy=t.AS_NUMBERS)
+    if said.get(TABLE) and len(said) > 1:
+        some = f"{said[TABLE]} of {sum(said.values())} slices have a modality look-up table, and the others have none"
+        raise refusal(RefusalCode.INCONSISTENT, some)
     if said.get(ABSENT) and len(said) > 1 and not plain:
         some = f"{said[ABSENT]} of {sum(said.values())} slices have no rescale, and the others have one"
         raise refusal(RefusalCode.INCONSISTENT, some)

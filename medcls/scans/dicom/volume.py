@@ -114,7 +114,7 @@ def _looked_up(frame: Frame, stored: Pixels, instance: Instance) -> tuple[Frame,
     values = lut.apply(stored)
     facts = {**header.facts, **({"units": lut.unit} if lut.unit not in ("", "US") else {})}
     looked = replace(header, bits_stored=values.dtype.itemsize * 8, signed=False, facts=facts)
-    return replace(frame, header=looked, slope=1.0, intercept=0.0, rescale=""), values
+    return replace(frame, header=looked, slope=1.0, intercept=0.0), values
 
 
 def finish(assembly: Assembly, source: ScanSource, leniency: Leniency) -> Scan:
