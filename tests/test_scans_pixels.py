@@ -185,6 +185,49 @@ def test_the_colours_of_a_jpeg_are_told_by_its_codestream_whatever_the_header_ca
     assert np.abs(scan.array.transpose(2, 1, 0).astype(int) - COLOUR).max() <= 12
 
 
+@pytest.mark.parametrize(("syntax", "level"), [("90", 0), ("91", 80)])
+def test_jpeg_2000_that_turns_colours_itself_is_not_turned_again(tmp_path, syntax, level):
+    code = imagecodecs.jpeg2k_encode(COLOUR, level=level, codecformat="j2k", mct=True, reversible=not level)
+    for photometric in ("RGB", "YBR_RCT", "YBR_ICT"):
+        dataset = instance(COLOUR, SOPClassUID=SC, Modality="ES", PhotometricInterpretation=photometric)
+        scan = read_scan(save(dataset, tmp_path / "x", JPEG + syntax, [code]))
+        assert np.abs(scan.array.transpose(2, 1, 0).astype(int) - COLOUR).max() <= (2 if level else 0)
+    dataset.PhotometricInterpretation = "YBR_FULL"
+    with pytest.raises(ScanRefused, match="says that it holds RGB, and the header YBR_FULL"):
+        read_scan(save(dataset, tmp_path / "x", JPEG + syntax, [code]))
+    plain = imagecodecs.jpeg2k_encode(np.full((4, 4, 3), [76, 85, 255], np.uint8), codecformat="j2k", mct=False)
+    dataset.Rows = dataset.Columns = 4
+    scan = read_scan(save(dataset, tmp_path / "x", JPEG + "90", [plain]))
+    assert np.abs(scan.array[:, 0, 0].astype(int) - [255, 0, 0]).max() <= 1
+
+
+@pytest.mark.parametrize("syntax", ["80", "90", "201"])
+@pytest.mark.parametrize(
+    ("added", "written", "said", "what"),
+    [
+        (0, "u2", "u2", ""),
+        (4000, "u2", "u2", "beyond the 12 bits"),
+        (-60, "i2", "i2", ""),
+        (-3000, "i2", "i2", "beyond the 12 bits"),
+        (-60, "i2", "u2", "negative|beyond the 12 bits"),
+    ],
+)
+def test_values_that_the_header_has_no_bits_for_are_refused_and_do_not_wrap(
+    tmp_path, syntax, added, written, said, what
+):
+    expected = (RAMP.astype(int) + added).astype(written)
+    encode = {"80": imagecodecs.jpegls_encode, "90": imagecodecs.jpeg2k_encode, "201": imagecodecs.htj2k_encode}[syntax]
+    options = {"80": {}, "90": {"codecformat": "j2k", "reversible": True}, "201": {"reversible": True}}[syntax]
+    code = encode(expected.view(np.uint16) if syntax == "80" else expected, **options)
+    dataset = instance(expected.view(said), Modality="MR", BitsStored=12, HighBit=11)
+    path = save(dataset, tmp_path / "x", JPEG + syntax, [code])
+    if what:
+        with pytest.raises(ScanRefused, match=what):
+            read_scan(path)
+    else:
+        assert np.array_equal(values(read_scan(path)), expected)
+
+
 @pytest.mark.parametrize("subsampling", ["420", "444"])
 def test_a_jpeg_that_says_nothing_is_of_the_headers_colours_unless_its_components_differ_in_size(tmp_path, subsampling):
     code = imagecodecs.jpeg8_encode(COLOUR, level=98, colorspace="RGB", outcolorspace="YCBCR", subsampling=subsampling)

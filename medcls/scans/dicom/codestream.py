@@ -25,6 +25,7 @@ class Codestream:
         adobe: The colour transform of an Adobe marker: 0 none, 1 YCbCr; ``None`` without the marker.
         components: Component identifiers of a JPEG.
         subsampled: Whether its components are of different sizes.
+        transformed: Whether a JPEG 2000 turns colours itself, so that it holds RGB.
     """
 
     rows: int
@@ -36,6 +37,7 @@ class Codestream:
     adobe: int | None = None
     components: bytes = b""
     subsampled: bool = False
+    transformed: bool = False
 
     def is_ycbcr(self, photometric: str) -> bool:
         """Whether a lossy JPEG in colour holds YCbCr: by its own markers and names of components, as libjpeg has it.
@@ -93,7 +95,11 @@ def _jpeg(data: Bytes) -> Codestream | None:
 
 
 def _jpeg_2000(data: bytes, start: int) -> Codestream:
-    """Read the SIZ segment (ISO/IEC 15444-1, A.5.1)."""
+    """Read the SIZ segment (ISO/IEC 15444-1, A.5.1), and from COD whether components are transformed (A.6.1)."""
     right, bottom, left, top = struct.unpack(">IIII", data[start + 8 : start + 24])
     samples, depth = struct.unpack(">HB", data[start + 40 : start + 43])
-    return Codestream(bottom - top, right - left, samples, (depth & 0x7F) + 1)
+    at = start + 2
+    while data[at : at + 2] not in (b"\xff\x52", b"\xff\x90", b""):
+        at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+    transformed = data[at : at + 2] == b"\xff\x52" and data[at + 8] == 1
+    return Codestream(bottom - top, right - left, samples, (depth & 0x7F) + 1, transformed=transformed)

@@ -98,6 +98,9 @@ def _check_stream(stream: Codestream | None, header: Header) -> None:
             f"a compressed frame is {stream.columns}x{stream.rows}x{stream.samples}, "
             f"and the header says {header.columns}x{header.rows}x{header.samples}",
         )
+    if stream.transformed and header.photometric.startswith("YBR_FULL"):
+        what = f"a compressed frame says that it holds RGB, and the header {header.photometric}"
+        raise refusal(RefusalCode.DAMAGED, what)
 
 
 def _rle(data: Any, header: Header, out: Pixels | None) -> Pixels:

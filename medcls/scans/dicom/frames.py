@@ -98,8 +98,8 @@ class Frame:
         thickness: SliceThickness, millimetres.
         splits: What tells volumes at the same place apart, in the order it is tried: ``echo``, ``b-value``, ….
         rescale: How the header gives slope and intercept: empty where it does, :data:`ABSENT`, :data:`HALF` where it gives
-            one of them, :data:`UNUSED` where they are not for these values, :data:`TABLE` where a table stands in their place, or
-            what is wrong with them, in words.
+            one of them, :data:`UNUSED` where they are not for these values, :data:`TABLE` where a table stands in their
+            place, or what is wrong with them, in words.
         number: InstanceNumber; of a frame of an enhanced object its number in its stack.
     """
 

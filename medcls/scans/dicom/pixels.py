@@ -18,7 +18,7 @@ from medcls.scans.dicom.colour import to_rgb
 from medcls.scans.dicom.encapsulation import Bytes, Stored, codestreams
 from medcls.scans.dicom.frames import Header
 from medcls.scans.dicom.instance import PixelBytes
-from medcls.scans.dicom.syntaxes import BIG_ENDIAN, NATIVE, can_decode, not_decoded
+from medcls.scans.dicom.syntaxes import BIG_ENDIAN, NATIVE, RLE, can_decode, not_decoded
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -177,7 +177,8 @@ def _native_bits(data: Stored, header: Header, wanted: Sequence[int], values: in
 def to_stored(words: Pixels, header: Header) -> Pixels:
     """Take the stored bits out of their words, and extend the sign (PS3.5 8.1.1, PS3.3 C.7.6.3.1).
 
-    Bits above HighBit may hold overlays and are cut off. Decoders that already give signed values pass unchanged.
+    Bits above HighBit may hold overlays and are cut off. Codestreams hold none, so that what does not fit there is refused.
+    Decoders that already give signed values pass unchanged.
 
     Args:
         words: ``(…, rows, columns)`` unsigned words, or signed values from a decoder.
@@ -189,6 +190,8 @@ def to_stored(words: Pixels, header: Header) -> Pixels:
     plain = _as_words(words, header)
     bits = plain.dtype.itemsize * 8
     unsigned = np.dtype(f"u{bits // 8}")
+    if header.bits_stored < bits and header.syntax not in NATIVE | {RLE}:
+        _check_fits(plain.view(stored_dtype(header)), header)
     shift = header.high_bit + 1 - header.bits_stored if header.syntax in NATIVE else 0
     if not header.signed:
         if shift:
@@ -203,11 +206,21 @@ def to_stored(words: Pixels, header: Header) -> Pixels:
     return values if not right else (values << left) >> right
 
 
+def _check_fits(values: Pixels, header: Header) -> None:
+    """Refuse values of a codestream that have more bits than are stored; signed ones may be in two's complement."""
+    low = -(1 << (header.bits_stored - 1)) if header.signed else 0
+    if not low <= int(values.min()) <= int(values.max()) < 1 << header.bits_stored:
+        what = f"pixels decode to values beyond the {header.bits_stored} bits that the header says"
+        raise refusal(RefusalCode.DAMAGED, what)
+
+
 def _as_words(pixels: Pixels, header: Header) -> Pixels:
     """Pixels as unsigned words as wide as BitsAllocated: two's complement of negative values, by C cast."""
     bits = max(8, header.bits_allocated)
     if pixels.dtype.itemsize * 8 > bits:
         raise refusal(RefusalCode.DAMAGED, f"pixels decode to {pixels.dtype}, and {bits} bits are declared")
+    if pixels.dtype.kind == "i" and not header.signed and int(pixels.min()) < 0:
+        raise refusal(RefusalCode.DAMAGED, "pixels decode to negative values, and the header says that there are none")
     return pixels.astype(f"u{bits // 8}", copy=False)
 
 
