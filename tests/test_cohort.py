@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from medcls.cohort import Cohort, read_cohort
+from medcls.cohort.reading import named_cases
 from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError
 from medcls.progress import Progress
@@ -183,6 +184,33 @@ def test_a_missing_folder_and_a_single_class_are_errors(tmp_path: Path) -> None:
     for folder, words in ((tmp_path / "gone", "no such folder"), (tmp_path / "one", "two classes")):
         with pytest.raises(CohortError, match=words):
             read_cohort(load_config(None, (), {"data": {"folder": folder}, "positive": "ill"}))
+
+
+def test_an_empty_class_folder_is_named_before_anything_else(tmp_path: Path) -> None:
+    image(tmp_path / "healthy" / "0.png")
+    (tmp_path / "ill" / "deeper").mkdir(parents=True)
+    for positive in (None, "ill", "healthy", "il"):
+        with pytest.raises(CohortError, match="the class folder 'ill' is empty: no scan was found in it"):
+            named_cases(load_config(None, (), {"data": {"folder": tmp_path}, "positive": positive}))
+
+
+@pytest.mark.parametrize(
+    ("below", "beside", "labels"),
+    [("dataset", "", None), ("dataset/dataset", "", None), ("dataset", "code", None), ("dataset", "", ["ill", "well"])],
+)
+def test_classes_that_lie_further_down_are_found(
+    below: str, beside: str, labels: list[str] | None, tmp_path: Path
+) -> None:
+    for label in ("ill", "well"):
+        image(tmp_path / below / label / "0.png")
+    if beside:
+        image(tmp_path / beside / "0.png")
+    config = load_config(None, (), {"data": {"folder": tmp_path, "labels": labels}, "positive": "ill"})
+    with pytest.raises(
+        CohortError, match=r"the classes seem to lie further down: 'ill', 'well' lie in 'dataset"
+    ) as found:
+        named_cases(config)
+    assert found.value.remedy == f"Set data.folder to {tmp_path / below}"
 
 
 @pytest.mark.parametrize(("one", "other"), [("well", "Well"), ("well", "WELL"), ("not ill", "Not  ill")])

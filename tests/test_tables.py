@@ -125,10 +125,23 @@ def test_a_remark_of_several_lines_is_a_cell_but_no_value(tmp_path: Path) -> Non
         (b"\xd0\xcf\x11\xe0rest", "workbook"),
         (PLAIN.replace(",", "|"), "parted by '|'"),
         ("a;b,c\n1,2\n", "comma or semicolon"),
+        ("a;b;c\n1,2,3\n", "cases.csv:2: this line is parted by commas, and the header by semicolons. Part all lines"),
+        ("a,b,c\n1,2,3\n4;0,5;6\n", "cases.csv:3: this line is parted by semicolons, and the header by commas"),
+        ("a b c\n1 2 3\n", "cases.csv:1: the header is parted by blanks. Part the columns by commas"),
+        ("a b c\n1,2,3\n", "cases.csv:1: the header is parted by blanks"),
+        ("My study 2024,,,\na,b,c,d\n1,2,3,4\n", "cases.csv:1: this line has one cell and the next several"),
+        ("\nMy own study 2024\n\na;b;c\n1;2;3\n", "cases.csv:2: this line has one cell and the next several"),
     ],
 )
 def test_what_is_no_table_is_one_line(tmp_path: Path, content: str | bytes, words: str) -> None:
     assert words in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "content", ["scan\na b.png\n", "scan,\na.png,remark\n", '"my scan"\na b.png\n', ",scan\n0,a b.png\n"]
+)
+def test_a_table_of_one_named_column_is_one(tmp_path: Path, content: str) -> None:
+    assert len(read(tmp_path, content).rows) == 1
 
 
 def test_a_table_that_no_spreadsheet_holds_is_refused(tmp_path: Path) -> None:

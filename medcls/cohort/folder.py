@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, check_positive
 from medcls.cohort.table import named_partition
 from medcls.config.settings import DataSettings, Partition, SplitSettings
-from medcls.errors import CohortError
+from medcls.errors import CohortError, ConfigError
 from medcls.nearest import one_of
 from medcls.progress import SILENT, Progress
 from medcls.scans import find_scans
@@ -48,7 +49,7 @@ def read_folder(
     warnings = _warnings(root, parts, settings, excluded)
     for one, folder in _in_classes(root, parts, leniency, progress):
         if isinstance(one, Case):
-            index = labels.index(settings.label_values.get(folder.name, folder.name))
+            index = labels.index(_label(folder, settings))
             cases.append(replace(one, reference=(index,)))
         else:
             excluded.append(one)
@@ -75,8 +76,19 @@ def folder_names(
 def folder_labels(settings: DataSettings, split: SplitSettings, positive: str | None) -> Cohort:
     """The labels that the folders' names alone give, without any case; see :func:`read_folder`."""
     root = _root(settings)
-    labels = _labels(root, _partition_folders(root, split), settings)
-    return Cohort((), labels, check_positive(positive, labels, multilabel=False))
+    parts = _partition_folders(root, split)
+    labels = _labels(root, parts, settings)
+    _check_files(root, parts, settings)
+    try:
+        return Cohort((), labels, check_positive(positive, labels, multilabel=False))
+    except ConfigError:
+        if (
+            positive is not None
+            and positive not in labels
+            and (inner := _classes_further_down(root, settings, positive))
+        ):
+            raise _further_down(root, inner) from None
+        raise
 
 
 def _root(settings: DataSettings) -> Path:
@@ -161,14 +173,52 @@ def _check_filled(
     refused = {Path(one.name).parts[:-1] for one in excluded}
     for _, part in parts:
         for folder in _sub_folders(part):
-            label = settings.label_values.get(folder.name, folder.name)
+            label = _label(folder, settings)
             own = folder.relative_to(root).parts
             if label not in filled and not any(one[: len(own)] == own for one in refused):
-                raise CohortError(
-                    f"the class folder '{folder.name}' is empty: no scan was found in it",
-                    where=str(root),
-                    remedy="Fill it, or remove it",
-                )
+                raise _empty(root, folder)
+
+
+def _check_files(root: Path, parts: list[tuple[Partition | None, Path]], settings: DataSettings) -> None:
+    """As :func:`_check_filled`, of folders without any file, which is known before a scan is looked for."""
+    folders = [folder for _, part in parts for folder in _sub_folders(part)]
+    filled = {_label(folder, settings) for folder in folders if any(files for _, _, files in os.walk(folder))}
+    for folder in folders:
+        if _label(folder, settings) not in filled:
+            raise _empty(root, folder)
+
+
+def _empty(root: Path, folder: Path) -> CohortError:
+    return CohortError(
+        f"the class folder '{folder.relative_to(root)}' is empty: no scan was found in it",
+        where=str(root),
+        remedy="Fill it, or remove it",
+    )
+
+
+def _label(folder: Path, settings: DataSettings) -> str:
+    return settings.label_values.get(folder.name, folder.name)
+
+
+def _classes_further_down(root: Path, settings: DataSettings, positive: str | None) -> Path | None:
+    """The folder below that has what looks like classes: the positive one among several, or several where it is alone."""
+    below = _sub_folders(root)
+    for folder in below:
+        inner = _sub_folders(folder)
+        if len(inner) > 1 and (positive in {_label(one, settings) for one in inner} or len(below) == 1):
+            return folder
+        if len(below) == len(inner) == 1 and (found := _classes_further_down(folder, settings, positive)):
+            return found
+    return None
+
+
+def _further_down(root: Path, inner: Path) -> CohortError:
+    names = _quoted([folder.name for folder in _sub_folders(inner)])
+    return CohortError(
+        f"the folders of the classes seem to lie further down: {names} lie in '{inner.relative_to(root)}'",
+        where=str(root),
+        remedy=f"Set data.folder to {inner}",
+    )
 
 
 def _partition_folders(root: Path, split: SplitSettings) -> list[tuple[Partition | None, Path]]:
@@ -198,6 +248,9 @@ def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: Da
     if settings.labels is not None:
         unknown = [name for name in present if name not in settings.labels]
         if unknown:
+            inner = _classes_further_down(root, settings, settings.labels[0])
+            if inner is not None:
+                raise _further_down(root, inner)
             raise CohortError(
                 f"the folder '{unknown[0]}' is not one of data.labels",
                 where=str(root),
@@ -205,8 +258,12 @@ def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: Da
             )
         return tuple(settings.labels)
     if len(present) < 2:
+        inner = _classes_further_down(root, settings, None)
+        if inner is not None:
+            raise _further_down(root, inner)
+        count = "1 sub-folder" if len(names) == 1 else f"{len(names)} sub-folders"
         raise CohortError(
-            f"a classifier needs two classes or more; the folder has {len(present)} sub-folders",
+            f"a classifier needs two classes or more; the folder has {count}",
             where=str(root),
             remedy="Put the scans of each class into a sub-folder of its name",
         )

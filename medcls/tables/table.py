@@ -8,6 +8,7 @@ each of them moves values into columns that they do not belong to.
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -112,14 +113,16 @@ def read_table(path: Path, what: str = "the table") -> Table:
         first, head = next(((number, line) for number, line in lines if line.strip()), (first, ""))
     if not head:
         raise CohortError(f"{what} has no header", where=f"{path}:{first}")
-    delimiter = stated.group(1) if stated else _delimiter(head, f"{path}:{first}")
-    records = _records([(first, head), *lines], delimiter, path)
+    following = next(((number, line) for number, line in lines if line.strip()), (first, ""))
+    delimiter = stated.group(1) if stated else _delimiter(head, following[1], f"{path}:{first}")
+    records = _records(itertools.chain([(first, head), following], lines), delimiter, path)
     header_line, cells = next(records)
     header = tuple(cells)
     _check_header(header, path, header_line)
     kept = [(line, tuple(row)) for line, row in _checked(records, header, delimiter, path)]
     if not kept:
         raise CohortError(f"{what} has a header and no rows", where=str(path))
+    _check_title(header, kept[0][1], f"{path}:{header_line}")
     numbers, rows = zip(*kept, strict=True)
     return Table(path, what, header, header_line, numbers, rows)
 
@@ -136,7 +139,21 @@ def _numbered(text: str, path: Path) -> Iterator[tuple[int, str]]:
         yield number, line
 
 
-def _delimiter(head: str, where: str) -> str:
+def _check_title(header: Sequence[str], first: Sequence[str], where: str) -> None:
+    """Refuse a title that a spreadsheet wrote above the header: it fills one cell, and the true header below many."""
+    if header[0] and not any(header[1:]) and len(list(filter(None, first))) > 1 and " " in header[0]:
+        raise _title(where)
+
+
+def _title(where: str) -> CohortError:
+    return CohortError(
+        "this line has one cell and the next several: it looks like a title, not like the header",
+        where=where,
+        remedy="Remove what stands above the names of the columns",
+    )
+
+
+def _delimiter(head: str, following: str, where: str) -> str:
     """The sign that parts the header: spreadsheets write ';' or tabs where the comma is the decimal sign."""
     counts = {sign: _cells_in(head, sign) for sign in _DELIMITERS}
     most = max(counts.values())
@@ -144,6 +161,12 @@ def _delimiter(head: str, where: str) -> str:
     if most == 1:
         if "|" in head:
             raise CohortError("the columns are parted by '|'", where=where, remedy="Part them by commas")
+        unparted = not any(sign in head for sign in _DELIMITERS)
+        words, below = len(head.split()) if unparted else 1, max(_cells_in(following, sign) for sign in _DELIMITERS)
+        if words > 1 and '"' not in head and words in (below, len(following.split())):
+            raise CohortError("the header is parted by blanks", where=where, remedy="Part the columns by commas")
+        if words > 1 and below > 1:
+            raise _title(where)
         return ","
     if len(best) > 1:
         names = " or ".join(_DELIMITERS[sign] for sign in best)
@@ -237,11 +260,8 @@ def _checked(
     cells = 0
     for line, row in records:
         if len(row) != len(header):
-            sign = _DELIMITERS.get(delimiter, f"'{delimiter}'")
-            remedy = f"Put quotes around a cell that holds a {sign}" if len(row) > len(header) else "Write every cell"
-            raise CohortError(
-                f"{len(row)} cells, but the header has {len(header)}", where=f"{path}:{line}", remedy=remedy
-            )
+            what, remedy = _other_cells(row, header, delimiter)
+            raise CohortError(what, where=f"{path}:{line}", remedy=remedy)
         unseen = next((name for name, cell in zip(header, row, strict=True) if _CONTROL.search(cell)), None)
         if unseen is not None:
             raise CohortError(
@@ -253,3 +273,15 @@ def _checked(
                 f"a table of more than {MOST_CELLS:,} cells", where=f"{path}:{line}", remedy="Leave out columns"
             )
         yield line, row
+
+
+def _other_cells(row: Sequence[str], header: Sequence[str], delimiter: str) -> tuple[str, str]:
+    """Why a row has more or fewer cells than the header, and how to mend it."""
+    sign, text = _DELIMITERS.get(delimiter, f"'{delimiter}'"), delimiter.join(row)
+    others = (name for one, name in _DELIMITERS.items() if one != delimiter and _cells_in(text, one) == len(header) > 1)
+    other = next(others, None)
+    if other is not None:
+        return f"this line is parted by {other}s, and the header by {sign}s", "Part all lines by one sign"
+    count = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+    remedy = f"Put quotes around a cell that holds a {sign}" if len(row) > len(header) else "Write every cell"
+    return f"{count}, but the header has {len(header)}", remedy
