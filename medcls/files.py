@@ -134,7 +134,8 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
     if not there.is_dir():
-        raise UsageError(f"{there} is a file, not a folder", where=str(folder), remedy="Choose another folder")
+        what = "this is a file, not a folder" if there == folder else f"{there} is a file, not a folder"
+        raise UsageError(what, where=str(folder), remedy="Choose another folder")
     what = (
         f"nothing can be written here: {reason}" if there == folder else f"nothing can be written in {there}: {reason}"
     )

@@ -192,7 +192,7 @@ def test_a_patient_or_a_path_on_two_sides_of_a_given_split_is_found_by_the_table
     ("changes", "words"),
     [
         ({"split": {"folds": 5}}, "patients"),
-        ({}, "too few for 3 partitions"),
+        ({}, "cases.csv: the label .* too few for 3 partitions .train, test, tune.. Add patients of this label"),
         ({"model": {"weights": "imagnet"}}, "Did you mean 'imagenet'"),
         ({"positive": "Ill"}, "Did you mean 'ill'"),
         ({"region": "lung", "preprocessing": {"kind": "endoscopy"}}, "endoscopy"),

@@ -153,8 +153,8 @@ def test_a_given_test_partition_stays_outside_every_fold() -> None:
 @pytest.mark.parametrize(
     ("labels", "folds", "words"),
     [
-        ([0] * 20 + [1] * 3, 5, "'label1' has 3 patient\\(s\\), too few for 5 folds.*Set split.folds to 3 or fewer"),
-        ([0] * 20 + [1] * 3, 2, "'label1' has 3 patient\\(s\\), too few for 2 folds.*Add patients"),
+        ([0] * 20 + [1] * 3, 5, "'label1' has 3 patients, too few for 5 folds.*Set split.folds to 3 or fewer"),
+        ([0] * 20 + [1] * 3, 2, "'label1' has 3 patients, too few for 2 folds.*Add patients"),
     ],
 )
 def test_a_label_with_too_few_patients_is_refused(labels: list[int], folds: int, words: str) -> None:

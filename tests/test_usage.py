@@ -50,6 +50,28 @@ def typed(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("evaluate --predictions a.png --rule yuden", "Did you mean 'youden'?"),
         ("infer a.png b.png c.png", "name the folder"),
         ("doctor now", "does not take 'now'"),
+        ("train -config lung.yaml", "'medcls train' has no option '-config'. Options have two dashes: --config"),
+        ("train -config=lung.yaml", "Options have two dashes: --config=lung.yaml"),
+        ("infer scans -out=there", "Options have two dashes: --out=there"),
+        ("-version", "'medcls' has no option '-version'. Options have two dashes: --version"),
+        ("train -help", "two dashes: --help"),
+        ("evaluate cases.csv lung", "medcls evaluate lung --cases cases.csv"),
+        ("evaluate lung cases.csv", "medcls evaluate lung --cases cases.csv"),
+        ("evaluate a.csv", "medcls evaluate RUN --cases a.csv"),
+        (
+            "infer data more",
+            "It takes one path: name the folder above, or a CSV table with a column 'scan'; the classifier is named by",
+        ),
+        ("infer data run", "Where 'run' is the classifier, write medcls infer data --model run"),
+        ("demo --out a.png", "a.png: this is a file, not a folder. Choose another folder"),
+        ("demo --out a.png/b", "a.png is a file, not a folder"),
+        (
+            "explain --model run",
+            "the run is not finished: it has no classifier yet. Go on with 'medcls train --config FILE --run run --resume'",
+        ),
+        ("infer a.png --model run", "or end its training with 'medcls finish runs/run'"),
+        ("evaluate run", "the run is not finished"),
+        ("figures run", "the run is not finished: it has no metrics.json yet"),
         ("--verbose", "'medcls' has no option '--verbose'"),
     ],
 )
@@ -57,6 +79,10 @@ def test_what_is_typed_wrongly_is_one_line(
     line: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("a.png").write_bytes(b"")
+    Path("a.csv").write_text("case,reference,score\n", encoding="utf-8")
+    Path("data").mkdir()
+    Path("runs", "run").mkdir(parents=True)
+    Path("runs", "run", "config.yaml").write_text("region: lung\n", encoding="utf-8")
     code, out, said = typed(line, monkeypatch, capsys)
     assert (code, out, said.count("\n")) == (2, "", 1), said
     assert said.startswith("medcls: ")
@@ -84,6 +110,8 @@ def test_a_model_by_name_is_the_run_and_not_the_folder_of_its_data(tmp_path: Pat
     for folder in (data, run):
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("region: lung\n", encoding="utf-8")
+        (folder / "classifier").mkdir()
+        (folder / "classifier" / "classifier.json").write_text("{}", encoding="utf-8")
     assert model_folder("lung").resolve() == open_run("lung").path.resolve() == run
     assert model_folder(data) == data  # a path is what it says
     (run / "config.yaml").unlink()

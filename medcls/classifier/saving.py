@@ -153,10 +153,13 @@ def _classifier_folder(path: Path) -> Path:
     for folder in (path, path / "classifier"):
         if (folder / DESCRIPTION).is_file():
             return folder
+    stopped = (path / "config.yaml").is_file()
     raise ClassifierError(
-        "there is no classifier here",
+        "the run is not finished: it has no classifier yet" if stopped else "there is no classifier here",
         where=str(path),
-        remedy=f"Give a finished run, or a folder with {DESCRIPTION} and {WEIGHTS}",
+        remedy=f"Go on with 'medcls train --config FILE --run {path.name} --resume'"
+        if stopped
+        else f"Give a finished run, or a folder with {DESCRIPTION} and {WEIGHTS}",
     )
 
 

@@ -10,7 +10,7 @@ import typer
 
 from medcls.cli import commands, evaluation_commands, storing
 from medcls.cli.exits import USAGE, complain, exiting
-from medcls.cli.usage import usage_line
+from medcls.cli.usage import one_dash, usage_line
 
 _WIDEST = 120  # columns of the help, where the terminal has them
 app = typer.Typer(
@@ -63,7 +63,9 @@ for _verb in (
 def main() -> None:
     """Run the command."""
     try:
-        code = app(standalone_mode=False)
+        command = typer.main.get_command(app)
+        line = one_dash(sys.argv[1:], command)
+        code = command(standalone_mode=False) if line is None else complain(line, USAGE)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer's parser raises, whichever parser it is built on, has it
             raise

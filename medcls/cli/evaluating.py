@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medcls.bounded import read_json
-from medcls.errors import ConfigError, RunError, UsageError
+from medcls.errors import ConfigError, UsageError
 from medcls.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -41,6 +41,13 @@ class Asked:
             raise UsageError("name either a run, or a table of scores with --predictions")
         if self.predictions is not None and self.cases is not None:
             raise UsageError("--cases belongs to a run: a table of scores names its own cases")
+        if self.run is not None and self.run.suffix.lower() in (".csv", ".tsv") and self.run.is_file():
+            raise UsageError(
+                "this is a table, not a run",
+                where=str(self.run),
+                remedy=f"For a table of other cases write medcls evaluate RUN --cases {self.run}; for one of scores medcls "
+                f"evaluate --predictions {self.run}",
+            )
         if self.predictions is None and self.compare is not None:
             raise UsageError("--compare belongs to --predictions", remedy="For runs, use medcls compare RUN RUN")
 
@@ -62,7 +69,7 @@ def finished_run(asked: Asked) -> Run:
     run = open_run(asked.named_run())
     described = run.classifier_folder / CLASSIFIER_FILE
     if not described.is_file():
-        raise RunError("the run has no classifier yet", where=str(run.path), remedy="Finish it with --resume")
+        raise run.unfinished("classifier")
     if asked.cases is not None:
         config = external_settings(run.load_config(), asked.cases)
         with suppress(ValueError, KeyError, TypeError):  # a damaged description is told where the classifier is loaded

@@ -29,6 +29,7 @@ _SAME_VERB = {
 }
 """What other tools call a verb."""
 _SCANS_FIRST = ("infer", "explain")
+_TABLES = (".csv", ".tsv")
 _CONFIGS = (".yaml", ".yml")
 _CHOICE = re.compile(r"'(?P<option>\S+).*?': '(?P<given>.*)' is not one of (?P<allowed>.*)")
 
@@ -89,17 +90,50 @@ def _missing(error: Any, verb: str, words: Sequence[str]) -> str:
     return f"'medcls {verb}' needs {name}. {_see(verb)}"
 
 
+def one_dash(words: Sequence[str], command: Any) -> str | None:
+    """The line for ``-config FILE``, which would be read as ``-c onfig``; ``None`` where no option is written so.
+
+    Args:
+        words: What was typed after ``medcls``.
+        command: The parser of ``medcls``.
+    """
+    verb = next((word for word in words if not word.startswith("-")), "")
+    known = {"--help", *(name for one in command.commands.get(verb, command).params for name in one.opts)}
+    for word in words:
+        name = word.partition("=")[0]
+        if len(name) > 2 and not name.startswith("--") and f"-{name}" in known:
+            called = _called(verb if verb in command.commands else "")
+            return f"{called} has no option '{name}'. Options have two dashes: -{word}"
+    return None
+
+
 def _too_many(verb: str, extra: str, context: Any) -> str:
     what = f"'medcls {verb}' does not take '{extra}'. "
     if "=" in extra:
         return f"{what}Write --set {extra}"
-    first = context.params.get("scans") if context is not None else None
+    given = context.params if context is not None else {}
+    if verb == "evaluate" and given.get("run") is not None:
+        return f"{what}{_table_and_run(Path(given['run']), Path(extra))}"
+    first = given.get("scans")
     if first is None:
         return what + _see(verb)
-    if verb not in _SCANS_FIRST or Path(first).is_file():  # most often the shell has made many names of one with a *
+    from medcls.runs.folder import is_model
+
+    if is_model(Path(extra)):
+        return f"{what}Where '{extra}' is the classifier, write medcls {verb} {first} --model {extra}"
+    if verb not in _SCANS_FIRST or (
+        Path(first).exists() and not is_model(Path(first))
+    ):  # often the shell has expanded a *
         table = ", or a CSV table with a column 'scan'" if verb in _SCANS_FIRST else ""
-        return f"{what}It takes one path: name the folder{table}"
+        classifier = "; the classifier is named by --model" if verb in _SCANS_FIRST else ""
+        return f"{what}It takes one path: name the folder above{table}{classifier}"
     return (
         f"{what}The scans are its one argument, and the classifier is named by --model: "
         f"medcls {verb} {extra} --model {first}, if '{first}' is the classifier"
     )
+
+
+def _table_and_run(first: Path, second: Path) -> str:
+    """What to write in the place of ``evaluate TABLE RUN``, in whichever order."""
+    run, table = (second, first) if first.suffix.lower() in _TABLES else (first, second)
+    return f"It takes one run, and a table of other cases by --cases: medcls evaluate {run} --cases {table}"

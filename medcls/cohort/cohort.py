@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.config.settings import Partition
-from medcls.errors import ConfigError
+from medcls.errors import CohortError, ConfigError
 from medcls.nearest import one_of
 
 
@@ -23,6 +23,7 @@ class Cohort:
         excluded: What was left out, and why.
         warnings: What a reader of the results should know about the cohort.
         given: Partitions that the table, or the folders, gave; the others were made. ``None``: not parted yet.
+        source: The table or folder that it was read from, for errors.
         unused: Columns of the table that are named as facts are (sex, age, site, …), and that the config does not ask for.
     """
 
@@ -34,6 +35,7 @@ class Cohort:
     warnings: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     given: tuple[Partition, ...] | None = None
+    source: str = ""
 
     def partition(self, name: Partition) -> tuple[Case, ...]:
         """The cases of one partition."""
@@ -42,6 +44,15 @@ class Cohort:
     def replace_cases(self, cases: Iterable[Case], excluded: Iterable[Exclusion] = ()) -> Cohort:
         """The same cohort with other cases, and with more exclusions."""
         return replace(self, cases=tuple(cases), excluded=(*self.excluded, *excluded))
+
+    def wrong(self, what: str, remedy: str) -> CohortError:
+        """An error about the whole table or folder."""
+        return CohortError(what, where=self.source, remedy=remedy)
+
+    def too_few(self, label: int, patients: int, parts: str, remedy: str) -> CohortError:
+        """The error of a label that has too few patients to be parted."""
+        count = "no patient" if not patients else "1 patient" if patients == 1 else f"{patients} patients"
+        return self.wrong(f"the label '{self.labels[label]}' has {count}, too few for {parts}", remedy)
 
     def warn(self, *warnings: str) -> Cohort:
         """The same cohort with more warnings."""

@@ -80,7 +80,7 @@ def folder_labels(settings: DataSettings, split: SplitSettings, positive: str | 
     labels = _labels(root, parts, settings)
     _check_files(root, parts, settings)
     try:
-        return Cohort((), labels, check_positive(positive, labels, multilabel=False))
+        return Cohort((), labels, check_positive(positive, labels, multilabel=False), source=str(root))
     except ConfigError:
         if (
             positive is not None

@@ -70,7 +70,7 @@ def make_folds(cohort: Cohort, settings: SplitSettings, seed: int, content: Mapp
     for case, group in zip(cases, group_cases(cases, content), strict=True):
         members[group].append(case)
     groups = [members[group] for group in sorted(members)]
-    _check_patients(groups, cohort.labels, settings.folds)
+    _check_patients(groups, cohort, settings.folds)
     folds = []
     for repeat in range(1, settings.repeats + 1):
         rng = np.random.default_rng([_seed(settings, seed), repeat])
@@ -180,16 +180,13 @@ def _labels_of(groups: Sequence[Sequence[Case]], labels: int) -> NDArray[np.intp
     return has
 
 
-def _check_patients(groups: Sequence[Sequence[Case]], labels: tuple[str, ...], folds: int) -> None:
-    for index, label in enumerate(labels):
+def _check_patients(groups: Sequence[Sequence[Case]], cohort: Cohort, folds: int) -> None:
+    for index in range(len(cohort.labels)):
         patients = sum(any(index in case.reference for case in group) for group in groups)
         if patients < _fewest_patients(folds):
             enough = next((fewer for fewer in range(folds - 1, 1, -1) if patients >= _fewest_patients(fewer)), None)
             remedy = "Add patients" if enough is None else f"Set split.folds to {enough} or fewer, add patients"
-            raise CohortError(
-                f"the label '{label}' has {patients} patient(s), too few for {folds} folds",
-                remedy=f"{remedy}, or remove the label",
-            )
+            raise cohort.too_few(index, patients, f"{folds} folds", f"{remedy}, or leave the label out")
 
 
 def _fewest_patients(folds: int) -> int:

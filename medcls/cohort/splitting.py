@@ -15,7 +15,6 @@ import numpy as np
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
 from medcls.config.settings import PARTITIONS, Partition, SplitSettings
-from medcls.errors import CohortError
 
 
 def split_cohort(
@@ -44,9 +43,9 @@ def split_cohort(
     given = {case.partition for case in cohort.cases}
     if None in given and len(given) > 1:
         missing = sum(case.partition is None for case in cohort.cases)
-        raise CohortError(
+        raise cohort.wrong(
             f"{missing} of {len(cohort.cases)} cases have no partition and the others have one",
-            remedy="Fill the split column for all cases or for none",
+            "Fill the split column for all cases or for none",
         )
     rng = np.random.default_rng(settings.seed if settings.seed is not None else seed)
     pool = [case for case in cohort.cases if case.partition in (None, "train")]
@@ -56,7 +55,7 @@ def split_cohort(
     if "tune" in partitions and "tune" not in given:
         wanted["tune"] = settings.tune if "test" in wanted else settings.tune / (1 - settings.test)
     if wanted:
-        assigned = _assign(pool, group_cases(pool, content), wanted, cohort.labels, rng)
+        assigned = _assign(pool, group_cases(pool, content), wanted, cohort, rng)
         cases = [replace(case, partition=assigned.get(case.name, case.partition)) for case in cohort.cases]
         cohort = cohort.replace_cases(cases)
     _check_partitions(cohort, partitions)
@@ -91,7 +90,7 @@ def _assign(
     cases: Sequence[Case],
     groups: Sequence[int],
     wanted: Mapping[Partition, float],
-    labels: tuple[str, ...],
+    cohort: Cohort,
     rng: np.random.Generator,
 ) -> dict[str, Partition]:
     """Partition of each case's name: groups of each stratum are shuffled and dealt out by the wanted fractions."""
@@ -108,9 +107,11 @@ def _assign(
     for stratum, of_stratum in sorted(strata.items()):
         needed = len(wanted) + 1
         if stratum >= 0 and patients[stratum] < needed:
-            raise CohortError(
-                f"the label '{labels[stratum]}' has {patients[stratum]} patient(s), too few for {needed} partitions",
-                remedy="Add patients, remove the label, or give a split column",
+            raise cohort.too_few(
+                stratum,
+                patients[stratum],
+                f"{needed} partitions ({', '.join(('train', *wanted))})",
+                "Add patients of this label, leave it out, or say in a split column which patient goes where",
             )
         order = [of_stratum[index] for index in rng.permutation(len(of_stratum))]
         for partition, fraction in wanted.items():
@@ -133,15 +134,13 @@ def _check_partitions(cohort: Cohort, partitions: Sequence[Partition]) -> None:
     present = {label for case in cohort.partition("train") for label in case.reference}
     for index, label in enumerate(cohort.labels):
         if index not in present:
-            raise CohortError(
-                f"no training case has the label '{label}'", remedy="A label must be trained on to be known"
-            )
+            raise cohort.wrong(f"no training case has the label '{label}'", "A label must be trained on to be known")
         lacking = (case for case in cohort.partition("train") if case.knows(index) and index not in case.reference)
         if any(index in case.unknown for case in cohort.cases) and not any(lacking):
-            raise CohortError(
+            raise cohort.wrong(
                 f"no training case is known to be without the label '{label}'",
-                remedy="Say what empty and uncertain cells mean otherwise (data.blank, data.uncertain), or leave the label out",
+                "Say what empty and uncertain cells mean otherwise (data.blank, data.uncertain), or leave the label out",
             )
     for partition in partitions:
         if not cohort.partition(partition):
-            raise CohortError(f"the partition '{partition}' is empty", remedy="Check the split column or its fractions")
+            raise cohort.wrong(f"the partition '{partition}' is empty", "Check the split column or its fractions")

@@ -70,6 +70,7 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
         tuple(excluded),
         (*warnings, *more),
         unused=_unused(table.named, columns),
+        source=str(path),
     )
 
 

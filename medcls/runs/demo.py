@@ -7,6 +7,7 @@ from typing import Any
 
 from medcls.config import load_config
 from medcls.errors import UsageError
+from medcls.files import check_writable
 from medcls.nearest import one_of
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run, to_resume
@@ -46,10 +47,11 @@ def run_demo(region: str, out: Path, *, seed: int = 0, resume: bool = False, pro
         progress: Where to say how far it is.
 
     Raises:
-        UsageError: The region is not one of the three.
+        UsageError: The region is not one of the three, or ``out`` is a file.
     """
     if region not in REGIONS:
         raise UsageError(f"there is no demo for '{region}'", remedy=one_of(region, REGIONS, "Regions"))
+    check_writable(out)
     progress.begin(f"Making a synthetic {region} cohort of {_PATIENTS} patients")
     cohort = write_cohort(
         region, out / f"cohort-{region}", patients=_PATIENTS, difficulty=0.0, seed=seed, progress=progress

@@ -106,12 +106,21 @@ class Run:
             RunError: There is none yet, or it is damaged.
         """
         if not self.metrics_file.exists():
-            raise RunError("the run has no metrics.json", where=str(self.path), remedy="Finish it with --resume")
+            raise self.unfinished("metrics.json")
         with reading_kept(self.metrics_file):
             found: dict[str, Any] = read_json(self.metrics_file)
             if not isinstance(found, dict) or not all(isinstance(one, dict | list) for one in found.values()):
                 raise TypeError("no studies by their names")
         return found
+
+    def unfinished(self, lacking: str) -> RunError:
+        """The error of a run that has not come to what is asked of it."""
+        return RunError(
+            f"the run is not finished: it has no {lacking} yet",
+            where=str(self.path),
+            remedy=f"Go on with 'medcls train --config FILE --run {self.name} --resume', or end its training with "
+            f"'medcls finish {self.path}'",
+        )
 
     def load_config(self) -> Config:
         """The config the run was made with."""
@@ -245,7 +254,7 @@ def model_folder(model: str | os.PathLike[str] | None, progress: Progress = SILE
     """The folder that a model's path or a run's name means; by default that of the newest finished run, which is said.
 
     Raises:
-        RunError: There is no such run, or none has finished.
+        RunError: There is no such run, it has no classifier yet, or none has finished.
     """
     if model is None:
         run = newest_finished()
@@ -255,7 +264,10 @@ def model_folder(model: str | os.PathLike[str] | None, progress: Progress = SILE
     # Data often lie in a folder that is called as the run is: what can answer comes before what cannot.
     can_answer = [one for one in _places(path) if is_run(one) or (one / CLASSIFIER_FILE).is_file()]
     if can_answer:
-        return can_answer[0]
+        found = Run(can_answer[0])
+        if not any((folder / CLASSIFIER_FILE).is_file() for folder in (found.path, found.classifier_folder)):
+            raise found.unfinished("classifier")
+        return found.path
     if path.exists() and not path.is_dir():
         raise RunError("this is a file, not a run", where=str(path), remedy="Name a run, or a classifier's folder")
     return open_run(model).path
@@ -269,6 +281,11 @@ def _places(path: Path, runs: Path = Path("runs")) -> tuple[Path, ...]:
 def is_run(folder: Path) -> bool:
     """Whether a folder is that of a run."""
     return (folder / "config.yaml").is_file()
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path, or a name, is that of a run or of a classifier's folder."""
+    return any(is_run(one) or (one / CLASSIFIER_FILE).is_file() for one in _places(path))
 
 
 def discard_untrained(run: Run) -> None:
