@@ -1,6 +1,20 @@
-"""``python -m medcls`` is the ``medcls`` command."""
+"""The ``medcls`` command, which ``python -m medcls`` is too."""
 
-from medcls.cli.app import main
+import sys
+
+from medcls.cli.stopping import stoppable
+
+
+def main() -> None:
+    """Run the command."""
+    sys.exit(stoppable(_command))
+
+
+def _command() -> int:
+    from medcls.cli.app import main as run  # takes a while, in which it may be stopped
+
+    return run()
+
 
 if __name__ == "__main__":
     main()

@@ -305,3 +305,46 @@ def test_explained_test_cases_stay_apart_from_the_reports_and_are_called_as_the_
     assert kept.returncode == 2
     assert "belongs to scans" in complaint(kept)
     assert not (run / "explanations-test-2").exists()
+
+
+_AT_ANY_MOMENT = """
+import atexit, importlib.metadata, os, signal, sys
+import medcls.__main__ as medcls
+def stop(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+def half_imported():
+    try:
+        stop()
+    except KeyboardInterrupt:
+        raise ImportError
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = ["medcls", "--version"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "code"),
+    [
+        ("medcls._command = stop", 1),
+        ("medcls._command = half_imported", 1),
+        (
+            "medcls._command = lambda: eval('stop()')",
+            1,
+        ),  # after which Python ends by the signal unless it is told not to
+        ("importlib.metadata.version = stop", 1),  # while the command line is read
+        ("atexit.register(stop); medcls._command = lambda: 3", 3),
+    ],
+)
+def test_ctrl_c_at_any_moment_is_one_line_and_a_code(moment: str, code: int, tmp_path: Path) -> None:
+    script = f"{_AT_ANY_MOMENT}{moment}\nmedcls.main()"
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (code, ""), result.stderr
+    assert [line[:15] for line in result.stderr.splitlines()] == (["medcls: stopped"] if code == 1 else [])
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
+def test_an_output_that_takes_nothing_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "medcls", "--help"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "medcls: the output: no space left on device\n")

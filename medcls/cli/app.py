@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from medcls.cli import commands, evaluation_commands, storing
-from medcls.cli.exits import USAGE, complain, exiting
+from medcls.cli.exits import USAGE, complain, ending, exiting
 from medcls.cli.usage import one_dash, usage_line
 
 _WIDEST = 120  # columns of the help, where the terminal has them
@@ -60,14 +61,18 @@ for _verb in (
     app.command(_verb.__name__, short_help=(_verb.__doc__ or "").splitlines()[0])(exiting(_verb))
 
 
-def main() -> None:
-    """Run the command."""
+def main() -> int:
+    """Run the verb that the arguments name, and give its exit code."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home folder that cannot be written to
+    return ending(_parsed)
+
+
+def _parsed() -> int:
     try:
-        command = typer.main.get_command(app)
-        line = one_dash(sys.argv[1:], command)
-        code = command(standalone_mode=False) if line is None else complain(line, USAGE)
+        group = typer.main.get_command(app)
+        line = one_dash(sys.argv[1:], group)
+        return int(group(standalone_mode=False) or 0) if line is None else complain(line, USAGE)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer's parser raises, whichever parser it is built on, has it
             raise
-        code = complain(usage_line(error, sys.argv[1:]), USAGE)
-    sys.exit(code or 0)
+        return complain(usage_line(error, sys.argv[1:]), USAGE)

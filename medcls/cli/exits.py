@@ -12,16 +12,13 @@ from datetime import UTC, datetime
 import typer
 
 from medcls.cli.screen import BEATS, say
+from medcls.cli.stopping import was_asked
 from medcls.errors import MedclsError, in_words, wants_memory
 from medcls.files import cache_folder, write_text
 
 USAGE = 2
 SOME_REFUSED = 3
 NOTHING_ANSWERED = 4
-_STOPPED = (
-    "stopped. What was finished is kept: 'medcls train' and 'medcls demo' go on with --resume, and 'medcls finish RUN' takes "
-    "the best epoch so far"
-)
 _MEMORY = "there is not enough memory. Use a smaller train.batch_size or preprocessing.size"
 _LONGEST = 4000  # characters of a line; only something made to harm has more
 
@@ -32,7 +29,7 @@ def exiting(verb: Callable[..., int]) -> Callable[..., None]:
     @functools.wraps(verb)
     def run(*args: object, **options: object) -> None:
         with BEATS:
-            raise typer.Exit(_run(verb, *args, **options))
+            raise typer.Exit(ending(verb, *args, **options))
 
     return run
 
@@ -44,13 +41,12 @@ def code_of(answered: int, refused: int) -> int:
     return SOME_REFUSED if refused else 0
 
 
-def _run(verb: Callable[..., int], *args: object, **options: object) -> int:
+def ending(verb: Callable[..., int], *args: object, **options: object) -> int:
+    """The code of a verb, or that of the error that it raises, which is one line."""
     try:
         return verb(*args, **options)
     except MedclsError as error:
         return complain(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return complain(_STOPPED, 1)
     except BrokenPipeError:
         # The reader of a pipe went away (medcls … | head): nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -58,8 +54,10 @@ def _run(verb: Callable[..., int], *args: object, **options: object) -> int:
     except OSError as error:
         if wants_memory(error):
             return complain(_MEMORY, 1)
-        return complain(f"{error.filename or 'a file'}: {(error.strerror or 'it cannot be used').lower()}", 1)
+        return complain(f"{error.filename or 'the output'}: {(error.strerror or 'it cannot be used').lower()}", 1)
     except Exception as error:
+        if was_asked():
+            raise KeyboardInterrupt from error
         return complain(_MEMORY if wants_memory(error) else _fault(error), 1)
 
 
