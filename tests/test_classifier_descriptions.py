@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medcls.classifier import load_classifier, saving
+from medcls.classifier import load_classifier, loading
 from medcls.errors import ClassifierError, MedclsError
 from tests.test_classifier_calibration import classifier, sets
 
@@ -55,7 +55,7 @@ def description(saved: Path) -> Iterator[Any]:
 def test_whatever_value_is_changed_nothing_but_one_line_comes_of_it(
     saved: Path, description: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build, built = saving._build, {}
+    build, built = loading._build, {}
 
     def once(network: dict[str, Any]) -> Any:
         text = json.dumps(network)
@@ -63,10 +63,10 @@ def test_whatever_value_is_changed_nothing_but_one_line_comes_of_it(
             built[text] = build(network)
         return built[text]
 
-    monkeypatch.setattr(saving, "_build", once)
-    monkeypatch.setattr(saving, "_fill", lambda *_: None)
-    monkeypatch.setattr(saving, "_check_weights", lambda *_: None)
-    monkeypatch.setattr(saving, "read_bounded", lambda *_: b"")
+    monkeypatch.setattr(loading, "_build", once)
+    monkeypatch.setattr(loading, "_fill", lambda *_: None)
+    monkeypatch.setattr(loading, "_check_weights", lambda *_: None)
+    monkeypatch.setattr(loading, "read_bounded", lambda *_: b"")
     tried = loaded = refused = 0
     for path in paths(description):
         for value in HOSTILE:

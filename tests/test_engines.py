@@ -23,9 +23,11 @@ from typer.testing import CliRunner
 
 import medcls
 from medcls.classifier import Classifier, load_classifier
-from medcls.classifier.engines import EngineCheck, Precision, check_engines, compiled, kept, with_engine
+from medcls.classifier.engines import compiled, kept
+from medcls.classifier.engines.choosing import check_engines, with_engine
 from medcls.classifier.engines.compiled import CompiledNetwork
 from medcls.classifier.engines.fallback import EngineOrTorch
+from medcls.classifier.engines.parity_record import EngineCheck, Precision
 from medcls.classifier.engines.process import EngineFailed
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.forward import torch_scores

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from medcls.classifier import Classifier, load_classifier, save_classifier
+from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.config.settings import ModelSettings, PreprocessingSettings
 from medcls.errors import ClassifierError, UsageError
@@ -61,7 +61,7 @@ def ensemble(kind: str) -> Ensemble:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ensemble")
-    save_classifier(ensemble("two"), folder)
+    ensemble("two").save(folder)
     return folder
 
 
@@ -100,7 +100,7 @@ def test_probabilities_are_the_members_mean(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_ensemble_gives_the_same_logits(kind: str, tmp_path: Path) -> None:
     joined = ensemble(kind)
-    save_classifier(joined, tmp_path / "classifier")
+    joined.save(tmp_path / "classifier")
     loaded = load_classifier(tmp_path)
     assert isinstance(loaded, Ensemble)
     assert list(loaded.members) == list(joined.members)

@@ -2,6 +2,6 @@
 
 from medcls.classifier.answers import Answer, Row
 from medcls.classifier.classifier import Classifier
-from medcls.classifier.saving import load_classifier, save_classifier
+from medcls.classifier.loading import load_classifier
 
-__all__ = ["Answer", "Classifier", "Row", "load_classifier", "save_classifier"]
+__all__ = ["Answer", "Classifier", "Row", "load_classifier"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from medcls.classifier.classifier import Classifier
+from medcls.classifier.model import TrainedModel
 from medcls.errors import UsageError
 
 _MOST_LABELS = 10_000
@@ -41,7 +41,7 @@ def check_claims(description: Mapping[str, Any]) -> None:
             raise UsageError("network.channels: not the recipe's")
 
 
-def check_parts(classifier: Classifier) -> None:
+def check_parts(classifier: TrainedModel) -> None:
     """Hold network, recipe, labels, calibration, operating point and prediction sets against each other.
 
     Raises:

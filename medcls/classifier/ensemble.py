@@ -9,42 +9,27 @@ the SHA-256 of each member's description, which holds that of its weights, and i
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.bounded import JSON_BYTES, read_bounded
 from medcls.classifier.classifier import Classifier
-from medcls.classifier.engines.agreement import EngineName
 from medcls.classifier.forward import Scores, mean_logits
-from medcls.classifier.saving import (
-    DESCRIPTION,
-    FORMAT,
-    damaged,
-    load_classifier,
-    read_conformal,
-    read_familiar,
-    save_classifier,
-)
+from medcls.classifier.saving import MEMBERS, save_ensemble
 from medcls.errors import UsageError
 from medcls.evaluation import Conformal, OperatingPoint, Temperature
 from medcls.evaluation.familiar import Familiar
-from medcls.files import write_json
 from medcls.preprocessing import Prepared
-from medcls.progress import SILENT, Progress
 from medcls.scans import Scan
 
 if TYPE_CHECKING:
     from medcls.explanation import Explanation
 
-MEMBERS = "members"
 _LEAST = 1e-12  # a probability that is rounded to 0 still has a logarithm
 
 
@@ -132,72 +117,16 @@ class Ensemble(Classifier):
             multilabel=self.multilabel,
         )
 
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the members, each into its own folder, and then ``classifier.json``."""
+        for name, member in self.members.items():
+            member.save(Path(folder) / MEMBERS / name)
+        save_ensemble(self, self.members, folder)
+
 
 def _side_by_side(members: Sequence[Scores]) -> Scores:
     """Members over the same batch: ``(B, members * labels)``."""
     return lambda images: np.concatenate([scores(images) for scores in members], axis=1)
-
-
-def save_ensemble(ensemble: Ensemble, folder: str | os.PathLike[str]) -> None:
-    """Write an ensemble into a folder: members first, ``classifier.json`` last."""
-    members = []
-    for name, member in ensemble.members.items():
-        save_classifier(member, Path(folder) / MEMBERS / name)
-        members.append({"name": name, "sha256": _sha256(Path(folder) / MEMBERS / name)})
-    write_json(
-        Path(folder) / DESCRIPTION,
-        {
-            "format": FORMAT,
-            "labels": list(ensemble.labels),
-            "positive": ensemble.positive,
-            "multilabel": ensemble.multilabel,
-            "members": members,
-            "operating_point": ensemble.operating_point.to_json(),
-            "conformal": None if ensemble.conformal is None else ensemble.conformal.to_json(),
-            "refer": ensemble.refer,
-            "familiar": None if ensemble.familiar is None else ensemble.familiar.to_json(),
-            "provenance": dict(ensemble.provenance),
-        },
-    )
-
-
-def load_ensemble(
-    folder: Path,
-    description: Mapping[str, Any],
-    *,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    engine: EngineName = "torch",
-    progress: Progress = SILENT,
-) -> Ensemble:
-    """Load an ensemble that :func:`save_ensemble` wrote; each member is computed by its own engine, or by torch.
-
-    Raises:
-        ClassifierError: A member is missing, damaged, or not the one that the ensemble was written with.
-    """
-    members: dict[str, Classifier] = {}
-    for one in description["members"]:
-        name, expected = one["name"], one["sha256"]
-        if not isinstance(name, str) or re.fullmatch(r"[\w-]+", name) is None:
-            raise damaged(folder, f"{DESCRIPTION} names a member that cannot be")
-        own = folder / MEMBERS / name
-        if not (own / DESCRIPTION).is_file() or _sha256(own) != expected:
-            raise damaged(folder, f"the member '{name}' is missing, or is not the one the ensemble was written with")
-        members[name] = load_classifier(own, device=device, engine=engine, progress=progress)
-    try:
-        ensemble = Ensemble.of(
-            members,
-            OperatingPoint.from_json(description["operating_point"]),
-            description["provenance"],
-            conformal=read_conformal(description.get("conformal"), tuple(description["labels"])),
-            refer=bool(description.get("refer", False)),
-            familiar=read_familiar(description.get("familiar")),
-        )
-        ensemble.operating_point.of_probabilities()
-    except UsageError as error:
-        raise damaged(folder, error.what) from None
-    if list(ensemble.labels) != description["labels"] or ensemble.operating_point.labels != ensemble.labels:
-        raise damaged(folder, f"the labels of {DESCRIPTION} are not the members'")
-    return replace(ensemble, loaded_from=folder)
 
 
 def _question(member: Classifier) -> tuple[Any, ...]:
@@ -209,7 +138,3 @@ def _logits_of(probabilities: NDArray[np.float64], *, multilabel: bool) -> NDArr
     kept = probabilities.clip(_LEAST, 1.0)
     against = (1 - probabilities).clip(_LEAST, 1.0) if multilabel else 1.0
     return np.asarray(np.log(kept) - np.log(against), np.float32)
-
-
-def _sha256(folder: Path) -> str:
-    return hashlib.sha256(read_bounded(folder / DESCRIPTION, JSON_BYTES)).hexdigest()

@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from medcls.classifier.ahead import ahead, readers
 from medcls.classifier.answers import Row
+from medcls.classifier.model import TrainedModel
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.content import pixel_digest
@@ -29,9 +29,6 @@ from medcls.scans.naming import name_with_root
 from medcls.scans.notes import Note
 from medcls.tables.words import is_placeholder
 
-if TYPE_CHECKING:
-    from medcls.classifier.classifier import Classifier
-
 _SETTING = re.compile(r"\bon_[a-z]+\b")
 
 
@@ -42,7 +39,7 @@ class _Ready:
 
 
 def predict_paths(
-    classifier: Classifier,
+    classifier: TrainedModel,
     paths: Sequence[str | os.PathLike[str]],
     pseudonyms: Pseudonyms,
     *,
@@ -59,7 +56,7 @@ def predict_paths(
 
 
 def predict_found(
-    classifier: Classifier,
+    classifier: TrainedModel,
     found: Found,
     pseudonyms: Pseudonyms,
     *,
@@ -72,7 +69,7 @@ def predict_found(
 
 
 def predict_sources(
-    classifier: Classifier,
+    classifier: TrainedModel,
     sources: Sequence[ScanSource | Refusal],
     pseudonyms: Pseudonyms,
     *,
@@ -109,7 +106,7 @@ def predict_sources(
 
 
 def prepare_row(
-    classifier: Classifier, source: ScanSource | Refusal, pseudonyms: Pseudonyms
+    classifier: TrainedModel, source: ScanSource | Refusal, pseudonyms: Pseudonyms
 ) -> tuple[Row, Scan | None, Prepared | None]:
     """A scan with the row that its answer goes into; where it is refused the row says why, and there is no scan."""
     try:
@@ -154,14 +151,14 @@ def named_row(name: str, identity: Mapping[str, str], pseudonyms: Pseudonyms) ->
     )
 
 
-def _far(classifier: Classifier, source: ScanSource, scan: Scan, prepared: Prepared) -> tuple[str, ...] | None:
+def _far(classifier: TrainedModel, source: ScanSource, scan: Scan, prepared: Prepared) -> tuple[str, ...] | None:
     """In what a scan is far from those of the training; ``None`` where nothing is kept of them."""
     if classifier.familiar is None:
         return None
     return classifier.familiar.far(traits_of(source, prepared, scan.facts, source_values(scan)))
 
 
-def _find(path: str | os.PathLike[str], classifier: Classifier, progress: Progress, *, many: bool) -> Found:
+def _find(path: str | os.PathLike[str], classifier: TrainedModel, progress: Progress, *, many: bool) -> Found:
     """The scans below a path; with several paths, a scan's name starts with the path it was found under."""
     given = Path(path)
     try:

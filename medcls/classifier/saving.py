@@ -7,38 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
 
-from medcls.bounded import WEIGHTS_BYTES, read_bounded, read_json, why_unreadable
-from medcls.classifier.classifier import Classifier
-from medcls.classifier.consistency import check_claims, check_parts
-from medcls.classifier.engines import EngineCheck, EngineName, with_engine
-from medcls.config.settings import ModelSettings
-from medcls.errors import ClassifierError, MedclsError, UsageError
-from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
-from medcls.evaluation.familiar import Familiar
+from medcls.bounded import JSON_BYTES, read_bounded
+from medcls.classifier.model import TrainedModel
 from medcls.files import write_bytes, write_json
-from medcls.nearest import one_of
-from medcls.networks import ClassificationNetwork, build_network
-from medcls.preprocessing import Recipe
-from medcls.progress import SILENT, Progress
-from medcls.scans.leniency import Leniency
+from medcls.networks import ClassificationNetwork
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "classifier.json"
+MEMBERS = "members"
 
 
-def save_classifier(classifier: Classifier, folder: str | os.PathLike[str]) -> None:
-    """Write a classifier, or an ensemble, into a folder."""
-    from medcls.classifier.ensemble import Ensemble, save_ensemble
-
-    if isinstance(classifier, Ensemble):
-        save_ensemble(classifier, folder)
-        return
-
+def save_classifier(classifier: TrainedModel, folder: str | os.PathLike[str]) -> None:
+    """Write a classifier of one network into a folder."""
     data = weights_of(classifier.network)
     write_bytes(Path(folder) / WEIGHTS, data)
     network = classifier.network
@@ -79,154 +64,27 @@ def weights_of(network: ClassificationNetwork) -> bytes:
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()})
 
 
-def load_classifier(
-    path: str | os.PathLike[str],
-    *,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    engine: EngineName = "torch",
-    progress: Progress = SILENT,
-) -> Classifier:
-    """Load a classifier, or an ensemble, from its folder, or from a run's.
-
-    Args:
-        path: The folder.
-        device: Where to compute; ``auto`` takes CUDA when there is one.
-        engine: What computes the scores: ``torch``; ``openvino``; or ``auto``: OpenVINO on a CPU where it is installed and
-            agrees with torch. See :func:`medcls.classifier.engines.with_engine`.
-        progress: Where to say why an engine is not used.
-
-    Raises:
-        ClassifierError: Nothing is there, it is damaged, a newer medcls wrote it, or the engine cannot compute it.
-        MissingExtraError: The engine is not installed.
-        UsageError: There is no such engine.
-    """
-    if engine not in (engines := get_args(EngineName)):
-        raise UsageError(f"there is no engine '{engine}'", remedy=one_of(engine, engines, "Engines"))
-    folder = _classifier_folder(Path(path))
-    description = _read_description(folder)
-    try:
-        check_claims(description)
-        if "members" in description:
-            from medcls.classifier.ensemble import load_ensemble
-
-            return load_ensemble(folder, description, device=device, engine=engine, progress=progress)
-        network = _build(description["network"])
-        weights = read_bounded(folder / WEIGHTS, WEIGHTS_BYTES)
-        _check_weights(weights, description["weights_sha256"], folder)
-        _fill(network, weights, folder)
-        classifier = Classifier(
-            network=network.to(_device(device)),
-            model=ModelSettings.model_validate(description["network"]["model"]),
-            recipe=Recipe.from_json(description["recipe"]),
-            labels=tuple(description["labels"]),
-            positive=description["positive"],
-            multilabel=description["multilabel"],
-            calibration=calibration_from_json(description["calibration"]),
-            operating_point=OperatingPoint.from_json(description["operating_point"]),
-            leniency=Leniency(**description["leniency"]),
-            provenance=description["provenance"],
-            # A classifier that was saved before there were prediction sets has none.
-            conformal=read_conformal(description.get("conformal"), tuple(description["labels"])),
-            refer=bool(description.get("refer", False)),
-            familiar=read_familiar(description.get("familiar")),
-            engine_checks=tuple(EngineCheck.from_json(one) for one in description.get("engine_checks", ())),
-            weights_sha256=description["weights_sha256"],
-            loaded_from=folder,
-        )
-        check_parts(classifier)
-    except ClassifierError as error:
-        if error.where:
-            raise
-        raise damaged(folder, f"{DESCRIPTION}: {error.what}") from None
-    except MedclsError as error:
-        raise damaged(folder, f"{DESCRIPTION}: {error.what}") from None
-    except OSError as error:
-        raise damaged(folder, f"{WEIGHTS} is missing or cannot be read: {why_unreadable(error)}") from None
-    except KeyError as error:
-        raise damaged(folder, f"{DESCRIPTION} lacks '{error.args[0]}'") from None
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
-        raise damaged(folder, f"{DESCRIPTION} holds a value of the wrong kind") from None
-    return with_engine(classifier, engine, weights_sha256=description["weights_sha256"], progress=progress)
-
-
-def _classifier_folder(path: Path) -> Path:
-    for folder in (path, path / "classifier"):
-        if (folder / DESCRIPTION).is_file():
-            return folder
-    stopped = (path / "config.yaml").is_file()
-    raise ClassifierError(
-        "the run is not finished: it has no classifier yet" if stopped else "there is no classifier here",
-        where=str(path),
-        remedy=f"Go on with 'medcls train --config FILE --run {path.name} --resume'"
-        if stopped
-        else f"Give a finished run, or a folder with {DESCRIPTION} and {WEIGHTS}",
+def save_ensemble(ensemble: TrainedModel, members: Iterable[str], folder: str | os.PathLike[str]) -> None:
+    """Write an ensemble's ``classifier.json``; its members lie in the folder by then, each in its own."""
+    write_json(
+        Path(folder) / DESCRIPTION,
+        {
+            "format": FORMAT,
+            "labels": list(ensemble.labels),
+            "positive": ensemble.positive,
+            "multilabel": ensemble.multilabel,
+            "members": [
+                {"name": name, "sha256": description_sha256(Path(folder) / MEMBERS / name)} for name in members
+            ],
+            "operating_point": ensemble.operating_point.to_json(),
+            "conformal": None if ensemble.conformal is None else ensemble.conformal.to_json(),
+            "refer": ensemble.refer,
+            "familiar": None if ensemble.familiar is None else ensemble.familiar.to_json(),
+            "provenance": dict(ensemble.provenance),
+        },
     )
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
-    try:
-        description = read_json(folder / DESCRIPTION)
-        version = description["format"]
-    except OSError as error:
-        raise damaged(folder, f"{DESCRIPTION} cannot be read: {why_unreadable(error)}") from None
-    except (ValueError, KeyError, TypeError):
-        raise damaged(folder, f"{DESCRIPTION} is not what medcls writes") from None
-    if version != FORMAT:
-        raise ClassifierError(
-            f"the classifier has format {version}, and this medcls reads format {FORMAT}",
-            where=str(folder),
-            remedy="Use the version of medcls that its provenance names",
-        )
-    found: dict[str, Any] = description
-    return found
-
-
-def read_conformal(value: dict[str, Any] | None, labels: tuple[str, ...]) -> Conformal | None:
-    """The prediction sets of a description, if it has any, for these labels."""
-    if value is None:
-        return None
-    conformal = Conformal.from_json(value)
-    if conformal.labels != labels:
-        raise UsageError("conformal: other labels")
-    return conformal
-
-
-def read_familiar(value: dict[str, Any] | None) -> Familiar | None:
-    """What a description keeps of the training scans; one that was written before there was such a thing keeps nothing."""
-    return None if value is None else Familiar.from_json(value)
-
-
-def _build(network: dict[str, Any]) -> ClassificationNetwork:
-    return build_network(
-        ModelSettings.model_validate(network["model"]),
-        dimensions=network["dimensions"],
-        channels=network["channels"],
-        classes=network["classes"],
-    )
-
-
-def _check_weights(data: bytes, expected: str, folder: Path) -> None:
-    if hashlib.sha256(data).hexdigest() != expected:
-        raise damaged(folder, f"{WEIGHTS} is not the file that {DESCRIPTION} was written with")
-
-
-def _fill(network: ClassificationNetwork, data: bytes, folder: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        network.load_state_dict(load(data))
-    except (RuntimeError, SafetensorError):
-        raise damaged(folder, f"{WEIGHTS} does not fit the network of {DESCRIPTION}") from None
-    network.eval()
-
-
-def _device(device: str) -> str:
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
-def damaged(folder: Path, what: str) -> ClassifierError:
-    """The error of a classifier's folder that is not as it was written."""
-    return ClassifierError(what, where=str(folder), remedy="Take a whole copy of the classifier's folder")
+def description_sha256(folder: Path) -> str:
+    """Of a classifier's ``classifier.json``, which holds that of its weights."""
+    return hashlib.sha256(read_bounded(folder / DESCRIPTION, JSON_BYTES)).hexdigest()

@@ -3,78 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.classifier.engines.parity_record import EngineCheck, Precision
 from medcls.classifier.forward import Scores, mean_logits, torch_scores
+from medcls.classifier.model import TrainedModel
 from medcls.preprocessing import Prepared
 
-if TYPE_CHECKING:
-    from medcls.classifier.classifier import Classifier
-
-EngineName = Literal["auto", "torch", "openvino"]
-Precision = Literal["bf16", "f32"]
-AGREED = 0.01  # the most that a probability may differ by
 # On made images a network may be far from every decision or on the edge of one, so scores are compared too, relative to
 # the greatest: bfloat16 has 8 bits, and some hundred layers round.
 _PROBABILITY: Mapping[Precision, float] = {"bf16": 0.1, "f32": 0.001}
 _SCORE: Mapping[Precision, float] = {"bf16": 0.1, "f32": 0.001}
 
 
-@dataclass(frozen=True)
-class EngineCheck:
-    """How an engine's answers differed from the network's, on the partition that chose threshold and calibration.
-
-    Attributes:
-        name: ``openvino``.
-        version: Its version.
-        precision: ``bf16`` or ``f32``.
-        max_difference: Greatest difference of a calibrated probability.
-        decisions_changed: Cases whose predicted labels, or whose mark to refer, differ.
-        cases: How many were compared.
-    """
-
-    name: str
-    version: str
-    precision: Precision
-    max_difference: float
-    decisions_changed: int
-    cases: int
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the engine may answer in the network's place."""
-        return self.cases > 0 and self.max_difference <= AGREED and self.decisions_changed == 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON that :meth:`from_json` takes back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> EngineCheck:
-        """The check that :meth:`to_json` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: It is something else.
-        """
-        precision = value["precision"]
-        if precision not in ("bf16", "f32"):
-            raise ValueError("engines: an unknown precision")
-        return cls(
-            str(value["name"]),
-            str(value["version"]),
-            precision,
-            float(value["max_difference"]),
-            int(value["decisions_changed"]),
-            int(value["cases"]),
-        )
-
-
 def compare_answers(
-    classifier: Classifier,
+    classifier: TrainedModel,
     scores: Scores,
     prepared: Iterable[Prepared],
     logits: NDArray[np.float32],
@@ -102,7 +47,7 @@ def compare_answers(
     return EngineCheck("openvino", version, precision, greatest, changed, len(logits))
 
 
-def differs_on_made_images(classifier: Classifier, scores: Scores, precision: Precision) -> str | None:
+def differs_on_made_images(classifier: TrainedModel, scores: Scores, precision: Precision) -> str | None:
     """Why an engine must not be used on this machine, or ``None``: its answers to a few made images beside the network's.
 
     It is no measure of how exact the engine is, but finds kernels that compute something else.

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medcls.classifier.engines import compiled
-from medcls.classifier.engines.agreement import (
-    EngineCheck,
-    EngineName,
-    Precision,
-    compare_answers,
-    differs_on_made_images,
-)
+from medcls.classifier.engines.agreement import compare_answers, differs_on_made_images
 from medcls.classifier.engines.fallback import EngineOrTorch
+from medcls.classifier.engines.parity_record import EngineCheck, EngineName, Precision
 from medcls.classifier.engines.process import EngineFailed
+from medcls.classifier.model import TrainedModel
 from medcls.errors import ClassifierError, MissingExtraError, in_words
 from medcls.preprocessing import Prepared
 from medcls.progress import SILENT, Progress
 
-if TYPE_CHECKING:
-    from medcls.classifier.classifier import Classifier
+_Model = TypeVar("_Model", bound=TrainedModel)
 
 
 def check_engines(
-    classifier: Classifier,
+    classifier: TrainedModel,
     prepared: Callable[[], Iterable[Prepared]],
     logits: NDArray[np.float32],
     progress: Progress = SILENT,
@@ -74,12 +69,12 @@ def _precisions(reasons: list[str]) -> tuple[Precision, ...]:
 
 
 def with_engine(
-    classifier: Classifier,
+    classifier: _Model,
     wanted: EngineName,
     *,
     weights_sha256: str | None = None,
     progress: Progress = SILENT,
-) -> Classifier:
+) -> _Model:
     """The classifier with the engine that is asked for.
 
     An engine must have agreed with the network on tune; in float32, where that was never looked at, it is enough that it

@@ -1,0 +1,122 @@
+"""TrainedModel: what a classifier consists of, and how it answers what the recipe has prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.classifier.answers import Answer
+from medcls.classifier.engines.parity_record import EngineCheck
+from medcls.classifier.forward import Scores, mean_logits, torch_scores
+from medcls.config.settings import ModelSettings
+from medcls.errors import UsageError
+from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
+from medcls.evaluation.familiar import Familiar
+from medcls.nearest import one_of
+from medcls.networks import ClassificationNetwork
+from medcls.preprocessing import Prepared, Recipe
+from medcls.scans import Scan
+from medcls.scans.leniency import STRICT, Leniency
+
+if TYPE_CHECKING:
+    from medcls.explanation import Explanation
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """All that training leaves behind, in one value.
+
+    Attributes:
+        network: In evaluation mode.
+        model: The settings the network was built from.
+        recipe: From a scan to the network's input.
+        labels: The labels, in the order of every probability column; frozen at training.
+        positive: For two labels, the one that sensitivity is about.
+        multilabel: Whether a scan may have any number of labels.
+        calibration: From logits to probabilities, fitted on tune.
+        operating_point: Threshold or thresholds, chosen on tune.
+        leniency: What is done with an irregular series: as in training.
+        provenance: How it came about: versions, hashes, counts.
+        conformal: Prediction sets with a guarantee, fitted on tune; ``None``: it gives none.
+        refer: Whether answers whose prediction set is not exactly the answer are marked for a reader to decide.
+        familiar: What it keeps of its training scans, to tell those that are far from them; ``None``: it keeps nothing.
+        engine_checks: How other engines' answers differed from the network's on tune; see :mod:`medcls.classifier.engines`.
+        engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.
+        weights_sha256: Of the weights' file that it was loaded from; ``None``: it was not loaded.
+        loaded_from: The folder.
+    """
+
+    network: ClassificationNetwork = field(repr=False)
+    model: ModelSettings
+    recipe: Recipe
+    labels: tuple[str, ...]
+    positive: str | None
+    multilabel: bool
+    calibration: Calibration
+    operating_point: OperatingPoint
+    leniency: Leniency = STRICT
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    conformal: Conformal | None = None
+    refer: bool = False
+    familiar: Familiar | None = None
+    engine_checks: tuple[EngineCheck, ...] = ()
+    engine: Scores | None = field(default=None, repr=False)
+    weights_sha256: str | None = None
+    loaded_from: Path | None = field(default=None, repr=False)
+
+    @property
+    def scores(self) -> Scores:
+        """Images ``(B, C, *spatial)`` to scores ``(B, labels)``, by the engine or by torch."""
+        return torch_scores(self.network) if self.engine is None else self.engine
+
+    def logits(self, prepared: Iterable[Prepared], *, batch_size: int = 16) -> Iterator[NDArray[np.float32]]:
+        """Scores before softmax or sigmoid, ``(labels,)`` for each scan; see :func:`medcls.classifier.forward.mean_logits`."""
+        return mean_logits(self.scores, prepared, batch_size=batch_size)
+
+    def answer(self, logits: NDArray[np.float32]) -> Answer:
+        """Calibrated probabilities, the decision at the operating point, and the set, from logits ``(labels,)``."""
+        probabilities = self.calibration.probabilities(logits[None])
+        predicted = self._chosen(self.operating_point.decide(probabilities)[0])
+        chosen = None if self.conformal is None else self._chosen(self.conformal.sets(probabilities)[0])
+        before = uncalibrated(logits[None].astype(np.float64), self.calibration.link)
+        return Answer(
+            predicted,
+            tuple(float(p) for p in probabilities[0]),
+            uncalibrated=tuple(float(p) for p in before[0]),
+            prediction_set=chosen,
+            refer=self.refer and chosen is not None and chosen != predicted,
+        )
+
+    def label_to_explain(self, answer: Answer) -> str:
+        """The label that a map argues for where none is named: the positive one, or the most probable."""
+        return self.labels[int(np.argmax(answer.probabilities))] if self.positive is None else self.positive
+
+    def explain_prepared(self, scan: Scan, prepared: Prepared, label: str) -> Explanation:
+        """The Grad-CAM map of a scan that the recipe has prepared already, for one of the labels."""
+        from medcls.explanation import explain_scan
+
+        return explain_scan(
+            self.network,
+            scan,
+            prepared,
+            target=self.labels.index(label),
+            label=label,
+            multilabel=self.multilabel,
+        )
+
+    def _chosen(self, chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(label for label, one in zip(self.labels, chosen, strict=True) if one)
+
+    def check_label(self, label: str | None) -> None:
+        """Refuse a label that it does not have.
+
+        Raises:
+            UsageError: So it is.
+        """
+        if label is not None and label not in self.labels:
+            raise UsageError(f"the classifier has no label '{label}'", remedy=one_of(label, self.labels, "Labels"))
