@@ -3,7 +3,8 @@
 from medcls.preprocessing.building import build_recipe
 from medcls.preprocessing.many import prepare_many
 from medcls.preprocessing.prepared import Prepared
-from medcls.preprocessing.recipe import Recipe, Step
+from medcls.preprocessing.recipe import Recipe
+from medcls.preprocessing.steps.step import Step
 from medcls.preprocessing.store import PreparedStore, StoreSize
 from medcls.preprocessing.stored import StoredPrepared
 

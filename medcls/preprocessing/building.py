@@ -13,10 +13,11 @@ from medcls.config.settings import PreprocessingSettings, Region
 from medcls.errors import ConfigError
 from medcls.nearest import one_of
 from medcls.preprocessing.encoding import Precision
-from medcls.preprocessing.recipe import Recipe, Step
+from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.regions import Defaults, find_defaults
 from medcls.preprocessing.slices import Slices
 from medcls.preprocessing.steps import STEPS, StepParameters
+from medcls.preprocessing.steps.step import Step
 from medcls.scans.sequence import MOST_FRAMES
 
 # Each of these brings grey values to 0..1 from units of its own, so only one of them makes sense.

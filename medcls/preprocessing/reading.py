@@ -10,22 +10,29 @@ from pydantic import ValidationError
 from medcls.config.settings import Kind, Pet, PreprocessingSettings, Region
 from medcls.errors import ConfigError
 from medcls.preprocessing.encoding import Precision
-from medcls.preprocessing.recipe import LATEST_VERSION, READABLE_VERSIONS, Recipe, Step
 from medcls.preprocessing.steps import STEPS
+from medcls.preprocessing.steps.step import Step
+
+LATEST_VERSION = 3
+"""Raise it when any step changes its numbers, so that stored tensors of the old version are never read, or for a new key."""
+
+READABLE_VERSIONS = (2, 3)
+"""A recipe keeps its version, its keys and its digest: 2 has no ``pet`` and no ``frames``, and takes pixels without a place for
+squares."""
 
 _KEYS = {"version", "region", "kind", "dimensions", "size", "channels", "slices", "steps", "precision"}
 _SINCE_3 = {"pet", "frames"}
 
 
-def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
-    """See :meth:`medcls.preprocessing.Recipe.from_json`."""
+def recipe_values(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What the attributes of a recipe are; see :meth:`medcls.preprocessing.Recipe.from_json`."""
     if not isinstance(value, Mapping):
-        raise _damaged("it is no mapping")
+        raise damaged("it is no mapping")
     version = _version(value)
     if set(value) != (_KEYS | _SINCE_3 if version >= 3 else _KEYS):
-        raise _damaged("its keys are not those of a recipe")
+        raise damaged("its keys are not those of a recipe")
     if value["region"] not in get_args(Region) or value["kind"] not in get_args(Kind):
-        raise _damaged("its region or kind is unknown")
+        raise damaged("its region or kind is unknown")
     try:
         settings = PreprocessingSettings(
             dimensions=value["dimensions"],
@@ -37,42 +44,39 @@ def recipe_from_json(value: Mapping[str, Any]) -> Recipe:
         steps = tuple(_step(item) for item in value["steps"])
         channels = int(value["channels"])
     except (ValidationError, TypeError, KeyError, ValueError) as error:
-        raise _damaged("a value is not allowed") from error
+        raise damaged("a value is not allowed") from error
     if value["precision"] not in get_args(Precision):
-        raise _damaged("its precision is unknown")
+        raise damaged("its precision is unknown")
     pet = value.get("pet")
     if pet is not None and (pet not in get_args(Pet) or value["kind"] != "other"):
-        raise _damaged("what it makes of PET is unknown")
+        raise damaged("what it makes of PET is unknown")
     if settings.size is None or settings.dimensions is None or not 1 <= channels <= 8:
-        raise _damaged("its size, dimensions or channels are missing")
+        raise damaged("its size, dimensions or channels are missing")
     order = [kind.name for kind in STEPS]
     if sorted(steps, key=lambda step: order.index(step.name)) != list(steps):
-        raise _damaged("its steps are out of order")
+        raise damaged("its steps are out of order")
     if len({step.name for step in steps}) != len(steps) or "resize" not in {step.name for step in steps}:
-        raise _damaged("a step is missing or given twice")
+        raise damaged("a step is missing or given twice")
     slices = tuple(settings.slices) if isinstance(settings.slices, list) else settings.slices
-    recipe = Recipe(
-        value["region"],
-        value["kind"],
-        settings.dimensions,
-        tuple(settings.size),
-        channels,
-        slices,  # type: ignore[arg-type]
-        steps,
-        value["precision"],
-        pet,
-        settings.frames,
-        version,
-    )
-    if recipe.precision == "uint8" and recipe.ranges(1) is None:
-        raise _damaged("its precision needs values of a known range")
-    return recipe
+    return {
+        "region": value["region"],
+        "kind": value["kind"],
+        "dimensions": settings.dimensions,
+        "size": tuple(settings.size),
+        "channels": channels,
+        "slices": slices,
+        "steps": steps,
+        "precision": value["precision"],
+        "pet": pet,
+        "frames": settings.frames,
+        "version": version,
+    }
 
 
 def _version(value: Mapping[str, Any]) -> int:
     version = value.get("version")
     if type(version) is not int:
-        raise _damaged("its version is missing")
+        raise damaged("its version is missing")
     if version not in READABLE_VERSIONS:
         raise ConfigError(
             f"the recipe is of version {version}, and this medcls reads {' and '.join(map(str, READABLE_VERSIONS))}",
@@ -88,5 +92,6 @@ def _step(item: Mapping[str, Any]) -> Step:
     return Step(parameters.name, parameters.model_dump(mode="json"))
 
 
-def _damaged(why: str) -> ConfigError:
+def damaged(why: str) -> ConfigError:
+    """The error of a recipe that is not as it was written."""
     return ConfigError(f"the recipe is damaged: {why}", where="recipe")

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,10 +24,11 @@ from medcls.preprocessing.encoding import Encoded, Encoding, Precision, one_plan
 from medcls.preprocessing.fused import Fused, Plan
 from medcls.preprocessing.intake import Intake, image_of, take_in
 from medcls.preprocessing.prepared import Prepared
+from medcls.preprocessing.reading import LATEST_VERSION, damaged, recipe_values
 from medcls.preprocessing.slices import Slices, cut_slices
 from medcls.preprocessing.steps import STEPS, Orientation, Resize, Spacing, StepParameters
 from medcls.preprocessing.steps.resampling import squared
-from medcls.preprocessing.steps.step import Context, Ranges, affine_of
+from medcls.preprocessing.steps.step import Context, Ranges, Step, affine_of
 from medcls.preprocessing.turning import turn, turned_affine, turns_to
 from medcls.preprocessing.unfit import contrast_lost, no_contrast, no_sequences, rounded_away, step_failed
 from medcls.scans.contrast import one_value
@@ -37,13 +38,6 @@ from medcls.scans.source import ScanSource
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
-
-LATEST_VERSION = 3
-"""Raise it when any step changes its numbers, so that stored tensors of the old version are never read, or for a new key."""
-
-READABLE_VERSIONS = (2, 3)
-"""A recipe keeps its version, its keys and its digest: 2 has no ``pet`` and no ``frames``, and takes pixels without a place for
-squares."""
 
 
 _OfTime = TypeVar("_OfTime", Scan, ScanSource)
@@ -82,19 +76,6 @@ def _lost(where: str, before: MetaTensor, after: MetaTensor) -> ScanRefused | No
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step that is on, with every parameter spelled out.
-
-    Attributes:
-        name: One of the names in :data:`medcls.preprocessing.steps.STEPS`.
-        parameters: JSON values.
-    """
-
-    name: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Recipe:
     """The deterministic way from a Scan to the network's input; made by :func:`~medcls.preprocessing.build_recipe`.
 
@@ -109,7 +90,7 @@ class Recipe:
         precision: How values are kept: ``uint8`` over the range that the steps end in, or ``float16``.
         pet: What DICOM PET becomes before any step; ``None``: it stays as the file has it. Only of kind ``other``.
         frames: How many frames of a sequence are taken at most; ``None``: sequences are refused.
-        version: One of :data:`READABLE_VERSIONS`.
+        version: One of :data:`~medcls.preprocessing.reading.READABLE_VERSIONS`.
     """
 
     region: Region
@@ -206,9 +187,10 @@ class Recipe:
         Raises:
             ConfigError: It is of a version that cannot be read, or damaged.
         """
-        from medcls.preprocessing.reading import recipe_from_json
-
-        return recipe_from_json(value)
+        recipe = cls(**recipe_values(value))
+        if recipe.precision == "uint8" and recipe.ranges(1) is None:
+            raise damaged("its precision needs values of a known range")
+        return recipe
 
     @cached_property
     def _parameters(self) -> tuple[StepParameters, ...]:

@@ -8,9 +8,9 @@ The parameters of a step are a frozen pydantic model, and importing them costs n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,19 @@ class Context:
     def active(self) -> int:
         """Number of spatial axes that are worked on: 2 or 3."""
         return 2 if self.flat else 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step that is on, with every parameter spelled out.
+
+    Attributes:
+        name: One of the names in :data:`medcls.preprocessing.steps.STEPS`.
+        parameters: JSON values.
+    """
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 class StepParameters(Section, ABC):
