@@ -42,29 +42,12 @@ from medcls.runs.learning_curve import learning_curve
 from medcls.runs.measuring import familiar_cases, measure, write_training_summary
 from medcls.runs.minding import say_what_to_mind
 from medcls.runs.one_training import open_folder, say_what_there_is, train_material
-from medcls.runs.out_of_fold import OutOfFold, read_out_of_fold, write_joint_predictions
+from medcls.runs.out_of_fold import CrossValidated, OutOfFold, read_out_of_fold, write_joint_predictions
 from medcls.runs.resuming import how_it_went_on
 from medcls.runs.studying import study_cases
 from medcls.training.device import choose_compute
 
 OUT_OF_FOLD = "out-of-fold predictions"
-
-
-@dataclass(frozen=True, eq=False)
-class CrossValidated:
-    """What a cross-validation came to.
-
-    Attributes:
-        ensemble: The folds' classifiers as one.
-        out_of_fold: What each said of the cases it never saw.
-        answers: Case name to the ensemble's answer, for the fixed test partition; empty without one.
-        metrics: The contents of ``metrics.json``.
-    """
-
-    ensemble: Ensemble
-    out_of_fold: OutOfFold
-    answers: Mapping[str, Answer]
-    metrics: Mapping[str, Any]
 
 
 def cross_validate(

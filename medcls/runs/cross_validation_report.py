@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from medcls.config import Config
 from medcls.evaluation.learning_curve import LEARNING_CURVE
@@ -18,10 +17,8 @@ from medcls.runs.documents import write_documents
 from medcls.runs.fold_plan import FoldPlan
 from medcls.runs.folder import Run
 from medcls.runs.origin import origin_of
+from medcls.runs.out_of_fold import CrossValidated
 from medcls.runs.reporting import classifier_facts, cohort_content, explain_cases, explain_chosen, near_cases
-
-if TYPE_CHECKING:
-    from medcls.runs.cross_validation import CrossValidated
 
 
 def report_cross_validation(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medcls.classifier import Answer
 from medcls.classifier.answers import MULTILABEL_SEPARATOR
+from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
 from medcls.errors import RunError
 from medcls.evaluation import Predictions
@@ -65,6 +67,23 @@ class OutOfFold:
             for case, fold, answer in zip(self.cases, self.folds, self.answers, strict=True)
             if fold.startswith(f"{repeat}-")
         }
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidated:
+    """What a cross-validation came to.
+
+    Attributes:
+        ensemble: The folds' classifiers as one.
+        out_of_fold: What each said of the cases it never saw.
+        answers: Case name to the ensemble's answer, for the fixed test partition; empty without one.
+        metrics: The contents of ``metrics.json``.
+    """
+
+    ensemble: Ensemble
+    out_of_fold: OutOfFold
+    answers: Mapping[str, Answer]
+    metrics: Mapping[str, Any]
 
 
 def read_out_of_fold(
