@@ -21,8 +21,9 @@ from medcls.evaluation.score_scale import NO_PROBABILITY
 from medcls.files import reading_kept, write_csv, write_json
 from medcls.progress import SILENT, Progress
 from medcls.reporting.comparison import ComparisonContent, write_comparison
+from medcls.runs.contestant import Contestant
 from medcls.runs.folder import Run, open_run
-from medcls.runs.joining import Contestant, Joined, join
+from medcls.runs.joining import Joined, join
 from medcls.runs.judging import FILES as JUDGED_FILES
 from medcls.runs.judging import Judged, Judging, judge_into, judged_folder
 from medcls.runs.results import discard_earlier, results_folder

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from medcls.reporting.numbers import counted
+from medcls.runs.contestant import Contestant
 from medcls.runs.score_table import ScoreTable
-
-if TYPE_CHECKING:
-    from medcls.runs.joining import Contestant
 
 SAME_SPLIT = (
     "Each run tests on the cases of its own split: train all with the same table and the same split.seed, or with a column of "

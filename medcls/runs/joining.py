@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medcls.errors import CohortError, UsageError
-from medcls.evaluation import OperatingPoint, Predictions
-from medcls.evaluation.score_scale import ScoreScales
+from medcls.runs.contestant import Contestant
 from medcls.runs.dropping import Dropped, dropped_by, left_out_notes, names_judged, remedy
 from medcls.runs.score_order import in_order
 from medcls.runs.score_table import ScoreTable
-
-
-@dataclass(frozen=True, eq=False)
-class Contestant:
-    """One model to compare.
-
-    Attributes:
-        name: What it is called.
-        table: What it said.
-        point: Its operating point, in the scores' own unit.
-        of_run: Whether a run said it, about test cases that the run had chosen.
-        decided: Case to its labels, where each case was decided already, by a threshold of its own fold; ``None``: ``point``
-            decides.
-    """
-
-    name: str
-    table: ScoreTable
-    point: OperatingPoint
-    of_run: bool = False
-    decided: Mapping[str, frozenset[str]] | None = None
-
-    @property
-    def called(self) -> NDArray[np.bool_] | None:
-        """``(n, labels)`` decisions that were made already, for the rows of :meth:`judged`; ``None``: there are none."""
-        if self.decided is None:
-            return None
-        rows = zip(self.table.names, self.table.failed, strict=True)
-        kept = [[label in self.decided[name] for label in self.table.labels] for name, failed in rows if not failed]
-        return np.array(kept, np.bool_).reshape(-1, len(self.table.labels))
-
-    def judged(self) -> tuple[Predictions, OperatingPoint]:
-        """Predictions and operating point for evaluation, on ranks where the scores are no probabilities."""
-        scales: ScoreScales | None = self.table.scales()
-        everyone = np.ones(len(self.table.names), dtype=np.bool_)
-        return self.table.predictions(everyone, scales), self.point if scales is None else scales.ranked(self.point)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from medcls.evaluation import OperatingPoint
-from medcls.runs.joining import Contestant
+from medcls.runs.contestant import Contestant
 from medcls.runs.score_reading import labels_in, scores_of
 from medcls.runs.score_sheet import ScoreColumns, ScoreSheet, read_rows
 from medcls.runs.score_table import ScoreTable
