@@ -1,0 +1,59 @@
+"""The files that tell people how to cite, report, contribute and check say what the project itself says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import yaml
+
+from tests.conftest import REPOSITORY
+
+PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def read(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+def test_the_citation_has_the_version_the_licence_and_the_address_of_the_project() -> None:
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "abstract"} <= citation.keys()
+    assert str(citation["version"]) == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert "Apache License" in read("LICENSE")
+    assert citation["authors"] == PROJECT["authors"]
+    assert citation["repository-code"] == PROJECT["urls"]["Repository"]
+
+
+def test_security_names_files_that_exist() -> None:
+    named = re.findall(r"`(medcls/[\w/.-]+)`", read("SECURITY.md"))
+    assert len(named) > 5
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
+def test_the_workflow_runs_the_tests_with_few_rights_and_known_versions() -> None:
+    workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
+    job = workflow["jobs"]["test"]
+    assert "scripts/test" in [step.get("run") for step in job["steps"]]
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(re.fullmatch(r"[\w/-]+@v\d+", step["uses"]) for step in job["steps"] if "uses" in step)
+    known = {one.rpartition(" ")[2] for one in PROJECT["classifiers"]}
+    assert set(job["strategy"]["matrix"]["python"]) <= known
+
+
+def test_what_runs_before_a_commit_is_what_the_tests_run() -> None:
+    hooks = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
+    pinned = re.search(r"^ruff==(\S+)$", read("scripts/constraints.txt"), re.MULTILINE)
+    assert pinned is not None
+    assert [one["rev"] for one in hooks if "ruff" in one["repo"]] == [f"v{pinned[1]}"]
+    assert {"ruff-check", "ruff-format", "mypy"} <= {hook["id"] for one in hooks for hook in one["hooks"]}
+
+
+def test_reports_of_bugs_ask_for_the_machine_and_warn_of_patients() -> None:
+    form = yaml.safe_load(read(".github/ISSUE_TEMPLATE/bug.yml"))
+    required = {one["id"] for one in form["body"] if one.get("validations", {}).get("required")}
+    assert {"version", "doctor"} <= required
+    assert "Never attach patient data" in form["body"][0]["attributes"]["value"]
