@@ -98,6 +98,24 @@ def test_units_of_space_become_millimetres(tmp_path):
     assert np.allclose(scan.affine[:3], FLIP @ np.array([[10.0, 0, 0, 10], [0, 10, 0, 20], [0, 0, 10, 30]]))
     assert any("millimetres" in note for note in scan.notes)
     assert refused(put(path, nrrd(RAW, space_units='"s" "s" "s"'))).code == "unsupported"
+    alone = {"space": None, "space directions": None, "space origin": None, "spacings": "2 3 4"}
+    assert np.allclose(read_scan(put(path, nrrd(RAW, units='"um" "um" "um"', **alone))).spacing, (0.002, 0.003, 0.004))
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("um", 1e-3), ("mm", 1), ("cm", 10), ("?", 1)])
+def test_distance_units_of_a_metaimage_become_millimetres(tmp_path, unit, factor):
+    fields = {
+        "TransformMatrix": "0 1 0 1 0 0 0 0 1",
+        "Offset": "1 2 3",
+        "ElementSpacing": "2 3 4",
+        "DistanceUnits": unit,
+    }
+    scan = read_scan(put(tmp_path / "x", metaimage(RAW, **fields)))
+    assert np.allclose(scan.affine[:3], FLIP @ np.array([[0, 3, 0, 1], [2, 0, 0, 2], [0, 0, 4, 3]]) * factor)
+    assert any("millimetres" in note for note in scan.notes) == (factor != 1)
+    scan = read_scan(put(tmp_path / "x", metaimage(RAW, **{**fields, "TransformMatrix": None})))
+    assert np.allclose(scan.spacing, np.array([2, 3, 4]) * factor)
+    assert refused(put(tmp_path / "x", metaimage(RAW, DistanceUnits="inch"))).code == "unsupported"
 
 
 @pytest.mark.parametrize(

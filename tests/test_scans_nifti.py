@@ -90,6 +90,36 @@ def test_no_form_code_keeps_voxel_sizes_and_claims_no_geometry(tmp_path):
     assert find_scans(path).scans[0].axes == ""
 
 
+def test_sizes_of_nothing_and_a_qform_that_is_no_rotation(tmp_path):
+    image = nibabel.Nifti1Image(DATA, AFFINE)
+    image.set_sform(None, 0)
+    image.set_qform(np.diag([-2.0, 3, 4, 1]), 1)
+    nibabel.save(image, tmp_path / "x.nii")
+    good = (tmp_path / "x.nii").read_bytes()
+    assert np.allclose(read_scan(tmp_path / "x.nii").affine, np.diag([-2, 3, 4, 1]))
+
+    def changed(place, values):
+        values = np.array(values, "<f4").tobytes()
+        (tmp_path / "x.nii").write_bytes(good[:place] + values + good[place + len(values) :])
+        return tmp_path / "x.nii"
+
+    assert code_of(changed(256, [0.9, 0.9, 0.9])) == "bad-geometry"
+    assert code_of(changed(80, [0])) == "bad-geometry"  # had become 1 mm
+    good = changed(252, [0]).read_bytes()  # neither form has a code
+    assert "side-unknown: neither sform nor qform: voxel sizes are known," in read_scan(changed(80, [2])).notes[0]
+    assert "side-unknown: neither sform nor qform: voxel sizes are not known," in read_scan(changed(80, [0])).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("intent", "held"), [(1002, "labels"), (5, "a statistic"), (1007, "vectors"), (0, ""), (2001, "")]
+)
+def test_what_is_no_picture_by_its_intent_says_so(tmp_path, intent, held):
+    notes = [note for note in read_scan(write(tmp_path / "x.nii", intent_code=intent)).notes if "intent" in note]
+    assert notes == (
+        [f"presentation: by the intent of its header the file holds {held}, and no picture"] if held else []
+    )
+
+
 def test_forms_that_differ_are_noted_and_the_sform_taken(tmp_path):
     image = nibabel.Nifti1Image(DATA, AFFINE)
     image.set_sform(AFFINE, 1)

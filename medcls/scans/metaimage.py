@@ -29,6 +29,7 @@ from medcls.scans.itk_header import (
     sized,
     spatial,
 )
+from medcls.scans.notes import Note
 
 _TYPES = {
     "MET_CHAR": "i1",
@@ -44,6 +45,7 @@ _TYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+_UNITS = {"": 1.0, "?": 1.0, "mm": 1.0, "cm": 10.0, "um": 1e-3}
 _LPS = (-1.0, -1.0, 1.0)
 _LAST = "ElementDataFile"
 _MATRIX = ("TransformMatrix", "Rotation", "Orientation")
@@ -52,7 +54,7 @@ _USED = frozenset(
     {
         *("ObjectType", "NDims", "BinaryData", "CompressedData", "CompressedDataSize", "DimSize", "HeaderSize"),
         *("ElementType", "ElementNumberOfChannels", "ElementSpacing", "ElementSize"),
-        *("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset"),
+        *("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset", "DistanceUnits"),
         *_MATRIX,
         *_OFFSET,
     }
@@ -98,13 +100,16 @@ def read_metaimage_header(path: Path) -> ItkHeader:
     if channels != 1 and (channels != 3 or dtype != np.uint8):
         raise refusal(RefusalCode.UNSUPPORTED, "several values a voxel that are no 8-bit colour", where=path)
     _check_values(fields)
-    geometry = _geometry(fields, axes)
+    unit = _UNITS.get(fields.get("DistanceUnits").lower())
+    if unit is None:
+        raise refusal(RefusalCode.UNSUPPORTED, "distances in a unit that is not known", where=path)
+    geometry = _geometry(fields, axes, unit)
     compressed = fields.says("CompressedData", "False")
     size = int(np.prod(stored, dtype=object)) * channels * dtype.itemsize
     pixels, offset = _place(fields, size, compressed)
     packed = counts(fields.get("CompressedDataSize"), path, many=1)[0] if fields.get("CompressedDataSize") else None
     header = ItkHeader(
-        path, pixels, offset, packed if compressed else None, stored, shape, channels, dtype, compressed, geometry
+        path, pixels, offset, packed if compressed else None, stored, shape, channels, dtype, compressed, geometry, unit
     )
     check_room(header)
     return header
@@ -142,7 +147,7 @@ def _check_values(fields: _Fields) -> None:
         raise refusal(RefusalCode.UNSUPPORTED, "a scale of intensities, which readers pass over", where=fields.path)
 
 
-def _geometry(fields: _Fields, axes: int) -> Geometry:
+def _geometry(fields: _Fields, axes: int, unit: float) -> Geometry:
     """A matrix of three axes says where they point; else voxel sizes are known alone."""
     path = fields.path
     text = fields.get("ElementSpacing") or fields.get("ElementSize")
@@ -153,8 +158,10 @@ def _geometry(fields: _Fields, axes: int) -> Geometry:
     rows = np.array(numbers(matrix, path, many=axes**2) if matrix else np.eye(axes).ravel()).reshape(axes, axes)
     origin = np.array(numbers(offset, path, many=axes) if offset else (0.0,) * axes)
     if axes == 3 and matrix:
-        return Geometry(placed(rows * np.array(spacing)[:, np.newaxis], origin, _LPS, path), True)
-    return Geometry(sized(spacing), False, SIDE_UNKNOWN)
+        affine = placed(rows * np.array(spacing)[:, np.newaxis] * unit, origin * unit, _LPS, path)
+        notes = [Note.CONVERTED_UNIT.says("positions were not in millimetres: converted")] if unit != 1.0 else []
+        return Geometry(affine, True, tuple(notes))
+    return Geometry(sized(tuple(size * unit for size in spacing)), False, SIDE_UNKNOWN)
 
 
 def _place(fields: _Fields, size: int, compressed: bool) -> tuple[Path, int]:

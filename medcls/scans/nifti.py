@@ -30,6 +30,11 @@ from medcls.scans.source import ScanSource
 from medcls.scans.voxels import check_affine, finite_values, plain_values, spatial_shape
 
 _TO_MM = {1: 1000.0, 2: 1.0, 3: 1e-3}  # xyzt_units: metre, millimetre, micrometre
+_INTENTS = {  # nifti1.h
+    **dict.fromkeys(range(2, 25), "a statistic"),
+    **dict.fromkeys((1002, 1003), "labels"),
+    **dict.fromkeys((1006, 1007), "vectors"),
+}
 _FORMS_DIFFER_MM = 0.1
 _MOST_BEHIND = 1 << 28
 _ROOM_BEHIND = 1 << 20  # bytes that may follow the voxels
@@ -157,10 +162,15 @@ def _parse(block: bytes, path: Path) -> Any:
         what = "an Analyze 7.5 file, which does not say left from right"
         remedy = "Convert it to NIfTI with a tool that knows how it was written"
         raise refusal(RefusalCode.UNSUPPORTED, what, where=path, remedy=remedy)
+    block = block[: 540 if second else 348]
     try:
-        return kind(block[: 540 if second else 348], check=True)
+        header = kind(block, check=True)
     except (HeaderDataError, ValueError) as error:
         raise refusal(RefusalCode.DAMAGED, "the NIfTI header contradicts itself", where=path) from error
+    # Checking makes sizes of zero to one, which only an axis of one voxel may have.
+    nothing = (kind(block, check=False)["pixdim"][1:4] == 0) & (header["dim"][1:4] > 1)
+    header["pixdim"][1:4][nothing] = 0
+    return header
 
 
 def _is_surface(header: Any) -> bool:
@@ -177,12 +187,17 @@ def _affine(header: Any, path: Path) -> tuple[NDArray[np.float64], bool, tuple[s
         if with_qform and _far_apart(affine, header):
             notes.append(Note.FORMS_DIFFER.says("sform and qform differ: the sform was taken"))
     elif with_qform:
-        affine = header.get_qform()
+        try:
+            affine = header.get_qform()
+        except (HeaderDataError, ValueError) as error:
+            raise refusal(RefusalCode.BAD_GEOMETRY, "the qform is no rotation", where=path) from error
     else:
-        affine = np.diag([*(abs(float(size)) or 1.0 for size in header["pixdim"][1:4]), 1.0])
-        notes.append(
-            Note.SIDE_UNKNOWN.says("neither sform nor qform: voxel sizes are known, but not which side is left")
-        )
+        sizes = [abs(float(size)) for size in header["pixdim"][1:4]]
+        affine = np.diag([*(size or 1.0 for size in sizes), 1.0])
+        known = "voxel sizes are known, but" if all(sizes) else "voxel sizes are not known, and"
+        notes.append(Note.SIDE_UNKNOWN.says(f"neither sform nor qform: {known} not which side is left"))
+    if held := _INTENTS.get(int(header["intent_code"])):
+        notes.append(Note.PRESENTATION.says(f"by the intent of its header the file holds {held}, and no picture"))
     unit = int(header["xyzt_units"]) & 7
     affine = np.asarray(affine, dtype=np.float64).copy()
     if _TO_MM.get(unit, 1.0) != 1.0:

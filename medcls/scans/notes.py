@@ -137,7 +137,8 @@ MEANINGS: dict[Note, Cause] = {
     ),
     Note.PRESENTATION: Cause(
         "What a reader sees is not what is stored, or the header contradicts itself: greys shown inverted by `MONOCHROME1` or "
-        "`PresentationLUTShape`, or raw values of the detector that are not meant to be looked at (`FOR PROCESSING`).",
+        "`PresentationLUTShape`, raw values of the detector that are not meant to be looked at (`FOR PROCESSING`), labels or a "
+        "statistic in place of a picture (the intent of a NIfTI file).",
         "Give images of one kind, `FOR PRESENTATION` where there are both",
     ),
     Note.NO_CONTRAST: Cause(

@@ -160,7 +160,8 @@ def _is_compressed(fields: _Fields) -> bool:
 
 def _unit(fields: _Fields) -> float:
     """Millimetres in the unit of space."""
-    units = {unit.lower() for unit in re.findall(r'"([^"]*)"', fields.get("spaceunits"))} - {""}
+    said = fields.get("spaceunits") or fields.get("units")
+    units = {unit.lower() for unit in re.findall(r'"([^"]*)"', said)} - {"", "???"}
     if len(units) > 1 or units - _MILLIMETRES.keys():
         raise refusal(RefusalCode.UNSUPPORTED, "space in units that are no lengths, or not the same", where=fields.path)
     return _MILLIMETRES[units.pop()] if units else 1.0
