@@ -25,7 +25,7 @@ from medcls.evaluation import auc
 from medcls.preprocessing.content import pixel_digest
 from medcls.privacy import Pseudonyms
 from medcls.runs.relating import confounding_of
-from medcls.scans import ScanSource
+from medcls.scans import ScanSource, read_scan
 
 KEY = Pseudonyms(b"k" * 32)
 
@@ -311,7 +311,7 @@ def test_the_duplicates_across_the_folders_of_a_public_brain_set_are_found(share
     """Its testing folder is known to hold pictures of its training folder."""
     settings = DataSettings(folder=shared_data / "brain_tumor4")
     whole = read_folder(settings, SplitSettings(), None)
-    scans = {one.name: one.source.read() for one in whole.cases if one.source is not None}
+    scans = {one.name: read_scan(one.source) for one in whole.cases if one.source is not None}
     content = {name: pixel_digest(scan) for name, scan in scans.items()}
     prints = {name: fingerprint(scan.array) for name, scan in scans.items()}
     relations = find_relations(whole.cases, content, {name: one for name, one in prints.items() if one is not None})

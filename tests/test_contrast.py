@@ -154,9 +154,11 @@ def test_slices_that_pass_one_by_one_are_judged_as_the_whole_is(
     (blank,) = find_scans(series(tmp_path / "blank", -1000)).scans
     (sparse,) = find_scans(series(tmp_path / "sparse", -1000, odd=5)).scans
     (outside,) = find_scans(series(tmp_path / "outside", 2000, odd=5)).scans
-    refusals = {name: str(refusal_of(made, source.read())) for name, source in (("blank", blank), ("outside", outside))}
-    assert made.prepare(sparse.read()).images.std() > 0
-    monkeypatch.setattr("medcls.scans.source.ScanSource.read", None)  # the whole is not read again
+    refusals = {
+        name: str(refusal_of(made, read_scan(source))) for name, source in (("blank", blank), ("outside", outside))
+    }
+    assert made.prepare(read_scan(sparse)).images.std() > 0
+    monkeypatch.setattr("medcls.preprocessing.ingest.read_scan", None)  # the whole is not read again
     for name, source in (("blank", blank), ("outside", outside)):
         with pytest.raises(ScanRefused) as caught:
             ingest(source, made)

@@ -22,7 +22,7 @@ from medcls.preprocessing.source_values import source_values
 from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
 from medcls.runs.inference import infer
-from medcls.scans import find_one
+from medcls.scans import find_one, read_scan
 from tests.dicom_factory import save_all, slices
 from tests.engine_factory import classifier, write_pictures
 
@@ -105,7 +105,7 @@ def test_a_scan_has_the_same_traits_from_the_store_and_from_an_answer(tmp_path: 
     folder = save_all(slices([0, 2, 4, 6]), tmp_path / "ct")
     source = find_one(folder)
     recipe = build_recipe("lung", PreprocessingSettings(dimensions=3, size=[16, 16, 16]))
-    scan = source.read()
+    scan = read_scan(source)
     passed = ingest(source, recipe)
     assert passed.values == source_values(scan)  # slice by slice, as series are prepared, and whole
     traits = traits_of(source, recipe.prepare(scan), scan.facts, source_values(scan))

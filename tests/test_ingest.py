@@ -23,7 +23,7 @@ from medcls.preprocessing.separable import SliceResampler, resampling_weights
 from medcls.preprocessing.steps import Orientation, Spacing
 from medcls.preprocessing.steps.resampling import resample_to
 from medcls.preprocessing.steps.step import affine_of, make_image
-from medcls.scans import find_scans, read_scan
+from medcls.scans import find_scans, pass_slices, read_scan
 from medcls.scans.leniency import Leniency
 from medcls.scans.reading import find_one
 from medcls.scans.scan import Scan
@@ -147,7 +147,7 @@ def series(folder: Path, *, count: int = 12, size: int = 24, **changes: object) 
 
 def passed(source: ScanSource, leniency: Leniency | None = None) -> tuple[list[np.ndarray], Scan | None]:
     taken: list[np.ndarray] = []
-    scan = source.pass_slices(lambda pixels: taken.append(pixels.copy()), leniency=leniency or Leniency())
+    scan = pass_slices(source, lambda pixels: taken.append(pixels.copy()), leniency=leniency or Leniency())
     return taken, scan
 
 
@@ -159,7 +159,7 @@ def passed(source: ScanSource, leniency: Leniency | None = None) -> tuple[list[n
 def test_a_passing_series_is_the_series_read_whole(tmp_path: Path, changes: dict[str, object]) -> None:
     source = series(tmp_path / "s", **changes)
     taken, scan = passed(source)
-    whole = source.read()
+    whole = read_scan(source)
     if changes.get("Modality") == "MR" and scan is None:
         return
     assert scan is not None
@@ -179,14 +179,14 @@ def test_what_cannot_pass_is_left_to_the_whole_reading(tmp_path: Path) -> None:
     for folder in (gap, tilted, single):
         source = find_one(folder, leniency=lenient)
         assert passed(source, lenient)[1] is None
-        assert source.read(leniency=lenient) is not None
+        assert read_scan(source, leniency=lenient) is not None
 
 
 @pytest.mark.parametrize("region", ["lung", "brain"])
 def test_ingesting_a_series_gives_the_bits_of_the_recipe_on_the_whole_scan(tmp_path: Path, region: str) -> None:
     source = series(tmp_path / "s", Modality="CT" if region == "lung" else "MR", RescaleType="HU")
     recipe = build_recipe(region, PreprocessingSettings(size=[20, 18, 16]))  # type: ignore[arg-type]
-    made, scan = ingest(source, recipe), source.read()
+    made, scan = ingest(source, recipe), read_scan(source)
     direct = recipe.encode(scan)
     assert np.array_equal(made.encoded.codes, direct.codes)
     assert np.array_equal(made.encoded.affines, direct.affines)
@@ -200,7 +200,7 @@ def test_a_series_passes_without_ever_being_whole(tmp_path: Path) -> None:
     volume = 40 * 256 * 260 * 2
     ingest(source, LUNG)
     tracemalloc.start()
-    scan = source.pass_slices(lambda pixels: None)
+    scan = pass_slices(source, lambda pixels: None)
     passing = tracemalloc.get_traced_memory()[1]
     tracemalloc.reset_peak()
     ingest(source, LUNG)
@@ -250,7 +250,7 @@ def test_real_series_pass_as_they_are_read(shared_data: Path, folder: str) -> No
     (source,) = find_scans(shared_data / folder).scans
     taken, scan = passed(source)
     assert scan is not None
-    assert np.array_equal(np.stack(taken), source.read().array[0].T)
+    assert np.array_equal(np.stack(taken), read_scan(source).array[0].T)
 
 
 def test_the_result_is_monais_own_antialiased_one(shared_data: Path) -> None:

@@ -21,7 +21,7 @@ from medcls.progress import Progress
 from medcls.runs.folder import Run
 from medcls.runs.noting import note_counts, notes_cell
 from medcls.runs.training import train_run
-from medcls.scans import Leniency, ScanSource, find_one, find_scans
+from medcls.scans import Leniency, ScanSource, find_one, find_scans, read_scan
 from medcls.scans.notes import Note
 from tests.test_runs import make_pictures, settings
 
@@ -113,7 +113,7 @@ def test_the_store_gives_the_notes_of_a_fresh_preparation(shared_data: Path, tmp
     for source in find_scans(shared_data / "dicom", leniency=LENIENT).scans:
         if source.modality != "CT" or len(source.shape) != 3:
             continue
-        scan = source.read(leniency=LENIENT)
+        scan = read_scan(source, leniency=LENIENT)
         fresh = (*scan.notes, *recipe.prepare(scan).notes)
         assert kept_notes(store, source, recipe) == fresh
         assert kept_notes(store, source, recipe) == fresh  # now from the store
@@ -130,7 +130,7 @@ def test_what_the_search_doubted_is_that_of_the_search_and_not_of_the_store(tmp_
     doubted = replace(source, notes=("broken-files: beside it",))
     for first, second in ((doubted, source), (source, doubted)):
         for one in (first, second):
-            assert kept_notes(store, one, recipe) == one.read().notes
+            assert kept_notes(store, one, recipe) == read_scan(one).notes
         store.clear()
 
 

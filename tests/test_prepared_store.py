@@ -21,6 +21,7 @@ from medcls.errors import ScanRefused, StorageError
 from medcls.preprocessing import PreparedStore, StoredPrepared, build_recipe, prepare_many
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.store import default_store_folder
+from medcls.scans import read_scan
 from medcls.scans.leniency import STRICT, Leniency
 from tests.scan_factory import FileSource, picture
 
@@ -55,7 +56,7 @@ def test_a_stored_result_is_the_computed_one_bit_for_bit(
     again = store.get_or_prepare(source, RECIPE)
     assert len(prepared_count) == 1
     assert again == first
-    direct = RECIPE.prepare(source.read())
+    direct = RECIPE.prepare(read_scan(source))
     assert np.array_equal(again.read().images, direct.images)
     assert np.array_equal(again.read().affines, direct.affines)
     assert np.array_equal(again.view(0), direct.images[0])
@@ -74,7 +75,7 @@ def test_equal_scans_are_stored_once_and_changed_ones_are_computed_again(tmp_pat
     other = store.get_or_prepare(changed, RECIPE)
     assert other.path != first.path
     assert other.pixels != first.pixels
-    assert np.array_equal(other.read().images, RECIPE.prepare(changed.read()).images)
+    assert np.array_equal(other.read().images, RECIPE.prepare(read_scan(changed)).images)
     assert store.size().entries == 2
 
 
@@ -252,7 +253,7 @@ def test_bad_scans_cost_their_own_rows_alone(tmp_path: Path, store: PreparedStor
     assert codes(outcomes) == ["", "damaged", "", "unreadable", "unfit", "", ""]
     for source, outcome in zip(sources, outcomes, strict=True):
         if isinstance(outcome, StoredPrepared):
-            assert np.array_equal(outcome.read().images, RECIPE.prepare(source.read()).images)
+            assert np.array_equal(outcome.read().images, RECIPE.prepare(read_scan(source)).images)
         else:
             assert outcome.where == source.name
     ran = len(prepared_count)
@@ -268,7 +269,7 @@ def test_processes_give_the_same_and_survive_a_scan_that_kills_them(tmp_path: Pa
     assert isinstance(outcomes[1], ScanRefused)
     assert "died" in str(outcomes[1])
     assert isinstance(outcomes[0], StoredPrepared)
-    assert np.array_equal(outcomes[0].read().images, RECIPE.prepare(sources[0].read()).images)
+    assert np.array_equal(outcomes[0].read().images, RECIPE.prepare(read_scan(sources[0])).images)
 
 
 def test_nothing_to_prepare_is_no_trouble(store: PreparedStore) -> None:
@@ -322,7 +323,9 @@ def test_what_is_no_entry_is_not_waited_for_and_gives_way(tmp_path: Path, store:
         stored.path.write_bytes(forged(entry, stored.path.stem, stored.content, secret, views=1 << 63))
     assert store.find(source, RECIPE) is None
     if kind != "folder":
-        assert np.array_equal(store.get_or_prepare(source, RECIPE).read().images, RECIPE.prepare(source.read()).images)
+        assert np.array_equal(
+            store.get_or_prepare(source, RECIPE).read().images, RECIPE.prepare(read_scan(source)).images
+        )
 
 
 def test_a_stores_own_key_that_is_no_file_is_one_line(tmp_path: Path, store: PreparedStore) -> None:

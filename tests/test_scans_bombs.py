@@ -101,7 +101,7 @@ def test_paths_and_markup_in_headers_reach_no_message_and_no_file(tmp_path):
     found = find_scans(root)
     texts = [scan.name for scan in found.scans]
     texts += [f"{one.name} {one.code} {one.reason} {one.remedy}" for one in found.refused]
-    texts += [note for scan in found.scans for note in scan.read().notes]
+    texts += [note for scan in found.scans for note in read_scan(scan).notes]
     assert found.refused
     assert found.scans
     for text in texts:

@@ -150,7 +150,7 @@ def test_two_series_in_a_folder_stay_apart(tmp_path):
     datasets = [*first.datasets(), *second.datasets(SeriesInstanceUID="1.2.3.5", SeriesNumber=9)]
     written = saved(tmp_path, datasets)
     assert refused(tmp_path) == "several-scans"
-    scans = {source.series_uid: source.read() for source in find_scans(tmp_path).scans}
+    scans = {source.series_uid: read_scan(source) for source in find_scans(tmp_path).scans}
     assert len(scans) == 2
     assert right(scans["1.2.3.4"], first)
     assert right(scans["1.2.3.5"], second)
@@ -225,7 +225,7 @@ def test_a_tilted_gantry_is_put_on_a_right_angled_grid(tmp_path, tilt):
     made = truth(tilt=tilt)
     saved(tmp_path, made.datasets())
     source = find_scans(tmp_path, leniency=Leniency(on_tilt="resample")).scans[0]
-    scan = source.read(leniency=Leniency(on_tilt="resample"))
+    scan = read_scan(source, leniency=Leniency(on_tilt="resample"))
     axes = scan.affine[:3, :3] / np.linalg.norm(scan.affine[:3, :3], axis=0)
     assert np.allclose(axes.T @ axes, np.eye(3), atol=1e-6)
     assert np.allclose(scan.spacing, (0.75, 0.5, STEP), atol=1e-6)
@@ -275,7 +275,7 @@ def test_uneven_distances_are_resampled_to_even_ones(tmp_path):
     made = truth(UNEVEN)
     saved(tmp_path, made.datasets())
     source = find_scans(tmp_path, leniency=Leniency(on_uneven="resample")).scans[0]
-    scan = source.read(leniency=Leniency(on_uneven="resample"))
+    scan = read_scan(source, leniency=Leniency(on_uneven="resample"))
     assert source.shape == scan.shape
     assert np.allclose(source.spacing, scan.spacing)
     assert follows(scan, made)
@@ -301,7 +301,7 @@ def test_a_search_tells_the_grid_that_reading_gives(tmp_path, stack, tilt, strai
     saved(tmp_path, datasets[:4] + datasets[5 if stack == "gap" else 4 :])
     leniency = Leniency(on_gap=fix, on_uneven=fix, on_tilt=straight)
     source = find_scans(tmp_path, leniency=leniency).scans[0]
-    scan = source.read(leniency=leniency)  # refused when it has another shape
+    scan = read_scan(source, leniency=leniency)  # refused when it has another shape
     assert source.shape == scan.shape
     assert np.allclose(source.spacing, scan.spacing)
     assert source.axes == "".join(nibabel.aff2axcodes(scan.affine))
@@ -384,7 +384,7 @@ def test_a_broken_first_or_last_slice_does_not_go_unseen(tmp_path, left, which):
         assert not found.scans
         found = find_scans(tmp_path, leniency=Leniency(on_gap="warn"))
     (source,) = found.scans
-    assert any(note.startswith("broken-files: ") for note in source.read(leniency=Leniency(on_gap="warn")).notes)
+    assert any(note.startswith("broken-files: ") for note in read_scan(source, leniency=Leniency(on_gap="warn")).notes)
 
 
 def test_broken_files_of_other_series_and_kinds_say_nothing_about_a_series(tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from medcls import wire
 from medcls.errors import ScanRefused
-from medcls.scans import find_scans
+from medcls.scans import find_scans, read_scan
 from medcls.scans.sandbox import worker
 from medcls.scans.workers import pool
 
@@ -50,13 +50,13 @@ def test_whatever_is_kept_and_let_go_of(sources, steps):
     held = []
     for number, letting_go in steps:
         if number < len(SHAPES):
-            array = sources[number].read().array
+            array = read_scan(sources[number]).array
             assert array.shape[1:] == SHAPES[number]
             held.append((array[:, 1:], number + 1))  # a view alone keeps its memory
             del array
         else:
             with pytest.raises(ScanRefused, match="damaged"):
-                sources[number].read()
+                read_scan(sources[number])
         del held[:letting_go]
         for view, value in held:
             assert (view == value).all()
@@ -72,12 +72,12 @@ def test_the_memory_of_voxels_that_are_gone_is_used_again(sources, monkeypatch):
         return answer
 
     monkeypatch.setattr(pool.socket, "recv_fds", recorded)
-    kept = sources[0].read()
-    sources[1].read()
-    sources[0].read()
+    kept = read_scan(sources[0])
+    read_scan(sources[1])
+    read_scan(sources[0])
     with pytest.raises(ScanRefused):
-        sources[-1].read()
-    other = sources[2].read()
+        read_scan(sources[-1])
+    other = read_scan(sources[2])
     assert (kept.array == 1).all()
     assert (other.array == 3).all()
     assert len(files) == 4
@@ -86,7 +86,7 @@ def test_the_memory_of_voxels_that_are_gone_is_used_again(sources, monkeypatch):
 
 
 def test_what_a_forked_process_still_has_is_left_to_it(sources):
-    array = sources[0].read().array
+    array = read_scan(sources[0]).array
     told, tell = os.pipe()
     child = os.fork()
     if not child:
@@ -94,7 +94,7 @@ def test_what_a_forked_process_still_has_is_left_to_it(sources):
         os._exit(0 if (array == 1).all() else 1)
     del array
     gc.collect()
-    assert (sources[1].read().array == 2).all()
+    assert (read_scan(sources[1]).array == 2).all()
     os.write(tell, b"!")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     for descriptor in (told, tell):
@@ -152,9 +152,9 @@ def test_what_a_worker_that_was_taken_over_hands_over_costs_its_own_scan(sources
     with monkeypatch.context() as patched:
         patched.setattr(pool.subprocess, "Popen", start)
         with pytest.raises(ScanRefused, match="makes the decoder answer nonsense") as caught:
-            sources[0].read()
+            read_scan(sources[0])
     assert (caught.value.code, caught.value.where) == ("damaged", sources[0].name)
-    assert (sources[0].read().array == 1).all()
+    assert (read_scan(sources[0]).array == 1).all()
 
 
 def test_neither_side_can_take_shared_memory_away():

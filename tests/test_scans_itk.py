@@ -227,7 +227,7 @@ def test_archives_hold_attached_headers_alone(tmp_path):
             archive.write(path, f"inner/{path.name}")
     found = find_scans(tmp_path / "study.zip")
     assert [source.name for source in found.scans] == ["inner/x.mha", "inner/x.nrrd"]
-    assert all(np.array_equal(source.read().array[0], VOXELS.T) for source in found.scans)
+    assert all(np.array_equal(read_scan(source).array[0], VOXELS.T) for source in found.scans)
     codes = {item.name: item.code for item in found.refused}
     assert {codes["inner/x.mhd"], codes["inner/x.nhdr"]} == {"unsupported"}
 

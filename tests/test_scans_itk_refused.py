@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from medcls.errors import ScanRefused
 from medcls.scans import STRICT, find_scans, read_scan
 from medcls.scans.look import look
-from medcls.scans.reading import read_here
+from medcls.scans.readers import read_here
 from tests.itk_factory import (
     ATTACHED,
     MAKE,

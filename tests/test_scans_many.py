@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from medcls.errors import ScanRefused
-from medcls.scans import RefusalCode, Scan, find_scans
+from medcls.scans import RefusalCode, Scan, find_scans, read_scan
 from tests.dicom_factory import DX
 from tests.fuzzing.broken_kinds import BROKEN, series
 from tests.fuzzing.dicom_seeds import JPEG, compressed, marked, packed
@@ -113,7 +113,7 @@ def answers(root: Path, called: dict[str, str] | None = None) -> Answers:
     given = Answers({}, {key(one.paths): one.error() for one in found.refused})
     for source in found.scans:
         try:
-            given.scans[key(source.paths)] = source.read()
+            given.scans[key(source.paths)] = read_scan(source)
         except ScanRefused as error:
             given.refused[key(source.paths)] = error
     return given

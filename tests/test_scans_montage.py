@@ -306,7 +306,7 @@ def test_every_readable_real_scan_has_a_tile(folder: str, shared_data: Path, tmp
     montage = Montage(tmp_path / "out.png")
     found = find_scans(shared_data / folder).scans
     for source in found:
-        montage.add(source.read(), source.name)
+        montage.add(read_scan(source), source.name)
     sheets = montage.finish()
     assert len(found) > 10
     assert len(sheets) == -(-len(found) // 60)

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from medcls.errors import ScanRefused
-from medcls.scans import find_scans
+from medcls.scans import find_scans, read_scan
 from medcls.scans.dicom.csa import protocol_slices
 from medcls.scans.dicom.frame_places import layout_of
 from medcls.scans.dicom.frames import Frame, Header
@@ -176,7 +176,7 @@ def test_a_folder_of_mosaics_is_read_as_the_volumes_it_holds(tmp_path):
     found = find_scans(tmp_path)
     assert [source.part for source in found.scans] == ["acquisition 1", "acquisition 2", "acquisition 3"]
     for time, source in enumerate(found.scans, start=1):
-        scan = source.read()
+        scan = read_scan(source)
         array, affine = unpacked(mosaic(way=-1.0, seed=time))
         assert scan.shape == source.shape == (16, 12, 7)
         assert np.array_equal(scan.array[0], array)

@@ -56,7 +56,7 @@ def test_header_and_image_pairs_are_one_scan(tmp_path):
     found = find_scans(tmp_path)
     assert [scan.name for scan in found.scans] == ["x.hdr"]
     assert not found.refused
-    assert np.array_equal(found.scans[0].read().array[0], DATA)
+    assert np.array_equal(read_scan(found.scans[0]).array[0], DATA)
     (tmp_path / "x.img").unlink()
     assert code_of(tmp_path / "x.hdr") == "damaged"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medcls.scans import Leniency, find_scans
+from medcls.scans import Leniency, find_scans, read_scan
 from medcls.scans.notes import MEANINGS, Note
 
 
@@ -23,6 +23,6 @@ def test_whatever_is_said_of_a_real_scan_stands_under_a_code(shared_data):
         for source in (
             find_scans(shared_data / folder, leniency=lenient).scans if (shared_data / folder).exists() else ()
         ):
-            seen |= {code_of(note) for note in source.read(leniency=lenient).notes}
+            seen |= {code_of(note) for note in read_scan(source, leniency=lenient).notes}
     assert seen <= known
     assert len(seen) >= 5

@@ -79,7 +79,7 @@ def test_gated_reconstructions_are_a_volume_for_each_time_slot(tmp_path):
     scans = find_scans(tmp_path).scans
     assert [scan.part for scan in scans] == ["time slot 1", "time slot 2", "time slot 3"]
     for number, source in enumerate(scans):
-        assert np.array_equal(source.read().array[0], volume[4 * number : 4 * number + 4].transpose(2, 1, 0))
+        assert np.array_equal(read_scan(source).array[0], volume[4 * number : 4 * number + 4].transpose(2, 1, 0))
 
 
 def test_single_slices_lie_where_their_detector_says(tmp_path):

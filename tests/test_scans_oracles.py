@@ -15,7 +15,7 @@ import pytest
 from highdicom.image import Image, get_volume_from_series
 from pydicom.uid import UID, RLELossless
 
-from medcls.scans import find_scans
+from medcls.scans import find_scans, read_scan
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGE = REPOSITORY / "docs" / "explanation" / "against-other-readers.md"
@@ -105,7 +105,7 @@ def test_what_is_called_the_same_is_the_same(rows):
 def test_the_judge_would_notice(script, shared_data):
     folder = shared_data / "dicom" / "dicom2nifti" / "hitachi" / "anatomical" / "001"
     (source,) = find_scans(folder).scans
-    scan = source.read()
+    scan = read_scan(source)
     (image,) = script.Conversion().of(source.paths, source.series_uid)
     assert script.overlay(scan, image).same
     moved, one = scan.affine.copy(), scan.array.copy()
@@ -147,7 +147,7 @@ def test_highdicom_puts_every_value_in_the_same_place(shared_data):
         except ValueError as error:
             refused[source.name] = str(error)
             continue
-        scan = source.read()
+        scan = read_scan(source)
         theirs = (
             np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine[:, [2, 1, 0, 3]]
         )  # from LPS, slice before row and column

@@ -68,7 +68,7 @@ def test_a_series_of_packed_files_is_one_scan_named_after_its_folder(tmp_path):
         (tmp_path / "ct" / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
     plain, packed = find_scans(tmp_path).scans[::-1]
     assert (plain.name, packed.name) == ("plain", "ct")
-    assert np.array_equal(plain.read().array, packed.read().array)
+    assert np.array_equal(read_scan(plain).array, read_scan(packed).array)
 
 
 def test_what_is_in_a_zip_may_be_packed_again(tmp_path):
@@ -78,7 +78,7 @@ def test_what_is_in_a_zip_may_be_packed_again(tmp_path):
         archive.writestr("a/IM1.dcm.xz", lzma.compress(SEEDS["ct-explicit"].data))
     (found,) = find_scans(tmp_path).scans
     assert found.name == "study.zip/a/IM1.dcm.xz"
-    assert found.read().modality == "CT"
+    assert read_scan(found).modality == "CT"
 
 
 @pytest.mark.parametrize("ending", PACKED)
@@ -98,7 +98,7 @@ def test_a_packed_file_that_is_no_scan_is_called_what_it_is(tmp_path, ending):
     codes.update({item.name: item.code for item in found.refused})
     for source in found.scans:
         with pytest.raises(ScanRefused) as refused:
-            source.read()
+            read_scan(source)
         codes[source.name] = refused.value.code
     assert codes == {name + ending: code for name, (_, code) in cases.items() if code}
     assert [path.name for path in found.ignored] == [f"table.tsv{ending}"]

@@ -369,7 +369,7 @@ def test_pixels_agree_with_pydicom_on_its_own_samples(tmp_path):
         except Exception:  # no decoder for this syntax in pydicom's plain installation
             continue
         try:
-            scan = found.scans[0].read()
+            scan = read_scan(found.scans[0])
         except ScanRefused:
             continue
         if scan.dimensions == 3:

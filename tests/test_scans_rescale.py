@@ -109,7 +109,7 @@ def test_stored_values_that_look_like_hounsfield_are_windowed_in_one_pass_and_in
     (source,) = find_scans(save_all(made, tmp_path)).scans
     recipe = build_recipe("lung", PreprocessingSettings(kind="ct", dimensions=dimensions, size=[8] * dimensions))
     done = ingest(source, recipe)
-    assert np.array_equal(done.encoded.codes, recipe.encode(source.read()).codes)
+    assert np.array_equal(done.encoded.codes, recipe.encode(read_scan(source)).codes)
     assert not any("no window" in note for note in done.notes)
 
 

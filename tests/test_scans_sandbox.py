@@ -249,7 +249,7 @@ def test_refusals_leave_no_memory_behind_in_a_worker(tmp_path):
     open_files = []
     for _ in range(4):
         with pytest.raises(ScanRefused):
-            source.read()
+            read_scan(source)
         with pool.workers.one() as worker:
             worker.ask({"job": "look", "paths": []}, 60)  # answered when the job before is put away
             open_files.append(len(os.listdir(f"/proc/{worker._process.pid}/fd")))

@@ -71,7 +71,8 @@ def two_volumes(first, second, offset, count=6):
 def values_of(folder, **options):
     """The distinct values of each scan that is found."""
     scans = [
-        source.read(leniency=Leniency(**options)) for source in find_scans(folder, leniency=Leniency(**options)).scans
+        read_scan(source, leniency=Leniency(**options))
+        for source in find_scans(folder, leniency=Leniency(**options)).scans
     ]
     return sorted([*map(int, np.unique(scan.array))] for scan in scans), scans
 

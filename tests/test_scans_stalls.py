@@ -16,7 +16,7 @@ import pytest
 from medcls.bounded import open_regular
 from medcls.errors import ScanRefused
 from medcls.preprocessing.in_use import held
-from medcls.scans import find_scans, inspect_scans
+from medcls.scans import find_scans, inspect_scans, read_scan
 from medcls.scans.archive import exists, file_stat, is_regular, open_file, read_file
 from medcls.scans.looking import looks
 from medcls.scans.workers import pool
@@ -91,7 +91,7 @@ def test_files_that_become_pipes_after_they_were_found_are_refused(tmp_path, imp
     for path in source.paths:
         become_a_pipe(path)
     with pytest.raises(ScanRefused, match="regular file"):
-        source.read()
+        read_scan(source)
 
 
 def test_files_that_become_pipes_between_the_walk_and_the_look_are_refused(tmp_path, impatient):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcls.errors import ScanRefused
-from medcls.scans import find_scans
+from medcls.scans import find_scans, pass_slices, read_scan
 from medcls.scans.dicom import plain
 from medcls.scans.dicom.instance import open_plain
 from medcls.scans.dicom.plain import read_plain
@@ -70,7 +70,7 @@ def test_however_many_are_taken_at_once(tmp_path_factory, slices, modality, ahea
     bytes_at_once = dict.fromkeys(("_TOGETHER", "_ASIDE", "_AHEAD_BYTES"), together * SLICE)
     with patch.multiple(plain, _AHEAD=ahead, **bytes_at_once):
         scan = read_plain(source)
-        through = source.pass_slices(lambda values: passed.append(values.copy()))
+        through = pass_slices(source, lambda values: passed.append(values.copy()))
     assert scan is not None
     assert np.array_equal(scan.array, one_by_one.array)
     assert scan.array.dtype == one_by_one.array.dtype
@@ -90,7 +90,7 @@ def test_one_file_cut_short_is_named(tmp_path, broken):
     shorter = (SLICE - 10).to_bytes(4, "little")
     path.write_bytes(data[:at] + shorter + data[at + 4 : -10] + b"\xfc\xff\xfc\xffOB\0\0\x02\0\0\0\0\0")
     with pytest.raises(ScanRefused) as caught:
-        source.read()
+        read_scan(source)
     assert caught.value.code == "damaged"
     assert caught.value.where == str(path)
     assert f"{SLICE - 10} of {SLICE} bytes" in str(caught.value)
@@ -111,6 +111,6 @@ def test_no_more_files_are_open_than_allowed(tmp_path, monkeypatch, limits, most
     monkeypatch.setattr(plain, "open_plain", counted)
     for name, limit in limits.items():
         monkeypatch.setattr(plain, name, limit)
-    assert source.read().array.shape[-1] == 11
+    assert read_scan(source).array.shape[-1] == 11
     assert max(counts) == most
     assert all(file.handle.closed for file in files)

@@ -350,6 +350,6 @@ def test_an_enhanced_object_has_its_unit_in_the_map_of_real_values(
 def test_only_dicom_pet_is_touched(tmp_path: Path) -> None:
     made = slices([0.0, 3.0, 6.0], Modality="NM", RescaleSlope=2, RescaleIntercept=0)
     (source,) = find_scans(save_all(made, tmp_path / "scan")).scans
-    scan = source.read()
+    scan = read_scan(source)
     assert "suv_bw" not in scan.facts
     assert np.array_equal(recipe().prepare(scan).images, recipe("stored").prepare(scan).images)

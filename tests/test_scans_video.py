@@ -66,14 +66,14 @@ def test_a_video_is_a_sequence_in_its_colours_and_times(tmp_path, name, codec, e
     (tmp_path / name).rename(tmp_path / "told_by_content")
     (source,) = find_scans(tmp_path).scans
     assert (source.kind, source.shape, source.channels) == ("video", (64, 48, 20), 3)
-    scan = source.read()
+    scan = read_scan(source)
     assert scan.times == pytest.approx(np.arange(20) * 0.05)
     assert (scan.photometric, scan.has_geometry, scan.dimensions) == ("rgb", False, 2)
     assert np.abs(scan.array.T.astype(int) - frames).mean() <= error
     for corner in (np.s_[5:15, 5:20], np.s_[30:40, 45:60]):  # away from the edges, which codecs blur
         got, drawn = scan.array.T[10][corner].mean(axis=(0, 1)), frames[10][corner].mean(axis=(0, 1))
         assert np.abs(got - drawn).max() <= error + 8
-    few = source.thinned(4).read()
+    few = read_scan(source.thinned(4))
     assert np.array_equal(few.array, scan.thinned(4).array)
 
 
@@ -123,7 +123,7 @@ def test_mpeg2_in_dicom_has_the_times_of_the_header(tmp_path):
         assert scan.times == pytest.approx(np.arange(12) / 25)
         assert np.abs(scan.array.T.astype(int) - frames).mean() <= 12
     (source,) = find_scans(tmp_path / "x").scans
-    assert np.array_equal(source.thinned(3).read().array, scan.thinned(3).array)
+    assert np.array_equal(read_scan(source.thinned(3)).array, scan.thinned(3).array)
     recipe = build_recipe("stomach", PreprocessingSettings(size=[32, 32], frames=3))
     assert len(ingest(source, recipe).encoded.decoded().images) == 3
 
@@ -137,7 +137,7 @@ def test_another_number_of_frames_than_the_header_says_is_noted(tmp_path):
     path = save(endoscopy(frames, 11), tmp_path / "x", H264, [stream])
     assert "11 is asked for, and the video has 9" in refusal_of(path).what
     (source,) = find_scans(path).scans
-    assert any("the header says 11 frames, and the video has 9" in note for note in source.thinned(2).read().notes)
+    assert any("the header says 11 frames, and the video has 9" in note for note in read_scan(source.thinned(2)).notes)
     assert "one picture" in refusal_of(save(endoscopy(frames, 1), tmp_path / "x", H264, [stream])).what
 
 

@@ -63,10 +63,10 @@ def test_views_are_those_of_the_frames_as_single_pictures(tmp_path, shape, frame
 def test_what_is_ingested_is_what_the_whole_sequence_gives(tmp_path):
     chosen = recipe(frames=4)
     (source,) = find_scans(save(cine(moving(30)), tmp_path / "x")).scans
-    found, expected = ingest(source, chosen), chosen.prepare(source.read())
+    found, expected = ingest(source, chosen), chosen.prepare(read_scan(source))
     assert np.array_equal(found.encoded.decoded().images, expected.images)
     assert np.array_equal(found.encoded.decoded().affines, expected.affines)
-    assert found.pixels == pixel_digest(source.read().thinned(4))
+    assert found.pixels == pixel_digest(read_scan(source).thinned(4))
     assert "some-frames: 4 of 30 frames were read" in found.notes
 
 

@@ -17,7 +17,7 @@ from medcls.privacy import load_pseudonyms
 from medcls.runs.evaluating import evaluate_run
 from medcls.runs.folder import Run
 from medcls.runs.training import train_run
-from medcls.scans import find_scans
+from medcls.scans import find_scans, read_scan
 from tests.dicom_factory import instance, save
 
 torch.set_num_threads(1)
@@ -110,7 +110,7 @@ def test_the_audit_for_confounding_sees_the_site(tmp_path: Path) -> None:
 def test_the_institution_is_an_identifier_and_no_fact_of_the_scan(tmp_path: Path) -> None:
     write(tmp_path, [NORTH])
     source = find_scans(tmp_path).scans[0]
-    for one in (source, source.read()):
+    for one in (source, read_scan(source)):
         assert one.identity["institution"] == NORTH
         assert NORTH not in repr(one)
         assert NORTH not in one.facts.values()

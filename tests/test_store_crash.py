@@ -15,6 +15,7 @@ import torch
 from medcls.config.settings import PreprocessingSettings
 from medcls.preprocessing import PreparedStore, StoredPrepared, build_recipe, prepare_many
 from medcls.preprocessing.store import _known
+from medcls.scans import read_scan
 from tests.conftest import REPOSITORY
 from tests.scan_factory import FileSource, picture
 
@@ -54,11 +55,11 @@ def whole(store: PreparedStore, sources: list[FileSource]) -> None:
     for source in sources:
         there = store.find(source, RECIPE)
         if there is not None:
-            assert np.array_equal(there.read().images, RECIPE.prepare(source.read()).images)
+            assert np.array_equal(there.read().images, RECIPE.prepare(read_scan(source)).images)
     outcomes = prepare_many(sources, RECIPE, store)
     assert all(isinstance(outcome, StoredPrepared) for outcome in outcomes)
     for source, outcome in zip(sources, outcomes, strict=True):
-        assert np.array_equal(outcome.read().images, RECIPE.prepare(source.read()).images)  # type: ignore[union-attr]
+        assert np.array_equal(outcome.read().images, RECIPE.prepare(read_scan(source)).images)  # type: ignore[union-attr]
 
 
 @pytest.mark.slow

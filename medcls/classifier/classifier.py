@@ -12,7 +12,7 @@ from medcls.classifier.prediction import predict_paths
 from medcls.classifier.saving import save_classifier
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.scans import Scan, find_one
+from medcls.scans import Scan, find_one, read_scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ class Classifier(TrainedModel):
         if isinstance(scan, Scan):
             loaded = self.recipe.taken(scan)
         else:
-            loaded = self.recipe.taken(find_one(scan, leniency=self.leniency)).read(leniency=self.leniency)
+            loaded = read_scan(self.recipe.taken(find_one(scan, leniency=self.leniency)), leniency=self.leniency)
         prepared = self.recipe.prepare(loaded)
         if label is None:
             label = self.label_to_explain(self.answer(next(iter(self.logits([prepared])))))

@@ -24,7 +24,7 @@ from medcls.preprocessing.source_values import source_values
 from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.scans import Found, Refusal, Scan, ScanSource, find_one_or_why, find_scans
+from medcls.scans import Found, Refusal, Scan, ScanSource, find_one_or_why, find_scans, read_scan
 from medcls.scans.naming import name_with_root
 from medcls.scans.notes import Note
 from medcls.tables.words import is_placeholder
@@ -112,7 +112,7 @@ def prepare_row(
     try:
         if isinstance(source, Refusal):
             raise source.error()
-        scan = classifier.recipe.taken(source).read(leniency=classifier.leniency)
+        scan = read_scan(classifier.recipe.taken(source), leniency=classifier.leniency)
         prepared = classifier.recipe.prepare(scan)
         far = _far(classifier, source, scan, prepared)
     except ScanRefused as refusal:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from blake3 import blake3
@@ -13,26 +11,11 @@ from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.scans.archive import archive_of, file_stat, open_file
-from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.paths import Paths
 from medcls.scans.scan import Scan
+from medcls.scans.source import ReadableScan
 
 _CHUNK = 1 << 20
-
-
-class ReadableScan(Protocol):
-    """What the store needs of a scan that was found: its files in order, and how to read them."""
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-
-    @property
-    def paths(self) -> Sequence[Path]:
-        """The files, in the order that they are read."""
-
-    def read(self, *, leniency: Leniency = STRICT) -> Scan:
-        """Read the scan."""
 
 
 def content_digest(source: ReadableScan) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medcls.cohort.fingerprints import fingerprint
 from medcls.errors import ScanRefused
-from medcls.preprocessing.content import PixelDigest, ReadableScan, pixel_digest
+from medcls.preprocessing.content import PixelDigest, pixel_digest
 from medcls.preprocessing.encoding import Encoded
 from medcls.preprocessing.fused import Plan
 from medcls.preprocessing.intake import unit_is_unsaid
@@ -18,8 +18,9 @@ from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.source_values import SourceSample, SourceValues, source_values
 from medcls.scans.contrast import OneValue
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.reading import pass_slices, read_scan
 from medcls.scans.scan import Scan
-from medcls.scans.source import ScanSource
+from medcls.scans.source import ReadableScan, ScanSource
 
 _DIRECTIONS = {"L": (0, -1), "R": (0, 1), "P": (1, -1), "A": (1, 1), "I": (2, -1), "S": (2, 1)}
 
@@ -54,7 +55,7 @@ class Ingested:
 
 
 def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) -> Ingested:
-    """Read a scan and prepare it; the numbers are those of ``recipe.prepare(source.read())``, bit for bit.
+    """Read a scan and prepare it; the numbers are those of ``recipe.prepare(read_scan(source))``, bit for bit.
 
     Raises:
         ScanRefused: The scan cannot be read rightly, or is not what the recipe is for.
@@ -66,7 +67,7 @@ def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) ->
         passed = _passed(source, recipe, leniency) if isinstance(source, ScanSource) else None
         if passed is not None:
             return passed
-        scan = source.read(leniency=leniency)
+        scan = read_scan(source, leniency=leniency)
         return Ingested.of(recipe.encode(scan), pixel_digest(scan), source_values(scan), scan)
     except ScanRefused as error:
         raise (error if error.where else error.at(source.name)) from error
@@ -93,7 +94,7 @@ def _passed(source: ScanSource, recipe: Recipe, leniency: Leniency) -> Ingested 
         contrast.add(pixels)
         resampler.add(pixels)
 
-    scan = source.pass_slices(take, leniency=leniency)
+    scan = pass_slices(source, take, leniency=leniency)
     # What was planned from the search must hold for what was read.
     if (
         scan is None

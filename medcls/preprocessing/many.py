@@ -13,12 +13,12 @@ from loky.backend.context import get_context
 
 from medcls.errors import ScanRefused
 from medcls.offspring import end_with
-from medcls.preprocessing.content import ReadableScan
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.store import Place, PreparedStore
 from medcls.preprocessing.stored import StoredPrepared
 from medcls.progress import SILENT, Progress
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.source import ReadableScan
 
 Outcome = StoredPrepared | ScanRefused
 _START_S = 5.0  # what starting a process and importing torch and MONAI takes

@@ -23,15 +23,16 @@ from medcls.config.settings import StoreSettings
 from medcls.errors import ScanRefused
 from medcls.files import cache_folder, storage_error
 from medcls.leftovers import PART, sweep
-from medcls.preprocessing.content import ReadableScan, content_digest
+from medcls.preprocessing.content import content_digest
 from medcls.preprocessing.in_use import held, hold, locked
 from medcls.preprocessing.ingest import ingest
 from medcls.preprocessing.known import NAME, KnownContent
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.stored import StoredPrepared, read_entry, write_entry
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.source import ReadableScan
 
-__all__ = ["Place", "PreparedStore", "ReadableScan", "StoreSize", "content_digest", "default_store_folder"]
+__all__ = ["Place", "PreparedStore", "StoreSize", "content_digest", "default_store_folder"]
 
 _MAKING = threading.Lock()
 _SUFFIX = ".safetensors"

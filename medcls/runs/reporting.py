@@ -39,7 +39,7 @@ from medcls.runs.noting import note_counts
 from medcls.runs.origin import origin_of
 from medcls.runs.preparing import Material
 from medcls.runs.tables import pseudonym_of
-from medcls.scans import CAUSES, RefusalCode
+from medcls.scans import CAUSES, RefusalCode, read_scan
 
 _REASONS = {
     "no-label": "The table has no label, or of several none that is known.",
@@ -208,7 +208,7 @@ def _explain(classifier: Classifier, material: Material, case: Case, answer: Ans
     if case.source is None:
         raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
     label = label_to_explain(case, answer, classifier.labels, classifier.positive)
-    scan = classifier.recipe.taken(case.source).read(leniency=classifier.leniency)
+    scan = read_scan(classifier.recipe.taken(case.source), leniency=classifier.leniency)
     return classifier.explain_prepared(scan, material.entries[case.name].read(), label)
 
 

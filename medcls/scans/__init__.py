@@ -8,7 +8,7 @@ from medcls.scans.codes import CAUSES, RefusalCode
 from medcls.scans.find import find_scans
 from medcls.scans.inspection import Inspection, InspectionRow, inspect_scans
 from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.reading import find_one, find_one_or_why, read_scan
+from medcls.scans.reading import find_one, find_one_or_why, pass_slices, read_scan
 from medcls.scans.scan import Scan
 from medcls.scans.source import Found, Refusal, ScanSource
 
@@ -27,5 +27,6 @@ __all__ = [
     "find_one_or_why",
     "find_scans",
     "inspect_scans",
+    "pass_slices",
     "read_scan",
 ]

@@ -16,6 +16,7 @@ from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.scans.find import find_scans
 from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.reading import read_scan
 from medcls.scans.scan import Scan
 from medcls.scans.selecting import chosen, searched, without
 from medcls.scans.sequence import MOST_FRAMES
@@ -276,7 +277,7 @@ def _read(
     on_scan: Callable[[InspectionRow, Scan], None] | None,
 ) -> InspectionRow:
     try:
-        scan = source.thinned(MOST_FRAMES).read(leniency=leniency)
+        scan = read_scan(source.thinned(MOST_FRAMES), leniency=leniency)
     except ScanRefused as error:
         return replace(row, verdict=error.code, reason=escaped(error.what), remedy=error.remedy)
     row = replace(row, notes=tuple(map(escaped, scan.notes)))

@@ -1,4 +1,4 @@
-"""read_scan: exactly one scan, or the reason why not."""
+"""read_scan and pass_slices: exactly one scan, or the reason why not."""
 
 from __future__ import annotations
 
@@ -19,54 +19,65 @@ from medcls.scans.leniency import STRICT, Leniency
 from medcls.scans.notes import Note
 from medcls.scans.scan import Scan
 from medcls.scans.selecting import chosen, searched
-from medcls.scans.source import Found, Refusal, ScanSource
+from medcls.scans.source import Found, ReadableScan, Refusal, ScanSource
 
 _OF_SEVERAL = ("patient_id", "issuer", "accession", "study_uid", "series_uid")
 
 
-def read_scan(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> Scan:
-    """Read the one scan that a path holds.
+def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency = STRICT) -> Scan:
+    """Read one scan: what is plain in this process, everything that needs a decoder in the sandbox.
 
     Args:
-        path: A DICOM, NIfTI, NRRD, MetaImage or image file; a folder that holds exactly one scan; or a folder and the
-            suffix that :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series
-            is read as the single slice it is.
+        scan: A source that :func:`find_scans` found, whose findings are all checked again. Or the path of a DICOM, NIfTI,
+            NRRD, MetaImage or image file; a folder that holds exactly one scan; or a folder and the suffix that
+            :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series is read as
+            the single slice it is. Or a source of one's own, which reads itself.
         leniency: What is done with an irregular series; by default it is refused.
 
     Returns:
         The scan: ``(C, x, y)`` or ``(C, x, y, z)``, its affine to RAS+ millimetres, header facts and notes.
 
     Raises:
-        ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which.
+        ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which. No other error
+            is raised for a bad file.
     """
-    return find_one(path, leniency=leniency).read(leniency=leniency)
-
-
-def read_source(source: ScanSource, leniency: Leniency) -> Scan:
-    """Read a source: what is plain in this process, everything that needs a decoder in the sandbox.
-
-    Raises:
-        ScanRefused: It cannot be read rightly.
-    """
+    if not isinstance(scan, str | os.PathLike | ScanSource):
+        return scan.read(leniency=leniency)
+    source = scan if isinstance(scan, ScanSource) else find_one(scan, leniency=leniency)
     from medcls.scans.dicom.plain import read_plain
     from medcls.scans.sandbox import read_apart
 
     with naming(source.name):
         with refusing(source.name):
             plain = read_plain(source, leniency)
-        scan = read_apart(source, leniency) if plain is None else plain
-    values = one_value(scan.array)
+        read = read_apart(source, leniency) if plain is None else plain
+    values = one_value(read.array)
     if values is not None:
-        scan = replace(scan, notes=(*scan.notes, Note.NO_CONTRAST.says(in_words(values))))
-    return _as_found(scan, source)
+        read = replace(read, notes=(*read.notes, Note.NO_CONTRAST.says(in_words(values))))
+    return _as_found(read, source)
 
 
-def pass_source(source: ScanSource, take: Callable[[NDArray[np.generic]], None], leniency: Leniency) -> Scan | None:
-    """See :meth:`medcls.scans.source.ScanSource.pass_slices`.
+def pass_slices(
+    source: ReadableScan, take: Callable[[NDArray[np.generic]], None], *, leniency: Leniency = STRICT
+) -> Scan | None:
+    """Read a scan slice by slice, so that it is never in memory as a whole.
+
+    Args:
+        source: As :func:`find_scans` found it.
+        take: Gets the slices ``(y, x)`` of :func:`read_scan`'s array, from the first to the last; each is valid until the
+            next.
+        leniency: What is done with an irregular series.
+
+    Returns:
+        What :func:`read_scan` returns, but for the voxels: zeros of their shape and type, which take no memory. ``None``
+        where a scan has to be read as a whole, perhaps after some slices were taken: only even, upright series of plain grey
+        files can be passed.
 
     Raises:
-        ScanRefused: It cannot be read rightly.
+        ScanRefused: As :func:`read_scan`.
     """
+    if not isinstance(source, ScanSource):
+        return None
     from medcls.scans.dicom.passing import pass_plain
 
     with naming(source.name), refusing(source.name):
@@ -79,37 +90,6 @@ def _as_found(scan: Scan, source: ScanSource) -> Scan:
     if (scan.shape, scan.channels) != (source.shape, source.channels):
         raise refusal(RefusalCode.DAMAGED, "the pixels are not of the size that the header gives", where=source.name)
     return replace(scan, notes=(*source.notes, *scan.notes)) if source.notes else scan
-
-
-def read_here(source: ScanSource, leniency: Leniency) -> Scan:
-    """Read a source with decoders and all, in this process: for the sandbox.
-
-    Raises:
-        ScanRefused: It cannot be read rightly.
-    """
-    if source.kind == "dicom":
-        from medcls.scans.dicom.volume import read_dicom
-
-        return read_dicom(source, leniency)
-    if source.kind == "nifti":
-        from medcls.scans.nifti import read_nifti
-
-        return read_nifti(source)
-    if source.kind == "mgh":
-        from medcls.scans.mgh import read_mgh
-
-        return read_mgh(source)
-    if source.kind in ("nrrd", "metaimage"):
-        from medcls.scans.itk_formats import read_itk
-
-        return read_itk(source)
-    if source.kind == "video":
-        from medcls.scans.video import read_video
-
-        return read_video(source)
-    from medcls.scans.raster import read_raster
-
-    return read_raster(source)
 
 
 def find_one(path: str | os.PathLike[str], *, leniency: Leniency = STRICT) -> ScanSource:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from medcls.errors import ScanRefused
 from medcls.scans.dicom.syntaxes import VIDEO
-from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.leniency import Leniency
 from medcls.scans.scan import Scan, is_sized
 from medcls.scans.sequence import some_frames, spread
 
@@ -98,37 +96,24 @@ class ScanSource:
             notes=(*self.notes, note),
         )
 
-    def read(self, *, leniency: Leniency = STRICT) -> Scan:
-        """Read the whole scan, checking again everything that the search had checked.
 
-        Args:
-            leniency: What is done with an irregular series.
+class OwnSource(Protocol):
+    """A source of one's own, for scans of a kind that medcls does not read."""
 
-        Raises:
-            ScanRefused: The scan cannot be read rightly. No other error is raised for a bad file.
-        """
-        from medcls.scans.reading import read_source
+    @property
+    def name(self) -> str:
+        """For messages."""
 
-        return read_source(self, leniency)
+    @property
+    def paths(self) -> Sequence[Path]:
+        """The files, in the order that they are read."""
 
-    def pass_slices(self, take: Callable[[NDArray[np.generic]], None], *, leniency: Leniency = STRICT) -> Scan | None:
-        """Read the scan slice by slice, so that it is never in memory as a whole.
+    def read(self, *, leniency: Leniency) -> Scan:
+        """The scan; raises :class:`medcls.errors.ScanRefused` where it cannot be read rightly."""
 
-        Args:
-            take: Gets the slices ``(y, x)`` of :meth:`read`'s array, from the first to the last; each is valid until the next.
-            leniency: What is done with an irregular series.
 
-        Returns:
-            What :meth:`read` returns, but for the voxels: zeros of their shape and type, which take no memory. ``None``
-            where a scan has to be read as a whole, perhaps after some slices were taken: only even, upright series of
-            plain grey files can be passed.
-
-        Raises:
-            ScanRefused: As :meth:`read`.
-        """
-        from medcls.scans.reading import pass_source
-
-        return pass_source(self, take, leniency)
+ReadableScan = ScanSource | OwnSource
+"""What can be read: found by a search, or of one's own."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.scans import read_scan
+
 from .readers import FLOOR, MONAI_NIFTI, SOURCE, WHOLE, monai_alone, monai_load_image, within_load_image
 
 
@@ -56,7 +58,7 @@ def _medcls_nifti(path: Path) -> Callable[[], NDArray[Any]]:
     from medcls.scans import find_scans
 
     (source,) = find_scans(path).scans
-    return lambda: source.read().array[0]
+    return lambda: read_scan(source).array[0]
 
 
 def _medcls_nifti_whole(path: Path) -> Callable[[], NDArray[Any]]:

@@ -28,7 +28,7 @@ Take = Callable[[NDArray[np.generic]], None]
 
 
 def pass_plain(source: ScanSource, take: Take, leniency: Leniency = STRICT) -> Scan | None:
-    """See :meth:`medcls.scans.source.ScanSource.pass_slices`.
+    """See :func:`medcls.scans.reading.pass_slices`.
 
     Raises:
         ScanRefused: Anything about the scan is not right.

@@ -114,7 +114,7 @@ def _look(paths: list[str], answers: BinaryIO) -> dict[str, Any]:
 
 def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None, last: _Pages | None) -> _Pages | None:
     """Read a scan; the memory that its voxels were given in, or that of the ``last`` where it is still free."""
-    from medcls.scans.reading import read_here
+    from medcls.scans.readers import read_here
 
     source = codec.source_from_json(job["source"])
     shared = _Shared(last if job["again"] else None)
