@@ -12,7 +12,7 @@ from PIL import Image
 from medcls.classifier import Classifier
 from medcls.config.settings import ModelSettings, NetworkName, PreprocessingSettings
 from medcls.evaluation import OperatingPoint, Temperature
-from medcls.evaluation.operating_point import Threshold
+from medcls.evaluation.thresholds.operating_point import Threshold
 from medcls.networks import build_network
 from medcls.preprocessing import Prepared, build_recipe
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from medcls.evaluation import OperatingPoint, Predictions
-from medcls.evaluation.operating_point import Threshold
-from medcls.evaluation.schema import metrics_schema
+from medcls.evaluation.partition.schema import metrics_schema
+from medcls.evaluation.thresholds.operating_point import Threshold
 
 ESTIMATE_SCHEMA: dict[str, Any] = metrics_schema()["$defs"]["estimate"]
 

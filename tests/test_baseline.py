@@ -20,8 +20,8 @@ from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import Config
 from medcls.errors import RunError
 from medcls.evaluation import Predictions, metrics_schema
-from medcls.evaluation.auc import auc
-from medcls.evaluation.baseline import baseline_figures
+from medcls.evaluation.discrimination.auc import auc
+from medcls.evaluation.partition.baseline import baseline_figures
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.features import BINS, GRID, PERCENTILES, feature_names, simple_features
 from medcls.privacy import load_pseudonyms

@@ -17,12 +17,12 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import Predictions, metrics_schema
-from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.calibration_figures import calibration_figures, calibration_schema
-from medcls.evaluation.calibration_view import CALIBRATION_NAMES
-from medcls.evaluation.logistic import fit_intercept, fit_logistic
-from medcls.evaluation.recalibration import RecalibrationStatistic
-from medcls.evaluation.reliability import bin_edges, bin_of, reliability_curve
+from medcls.evaluation.calibration.metrics import calibration_figures, calibration_schema
+from medcls.evaluation.calibration.reliability import bin_edges, bin_of, reliability_curve
+from medcls.evaluation.calibration.slope_intercept import RecalibrationStatistic
+from medcls.evaluation.calibration.view import CALIBRATION_NAMES
+from medcls.evaluation.statistics.bootstrap import PatientResampling
+from medcls.evaluation.statistics.logistic import fit_intercept, fit_logistic
 from tests.evaluation_factory import binary, rows_of, some_labels, some_multilabel
 
 QUICK = EvaluationSettings(replicates=200)

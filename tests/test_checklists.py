@@ -11,8 +11,8 @@ import pytest
 
 from medcls.config import Config
 from medcls.config.settings import EvaluationSettings
-from medcls.evaluation.baseline import BaselineAnswers, baseline_figures
-from medcls.evaluation.subgroups import subgroup_figures
+from medcls.evaluation.partition.baseline import BaselineAnswers, baseline_figures
+from medcls.evaluation.subgroups.subgroups import subgroup_figures
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.answers import ANSWERS

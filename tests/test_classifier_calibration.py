@@ -27,8 +27,8 @@ from medcls.evaluation import (
     fit_calibration,
     fit_conformal,
 )
-from medcls.evaluation.conformal import ConformalLimit
-from medcls.evaluation.operating_point import Threshold
+from medcls.evaluation.conformal.prediction_sets import ConformalLimit
+from medcls.evaluation.thresholds.operating_point import Threshold
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms

@@ -16,12 +16,12 @@ from medcls.evaluation import (
     Undefined,
     auc,
     average_precision,
-    bootstrap,
     partial_auc,
     roc_curve,
 )
-from medcls.evaluation.bootstrap import percentiles
-from medcls.evaluation.counts import rates
+from medcls.evaluation.statistics import bootstrap
+from medcls.evaluation.statistics.bootstrap import percentiles
+from medcls.evaluation.thresholds.confusion import rates
 
 NOTHING = np.empty(0)
 

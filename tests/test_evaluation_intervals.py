@@ -11,7 +11,7 @@ from scipy.stats import binom, binomtest, norm, t
 
 from medcls.errors import UsageError
 from medcls.evaluation import Estimate, Method, Undefined, clopper_pearson, hoeffding, macro, wilson
-from medcls.evaluation.intervals import auc_without_resampling, disjoint_pairs, expanded_tail, within_bounds
+from medcls.evaluation.statistics.intervals import auc_without_resampling, disjoint_pairs, expanded_tail, within_bounds
 
 proportions = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 

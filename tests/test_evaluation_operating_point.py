@@ -21,7 +21,7 @@ from medcls.evaluation import (
     choose_threshold,
     exploratory_point,
 )
-from medcls.evaluation.thresholds import candidate_thresholds
+from medcls.evaluation.thresholds.choosing import candidate_thresholds
 from tests.evaluation_factory import rows_of
 
 scored_cases = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), min_size=4, max_size=40).filter(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Method, Predictions, refer_curve, refer_schema
-from medcls.evaluation.certainty import certainty
+from medcls.evaluation.thresholds.confidence import certainty
 from tests.evaluation_factory import ESTIMATE_SCHEMA, binary, half, some_binary, some_labels, some_multilabel
 
 FAST = EvaluationSettings(replicates=200)

@@ -22,10 +22,10 @@ from medcls.evaluation import (
     subgroup_figures,
     subgroups_schema,
 )
-from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.group_figures import GroupView, replicate_groups
-from medcls.evaluation.grouping import RARE, without_rare
-from medcls.evaluation.ranking import RocStatistic
+from medcls.evaluation.discrimination.ranking import RocStatistic
+from medcls.evaluation.statistics.bootstrap import PatientResampling
+from medcls.evaluation.subgroups.group_metrics import GroupView, replicate_groups
+from medcls.evaluation.subgroups.grouping import RARE, without_rare
 from tests.evaluation_factory import ESTIMATE_SCHEMA, binary, half, some_binary, some_labels, some_multilabel
 
 FAST = EvaluationSettings(replicates=200)

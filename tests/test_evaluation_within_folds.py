@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Predictions, auc, evaluate_partition, pooled_operating_point
-from medcls.evaluation.cross_validation import scale_warning
-from medcls.evaluation.operating_point import choose_operating_point
-from medcls.evaluation.within_folds import auc_within_folds
+from medcls.evaluation.discrimination.within_folds import auc_within_folds
+from medcls.evaluation.partition.cross_validation import scale_warning
+from medcls.evaluation.thresholds.operating_point import choose_operating_point
 
 SETTINGS = EvaluationSettings(replicates=200)
 

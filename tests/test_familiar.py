@@ -15,7 +15,7 @@ from medcls.classifier import load_classifier
 from medcls.classifier.answers import NOT_COMPARED, UNLIKE
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ClassifierError
-from medcls.evaluation.familiar import Familiar, Traits, familiar_with
+from medcls.evaluation.shift.out_of_distribution import Familiar, Traits, familiar_with
 from medcls.preprocessing import build_recipe
 from medcls.preprocessing.ingest import ingest
 from medcls.preprocessing.source_values import source_values

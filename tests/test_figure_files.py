@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import RunError, UsageError
 from medcls.evaluation import Predictions
-from medcls.evaluation.study import evaluate_study
+from medcls.evaluation.partition.report import evaluate_study
 from medcls.files import write_json
 from medcls.reporting.charts_paper import precision_recall_points
 from medcls.reporting.figures import reliability

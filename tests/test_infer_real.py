@@ -10,7 +10,7 @@ from medcls.classifier import Classifier, load_classifier
 from medcls.config import load_config
 from medcls.config.settings import ModelSettings
 from medcls.evaluation import OperatingPoint, Temperature
-from medcls.evaluation.operating_point import Threshold
+from medcls.evaluation.thresholds.operating_point import Threshold
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms

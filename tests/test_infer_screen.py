@@ -8,7 +8,7 @@ import pytest
 
 from medcls.classifier import Answer, Row
 from medcls.cli import show
-from medcls.evaluation.familiar import familiar_with
+from medcls.evaluation.shift.out_of_distribution import familiar_with
 from medcls.privacy import Pseudonyms
 from medcls.runs.inference import Inference, infer
 from tests.dicom_factory import save_all, slices

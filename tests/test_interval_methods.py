@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from medcls.config.settings import EvaluationSettings
-from medcls.evaluation.estimate import Estimate, Method
-from medcls.evaluation.study import evaluate_study
+from medcls.evaluation.partition.report import evaluate_study
+from medcls.evaluation.statistics.estimate import Estimate, Method
 from medcls.reporting.wording import show_as
 from tests.evaluation_factory import half, some_binary
 

@@ -20,7 +20,7 @@ import medcls
 from medcls.cli import show
 from medcls.config import load_config
 from medcls.errors import CohortError
-from medcls.evaluation.shift_meaning import strong_shift
+from medcls.evaluation.shift.wording import strong_shift
 from medcls.progress import Progress
 from medcls.runs import evaluating
 from medcls.runs.folder import Run

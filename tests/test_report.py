@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from medcls.config.settings import Config, EvaluationSettings
 from medcls.display import printable
-from medcls.evaluation.metrics import evaluate_partition
-from medcls.evaluation.operating_point import choose_operating_point
+from medcls.evaluation.partition.metrics import evaluate_partition
 from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.thresholds.operating_point import choose_operating_point
 from medcls.files import write_bytes
 from medcls.reporting import (
     CohortFlow,

@@ -13,8 +13,8 @@ import pytest
 import medcls
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import Predictions, exploratory_point, fit_conformal
-from medcls.evaluation.failures import FailedCases
-from medcls.evaluation.study import evaluate_study
+from medcls.evaluation.partition.failures import FailedCases
+from medcls.evaluation.partition.report import evaluate_study
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.comparison import ComparisonContent, render_comparison
 from medcls.reporting.numbers import percent

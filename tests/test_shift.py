@@ -14,7 +14,7 @@ from scipy.stats import ks_2samp
 
 from medcls.errors import RunError
 from medcls.evaluation import metrics_schema
-from medcls.evaluation.cohort_summary import (
+from medcls.evaluation.shift.cohort_summary import (
     FEWEST_WITH_FACT,
     LEVELS,
     OTHER,
@@ -23,8 +23,8 @@ from medcls.evaluation.cohort_summary import (
     Measure,
     summarise_cohort,
 )
-from medcls.evaluation.quantile_distance import ks_statistic, like_lengths
-from medcls.evaluation.shift import CohortShift, Verdict, cohort_shift, shift_schema
+from medcls.evaluation.shift.distribution_shift import CohortShift, Verdict, cohort_shift, shift_schema
+from medcls.evaluation.shift.kolmogorov_smirnov import ks_statistic, like_lengths
 from medcls.reporting.shift import shift_section
 
 

@@ -14,9 +14,9 @@ from jsonschema import validate
 
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import Predictions, choose_operating_point, evaluate_partition, fit_conformal, metrics_schema
-from medcls.evaluation.failures import FailedCases
-from medcls.evaluation.score_scale import RankScale
-from medcls.evaluation.study import PartitionStudy, evaluate_study
+from medcls.evaluation.partition.failures import FailedCases
+from medcls.evaluation.partition.report import PartitionStudy, evaluate_study
+from medcls.evaluation.partition.score_scale import RankScale
 from tests.evaluation_factory import half, rows_of, some_binary
 
 SETTINGS = EvaluationSettings(replicates=100, prevalences=[0.02, 0.3])

@@ -23,14 +23,14 @@ from medcls.evaluation import (
     fit_conformal,
     metrics_schema,
 )
-from medcls.evaluation.certainty import certainty
-from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
-from medcls.evaluation.comparison import compare_predictions
-from medcls.evaluation.failed_cases import FailedCases
-from medcls.evaluation.refer import refer_curve
-from medcls.evaluation.shift import cohort_shift
-from medcls.evaluation.study import evaluate_study
-from medcls.evaluation.within_folds import auc_within_folds
+from medcls.evaluation.clinical.selective_prediction import refer_curve
+from medcls.evaluation.comparison.compare import compare_predictions
+from medcls.evaluation.discrimination.within_folds import auc_within_folds
+from medcls.evaluation.partition.failed_cases import FailedCases
+from medcls.evaluation.partition.report import evaluate_study
+from medcls.evaluation.shift.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
+from medcls.evaluation.shift.distribution_shift import cohort_shift
+from medcls.evaluation.thresholds.confidence import certainty
 from tests.evaluation_factory import half
 
 LABELS = ("a", "b", "c")

@@ -20,7 +20,7 @@ from medcls.cohort.copies import Copies
 from medcls.cohort.near_duplicates import NearDuplicates, NearPair
 from medcls.cohort.reading import locate_scans
 from medcls.cohort.relations import Relations
-from medcls.evaluation.shift_meaning import strong_shift
+from medcls.evaluation.shift.wording import strong_shift
 from medcls.privacy import Pseudonyms
 from medcls.runs.preparing import size_warnings
 from tests.scores_factory import binary_rows, write_table

@@ -23,7 +23,7 @@ from medcls.classifier.forward import Scores, mean_logits
 from medcls.classifier.saving import MEMBERS, save_ensemble
 from medcls.errors import UsageError
 from medcls.evaluation import Conformal, OperatingPoint, Temperature
-from medcls.evaluation.familiar import Familiar
+from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.preprocessing import Prepared
 from medcls.scans import Scan
 

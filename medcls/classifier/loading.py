@@ -20,7 +20,7 @@ from medcls.classifier.saving import DESCRIPTION, FORMAT, MEMBERS, WEIGHTS, desc
 from medcls.config.settings import ModelSettings
 from medcls.errors import ClassifierError, MedclsError, UsageError
 from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
-from medcls.evaluation.familiar import Familiar
+from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe

@@ -16,7 +16,7 @@ from medcls.classifier.forward import Scores, mean_logits, torch_scores
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
-from medcls.evaluation.familiar import Familiar
+from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe

@@ -11,11 +11,6 @@ come out. An undefined figure says why; it is never 0 or NaN, and no mean counts
     metrics.figures["auc"]                                          # Estimate(value, low, high, method, reason)
 """
 
-from medcls.evaluation.auc import RocCurve, auc, macro_auc, one_vs_rest, roc_curve
-from medcls.evaluation.average_precision import average_precision
-from medcls.evaluation.baseline import BaselineAnswers, BaselineFigures, baseline_figures
-from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.brier import brier
 from medcls.evaluation.calibration import (
     Calibration,
     Dirichlet,
@@ -30,28 +25,26 @@ from medcls.evaluation.calibration import (
     no_calibration,
     uncalibrated,
 )
-from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
-from medcls.evaluation.comparison import Comparison, compare_predictions, compare_several, comparison_schema, with_holm
-from medcls.evaluation.conformal import Conformal, ConformalLimit, fit_conformal
-from medcls.evaluation.conformal_figures import ConformalFigures, conformal_figures, conformal_schema
-from medcls.evaluation.counts import RATE_NAMES, Counts, confusion_matrix
-from medcls.evaluation.cross_validation import FoldFigures, PerFold, Spread, over_folds, pooled_operating_point
-from medcls.evaluation.curves import RocDrawing
-from medcls.evaluation.decision_curve import DecisionCurve, decision_curve, decision_curve_schema
-from medcls.evaluation.delong import delong, delong_covariance, delong_variance
-from medcls.evaluation.differences import Difference
-from medcls.evaluation.estimate import Estimate, Figure, Method, Undefined, macro
-from medcls.evaluation.failed_cases import FailedCases
-from medcls.evaluation.failures import FailureAnalysis, LabelFailures, WrongAnswer, failure_analysis, failures_schema
-from medcls.evaluation.figures import FIGURE_NAMES
-from medcls.evaluation.group_figures import GROUP_FIGURES
-from medcls.evaluation.grouping import Grouping, group_fact
-from medcls.evaluation.hand_till import HandTillStatistic, hand_till
-from medcls.evaluation.holm import holm
-from medcls.evaluation.intervals import clopper_pearson, hoeffding, wilson
-from medcls.evaluation.mcnemar import McNemar, discordant, mcnemar
-from medcls.evaluation.metrics import LabelMetrics, PartitionMetrics, evaluate_partition
-from medcls.evaluation.obuchowski import (
+from medcls.evaluation.calibration.brier import brier
+from medcls.evaluation.calibration.reliability import ReliabilityBin, reliability_curve
+from medcls.evaluation.clinical.decision_curve import DecisionCurve, decision_curve, decision_curve_schema
+from medcls.evaluation.clinical.predictive_values import PredictiveValues, predictive_values, predictive_values_schema
+from medcls.evaluation.clinical.selective_prediction import ReferCurve, ReferPoint, refer_curve, refer_schema
+from medcls.evaluation.comparison.compare import (
+    Comparison,
+    compare_predictions,
+    compare_several,
+    comparison_schema,
+    with_holm,
+)
+from medcls.evaluation.comparison.differences import Difference
+from medcls.evaluation.conformal.coverage import ConformalFigures, conformal_figures, conformal_schema
+from medcls.evaluation.conformal.prediction_sets import Conformal, ConformalLimit, fit_conformal
+from medcls.evaluation.discrimination.auc import RocCurve, auc, macro_auc, one_vs_rest, roc_curve
+from medcls.evaluation.discrimination.average_precision import average_precision
+from medcls.evaluation.discrimination.delong import delong, delong_covariance, delong_variance
+from medcls.evaluation.discrimination.hand_till import HandTillStatistic, hand_till
+from medcls.evaluation.discrimination.obuchowski import (
     AucDifference,
     analytic_auc,
     auc_difference,
@@ -59,22 +52,47 @@ from medcls.evaluation.obuchowski import (
     obuchowski_covariance,
     obuchowski_variance,
 )
-from medcls.evaluation.operating_point import (
+from medcls.evaluation.discrimination.partial_auc import partial_auc
+from medcls.evaluation.discrimination.ranking import RankingStatistic, RocStatistic
+from medcls.evaluation.partition.baseline import BaselineAnswers, BaselineFigures, baseline_figures
+from medcls.evaluation.partition.cross_validation import (
+    FoldFigures,
+    PerFold,
+    Spread,
+    over_folds,
+    pooled_operating_point,
+)
+from medcls.evaluation.partition.curves import RocDrawing
+from medcls.evaluation.partition.failed_cases import FailedCases
+from medcls.evaluation.partition.failures import (
+    FailureAnalysis,
+    LabelFailures,
+    WrongAnswer,
+    failure_analysis,
+    failures_schema,
+)
+from medcls.evaluation.partition.label_metrics import FIGURE_NAMES
+from medcls.evaluation.partition.metrics import LabelMetrics, PartitionMetrics, evaluate_partition
+from medcls.evaluation.partition.schema import metrics_schema
+from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.shift.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
+from medcls.evaluation.shift.distribution_shift import CohortShift, cohort_shift
+from medcls.evaluation.statistics.bootstrap import PatientResampling
+from medcls.evaluation.statistics.estimate import Estimate, Figure, Method, Undefined, macro
+from medcls.evaluation.statistics.holm import holm
+from medcls.evaluation.statistics.intervals import clopper_pearson, hoeffding, wilson
+from medcls.evaluation.statistics.mcnemar import McNemar, discordant, mcnemar
+from medcls.evaluation.subgroups.group_metrics import GROUP_FIGURES
+from medcls.evaluation.subgroups.grouping import Grouping, group_fact
+from medcls.evaluation.subgroups.subgroups import FactGroups, Gap, Group, Subgroups, subgroup_figures, subgroups_schema
+from medcls.evaluation.thresholds.confusion import RATE_NAMES, Counts, confusion_matrix
+from medcls.evaluation.thresholds.operating_point import (
     OperatingPoint,
     Threshold,
     choose_operating_point,
     choose_threshold,
     exploratory_point,
 )
-from medcls.evaluation.partial_auc import partial_auc
-from medcls.evaluation.predictions import Predictions
-from medcls.evaluation.predictive_values import PredictiveValues, predictive_values, predictive_values_schema
-from medcls.evaluation.ranking import RankingStatistic, RocStatistic
-from medcls.evaluation.refer import ReferCurve, ReferPoint, refer_curve, refer_schema
-from medcls.evaluation.reliability import ReliabilityBin, reliability_curve
-from medcls.evaluation.schema import metrics_schema
-from medcls.evaluation.shift import CohortShift, cohort_shift
-from medcls.evaluation.subgroups import FactGroups, Gap, Group, Subgroups, subgroup_figures, subgroups_schema
 
 __all__ = [
     "FIGURE_NAMES",

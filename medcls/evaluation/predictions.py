@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats
-from medcls.evaluation.bootstrap import PatientResampling
+from medcls.evaluation.statistics.arrays import Bools, Floats, as_bools, as_floats
+from medcls.evaluation.statistics.bootstrap import PatientResampling
 from medcls.nearest import one_of
 
 _ROUNDING = 1e-3  # probabilities that went through half precision or a CSV file still count as adding up to 1

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.evaluation.familiar import Traits
-from medcls.evaluation.grouping import NOT_STATED, group_fact
+from medcls.evaluation.shift.out_of_distribution import Traits
+from medcls.evaluation.subgroups.grouping import NOT_STATED, group_fact
 from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
 from medcls.preprocessing.prepared import Prepared
 from medcls.preprocessing.source_values import LEVELS, SourceValues

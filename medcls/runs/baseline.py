@@ -22,7 +22,7 @@ from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import Config
 from medcls.errors import RunError
 from medcls.evaluation import OperatingPoint, choose_operating_point
-from medcls.evaluation.baseline import BaselineAnswers
+from medcls.evaluation.partition.baseline import BaselineAnswers
 from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.runs.case_predictions import predictions_of

@@ -13,11 +13,11 @@ import numpy as np
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import RunError, UsageError
 from medcls.evaluation import OperatingPoint, evaluate_partition, metrics_schema
-from medcls.evaluation.comparison import compare_several, comparison_schema
-from medcls.evaluation.metrics import PartitionMetrics, doubts, known_in_words
-from medcls.evaluation.resampled import FEW_PATIENTS
+from medcls.evaluation.comparison.compare import compare_several, comparison_schema
+from medcls.evaluation.partition.metrics import PartitionMetrics, doubts, known_in_words
+from medcls.evaluation.partition.score_scale import NO_PROBABILITY
 from medcls.evaluation.schema_parts import COUNT, FLAG, TEXT, TEXT_OR_NULL, by_name, closed, listed, ref, said
-from medcls.evaluation.score_scale import NO_PROBABILITY
+from medcls.evaluation.statistics.bootstrap_interval import FEW_PATIENTS
 from medcls.files import reading_kept, write_csv, write_json
 from medcls.progress import SILENT, Progress
 from medcls.reporting.comparison import ComparisonContent, write_comparison

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.evaluation import OperatingPoint, Predictions
-from medcls.evaluation.score_scale import ScoreScales
+from medcls.evaluation.partition.score_scale import ScoreScales
 from medcls.runs.score_table import ScoreTable
 
 

@@ -26,10 +26,10 @@ from medcls.evaluation import (
     over_folds,
     pooled_operating_point,
 )
-from medcls.evaluation.cross_validation import scale_warning
-from medcls.evaluation.learning_curve import LEARNING_CURVE
-from medcls.evaluation.study import evaluate_study
-from medcls.evaluation.within_folds import auc_within_folds
+from medcls.evaluation.discrimination.within_folds import auc_within_folds
+from medcls.evaluation.partition.cross_validation import scale_warning
+from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
+from medcls.evaluation.partition.report import evaluate_study
 from medcls.files import reading_kept
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress

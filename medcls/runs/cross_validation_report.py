@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from medcls.config import Config
-from medcls.evaluation.learning_curve import LEARNING_CURVE
+from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.content import ExplainedCase

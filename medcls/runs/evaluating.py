@@ -15,7 +15,7 @@ from medcls.config import Config
 from medcls.config.evaluation_settings import OperatingPointRule
 from medcls.errors import RunError
 from medcls.evaluation import exploratory_point
-from medcls.evaluation.shift_meaning import strong_shift
+from medcls.evaluation.shift.wording import strong_shift
 from medcls.files import write_json
 from medcls.names import file_stem
 from medcls.preprocessing import PreparedStore

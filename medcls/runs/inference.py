@@ -13,7 +13,7 @@ from medcls.classifier.answers import answer_cells, answer_columns
 from medcls.classifier.identity import engines_in_words, identify
 from medcls.classifier.prediction import predict_sources
 from medcls.evaluation import Conformal, OperatingPoint
-from medcls.evaluation.familiar import Familiar
+from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.files import write_csv, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from medcls.config.evaluation_settings import EvaluationSettings, FixedThreshold
 from medcls.errors import UsageError
 from medcls.evaluation import OperatingPoint, Threshold, choose_threshold
-from medcls.evaluation.operating_point import ARGMAX, EXPLORATORY, describe_rule
+from medcls.evaluation.thresholds.operating_point import ARGMAX, EXPLORATORY, describe_rule
 from medcls.nearest import one_of
 from medcls.runs.score_table import Bools, ScoreTable
 

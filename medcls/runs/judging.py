@@ -13,8 +13,8 @@ from medcls.cohort.leakage import TIES, LeakageError
 from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSettings
 from medcls.errors import CohortError
 from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
-from medcls.evaluation.failed_cases import FailedCases
-from medcls.evaluation.study import evaluate_study
+from medcls.evaluation.partition.failed_cases import FailedCases
+from medcls.evaluation.partition.report import evaluate_study
 from medcls.names import file_stem
 from medcls.progress import SILENT, Progress
 from medcls.reporting.report import write_report

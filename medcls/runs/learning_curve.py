@@ -8,7 +8,7 @@ from typing import Any
 from medcls.cohort import Cohort
 from medcls.config import Config
 from medcls.evaluation import Estimate
-from medcls.evaluation.learning_curve import CurvePoint, LearningCurve
+from medcls.evaluation.partition.learning_curve import CurvePoint, LearningCurve
 from medcls.files import reading_kept
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from medcls.bounded import read_json
 from medcls.cohort import Case, Cohort
 from medcls.cohort.case import known_matrix, reference_matrix
-from medcls.evaluation.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
-from medcls.evaluation.familiar import Familiar, Traits, familiar_with
-from medcls.evaluation.shift import CohortShift, cohort_shift
+from medcls.evaluation.shift.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
+from medcls.evaluation.shift.distribution_shift import CohortShift, cohort_shift
+from medcls.evaluation.shift.out_of_distribution import Familiar, Traits, familiar_with
 from medcls.files import reading_kept, write_json
 from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
 from medcls.preprocessing.traits import traits_of

@@ -9,7 +9,7 @@ from typing import Any
 from medcls.cohort import Cohort
 from medcls.config import PARTITIONS, Config, dump_config
 from medcls.errors import RunError
-from medcls.evaluation.learning_curve import LEARNING_CURVE
+from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.files import write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress

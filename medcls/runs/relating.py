@@ -18,7 +18,7 @@ from medcls.cohort.splitting import group_cases
 from medcls.config import Config
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import PatientResampling, RocStatistic, Undefined, auc
-from medcls.evaluation.bootstrap import percentiles
+from medcls.evaluation.statistics.bootstrap import percentiles
 from medcls.preprocessing import StoredPrepared
 from medcls.progress import SILENT, Progress
 

@@ -14,7 +14,7 @@ from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
 from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import ScanRefused
-from medcls.evaluation.learning_curve import LEARNING_CURVE
+from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.explanation.explanation import Explanation
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress

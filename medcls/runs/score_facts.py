@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.evaluation.grouping import MOST_GROUPS, NOT_STATED, are_numbers, group_fact, is_known
+from medcls.evaluation.subgroups.grouping import MOST_GROUPS, NOT_STATED, are_numbers, group_fact, is_known
 
 Columns = dict[str, tuple[str, ...]]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medcls.config.settings import Partition
 from medcls.errors import UsageError
 from medcls.evaluation import Predictions
-from medcls.evaluation.score_scale import RankScale, ScoreScales
+from medcls.evaluation.partition.score_scale import RankScale, ScoreScales
 from medcls.tables.roles import doubted_patients
 
 Floats = NDArray[np.float64]

@@ -13,10 +13,10 @@ from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import Config
 from medcls.evaluation import OperatingPoint
-from medcls.evaluation.baseline import BaselineAnswers, baseline_figures
-from medcls.evaluation.failed_cases import FailedCases
-from medcls.evaluation.shift import CohortShift
-from medcls.evaluation.study import PartitionStudy, evaluate_study
+from medcls.evaluation.partition.baseline import BaselineAnswers, baseline_figures
+from medcls.evaluation.partition.failed_cases import FailedCases
+from medcls.evaluation.partition.report import PartitionStudy, evaluate_study
+from medcls.evaluation.shift.distribution_shift import CohortShift
 from medcls.privacy import Pseudonyms
 from medcls.runs.calibrated import why_no_figures_before
 from medcls.runs.learning import as_predictions

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from medcls.config.settings import TrainSettings
-from medcls.evaluation.auc import macro_auc
+from medcls.evaluation.discrimination.auc import macro_auc
 from medcls.loading import Augmentation, Batch, Mixing
 from medcls.networks import ClassificationNetwork
 from medcls.training.device import memory_format

@@ -17,7 +17,7 @@ from medcls.classifier.forward import Scores
 from medcls.classifier.prediction import predict_sources
 from medcls.config.settings import ModelSettings, NetworkName, PreprocessingSettings
 from medcls.evaluation import OperatingPoint, no_calibration
-from medcls.evaluation.operating_point import Threshold
+from medcls.evaluation.thresholds.operating_point import Threshold
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms

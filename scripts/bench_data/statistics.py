@@ -11,9 +11,9 @@ from bench_scans.clock import Sample
 from bench_scans.table import Figures, Target, compare
 from numpy.typing import NDArray
 
-from medcls.evaluation.bootstrap import PatientResampling
-from medcls.evaluation.counts import rates
-from medcls.evaluation.ranking import RocStatistic
+from medcls.evaluation.discrimination.ranking import RocStatistic
+from medcls.evaluation.statistics.bootstrap import PatientResampling
+from medcls.evaluation.thresholds.confusion import rates
 
 from .scale import Measured, Say, Scale, timed
 

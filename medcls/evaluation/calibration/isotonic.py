@@ -21,7 +21,6 @@ from scipy.optimize import isotonic_regression
 from scipy.special import expit
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats
 from medcls.evaluation.calibration.likelihood import (
     Link,
     check_columns,
@@ -42,6 +41,7 @@ from medcls.evaluation.calibration.record import (
     reading_calibration,
     record_json,
 )
+from medcls.evaluation.statistics.arrays import Bools, Floats
 
 
 @dataclass(frozen=True)

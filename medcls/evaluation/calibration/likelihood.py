@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, log_softmax, logsumexp, softmax
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_bools, as_floats
+from medcls.evaluation.statistics.arrays import Bools, Floats, as_bools, as_floats
 
 Link = Literal["softmax", "sigmoid"]
 """``softmax`` over exclusive labels (two included), ``sigmoid`` for each label of a multi-label classifier."""

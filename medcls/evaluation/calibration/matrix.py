@@ -24,7 +24,6 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats
 from medcls.evaluation.calibration.likelihood import (
     Link,
     check_columns,
@@ -42,6 +41,7 @@ from medcls.evaluation.calibration.record import (
     record_json,
 )
 from medcls.evaluation.calibration.temperature import fit_temperature
+from medcls.evaluation.statistics.arrays import Bools, Floats
 
 STRENGTH = 10.0  # of 0.01 to 30 the one that loses least, simulated for three labels and 30 to 600 cases
 

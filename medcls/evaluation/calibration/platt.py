@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats
 from medcls.evaluation.calibration.likelihood import (
     Link,
     check_columns,
@@ -35,7 +34,8 @@ from medcls.evaluation.calibration.record import (
     reading_calibration,
     record_json,
 )
-from medcls.evaluation.logistic import fit_logistic
+from medcls.evaluation.statistics.arrays import Bools, Floats
+from medcls.evaluation.statistics.logistic import fit_logistic
 
 
 @dataclass(frozen=True)

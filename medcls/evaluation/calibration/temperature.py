@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from medcls.errors import UsageError
-from medcls.evaluation.arrays import Bools, Floats, as_floats
 from medcls.evaluation.calibration.likelihood import (
     Link,
     check_fitted_on,
@@ -33,6 +32,7 @@ from medcls.evaluation.calibration.record import (
     reading_calibration,
     record_json,
 )
+from medcls.evaluation.statistics.arrays import Bools, Floats, as_floats
 
 _REACH = math.log(1e6)  # how far from the logits' own size the temperature is looked for
 

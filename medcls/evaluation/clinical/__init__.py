@@ -1,0 +1,1 @@
+"""Clinical utility: predictive values at stated prevalences, the decision curve, and selective prediction."""

@@ -1,0 +1,1 @@
+"""Conformal prediction sets, and how often they covered the reference label."""

@@ -1,0 +1,120 @@
+"""A baseline beside the network: what a simple model said about the same cases, and what the network adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from medcls.config.settings import EvaluationSettings
+from medcls.evaluation.comparison.compare import Comparison, compare_predictions, comparison_schema
+from medcls.evaluation.partition.metrics import evaluate_partition
+from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.schema_parts import COUNT, NUMBER, TEXT, Schema, closed, ref, said
+from medcls.evaluation.statistics.estimate import Estimate
+from medcls.evaluation.thresholds.operating_point import OperatingPoint
+
+FIGURES = ("auc", "sensitivity", "specificity")
+NETWORK, BASELINE = "network", "baseline"
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineAnswers:
+    """What a simple model said.
+
+    Attributes:
+        method: What it is, in words.
+        predictions: Its probabilities for the cases that the network is judged on, in the same order.
+        operating_point: Its own, chosen elsewhere (on tune).
+        n_features: How many features it sees.
+        strength: C, the inverse of its penalty's weight, chosen elsewhere.
+    """
+
+    method: str
+    predictions: Predictions
+    operating_point: OperatingPoint
+    n_features: int
+    strength: float
+
+
+@dataclass(frozen=True, eq=False)
+class BaselineFigures:
+    """A simple model's figures, and the network's against them.
+
+    Attributes:
+        method, n_features, strength: As in :class:`BaselineAnswers`.
+        chosen_on: Where its operating point was chosen.
+        figures: An estimate for each of :data:`FIGURES`, as in a partition's metrics.
+        comparison: Network minus baseline, paired.
+    """
+
+    method: str
+    n_features: int
+    strength: float
+    chosen_on: str
+    figures: Mapping[str, Estimate]
+    comparison: Comparison
+
+    def to_json(self) -> dict[str, Any]:
+        """The section of ``metrics.json``, valid under :func:`baseline_schema`."""
+        return {
+            "method": self.method,
+            "n_features": self.n_features,
+            "strength": self.strength,
+            "chosen_on": self.chosen_on,
+            **{name: estimate.to_json() for name, estimate in self.figures.items()},
+            "comparison": self.comparison.to_json(),
+        }
+
+
+def baseline_figures(
+    predictions: Predictions,
+    operating_point: OperatingPoint,
+    baseline: BaselineAnswers,
+    settings: EvaluationSettings | None = None,
+    seed: int = 0,
+) -> BaselineFigures:
+    """Judge a baseline on the cases that the network is judged on, and compare the two.
+
+    Args:
+        predictions: The network's answers.
+        operating_point: The network's.
+        baseline: The simple model's answers about the same cases, in the same order.
+        settings: Confidence level and number of replicates.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        UsageError: The two are not about the same cases.
+    """
+    found = evaluate_partition(baseline.predictions, baseline.operating_point, settings, seed)
+    both = compare_predictions(
+        predictions,
+        baseline.predictions,
+        operating_point,
+        baseline.operating_point,
+        settings,
+        seed,
+        names=(NETWORK, BASELINE),
+    )
+    return BaselineFigures(
+        method=baseline.method,
+        n_features=baseline.n_features,
+        strength=baseline.strength,
+        chosen_on=baseline.operating_point.chosen_on,
+        figures={name: found.figures[name] for name in FIGURES},
+        comparison=both,
+    )
+
+
+def baseline_schema() -> Schema:
+    """The schema of :meth:`BaselineFigures.to_json`; an ``estimate`` is looked for under ``$defs``."""
+    return closed(
+        {
+            "method": TEXT,
+            "n_features": COUNT,
+            "strength": said(NUMBER, "C, the inverse of the weight of the penalty."),
+            "chosen_on": said(TEXT, "Where C and the operating point were chosen."),
+            **dict.fromkeys(FIGURES, ref("estimate")),
+            "comparison": said(comparison_schema(), "The network minus the baseline."),
+        }
+    )

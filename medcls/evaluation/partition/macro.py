@@ -1,0 +1,208 @@
+"""Figures over several labels, each with its interval.
+
+They are unweighted (macro) means over the labels that have cases and leave the figure defined. Exclusive labels have
+three figures of their own: accuracy is the share of cases with the right label, balanced accuracy the mean
+sensitivity, and Brier's score the sum over labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from medcls.evaluation.calibration.brier import brier
+from medcls.evaluation.discrimination.hand_till import HandTillStatistic, hand_till_estimate
+from medcls.evaluation.discrimination.ranking import RANKING_NAMES, RankingStatistic
+from medcls.evaluation.partition.curves import BAND_FPR
+from medcls.evaluation.partition.label_metrics import BOUNDS, FIGURE_NAMES, LabelView
+from medcls.evaluation.predictions import Predictions
+from medcls.evaluation.statistics.arrays import Bools, Floats, ratio
+from medcls.evaluation.statistics.bootstrap import PatientResampling, Statistic
+from medcls.evaluation.statistics.bootstrap_interval import bootstrap_estimate
+from medcls.evaluation.statistics.estimate import Estimate, Method, Undefined
+from medcls.evaluation.statistics.intervals import Limits, clopper_pearson, hoeffding, wilson
+
+_RANKED = len(RANKING_NAMES)
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Bootstrap replicates of everything, NaN where undefined.
+
+    Attributes:
+        figures: By label and figure, ``(b,)``, each label's on the patients of whom it is known.
+        together: The same on one draw of all patients, for means over labels; where all labels are known, the same.
+        bands: By label, ``(b, 101)`` sensitivities at :data:`medcls.evaluation.partition.curves.BAND_FPR`.
+        accuracy: ``(b,)`` share of cases with the right one of several exclusive labels.
+        brier: ``(b,)`` Brier's score summed over labels.
+        hand_till: ``(b,)`` Hand and Till's AUC; NaN but for three or more exclusive labels.
+    """
+
+    figures: Mapping[str, Mapping[str, Floats]]
+    together: Mapping[str, Mapping[str, Floats]]
+    bands: Mapping[str, Floats]
+    accuracy: Floats
+    brier: Floats
+    hand_till: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class PartitionFigures:
+    """The labels of a partition together: replicates on the same draws, means over labels, figures over all labels.
+
+    Attributes:
+        predictions: The partition's cases.
+        called: ``(n, labels)`` decisions at the operating point.
+        views: The labels that get figures.
+        confidence: Confidence level of all intervals.
+    """
+
+    predictions: Predictions
+    called: Bools
+    views: tuple[LabelView, ...]
+    confidence: float
+
+    @property
+    def resampling(self) -> PatientResampling:
+        """Which case is whose."""
+        return self.predictions.resampling
+
+    @property
+    def right(self) -> Bools:
+        """Whether each case of an exclusive labelling got its reference label."""
+        return np.asarray((self.called & self.predictions.reference).any(axis=1))
+
+    @property
+    def has_hand_till(self) -> bool:
+        """Whether Hand and Till's AUC is asked: three or more exclusive labels."""
+        return len(self.predictions.labels) > 2 and not self.predictions.multilabel
+
+    def replicate(self, replicates: int, seed: int) -> Replicates:
+        """All replicates, on the same draws, in one pass; again for each label that is not known of all cases, on its own."""
+        pairwise = self._pairwise()
+        whole: list[Statistic] = [self.resampling.sums(self._whole()), *pairwise]
+        together, others = _drawn(self.views, self.resampling, whole, replicates, seed)
+        own = dict(together)
+        for view in self.views:
+            if not view.known.all():
+                own |= _drawn(
+                    (replace(view, known=np.ones_like(view.positive)),), view.resampling, [], replicates, seed
+                )[0]
+        right, error, n = others[0].T
+        return Replicates(
+            figures={name: one for name, (one, _) in own.items()},
+            together={name: one for name, (one, _) in together.items()},
+            bands={name: band for name, (_, band) in own.items()},
+            accuracy=ratio(right, n),
+            brier=ratio(error, n),
+            hand_till=others[1] if pairwise else np.full(replicates, np.nan),
+        )
+
+    def _whole(self) -> Floats:
+        """Three columns of all labels: rightly decided, error summed over labels, one."""
+        errors = np.square(self.predictions.probabilities - self.predictions.reference).sum(axis=1)
+        return np.stack((self.right.astype(np.float64), errors, np.ones_like(errors)), axis=1)
+
+    def _pairwise(self) -> list[Statistic]:
+        reference = self.predictions.reference
+        if not self.has_hand_till or np.count_nonzero(reference.any(axis=0)) < 2:
+            return []
+        return [HandTillStatistic(self.resampling, reference, self.predictions.probabilities)]
+
+    def hand_till(self, replicates: Replicates) -> Estimate | None:
+        """Hand and Till's AUC of three or more exclusive labels; ``None`` for others."""
+        if not self.has_hand_till:
+            return None
+        return hand_till_estimate(self.predictions, self.resampling, replicates.hand_till, self.confidence)
+
+    def over_labels(self, replicates: Replicates) -> dict[str, Estimate]:
+        """The figures over all labels, where there is no positive one."""
+        figures = {name: self.macro(name, replicates) for name in FIGURE_NAMES}
+        if not self.predictions.multilabel:
+            figures["accuracy"] = self.accuracy(replicates.accuracy)
+            figures["balanced_accuracy"] = figures["sensitivity"]
+            figures["brier"] = self.brier(replicates.brier)
+        return figures
+
+    def macro(self, name: str, replicates: Replicates) -> Estimate:
+        """The mean of one figure over the labels that have cases and leave it defined."""
+        used: list[tuple[LabelView, float]] = []
+        left_out: list[str] = []
+        for view in self.views:
+            value = view.figure(name)
+            absent = None if view.positive.any() else view.figure("sensitivity")
+            undefined = absent if isinstance(absent, Undefined) else value
+            if isinstance(undefined, Undefined):
+                left_out.append(f"{view.name} ({undefined.reason})")
+            else:
+                used.append((view, undefined))
+        if not used:
+            return Estimate.undefined(f"undefined for every label: {'; '.join(left_out)}")
+
+        def fallback() -> tuple[Limits, Method]:
+            shared = 1 - (1 - self.confidence) / len(used)
+            limits = [view.without_resampling(name, value, shared)[0] for view, value in used]
+            return (_mean([low for low, _ in limits]), _mean([high for _, high in limits])), Method.BONFERRONI
+
+        drawn = np.mean([replicates.together[view.name][name] for view, _ in used], axis=0)
+        n_patients = min(view.patients_for(name) for view, _ in used)
+        mean = _mean([value for _, value in used])
+        estimate = bootstrap_estimate(mean, drawn, n_patients, self.confidence, fallback, BOUNDS[name])
+        if not left_out:
+            return estimate
+        note = f"mean over {len(used)} of {len(self.views)} labels, left out: {', '.join(left_out)}"
+        return estimate.noted(note)
+
+    def accuracy(self, replicates: Floats) -> Estimate:
+        """The share of cases with the right one of several exclusive labels."""
+        n, n_patients = self.predictions.n_cases, self.resampling.n_patients
+        if not n:
+            return Estimate.undefined("there are no cases")
+        right = int(self.right.sum())
+        if n_patients == n:
+            return Estimate.around(right / n, wilson(right, n, self.confidence), Method.WILSON)
+
+        def fallback() -> tuple[Limits, Method]:
+            return clopper_pearson(right / n * n_patients, n_patients, self.confidence), Method.CLOPPER_PEARSON
+
+        return bootstrap_estimate(right / n, replicates, n_patients, self.confidence, fallback, (0.0, 1.0))
+
+    def brier(self, replicates: Floats) -> Estimate:
+        """Brier's score summed over exclusive labels, 0 to 2."""
+        value = brier(self.predictions.reference, self.predictions.probabilities)
+        if isinstance(value, Undefined):
+            return Estimate.undefined(value.reason)
+        n_patients = self.resampling.n_patients
+
+        def fallback() -> tuple[Limits, Method]:
+            return hoeffding(value, n_patients, self.confidence, span=2.0), Method.HOEFFDING
+
+        return bootstrap_estimate(value, replicates, n_patients, self.confidence, fallback, (0.0, 2.0))
+
+
+def _drawn(
+    views: Sequence[LabelView], resampling: PatientResampling, others: Sequence[Statistic], replicates: int, seed: int
+) -> tuple[dict[str, tuple[dict[str, Floats], Floats]], list[Floats]]:
+    """By label its figures' replicates and its band's, and the replicates of other statistics, all on the same draws."""
+    columns = np.zeros((resampling.patient.size, len(views), 5))
+    for place, view in enumerate(views):
+        columns[view.known, place] = view.columns()
+    curved = [view for view in views if view.positive.any() and not view.positive.all()]
+    statistics: list[Statistic] = [resampling.sums(columns.reshape(len(columns), 5 * len(views)))]
+    statistics += [RankingStatistic(resampling.within(one.known), one.positive, one.scores, BAND_FPR) for one in curved]
+    statistics += others
+    sums, *values = resampling.replicate(statistics, replicates=replicates, seed=seed)
+    roc = dict.fromkeys((view.name for view in views), np.full((replicates, _RANKED + BAND_FPR.size), np.nan))
+    roc |= {view.name: one for view, one in zip(curved, values, strict=False)}
+    found = {
+        view.name: (view.replicates(part, roc[view.name][:, :_RANKED]), roc[view.name][:, _RANKED:])
+        for view, part in zip(views, np.split(sums, len(views), axis=1), strict=True)
+    }
+    return found, values[len(curved) :]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,185 @@
+"""The JSON Schema of ``metrics.json`` (draft 2020-12): what a reader of the file may rely on."""
+
+from __future__ import annotations
+
+from medcls.evaluation.calibration.brier import __doc__ as _BRIER_DEFINITION
+from medcls.evaluation.discrimination.partial_auc import MOST_FPR
+from medcls.evaluation.partition.cross_validation import per_fold_schema
+from medcls.evaluation.partition.label_metrics import FIGURE_NAMES
+from medcls.evaluation.partition.learning_curve import learning_curve_schema
+from medcls.evaluation.partition.report import section_schemas
+from medcls.evaluation.schema_parts import (
+    COUNT,
+    FLAG,
+    NUMBER,
+    SHARE,
+    TEXT,
+    TEXT_OR_NULL,
+    Schema,
+    by_name,
+    closed,
+    listed,
+    or_null,
+    ref,
+    said,
+)
+from medcls.evaluation.statistics.estimate import Method
+
+_MEANING = {
+    "auc": "Area under the ROC curve, ties counting one half; one label against the rest, then the mean.",
+    "partial_auc": f"Area under the ROC curve from a false-positive rate of 0 to {MOST_FPR:g}, standardised as by McClish: "
+    "0.5 is guessing, 1 perfect.",
+    "average_precision": "Mean precision (PPV) at the scores of the cases with the label; guessing gives the prevalence.",
+    "sensitivity": "Share of the cases with the label that are called.",
+    "specificity": "Share of the cases without the label that are not called.",
+    "accuracy": "Share of cases decided rightly.",
+    "balanced_accuracy": "Mean of sensitivity and specificity; for several exclusive labels the mean sensitivity.",
+    "ppv": "Share of the called cases that have the label, at this partition's prevalence.",
+    "npv": "Share of the cases not called that do not have the label, at this partition's prevalence.",
+    "f1": "Harmonic mean of PPV and sensitivity; 0 when no case with the label is called.",
+    "mcc": "Matthews' correlation coefficient of reference and decision, -1 to 1; 0 is guessing.",
+    "lr_positive": "Positive likelihood ratio, sensitivity / (1 - specificity): by how much a call multiplies the odds.",
+    "lr_negative": "Negative likelihood ratio, (1 - sensitivity) / specificity: the same for a case not called.",
+    "brier": " ".join(str(_BRIER_DEFINITION).split()),
+}
+
+
+def metrics_schema() -> Schema:
+    """The schema of a whole ``metrics.json``: an object with one entry for each partition."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "metrics.json of medcls",
+        "description": "Figures of each partition, with intervals. An undefined figure is null and says why.",
+        "type": "object",
+        "properties": {
+            "tune": ref("partition"),
+            "test": ref("partition"),
+            "pooled": said(ref("partition"), "Cross-validation: all out-of-fold predictions together."),
+            "per_fold": per_fold_schema(),
+            "learning_curve": learning_curve_schema(),
+        },
+        "additionalProperties": ref("partition"),
+        "minProperties": 1,
+        "$defs": {
+            "estimate": _estimate(),
+            "label": closed({**_figures(), "counts": closed(dict.fromkeys(("tp", "fp", "fn", "tn"), COUNT))}),
+            "operating_point": _operating_point(),
+            "reliability_bin": _reliability_bin(),
+            "roc": _roc(),
+            "partition": _partition(),
+        },
+    }
+
+
+def _partition() -> Schema:
+    properties = {
+        "n_cases": COUNT,
+        "n_patients": COUNT,
+        "cases_per_label": by_name(COUNT),
+        "patients_per_label": by_name(COUNT),
+        "averaging": said(TEXT, "Whether the figures are of the positive label or means over labels (macro)."),
+        **_figures(),
+        "auc_analytic": said(
+            by_name(ref("estimate")),
+            "The AUC with an interval from a formula, a check of the bootstrap's: DeLong's, or with several cases for a "
+            "patient Obuchowski's.",
+        ),
+        "confusion_matrix": or_null(_confusion()),
+        "operating_point": ref("operating_point"),
+        "reliability": closed(
+            {"scheme": TEXT, "bins": COUNT, "labels": by_name(listed(ref("reliability_bin")))},
+        ),
+        "roc": by_name(ref("roc")),
+        "notes": listed(TEXT),
+        "intervals": closed({"confidence": SHARE, "replicates": COUNT, "seed": COUNT}),
+    }
+    schema = closed(properties)
+    schema["properties"]["hand_till"] = said(
+        ref("estimate"), "Hand and Till's AUC, the mean over pairs of labels. For three or more exclusive labels."
+    )
+    schema["properties"]["known_per_label"] = said(
+        by_name(COUNT), "Cases of which each label is known, which its figures are of. For multi-label."
+    )
+    schema["properties"] |= section_schemas()
+    schema["properties"]["per_class"] = said(by_name(ref("label")), "For more than two labels, and multi-label.")
+    return schema
+
+
+def _estimate() -> Schema:
+    keys = ("value", "low", "high")
+    number: Schema = {"type": ["number", "null"]}
+    schema = closed(
+        {
+            **dict.fromkeys(keys, number),
+            "method": {"enum": [method.value for method in Method]},
+            "reason": TEXT_OR_NULL,
+        }
+    )
+    defined = {"properties": dict.fromkeys(keys, NUMBER)}
+    undefined = {
+        "properties": {
+            **{key: {"type": "null"} for key in keys},
+            "method": {"const": Method.NONE.value},
+            "reason": TEXT,
+        }
+    }
+    return {**schema, "oneOf": [defined, undefined]}
+
+
+def _operating_point() -> Schema:
+    share_or_null = or_null(SHARE)
+    threshold = closed(
+        {
+            "label": TEXT,
+            "threshold": NUMBER,
+            "sensitivity": share_or_null,
+            "specificity": share_or_null,
+            "reason": TEXT_OR_NULL,
+        }
+    )
+    return closed(
+        {
+            "labels": listed(TEXT),
+            "positive": TEXT_OR_NULL,
+            "multilabel": FLAG,
+            "rule": TEXT,
+            "decision": {"enum": ["p >= threshold", "argmax"]},
+            "thresholds": said(listed(threshold), "With sensitivity and specificity on the cases they were chosen on."),
+            "chosen_on": TEXT,
+            "exploratory": said(FLAG, "Chosen on the very cases that it is judged on."),
+            "cases_hash": said(TEXT, "SHA-256 over patients and reference labels of the cases chosen on."),
+        }
+    )
+
+
+def _reliability_bin() -> Schema:
+    return closed({"low": SHARE, "high": SHARE, "n": COUNT, "predicted": SHARE, "observed": ref("estimate")})
+
+
+def _roc() -> Schema:
+    shares_or_null = or_null(listed(SHARE))
+    band = closed({"fpr": listed(SHARE), "low": listed(SHARE), "high": listed(SHARE)})
+    return closed(
+        {
+            "fpr": shares_or_null,
+            "tpr": shares_or_null,
+            "thresholds": or_null(listed({"type": ["number", "null"]})),
+            "band": said(or_null(band), "Pointwise limits of the sensitivity."),
+            "reason": TEXT_OR_NULL,
+        }
+    )
+
+
+def _confusion() -> Schema:
+    return closed(
+        {
+            "labels": listed(TEXT),
+            "rows": {"const": "reference"},
+            "columns": {"const": "predicted"},
+            "counts": listed(listed(COUNT)),
+        }
+    )
+
+
+def _figures() -> Schema:
+    return {name: said(ref("estimate"), _MEANING[name]) for name in FIGURE_NAMES}

@@ -1,0 +1,1 @@
+"""Subgroups: the metrics of each group of cases at the one global threshold, and the gaps between groups."""

@@ -1,0 +1,1 @@
+"""Thresholds: how probabilities become decisions, and how decisions are counted."""
