@@ -127,7 +127,7 @@ class ScanRefused(MedclsError):
     """One scan cannot be read rightly, so it is not read at all.
 
     Args:
-        code: One of the values of :class:`medcls.scans.codes.RefusalCode`.
+        code: One of the values of :class:`medcls.scans.core.refusals.RefusalCode`.
         what: What is wrong.
         where: The file or folder.
         remedy: What the user can do about it.

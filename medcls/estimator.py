@@ -32,7 +32,7 @@ from medcls.runs.learning import start_network, train_classifier
 from medcls.runs.preparing import Material, part_material, prepare_cases
 from medcls.runs.trying_out import try_out
 from medcls.scans import find_one
-from medcls.scans.leniency import Leniency
+from medcls.scans.core.leniency import Leniency
 
 _UNCHANGED = Pseudonyms(b"", keep=True)  # nothing is written out, so nothing needs a pseudonym
 

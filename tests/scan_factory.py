@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
-from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.scan import Scan
+from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.scans.core.scan import Scan
 
 Affine = NDArray[np.float64]
 

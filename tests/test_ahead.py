@@ -17,8 +17,8 @@ from medcls.classifier import prediction
 from medcls.classifier.ahead import ahead
 from medcls.privacy import Pseudonyms
 from medcls.scans import find_scans
-from medcls.scans.guard import quiet
-from medcls.scans.source import ScanSource
+from medcls.scans.core.guard import quiet
+from medcls.scans.core.source import ScanSource
 from tests.conftest import REPOSITORY
 from tests.engine_factory import classifier, write_pictures
 

@@ -151,8 +151,8 @@ OURS = {name for name in dir(errors) if isinstance(getattr(errors, name), type)}
 IN_WORDS = {  # whose caught errors carry words of ours
     "medcls/cli/storing.py",
     "medcls/preprocessing/building.py",
-    "medcls/scans/dicom/scaling.py",
-    "medcls/scans/dicom/uptake.py",
+    "medcls/scans/dicom/values/rescale.py",
+    "medcls/scans/dicom/values/suv.py",
     "medcls/tables/table.py",  # looks only what it is
     "medcls/config/yaml_values.py",  # the same
 }

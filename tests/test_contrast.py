@@ -20,8 +20,8 @@ from medcls.preprocessing import Recipe, build_recipe
 from medcls.preprocessing.encoding import share_of_one_value
 from medcls.preprocessing.ingest import ingest
 from medcls.scans import find_scans, inspect_scans, read_scan
-from medcls.scans.contrast import OneValue, one_value
-from medcls.scans.scan import Scan
+from medcls.scans.core.contrast import OneValue, one_value
+from medcls.scans.core.scan import Scan
 from tests.dicom_factory import instance, save_all
 from tests.scan_factory import GEOMETRIES, chest, picture
 

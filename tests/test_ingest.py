@@ -24,10 +24,10 @@ from medcls.preprocessing.steps import Orientation, Spacing
 from medcls.preprocessing.steps.resampling import resample_to
 from medcls.preprocessing.steps.step import affine_of, make_image
 from medcls.scans import find_scans, pass_slices, read_scan
-from medcls.scans.leniency import Leniency
+from medcls.scans.core.leniency import Leniency
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import ScanSource
 from medcls.scans.reading import find_one
-from medcls.scans.scan import Scan
-from medcls.scans.source import ScanSource
 from tests.dicom_factory import save_all, slices
 from tests.scan_factory import GEOMETRIES, affine, chest, turned
 

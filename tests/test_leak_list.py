@@ -74,7 +74,11 @@ def test_what_the_table_shows_stops_before_any_scan_is_read(
 
     for name in ("find_scans", "find_one", "read_scan"):
         monkeypatch.setattr(f"medcls.scans.{name}", read)
-    for name in ("medcls.cohort.reading.find_one", "medcls.cohort.folder.find_scans", "medcls.scans.looking.looks"):
+    for name in (
+        "medcls.cohort.reading.find_one",
+        "medcls.cohort.folder.find_scans",
+        "medcls.scans.search.probe_many.looks",
+    ):
         monkeypatch.setattr(name, read)
     config = settings(tmp_path, cases=cohort(tmp_path / "data", change))
     split = config.split.model_copy(update={"folds": folds})

@@ -22,7 +22,7 @@ from medcls.runs.folder import Run
 from medcls.runs.noting import note_counts, notes_cell
 from medcls.runs.training import train_run
 from medcls.scans import Leniency, ScanSource, find_one, find_scans, read_scan
-from medcls.scans.notes import Note
+from medcls.scans.core.notes import Note
 from tests.test_runs import make_pictures, settings
 
 torch.set_num_threads(1)

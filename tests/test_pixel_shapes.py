@@ -18,7 +18,7 @@ from medcls.config.settings import PreprocessingSettings
 from medcls.explanation.native import to_scan_space
 from medcls.preprocessing import Recipe, build_recipe
 from medcls.scans import Scan, find_scans, read_scan
-from medcls.scans.pixel_shape import plane_affine
+from medcls.scans.core.pixel_shape import plane_affine
 from tests.dicom_factory import DX, instance, save
 
 US = "1.2.840.10008.5.1.4.1.1.6.1"

@@ -22,7 +22,7 @@ from medcls.preprocessing import PreparedStore, StoredPrepared, build_recipe, pr
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.store import default_store_folder
 from medcls.scans import read_scan
-from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.core.leniency import STRICT, Leniency
 from tests.scan_factory import FileSource, picture
 
 torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from medcls.errors import ConfigError, MissingExtraError, ScanRefused
 from medcls.preprocessing import Recipe, build_recipe
 from medcls.preprocessing.regions import RECIPES
 from medcls.preprocessing.steps import STEPS
-from medcls.scans.scan import Scan
+from medcls.scans.core.scan import Scan
 from tests.scan_factory import GEOMETRIES, chest, picture, planted, world
 
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from medcls.scans import find_scans
-from medcls.scans.look import look
+from medcls.scans.probe.probe import look
 from tests.test_scans_archive import made, tarred, zipped
 
 FILES = {

@@ -14,8 +14,9 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
 
 from medcls.errors import ScanRefused
-from medcls.scans import find_scans, index, inspect_scans, read_scan
-from medcls.scans.sequence import spread
+from medcls.scans import find_scans, inspect_scans, read_scan
+from medcls.scans.core.sequence import spread
+from medcls.scans.search import index
 from tests.dicom_factory import CT, SC, instance, save
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -259,7 +260,7 @@ def test_an_index_gives_a_sequence_back(tmp_path, monkeypatch):
     folder = tmp_path / "scans"
     save(cine(pictures(6)), folder / "x")
     first = find_scans(folder)
-    monkeypatch.setattr("medcls.scans.find.looks", lambda files: pytest.fail("looked again"))
+    monkeypatch.setattr("medcls.scans.search.find.looks", lambda files: pytest.fail("looked again"))
     again = find_scans(folder)
     assert again.scans[0].times == first.scans[0].times
     assert again.scans[0].thinned(2).frames == first.scans[0].thinned(2).frames

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from medcls.scans.dicom.csa import CSA_TAGS, image_csa, read_csa
+from medcls.scans.dicom.parse.csa import CSA_TAGS, image_csa, read_csa
 from tests.mosaic_factory import IMAGE, SERIES, csa, fmri, image_tags, sample
 
 

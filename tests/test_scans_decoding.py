@@ -11,9 +11,10 @@ import pytest
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
-from medcls.scans.dicom.plain import read_plain
-from medcls.scans.leniency import STRICT
-from medcls.scans.sandbox import decoding, read_apart
+from medcls.scans.core.leniency import STRICT
+from medcls.scans.dicom.pixels.decode import decode_apart
+from medcls.scans.dicom.series.read_uncompressed import read_plain
+from medcls.scans.sandbox import read_apart
 from medcls.scans.workers import pool
 from tests.dicom_factory import instance, save
 
@@ -55,7 +56,7 @@ def write(folder, syntax=JPEG_LS, count=9, signed=False, fragment=lambda number,
 def test_in_batches_or_at_once_here_or_there_the_values_are_the_same(tmp_path, monkeypatch, syntax, signed, region):
     stored = write(tmp_path, syntax, signed=signed, RescaleIntercept=-1024).astype(np.int32)
     expected = np.where(stored >= 2048, stored - 4096, stored) if signed else stored
-    monkeypatch.setattr(decoding, "_REGION", region)
+    monkeypatch.setattr(decode_apart, "_REGION", region)
     source = find_scans(tmp_path).scans[0]
     plain = read_plain(source)
     apart = read_apart(source, STRICT)
@@ -128,7 +129,7 @@ def test_narrow_jpeg_in_wide_words_is_widened(tmp_path, allocated):
 def test_a_worker_that_dies_between_batches_costs_its_scan(tmp_path, monkeypatch):
     write(tmp_path)
     whole = read_scan(tmp_path)
-    monkeypatch.setattr(decoding, "_REGION", 4000)
+    monkeypatch.setattr(decode_apart, "_REGION", 4000)
     ask, asked = pool.Worker.ask, []
 
     def killed(self, job, seconds, memory=None, **pieces):

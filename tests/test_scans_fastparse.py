@@ -18,15 +18,15 @@ from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
 from medcls.errors import ScanRefused
-from medcls.scans.dicom import templates
-from medcls.scans.dicom.fastparse import parse
-from medcls.scans.dicom.headers import read_header
-from medcls.scans.dicom.instance import HEAD, plain_elements
-from medcls.scans.dicom.parsing import frames_of
-from medcls.scans.dicom.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, SEQUENCES, TAGS
-from medcls.scans.dicom.templates import Templates
-from medcls.scans.dicom.walking import Short, Unclear, take_element
-from medcls.scans.guard import quiet
+from medcls.scans.core.guard import quiet
+from medcls.scans.dicom.frames.frames_of_file import frames_of
+from medcls.scans.dicom.frames.headers import read_header
+from medcls.scans.dicom.frames.instance import HEAD, plain_elements
+from medcls.scans.dicom.parse import templates
+from medcls.scans.dicom.parse.elements_walk import Short, Unclear, take_element
+from medcls.scans.dicom.parse.fastparse import parse
+from medcls.scans.dicom.parse.tags import PRIVATE_B_VALUES, PRIVATE_DIRECTIONS, SEQUENCES, TAGS
+from medcls.scans.dicom.parse.templates import Templates
 from tests.dicom_factory import instance, save
 
 SAMPLES = Path(pydicom.__file__).parent / "data"

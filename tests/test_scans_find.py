@@ -129,7 +129,9 @@ def test_pipes_and_broken_links_do_not_hang(tmp_path):
 
 def test_running_out_of_memory_costs_one_scan(mixed, monkeypatch):
     source = {scan.name: scan for scan in find_scans(mixed).scans}["study/ct"]
-    monkeypatch.setattr("medcls.scans.dicom.volume.np.empty", lambda *a, **k: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(
+        "medcls.scans.dicom.series.volume.np.empty", lambda *a, **k: (_ for _ in ()).throw(MemoryError())
+    )
     with pytest.raises(ScanRefused) as caught:
         read_scan(source)
     assert caught.value.code == "too-large"

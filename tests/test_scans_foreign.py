@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
-from medcls.scans.dicom.run_lengths import decode_runs
-from medcls.scans.dicom.syntaxes import not_decoded
-from medcls.scans.foreign import foreign
+from medcls.scans.core.transfer_syntaxes import not_decoded
+from medcls.scans.dicom.pixels.run_lengths import decode_runs
+from medcls.scans.probe.foreign import foreign
 from tests.dicom_factory import SC, instance, save
 from tests.fuzzing.dicom_seeds import JPEG, compressed, packed
 from tests.fuzzing.reader import _PYTHON

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from medcls.errors import ScanRefused
 from medcls.scans import Leniency
-from medcls.scans.dicom.geometry import axis_codes, lay_out, slice_affine
+from medcls.scans.dicom.frames.geometry import axis_codes, lay_out, slice_affine
 
 RAS = np.diag([-1.0, -1.0, 1.0])
 

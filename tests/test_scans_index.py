@@ -11,9 +11,10 @@ import nibabel
 import numpy as np
 import pytest
 
-from medcls.scans import Leniency, find_scans, index, read_scan
-from medcls.scans import looking as looking_module
-from medcls.scans.walk import walk
+from medcls.scans import Leniency, find_scans, read_scan
+from medcls.scans.archive.walk import walk
+from medcls.scans.search import index
+from medcls.scans.search import probe_many as looking_module
 from tests.dicom_factory import save, save_all, slices
 
 
@@ -47,7 +48,7 @@ def reads(monkeypatch):
         seen.extend(paths)
         return looks(paths)
 
-    monkeypatch.setattr("medcls.scans.find.looks", counting)
+    monkeypatch.setattr("medcls.scans.search.find.looks", counting)
     return seen
 
 

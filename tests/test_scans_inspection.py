@@ -20,7 +20,7 @@ from medcls.cli.app import app
 from medcls.files import read_csv
 from medcls.privacy import load_pseudonyms
 from medcls.scans import CAUSES, RefusalCode, inspect_scans
-from medcls.scans.inspection import Inspection, InspectionRefusal
+from medcls.scans.inspection.inspect import Inspection, InspectionRefusal
 from tests.dicom_factory import instance, save, save_all, slices
 
 ID, FAMILY, GIVEN, UID = "CANARY-ID-77", "Canarius", "Volatilis", "1.2.826.0.1.99.1234.5"
@@ -71,7 +71,8 @@ def test_the_picture_has_the_names_that_the_table_has(
 ) -> None:
     titles: list[str] = []
     monkeypatch.setattr(
-        "medcls.scans.montage.Montage.add", lambda self, scan, name, number: titles.append(f"{number} {name}")
+        "medcls.scans.inspection.montage.Montage.add",
+        lambda self, scan, name, number: titles.append(f"{number} {name}"),
     )
     seen = json.loads(inspect(export, "--json", "--montage", tmp_path / "out.png").stdout)
     assert titles == [f"{row['number']} {row['name']}" for row in seen["rows"] if row["verdict"] == "ok"]

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from medcls.preprocessing.intake import _in_hounsfield
 from medcls.preprocessing.store import content_digest
 from medcls.scans import find_scans, inspect_scans, read_scan
-from medcls.scans.sniff import sniff
+from medcls.scans.probe.file_types import sniff
 from tests.itk_factory import (
     ATTACHED,
     DETACHED,

@@ -12,8 +12,8 @@ import SimpleITK as sitk
 
 from medcls.errors import ScanRefused
 from medcls.scans import STRICT, find_scans, read_scan
-from medcls.scans.look import look
-from medcls.scans.readers import read_here
+from medcls.scans.probe.probe import look
+from medcls.scans.probe.readers import read_here
 from tests.itk_factory import (
     ATTACHED,
     MAKE,

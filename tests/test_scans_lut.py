@@ -16,10 +16,10 @@ from pydicom.sequence import Sequence
 
 from medcls.errors import ScanRefused
 from medcls.scans import read_scan
-from medcls.scans.dicom.colour import to_rgb
-from medcls.scans.dicom.frames import Header
-from medcls.scans.dicom.modality_lut import modality_lut
-from medcls.scans.dicom.palette import expanded
+from medcls.scans.dicom.frame import Header
+from medcls.scans.dicom.pixels.colour import to_rgb
+from medcls.scans.dicom.pixels.palette import expanded
+from medcls.scans.dicom.values.modality_lut import modality_lut
 from tests.dicom_factory import instance, save
 
 LITTLE, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

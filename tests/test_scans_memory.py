@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from medcls.scans import memory
-from medcls.scans.memory import empty
+from medcls.scans.core import voxel_memory
+from medcls.scans.core.voxel_memory import empty
 
 pytestmark = pytest.mark.skipif(not hasattr(mmap, "MADV_FREE"), reason="the system cannot take such memory back")
 
-LARGE = (memory._LARGE + 12_345,)
+LARGE = (voxel_memory._LARGE + 12_345,)
 
 
 @pytest.fixture(autouse=True)
 def nothing_left():
-    memory.give_back()
+    voxel_memory.give_back()
     yield
-    memory.give_back()
+    voxel_memory.give_back()
 
 
 def address(array):
@@ -60,7 +60,7 @@ def test_what_anybody_still_shares_is_not(share):
     assert there not in map(address, others)
     assert len({address(other) for other in others}) == 3
     del shared, others
-    assert memory._kept
+    assert voxel_memory._kept
 
 
 def test_no_more_than_one_is_kept_and_none_that_is_far_too_large():
@@ -68,16 +68,16 @@ def test_no_more_than_one_is_kept_and_none_that_is_far_too_large():
     assert len(set(map(address, arrays))) == 3
     while arrays:
         del arrays[0]
-    assert [len(pages) for pages in memory._kept] == [3 * LARGE[0]]
+    assert [len(pages) for pages in voxel_memory._kept] == [3 * LARGE[0]]
     small = empty(LARGE, np.uint8)
-    assert not memory._kept
+    assert not voxel_memory._kept
     del small
-    assert [len(pages) for pages in memory._kept] == [LARGE[0]]
+    assert [len(pages) for pages in voxel_memory._kept] == [LARGE[0]]
 
 
-@pytest.mark.parametrize("shape", [(), (0, 4), (7,), (memory._MOST_KEPT + 1,)])
+@pytest.mark.parametrize("shape", [(), (0, 4), (7,), (voxel_memory._MOST_KEPT + 1,)])
 def test_other_memory_is_left_to_the_allocator(shape):
     array = empty(shape, np.uint8)
     assert (array.shape, array.dtype) == (shape, np.uint8)
     del array
-    assert not memory._kept
+    assert not voxel_memory._kept

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from medcls.scans import Scan, find_scans, read_scan
-from medcls.scans.montage import BOX, Montage, draw_tile, grey_window, sheet_path
-from medcls.scans.planes import middle_planes
+from medcls.scans.inspection.montage import BOX, Montage, draw_tile, grey_window, sheet_path
+from medcls.scans.inspection.planes import middle_planes
 from tests.dicom_factory import CT, MR, instance, save_all
 from tests.scan_factory import GEOMETRIES, chest, picture, planted, turned
 

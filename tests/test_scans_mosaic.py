@@ -20,11 +20,11 @@ from pydicom.uid import generate_uid
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
-from medcls.scans.dicom.csa import protocol_slices
-from medcls.scans.dicom.frame_places import layout_of
-from medcls.scans.dicom.frames import Frame, Header
-from medcls.scans.dicom.mosaic import cut_tiles, is_tiled, tiled_frames, whole_header
-from medcls.scans.dicom.series import stacks_of
+from medcls.scans.dicom.frame import Frame, Header
+from medcls.scans.dicom.frames.frame_places import layout_of
+from medcls.scans.dicom.frames.mosaic import cut_tiles, is_tiled, tiled_frames, whole_header
+from medcls.scans.dicom.parse.csa import protocol_slices
+from medcls.scans.dicom.series.group_series import stacks_of
 from tests.dicom_factory import save
 from tests.mosaic_factory import (
     COUNT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medcls.scans import Leniency, find_scans, read_scan
-from medcls.scans.notes import MEANINGS, Note
+from medcls.scans.core.notes import MEANINGS, Note
 
 
 def code_of(note: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcls.scans.paths import Paths
+from medcls.scans.core.paths import Paths
 
 names = st.lists(st.text("abc/. é#", min_size=1, max_size=8).map(lambda text: str(Path(text))))
 

@@ -16,7 +16,7 @@ from pydicom.pixels import pixel_array
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
-from medcls.scans.dicom.headers import read_whole
+from medcls.scans.dicom.frames.headers import read_whole
 from tests.dicom_factory import DX, SC, instance, save, slices
 
 JPEG = "1.2.840.10008.1.2.4."
@@ -324,7 +324,7 @@ def deflated(path, *more):
 
 
 def test_a_deflate_bomb_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("medcls.scans.dicom.headers.MAX_HEADER_BYTES", 2**20)
+    monkeypatch.setattr("medcls.scans.dicom.frames.headers.MAX_HEADER_BYTES", 2**20)
     with pytest.raises(ScanRefused) as caught:
         read_whole(deflated(tmp_path / "x", bytes(30_000_000)))
     assert caught.value.code == "damaged"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from medcls.errors import ScanRefused
-from medcls.scans.dicom.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
+from medcls.scans.dicom.series.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
 from tests.dicom_factory import instance, save
 
 FILL = -1e6

@@ -15,7 +15,7 @@ from medcls.errors import ScanRefused
 from medcls.preprocessing import build_recipe
 from medcls.preprocessing.ingest import ingest
 from medcls.scans import find_scans, read_scan
-from medcls.scans.dicom.scaling import rescale_of
+from medcls.scans.dicom.values.rescale import rescale_of
 from tests.dicom_factory import DX, enhanced, instance, save, save_all, slices
 
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"

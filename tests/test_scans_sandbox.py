@@ -19,8 +19,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from medcls.errors import ScanRefused
 from medcls.scans import STRICT, Scan, find_scans, read_scan
-from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.look import Look, look
+from medcls.scans.core.refusals import RefusalCode, refusal
+from medcls.scans.probe.probe import Look, look
 from medcls.scans.sandbox import codec, look_apart, read_apart
 from medcls.scans.workers import pool
 from tests.dicom_factory import enhanced, instance, save, save_all, slices

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
-from medcls.scans.leniency import Leniency
+from medcls.scans.core.leniency import Leniency
 from tests.dicom_factory import AXIAL, DX, MR, SC, enhanced, instance, save, save_all, slices
 
 HEIGHTS = [0.0, 2.5, 5.0, 7.5, 10.0]

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from medcls.scans import Leniency, find_scans, read_scan
-from medcls.scans.dicom.frames import Frame
-from medcls.scans.dicom.series import stacks_of
+from medcls.scans.dicom.frame import Frame
+from medcls.scans.dicom.series.group_series import stacks_of
 from tests.dicom_factory import MR, enhanced, instance, save, save_all, slices
 from tests.mosaic_factory import csa, mosaic
 
@@ -242,7 +242,7 @@ def test_what_was_told_apart_is_one_volume_when_it_is_read_alone(seed, count):
 
 
 def _frame(number, height, splits, header=None):
-    from medcls.scans.dicom.parsing import frames_of
+    from medcls.scans.dicom.frames.frames_of_file import frames_of
 
     (whole,) = frames_of(instance(), "x")
     return Frame(

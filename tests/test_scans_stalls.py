@@ -18,7 +18,7 @@ from medcls.errors import ScanRefused
 from medcls.preprocessing.in_use import held
 from medcls.scans import find_scans, inspect_scans, read_scan
 from medcls.scans.archive import exists, file_stat, is_regular, open_file, read_file
-from medcls.scans.looking import looks
+from medcls.scans.search.probe_many import looks
 from medcls.scans.workers import pool
 from tests.dicom_factory import instance, save, save_all, slices
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, pass_slices, read_scan
-from medcls.scans.dicom import plain
-from medcls.scans.dicom.instance import open_plain
-from medcls.scans.dicom.plain import read_plain
-from medcls.scans.leniency import STRICT
+from medcls.scans.core.leniency import STRICT
+from medcls.scans.dicom.frames.instance import open_plain
+from medcls.scans.dicom.series.group_series import read_uncompressed
+from medcls.scans.dicom.series.read_uncompressed import read_plain
 from medcls.scans.sandbox import read_apart
 from tests.dicom_factory import instance, save
 
@@ -68,7 +68,7 @@ def test_however_many_are_taken_at_once(tmp_path_factory, slices, modality, ahea
     one_by_one = read_apart(source, STRICT)
     passed = []
     bytes_at_once = dict.fromkeys(("_TOGETHER", "_ASIDE", "_AHEAD_BYTES"), together * SLICE)
-    with patch.multiple(plain, _AHEAD=ahead, **bytes_at_once):
+    with patch.multiple(read_uncompressed, _AHEAD=ahead, **bytes_at_once):
         scan = read_plain(source)
         through = pass_slices(source, lambda values: passed.append(values.copy()))
     assert scan is not None
@@ -108,9 +108,9 @@ def test_no_more_files_are_open_than_allowed(tmp_path, monkeypatch, limits, most
         counts.append(sum(not file.handle.closed for file in files))
         return files[-1]
 
-    monkeypatch.setattr(plain, "open_plain", counted)
+    monkeypatch.setattr(read_uncompressed, "open_plain", counted)
     for name, limit in limits.items():
-        monkeypatch.setattr(plain, name, limit)
+        monkeypatch.setattr(read_uncompressed, name, limit)
     assert read_scan(source).array.shape[-1] == 11
     assert max(counts) == most
     assert all(file.handle.closed for file in files)

@@ -21,8 +21,8 @@ from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Recipe, build_recipe
 from medcls.scans import find_scans, inspect_scans, read_scan
-from medcls.scans.dicom.uptake import factor, uptake_facts
-from medcls.scans.scan import Scan
+from medcls.scans.core.scan import Scan
+from medcls.scans.dicom.values.suv import factor, uptake_facts
 from tests.dicom_factory import enhanced, save, save_all, slices
 
 PT, ENHANCED_PT = "1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.130"

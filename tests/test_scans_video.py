@@ -13,7 +13,7 @@ from medcls.errors import ScanRefused
 from medcls.preprocessing import build_recipe
 from medcls.preprocessing.ingest import ingest
 from medcls.scans import find_scans, read_scan
-from medcls.scans.look import look
+from medcls.scans.probe.probe import look
 from tests.dicom_factory import instance, save
 from tests.video_factory import HEVC, h264, write_video
 
@@ -197,7 +197,7 @@ def test_without_opencv_a_video_says_what_to_install(tmp_path, monkeypatch):
     assert refused is not None
     assert refused.code == "unsupported"
     assert "pip install 'medcls[video]'" in refused.remedy
-    from medcls.scans.dicom.syntaxes import can_decode, not_decoded
+    from medcls.scans.core.transfer_syntaxes import can_decode, not_decoded
 
     assert not can_decode(H264)
     assert "a video, compressed as MPEG-4 AVC/H.264" in not_decoded(H264).what

@@ -21,7 +21,7 @@ from medcls.preprocessing.content import pixel_digest
 from medcls.preprocessing.ingest import ingest
 from medcls.runs.training import train_run
 from medcls.scans import Scan, find_scans, read_scan
-from medcls.scans.sequence import MOST_FRAMES
+from medcls.scans.core.sequence import MOST_FRAMES
 from tests.dicom_factory import SC, instance, save
 
 torch.set_num_threads(1)

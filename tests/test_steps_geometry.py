@@ -15,7 +15,7 @@ from medcls.preprocessing import Prepared, build_recipe
 from medcls.preprocessing.steps.resampling import is_sheared, resample_to, straighten
 from medcls.preprocessing.steps.step import affine_of, make_image
 from medcls.scans import read_scan
-from medcls.scans.scan import Scan
+from medcls.scans.core.scan import Scan
 from tests.scan_factory import GEOMETRIES, LPS, affine, chest, planted
 
 torch.set_num_threads(1)

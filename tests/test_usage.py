@@ -11,7 +11,7 @@ from medcls.cli import app
 from medcls.errors import RunError, UsageError
 from medcls.runs.folder import model_folder, open_run
 from medcls.runs.targets import find_targets
-from medcls.scans.leniency import STRICT
+from medcls.scans.core.leniency import STRICT
 
 
 @pytest.fixture(autouse=True)

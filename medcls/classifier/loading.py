@@ -25,7 +25,7 @@ from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe
 from medcls.progress import SILENT, Progress
-from medcls.scans.leniency import Leniency
+from medcls.scans.core.leniency import Leniency
 
 
 def load_classifier(

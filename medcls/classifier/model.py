@@ -21,7 +21,7 @@ from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
 from medcls.scans import Scan
-from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.core.leniency import STRICT, Leniency
 
 if TYPE_CHECKING:
     from medcls.explanation import Explanation

@@ -25,8 +25,8 @@ from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.scans import Found, Refusal, Scan, ScanSource, find_one_or_why, find_scans, read_scan
-from medcls.scans.naming import name_with_root
-from medcls.scans.notes import Note
+from medcls.scans.core.notes import Note
+from medcls.scans.search.naming import name_with_root
 from medcls.tables.words import is_placeholder
 
 _SETTING = re.compile(r"\bon_[a-z]+\b")

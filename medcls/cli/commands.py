@@ -198,7 +198,7 @@ def inspect(
     from medcls.cli.inspecting import inspect_into
     from medcls.config import load_config
     from medcls.privacy import load_pseudonyms
-    from medcls.scans.leniency import STRICT, Leniency
+    from medcls.scans.core.leniency import STRICT, Leniency
 
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
     leniency = STRICT if config is None else Leniency.chosen(load_config(config).preprocessing)

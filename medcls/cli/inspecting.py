@@ -9,11 +9,11 @@ from medcls.files import check_writable
 from medcls.nearest import beside
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
-from medcls.scans.codes import RefusalCode
-from medcls.scans.inspection import Inspection, InspectionRow, inspect_scans, write_inspection
-from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.scan import Scan
-from medcls.scans.selecting import searched
+from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.scans.core.refusals import RefusalCode
+from medcls.scans.core.scan import Scan
+from medcls.scans.inspection.inspect import Inspection, InspectionRow, inspect_scans, write_inspection
+from medcls.scans.search.selecting import searched
 
 
 def inspect_into(
@@ -77,14 +77,14 @@ class _Sheets:
     """The contact sheets, or none; Pillow is loaded only for them."""
 
     def __init__(self, path: Path | None) -> None:
-        from medcls.scans.montage import Montage
+        from medcls.scans.inspection.montage import Montage
 
         self._path = path
         self._montage = Montage(path) if path else None
 
     def earlier(self) -> list[Path]:
         """Sheets that an earlier inspection left under these names, which are no scans."""
-        from medcls.scans.montage import sheet_path
+        from medcls.scans.inspection.montage import sheet_path
 
         found: list[Path] = []
         while self._path is not None and sheet_path(self._path, len(found) + 1).exists():

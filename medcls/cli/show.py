@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from medcls.cli.screen import say, say_json
-from medcls.scans.notes import Note, note_code
+from medcls.scans.core.notes import Note, note_code
 
 if TYPE_CHECKING:
     from medcls.classifier import Row

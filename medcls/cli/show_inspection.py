@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from medcls.cli.screen import say, say_json
-from medcls.scans.codes import CAUSES, Cause, RefusalCode
-from medcls.scans.inspection import READABLE, Inspection, InspectionRow
+from medcls.scans.core.refusals import CAUSES, Cause, RefusalCode
+from medcls.scans.inspection.inspect import READABLE, Inspection, InspectionRow
 
 _MOST_ROWS = 40  # on a terminal
 _MOST_NAMES = 8  # under each code and each note, on a terminal

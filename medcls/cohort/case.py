@@ -29,7 +29,7 @@ class Case:
         line: The line of the user's table that the case ends at; ``None`` where there is no table.
         names_patient: Whether the table or the header names the patient; else the case stands for one.
         notes: What search, reading and preparing noted of the scan, as ``infer`` gives them: a code of
-            :class:`medcls.scans.notes.Note` and words, or words alone.
+            :class:`medcls.scans.core.notes.Note` and words, or words alone.
         unknown: Indices of labels of which it is not known whether the case has them; none of them is in ``reference``.
     """
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from medcls.cohort.case import Case
 from medcls.scans import ScanSource
-from medcls.scans.notes import note_code
+from medcls.scans.core.notes import note_code
 
 _ACQUISITION = (
     "manufacturer",

@@ -15,8 +15,8 @@ from medcls.errors import CohortError, ConfigError
 from medcls.nearest import one_of
 from medcls.progress import SILENT, Progress
 from medcls.scans import find_scans
-from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.naming import name_with_root
+from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.scans.search.naming import name_with_root
 from medcls.tables.words import same_label
 
 _CLUTTER = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from medcls.cohort.case import Case
-from medcls.scans.dicom.presentation import FOR_PROCESSING, unusual_sides
+from medcls.scans.dicom.frames.presentation import FOR_PROCESSING, unusual_sides
 
 _KINDS: tuple[tuple[Callable[[Mapping[str, str]], bool], str], ...] = (
     (

@@ -18,7 +18,7 @@ from medcls.config.settings import Config, SplitSettings
 from medcls.errors import CohortError, ConfigError, ScanRefused
 from medcls.progress import SILENT, Progress
 from medcls.scans import CAUSES, RefusalCode, ScanSource, find_one
-from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.tables.words import is_placeholder
 
 

@@ -18,7 +18,7 @@ from medcls.preprocessing.regions import Defaults, find_defaults
 from medcls.preprocessing.slices import Slices
 from medcls.preprocessing.steps import STEPS, StepParameters
 from medcls.preprocessing.steps.step import Step
-from medcls.scans.sequence import MOST_FRAMES
+from medcls.scans.core.sequence import MOST_FRAMES
 
 # Each of these brings grey values to 0..1 from units of its own, so only one of them makes sense.
 _TO_UNIT = ("window", "percentile", "scale")

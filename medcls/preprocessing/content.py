@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.scans.archive import archive_of, file_stat, open_file
-from medcls.scans.paths import Paths
-from medcls.scans.scan import Scan
-from medcls.scans.source import ReadableScan
+from medcls.scans.core.paths import Paths
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import ReadableScan
 
 _CHUNK = 1 << 20
 

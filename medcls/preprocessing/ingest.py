@@ -16,11 +16,11 @@ from medcls.preprocessing.fused import Plan
 from medcls.preprocessing.intake import unit_is_unsaid
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.source_values import SourceSample, SourceValues, source_values
-from medcls.scans.contrast import OneValue
-from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.core.contrast import OneValue
+from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import ReadableScan, ScanSource
 from medcls.scans.reading import pass_slices, read_scan
-from medcls.scans.scan import Scan
-from medcls.scans.source import ReadableScan, ScanSource
 
 _DIRECTIONS = {"L": (0, -1), "R": (0, 1), "P": (1, -1), "A": (1, 1), "I": (2, -1), "S": (2, 1)}
 

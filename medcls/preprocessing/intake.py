@@ -14,9 +14,9 @@ from medcls.preprocessing.regions import GREY_KINDS
 from medcls.preprocessing.steps.step import Context, make_image
 from medcls.preprocessing.unfit import no_uptake, not_finite, wrong_colour, wrong_dimensions, wrong_modality
 from medcls.preprocessing.white import white_of
-from medcls.scans.dicom.uptake import factor
-from medcls.scans.notes import Note
-from medcls.scans.scan import STORED_UNIT, Scan
+from medcls.scans.core.notes import Note
+from medcls.scans.core.scan import STORED_UNIT, Scan
+from medcls.scans.dicom.values.suv import factor
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -22,7 +22,7 @@ from medcls.bounded import open_regular, read_bounded, why_unreadable
 from medcls.errors import StorageError
 from medcls.files import write_bytes
 from medcls.preprocessing.content import content_digest, state_digest
-from medcls.scans.source import ReadableScan
+from medcls.scans.core.source import ReadableScan
 
 NAME, KEY_NAME = "known.log", "known.key"
 _KEY_BYTES, _DIGEST_BYTES, _CHECK_BYTES = 32, 32, 16

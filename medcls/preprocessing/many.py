@@ -17,8 +17,8 @@ from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.store import Place, PreparedStore
 from medcls.preprocessing.stored import StoredPrepared
 from medcls.progress import SILENT, Progress
-from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.source import ReadableScan
+from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.scans.core.source import ReadableScan
 
 Outcome = StoredPrepared | ScanRefused
 _START_S = 5.0  # what starting a process and importing torch and MONAI takes

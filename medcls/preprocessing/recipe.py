@@ -31,10 +31,10 @@ from medcls.preprocessing.steps.resampling import squared
 from medcls.preprocessing.steps.step import Context, Ranges, Step, affine_of
 from medcls.preprocessing.turning import turn, turned_affine, turns_to
 from medcls.preprocessing.unfit import contrast_lost, no_contrast, no_sequences, rounded_away, step_failed
-from medcls.scans.contrast import one_value
-from medcls.scans.notes import Note
-from medcls.scans.scan import Scan
-from medcls.scans.source import ScanSource
+from medcls.scans.core.contrast import one_value
+from medcls.scans.core.notes import Note
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import ScanSource
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.scans.scan import Scan
+from medcls.scans.core.scan import Scan
 
 LEVELS = (5, 25, 50, 75, 95)
 _MOST_ALONG_AXIS = 48  # of a slice, so that a scan takes milliseconds

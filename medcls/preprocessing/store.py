@@ -29,8 +29,8 @@ from medcls.preprocessing.ingest import ingest
 from medcls.preprocessing.known import NAME, KnownContent
 from medcls.preprocessing.recipe import Recipe
 from medcls.preprocessing.stored import StoredPrepared, read_entry, write_entry
-from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.source import ReadableScan
+from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.scans.core.source import ReadableScan
 
 __all__ = ["Place", "PreparedStore", "StoreSize", "content_digest", "default_store_folder"]
 

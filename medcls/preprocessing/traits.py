@@ -15,7 +15,7 @@ from medcls.preprocessing.features import INTENSITIES, feature_names, simple_fea
 from medcls.preprocessing.prepared import Prepared
 from medcls.preprocessing.source_values import LEVELS, SourceValues
 from medcls.preprocessing.stored import StoredPrepared
-from medcls.scans.source import ScanSource
+from medcls.scans.core.source import ScanSource
 
 _AXES = ("x", "y", "z")
 _GROUPED = {"manufacturer": "manufacturer", "field_strength": "field strength"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from medcls.errors import ScanRefused
-from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.contrast import in_words
+from medcls.scans.core.contrast import in_words
+from medcls.scans.core.refusals import RefusalCode, refusal
 
 
 def wrong_dimensions(what: str, remedy: str) -> ScanRefused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medcls.scans.scan import Scan
+from medcls.scans.core.scan import Scan
 
 _SHOWN = frozenset(
     {"US", "ES", "XC", "GM", "OP", "SM", "OT"}

@@ -24,7 +24,7 @@ from medcls.runs.results import discard_earlier, results_folder
 from medcls.runs.tallies import Tally, tally, tally_notes
 from medcls.runs.targets import find_targets
 from medcls.runs.training_cases import pixels_trained_on
-from medcls.scans.notes import Note
+from medcls.scans.core.notes import Note
 
 FILES = ("predictions.csv", "predictions.json")
 _MAPS = "explanations"

@@ -29,7 +29,7 @@ from medcls.runs.case_predictions import predictions_of
 from medcls.runs.environment import describe_environment
 from medcls.runs.measuring import Features, familiar_cases, measure
 from medcls.runs.preparing import Material
-from medcls.scans.leniency import Leniency
+from medcls.scans.core.leniency import Leniency
 from medcls.training.device import Compute, lay_out
 from medcls.training.fitting import Fitted, fit
 from medcls.training.losses import build_loss, class_weights, positive_weights

@@ -13,7 +13,7 @@ from medcls.privacy import Pseudonyms, names_patient
 from medcls.progress import Progress
 from medcls.reporting.content import NoteCount
 from medcls.runs.tallies import tally_notes
-from medcls.scans.notes import MEANINGS, Note, note_code
+from medcls.scans.core.notes import MEANINGS, Note, note_code
 
 
 def say_notes(cohort: Cohort, pseudonyms: Pseudonyms, progress: Progress) -> None:

@@ -21,7 +21,7 @@ from medcls.runs.checks import check_evaluation
 from medcls.runs.noting import say_notes
 from medcls.runs.relating import Related, relate
 from medcls.scans import RefusalCode
-from medcls.scans.leniency import Leniency
+from medcls.scans.core.leniency import Leniency
 
 _Parted = TypeVar("_Parted")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from medcls.scans.notes import note_code
+from medcls.scans.core.notes import note_code
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,6 @@ def tally_notes(scans: Iterable[tuple[str, Sequence[str]]]) -> tuple[Tally, ...]
     """Count the notes of scans by their codes; each scan once.
 
     Args:
-        scans: The scan's name and its notes: a code of :class:`medcls.scans.notes.Note` and words, or words alone.
+        scans: The scan's name and its notes: a code of :class:`medcls.scans.core.notes.Note` and words, or words alone.
     """
     return tally((code, name) for name, notes in scans for code in dict.fromkeys(map(note_code, notes)))

@@ -15,7 +15,7 @@ from medcls.progress import SILENT, Progress
 from medcls.runs.folder import CLASSIFIER_FILE, is_run
 from medcls.scans import Refusal, RefusalCode, ScanSource, find_one_or_why, find_scans
 from medcls.scans.archive import archive_of
-from medcls.scans.leniency import Leniency
+from medcls.scans.core.leniency import Leniency
 from medcls.tables import Table, read_table
 from medcls.tables.table import folded
 from medcls.tables.words import says_nothing

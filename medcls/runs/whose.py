@@ -25,9 +25,9 @@ from medcls.privacy import Pseudonyms, default_key_file
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run, all_runs, open_run
 from medcls.scans import ScanSource, find_one, find_scans
-from medcls.scans.index import looking_only
-from medcls.scans.leniency import Leniency
-from medcls.scans.naming import name_with_root
+from medcls.scans.core.leniency import Leniency
+from medcls.scans.search.index import looking_only
+from medcls.scans.search.naming import name_with_root
 
 _CODE = re.compile(
     r"([cpsaei])([0-9a-f]{1,12})(?:-[0-9a-f]{4})?", re.IGNORECASE

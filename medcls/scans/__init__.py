@@ -1,16 +1,16 @@
 """Scans: find them, read them right, or refuse them with a reason.
 
 ``read_scan`` reads one; ``find_scans`` lists everything under a folder from headers alone. Axes and units are those of
-:class:`~medcls.scans.scan.Scan`: channel first, then ``x, y, z`` as the affine has them, RAS+ millimetres.
+:class:`~medcls.scans.core.scan.Scan`: channel first, then ``x, y, z`` as the affine has them, RAS+ millimetres.
 """
 
-from medcls.scans.codes import CAUSES, RefusalCode
-from medcls.scans.find import find_scans
-from medcls.scans.inspection import Inspection, InspectionRow, inspect_scans
-from medcls.scans.leniency import STRICT, Leniency
+from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.scans.core.refusals import CAUSES, RefusalCode
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import Found, Refusal, ScanSource
+from medcls.scans.inspection.inspect import Inspection, InspectionRow, inspect_scans
 from medcls.scans.reading import find_one, find_one_or_why, pass_slices, read_scan
-from medcls.scans.scan import Scan
-from medcls.scans.source import Found, Refusal, ScanSource
+from medcls.scans.search.find import find_scans
 
 __all__ = [
     "CAUSES",

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
-from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.contrast import in_words, one_value
-from medcls.scans.find import find_scans
-from medcls.scans.guard import naming, refusing
-from medcls.scans.leniency import STRICT, Leniency
-from medcls.scans.notes import Note
-from medcls.scans.scan import Scan
-from medcls.scans.selecting import chosen, searched
-from medcls.scans.source import Found, ReadableScan, Refusal, ScanSource
+from medcls.scans.core.contrast import in_words, one_value
+from medcls.scans.core.guard import naming, refusing
+from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.scans.core.notes import Note
+from medcls.scans.core.refusals import RefusalCode, refusal
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import Found, ReadableScan, Refusal, ScanSource
+from medcls.scans.search.find import find_scans
+from medcls.scans.search.selecting import chosen, searched
 
 _OF_SEVERAL = ("patient_id", "issuer", "accession", "study_uid", "series_uid")
 
@@ -44,7 +44,7 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
     if not isinstance(scan, str | os.PathLike | ScanSource):
         return scan.read(leniency=leniency)
     source = scan if isinstance(scan, ScanSource) else find_one(scan, leniency=leniency)
-    from medcls.scans.dicom.plain import read_plain
+    from medcls.scans.dicom.series.read_uncompressed import read_plain
     from medcls.scans.sandbox import read_apart
 
     with naming(source.name):
@@ -78,7 +78,7 @@ def pass_slices(
     """
     if not isinstance(source, ScanSource):
         return None
-    from medcls.scans.dicom.passing import pass_plain
+    from medcls.scans.dicom.series.stream_slices import pass_plain
 
     with naming(source.name), refusing(source.name):
         scan = pass_plain(source, take, leniency)

@@ -16,7 +16,7 @@ from bench_scans.table import Figures, Target, compare
 from medcls.config.settings import PreprocessingSettings
 from medcls.preprocessing import PreparedStore, Recipe, StoredPrepared, build_recipe, prepare_many
 from medcls.scans import find_scans
-from medcls.scans.source import ScanSource
+from medcls.scans.core.source import ScanSource
 
 from .scale import Measured, Say, Scale, timed
 

@@ -25,7 +25,7 @@ Layout = dict[str, list[str]]
 
 def header_tags() -> list[Any]:
     """The tags that medcls reads of every file, so that the others read the same."""
-    from medcls.scans.dicom.tags import TAGS
+    from medcls.scans.dicom.parse.tags import TAGS
 
     return list(TAGS)
 

@@ -169,7 +169,7 @@ def _medcls_source(series: Series) -> Callable[[], Any]:
 
 def _medcls_first(series: Series) -> Callable[[], Any]:
     """As when it is the first large scan, or when those before it are kept: no memory of theirs is there to be used again."""
-    from medcls.scans.memory import give_back
+    from medcls.scans.core.voxel_memory import give_back
 
     found = _medcls_source(series)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from medcls.preprocessing.steps.step import affine_of, make_image, spacing_of
 from medcls.preprocessing.unfit import too_large
-from medcls.scans.pixel_shape import SQUARE
+from medcls.scans.core.pixel_shape import SQUARE
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

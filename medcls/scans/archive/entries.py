@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medcls.errors import ScanRefused
-from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.limits import MAX_VOXELS
-from medcls.scans.walk import is_hidden
+from medcls.scans.archive.walk import is_hidden
+from medcls.scans.core.limits import MAX_VOXELS
+from medcls.scans.core.refusals import RefusalCode, refusal
 
 MAX_MEMBERS = 2**18
 """Members of one archive: some twenty-five times the largest study."""

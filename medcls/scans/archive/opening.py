@@ -20,7 +20,7 @@ from medcls.scans.archive.entries import MAX_MEMBERS, Entry, Member, index_of
 from medcls.scans.archive.tars import BLOCK, ReadAt, looks_like_tar, tar_entries
 from medcls.scans.archive.unpacked import MAGIC, Compression, Unpacked, unpacking
 from medcls.scans.archive.zips import read_zip_entry, zip_entries
-from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.core.refusals import RefusalCode, refusal
 
 _NOT_THERE = frozenset({errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG})
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08PK\x03\x04", b"PK00PK\x03\x04")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from medcls.errors import ScanRefused
 from medcls.scans.archive.entries import AS_FILE, DEVICE, LINK, MAX_MEMBER_BYTES, SPARSE, TOO_LARGE, Entry, Problem
-from medcls.scans.codes import RefusalCode, refusal
+from medcls.scans.core.refusals import RefusalCode, refusal
 
 ReadAt = Callable[[int, int], bytes]
 """``read_at(offset, size)``: that many bytes, fewer only at the end of the file."""

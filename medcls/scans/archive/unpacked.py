@@ -20,8 +20,8 @@ from typing import BinaryIO, Literal
 
 from medcls.errors import ScanRefused
 from medcls.scans.archive.entries import FREE_OF_RATIO
-from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.limits import MAX_DEFLATE_RATIO
+from medcls.scans.core.limits import MAX_DEFLATE_RATIO
+from medcls.scans.core.refusals import RefusalCode, refusal
 
 Compression = Literal["gz", "bz2", "xz", "zst"]
 MAGIC: dict[bytes, Compression] = {

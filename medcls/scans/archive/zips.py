@@ -28,8 +28,8 @@ from medcls.scans.archive.entries import (
     Entry,
     Problem,
 )
-from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.limits import MAX_DEFLATE_RATIO
+from medcls.scans.core.limits import MAX_DEFLATE_RATIO
+from medcls.scans.core.refusals import RefusalCode, refusal
 
 _STORED, _DEFLATED, _BZIP2 = 0, 8, 12
 _END = struct.Struct("<4s4H2LH")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from medcls.scans.codes import refusal_from_json
-from medcls.scans.leniency import Leniency
-from medcls.scans.limits import LOOK_SECONDS, read_seconds
-from medcls.scans.look import Look
+from medcls.scans.core.leniency import Leniency
+from medcls.scans.core.limits import LOOK_SECONDS, read_seconds
+from medcls.scans.core.refusals import refusal_from_json
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import ScanSource
+from medcls.scans.probe.probe import Look
 from medcls.scans.sandbox import codec
-from medcls.scans.scan import Scan
-from medcls.scans.source import ScanSource
 from medcls.scans.workers.pool import Died, believing_nothing, workers
 
 

@@ -9,12 +9,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.scans.codes import refusal_from_json, refusal_to_json
-from medcls.scans.dicom.frames import Frame, Header, header_from_json, header_to_json
-from medcls.scans.look import IGNORED, Look
-from medcls.scans.paths import Paths
-from medcls.scans.scan import Scan
-from medcls.scans.source import ScanSource
+from medcls.scans.core.paths import Paths
+from medcls.scans.core.refusals import refusal_from_json, refusal_to_json
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import ScanSource
+from medcls.scans.dicom.frame import Frame, Header, header_from_json, header_to_json
+from medcls.scans.probe.probe import IGNORED, Look
 
 Json = dict[str, Any]
 

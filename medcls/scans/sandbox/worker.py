@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
 from medcls.offspring import end_with
-from medcls.scans.codes import refusal_to_json
-from medcls.scans.guard import refusing
-from medcls.scans.leniency import Leniency
-from medcls.scans.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
-from medcls.scans.memory import providing
+from medcls.scans.core.guard import refusing
+from medcls.scans.core.leniency import Leniency
+from medcls.scans.core.limits import LOOK_BYTES, LOOK_SECONDS, read_bytes, read_seconds
+from medcls.scans.core.refusals import refusal_to_json
+from medcls.scans.core.voxel_memory import providing
 from medcls.scans.sandbox import codec
 from medcls.wire import new_memory, receive, send
 
@@ -80,8 +80,8 @@ def _at(number: int, answers: BinaryIO) -> None:
 
 def _decode(job: dict[str, Any], memory: mmap.mmap, answers: BinaryIO) -> dict[str, Any]:
     """Decode the codestreams of frames with one header from shared memory into shared memory."""
-    from medcls.scans.dicom.frames import header_from_json
-    from medcls.scans.dicom.pixels import decode_stored, stored_dtype
+    from medcls.scans.dicom.frame import header_from_json
+    from medcls.scans.dicom.pixels.decode import decode_stored, stored_dtype
 
     header, data = header_from_json(job["header"]), memoryview(memory)
     streams = [data[start : start + length] for start, length in job["streams"]]
@@ -99,7 +99,7 @@ def _decode(job: dict[str, Any], memory: mmap.mmap, answers: BinaryIO) -> dict[s
 
 
 def _look(paths: list[str], answers: BinaryIO) -> dict[str, Any]:
-    from medcls.scans.look import look, look_plain
+    from medcls.scans.probe.probe import look, look_plain
 
     looks = []
     for number, path in enumerate(paths):
@@ -114,7 +114,7 @@ def _look(paths: list[str], answers: BinaryIO) -> dict[str, Any]:
 
 def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None, last: _Pages | None) -> _Pages | None:
     """Read a scan; the memory that its voxels were given in, or that of the ``last`` where it is still free."""
-    from medcls.scans.readers import read_here
+    from medcls.scans.probe.readers import read_here
 
     source = codec.source_from_json(job["source"])
     shared = _Shared(last if job["again"] else None)
@@ -159,7 +159,7 @@ class _Shared:
         self._used: list[tuple[_Pages, Voxels]] = []
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Voxels:
-        """As :func:`medcls.scans.memory.empty`."""
+        """As :func:`medcls.scans.core.voxel_memory.empty`."""
         if not hasattr(os, "memfd_create"):
             return np.empty(shape, dtype=dtype)
         size = max(1, math.prod(shape) * dtype.itemsize)

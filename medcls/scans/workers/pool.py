@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from medcls import offspring
-from medcls.scans.codes import RefusalCode, refusal
-from medcls.scans.limits import LOOK_SECONDS
+from medcls.scans.core.limits import LOOK_SECONDS
+from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.wire import check_memory, exactly, new_memory, receive, send
 
 _PATIENCE = 5

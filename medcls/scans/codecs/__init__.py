@@ -1,0 +1,1 @@
+"""Compressed pixels as bytes: items, fragments and codestreams, read without decoding them."""

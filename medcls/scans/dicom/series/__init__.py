@@ -1,0 +1,1 @@
+"""From the frames of many files to volumes: grouped, split, laid out, read."""

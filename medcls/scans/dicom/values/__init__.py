@@ -1,0 +1,1 @@
+"""From stored values to values of the modality: rescale, look-up tables, SUV."""

@@ -1,0 +1,1 @@
+"""What a folder holds, for a person to look at: tables and contact sheets."""

@@ -1,0 +1,1 @@
+"""What one file is, by its content."""

@@ -1,0 +1,1 @@
+"""Searching folders for scans, and naming them."""
