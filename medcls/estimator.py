@@ -18,7 +18,7 @@ from medcls.classifier import Classifier
 from medcls.classifier.answers import Row
 from medcls.classifier.prediction import predict_sources
 from medcls.cohort import Case, Cohort
-from medcls.cohort.reading import locate_scans
+from medcls.cohort.sources.locate import locate_scans
 from medcls.config import Config, load_config
 from medcls.errors import CohortError, ScanRefused
 from medcls.leftovers import temporary_folder

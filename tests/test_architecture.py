@@ -150,7 +150,7 @@ def test_no_module_can_run_data(path: Path) -> None:
 OURS = {name for name in dir(errors) if isinstance(getattr(errors, name), type)}
 IN_WORDS = {  # whose caught errors carry words of ours
     "medcls/cli/storing.py",
-    "medcls/preprocessing/building.py",
+    "medcls/preprocessing/recipes/build.py",
     "medcls/scans/dicom/values/rescale.py",
     "medcls/scans/dicom/values/suv.py",
     "medcls/tables/table.py",  # looks only what it is

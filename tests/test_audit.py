@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcls.cohort import Case, Cohort, split_cohort
-from medcls.cohort.audit import audit_cohort, few_positives
-from medcls.cohort.confounding import header_facts, header_scores
-from medcls.cohort.fingerprints import fingerprint
-from medcls.cohort.folder import read_folder
-from medcls.cohort.identities import find_shared_identities
-from medcls.cohort.leakage import find_leaks, leak_error, shared_instances
-from medcls.cohort.near_duplicates import NearDuplicates, NearPair
-from medcls.cohort.relations import Relations, find_relations
+from medcls.cohort.leakage.audit import audit_cohort, few_positives
+from medcls.cohort.leakage.confounding import header_facts, header_scores
+from medcls.cohort.leakage.fingerprints import fingerprint
+from medcls.cohort.leakage.gate import find_leaks, leak_error, shared_instances
+from medcls.cohort.leakage.identities import find_shared_identities
+from medcls.cohort.leakage.near_duplicates import NearDuplicates, NearPair
+from medcls.cohort.leakage.relations import Relations, find_relations
+from medcls.cohort.sources.folder import read_folder
 from medcls.config.settings import DataSettings, EvaluationSettings, SplitSettings
 from medcls.evaluation import auc
-from medcls.preprocessing.content import pixel_digest
+from medcls.preprocessing.store.digests import pixel_digest
 from medcls.privacy import Pseudonyms
 from medcls.runs.relating import confounding_of
 from medcls.scans import ScanSource, read_scan

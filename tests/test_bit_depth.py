@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from medcls.cohort import Cohort
-from medcls.cohort.audit import audit_cohort
-from medcls.cohort.confounding import header_facts
-from medcls.cohort.relations import find_relations
+from medcls.cohort.leakage.audit import audit_cohort
+from medcls.cohort.leakage.confounding import header_facts
+from medcls.cohort.leakage.relations import find_relations
 from medcls.config.settings import EvaluationSettings, PreprocessingSettings
 from medcls.preprocessing import Recipe, build_recipe
 from medcls.runs.relating import confounding_of

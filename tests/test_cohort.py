@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medcls.cohort import Cohort, read_cohort
-from medcls.cohort.reading import named_cases
+from medcls.cohort.sources.locate import named_cases
 from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError
 from medcls.progress import Progress

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from medcls.cohort import Cohort
-from medcls.cohort.leakage import conflicting_groups
+from medcls.cohort.leakage.gate import conflicting_groups
 from medcls.cohort.patient_key import patient_key, patient_pseudonym
-from medcls.cohort.reading import read_cohort
+from medcls.cohort.sources.locate import read_cohort
 from medcls.config import load_config
 from medcls.errors import MedclsError
 from medcls.files import read_csv

@@ -17,8 +17,8 @@ from PIL import Image
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Recipe, build_recipe
-from medcls.preprocessing.encoding import share_of_one_value
-from medcls.preprocessing.ingest import ingest
+from medcls.preprocessing.images.encoding import share_of_one_value
+from medcls.preprocessing.store.ingest import ingest
 from medcls.scans import find_scans, inspect_scans, read_scan
 from medcls.scans.core.contrast import OneValue, one_value
 from medcls.scans.core.scan import Scan
@@ -158,7 +158,7 @@ def test_slices_that_pass_one_by_one_are_judged_as_the_whole_is(
         name: str(refusal_of(made, read_scan(source))) for name, source in (("blank", blank), ("outside", outside))
     }
     assert made.prepare(read_scan(sparse)).images.std() > 0
-    monkeypatch.setattr("medcls.preprocessing.ingest.read_scan", None)  # the whole is not read again
+    monkeypatch.setattr("medcls.preprocessing.store.ingest.read_scan", None)  # the whole is not read again
     for name, source in (("blank", blank), ("outside", outside)):
         with pytest.raises(ScanRefused) as caught:
             ingest(source, made)

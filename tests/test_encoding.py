@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ConfigError
 from medcls.preprocessing import PreparedStore, Recipe, build_recipe
-from medcls.preprocessing.encoding import Encoding
+from medcls.preprocessing.images.encoding import Encoding
 from medcls.scans import read_scan
 from tests.scan_factory import FileSource, chest, picture
 

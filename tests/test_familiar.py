@@ -17,8 +17,8 @@ from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ClassifierError
 from medcls.evaluation.shift.out_of_distribution import Familiar, Traits, familiar_with
 from medcls.preprocessing import build_recipe
-from medcls.preprocessing.ingest import ingest
-from medcls.preprocessing.source_values import source_values
+from medcls.preprocessing.images.source_values import source_values
+from medcls.preprocessing.store.ingest import ingest
 from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
 from medcls.runs.inference import infer

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from medcls.cohort.paths import check_paths, leads_somewhere, missing_in_words, scan_path
+from medcls.cohort.sources.paths import check_paths, leads_somewhere, missing_in_words, scan_path
 from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError, MedclsError, StorageError
 from medcls.files import cache_folder

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcls.cohort import Cohort
-from medcls.cohort.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold
-from medcls.cohort.leakage import find_leaks
-from medcls.cohort.splitting import group_cases
+from medcls.cohort.leakage.gate import find_leaks
+from medcls.cohort.partitions.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold
+from medcls.cohort.partitions.split import group_cases
 from medcls.config import load_config
 from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError, ConfigError

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Recipe, build_recipe
-from medcls.preprocessing.content import pixel_digest
-from medcls.preprocessing.ingest import ingest
-from medcls.preprocessing.intake import take_in
-from medcls.preprocessing.separable import SliceResampler, resampling_weights
+from medcls.preprocessing.recipes.checks import take_in
+from medcls.preprocessing.recipes.separable import SliceResampler, resampling_weights
 from medcls.preprocessing.steps import Orientation, Spacing
 from medcls.preprocessing.steps.resampling import resample_to
 from medcls.preprocessing.steps.step import affine_of, make_image
+from medcls.preprocessing.store.digests import pixel_digest
+from medcls.preprocessing.store.ingest import ingest
 from medcls.scans import find_scans, pass_slices, read_scan
 from medcls.scans.core.leniency import Leniency
 from medcls.scans.core.scan import Scan

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from medcls.cohort.leakage import LeakageError
+from medcls.cohort.leakage.gate import LeakageError
 from medcls.config import load_config
 from medcls.errors import StorageError
 from medcls.files import read_csv
@@ -75,8 +75,8 @@ def test_what_the_table_shows_stops_before_any_scan_is_read(
     for name in ("find_scans", "find_one", "read_scan"):
         monkeypatch.setattr(f"medcls.scans.{name}", read)
     for name in (
-        "medcls.cohort.reading.find_one",
-        "medcls.cohort.folder.find_scans",
+        "medcls.cohort.sources.locate.find_one",
+        "medcls.cohort.sources.folder.find_scans",
         "medcls.scans.search.probe_many.looks",
     ):
         monkeypatch.setattr(name, read)

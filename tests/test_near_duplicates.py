@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from medcls.cohort import Case, near_duplicates
-from medcls.cohort.fingerprints import BITS, Fingerprint, bits_of, fingerprint
-from medcls.cohort.near_duplicates import (
+from medcls.cohort import Case
+from medcls.cohort.leakage.fingerprints import BITS, Fingerprint, bits_of, fingerprint
+from medcls.cohort.leakage.gate import near_duplicates
+from medcls.cohort.leakage.near_duplicates import (
     LEAST_CORRELATION,
     MOST_DIFFERENT_BITS,
     find_near_duplicates,
     find_near_known,
     join_digests,
 )
-from medcls.cohort.relations import find_relations
+from medcls.cohort.leakage.relations import find_relations
 
 
 def picture(seed: int, side: int = 160) -> NDArray[np.uint8]:

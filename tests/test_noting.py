@@ -89,7 +89,7 @@ def test_a_resumed_run_and_one_from_the_store_have_the_same_notes(
     def made_anew(*_: object, **__: object) -> None:
         raise AssertionError("a scan is read again")
 
-    monkeypatch.setattr("medcls.preprocessing.store.ingest", made_anew)
+    monkeypatch.setattr("medcls.preprocessing.store.store.ingest", made_anew)
     before, table = (alpha.run.path / "cohort.csv").read_bytes(), shown_table(alpha.run)
     alpha.run.report_file.unlink()
     again = trained(alpha.config, resume=True)

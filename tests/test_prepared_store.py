@@ -19,8 +19,8 @@ from blake3 import blake3
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ScanRefused, StorageError
 from medcls.preprocessing import PreparedStore, StoredPrepared, build_recipe, prepare_many
-from medcls.preprocessing.recipe import Recipe
-from medcls.preprocessing.store import default_store_folder
+from medcls.preprocessing.recipes.recipe import Recipe
+from medcls.preprocessing.store.store import default_store_folder
 from medcls.scans import read_scan
 from medcls.scans.core.leniency import STRICT, Leniency
 from tests.scan_factory import FileSource, picture
@@ -92,7 +92,7 @@ def test_recipe_gap_rule_and_part_of_the_file_each_have_their_own_entry(tmp_path
 
 
 def test_the_order_of_files_counts_and_their_borders_too(tmp_path: Path, store: PreparedStore) -> None:
-    from medcls.preprocessing.store import content_digest
+    from medcls.preprocessing.store.store import content_digest
 
     names = {"a": b"xy", "b": b"z", "c": b"x", "d": b"yz"}
     for name, data in names.items():

@@ -14,7 +14,7 @@ import torch
 from medcls.config.settings import Kind, PreprocessingSettings
 from medcls.errors import ConfigError, MissingExtraError, ScanRefused
 from medcls.preprocessing import Recipe, build_recipe
-from medcls.preprocessing.regions import RECIPES
+from medcls.preprocessing.recipes.regions import RECIPES
 from medcls.preprocessing.steps import STEPS
 from medcls.scans.core.scan import Scan
 from tests.scan_factory import GEOMETRIES, chest, picture, planted, world

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from medcls.preprocessing.intake import _in_hounsfield
-from medcls.preprocessing.store import content_digest
+from medcls.preprocessing.recipes.checks import _in_hounsfield
+from medcls.preprocessing.store.store import content_digest
 from medcls.scans import find_scans, inspect_scans, read_scan
 from medcls.scans.probe.file_types import sniff
 from tests.itk_factory import (

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pydicom.pixels import apply_presentation_lut
 
-from medcls.cohort.confounding import header_facts
-from medcls.cohort.mixtures import mixture_warnings
+from medcls.cohort.leakage.confounding import header_facts
+from medcls.cohort.leakage.mixtures import mixture_warnings
 from medcls.scans import Scan, find_scans, read_scan
 from tests.dicom_factory import DX, instance, save
 from tests.test_audit import case

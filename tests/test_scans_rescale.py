@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ScanRefused
 from medcls.preprocessing import build_recipe
-from medcls.preprocessing.ingest import ingest
+from medcls.preprocessing.store.ingest import ingest
 from medcls.scans import find_scans, read_scan
 from medcls.scans.dicom.values.rescale import rescale_of
 from tests.dicom_factory import DX, enhanced, instance, save, save_all, slices

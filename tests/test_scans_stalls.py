@@ -15,7 +15,7 @@ import pytest
 
 from medcls.bounded import open_regular
 from medcls.errors import ScanRefused
-from medcls.preprocessing.in_use import held
+from medcls.preprocessing.store.leases import held
 from medcls.scans import find_scans, inspect_scans, read_scan
 from medcls.scans.archive import exists, file_stat, is_regular, open_file, read_file
 from medcls.scans.search.probe_many import looks

@@ -11,7 +11,7 @@ import pytest
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ScanRefused
 from medcls.preprocessing import build_recipe
-from medcls.preprocessing.ingest import ingest
+from medcls.preprocessing.store.ingest import ingest
 from medcls.scans import find_scans, read_scan
 from medcls.scans.probe.probe import look
 from tests.dicom_factory import instance, save

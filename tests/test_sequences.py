@@ -17,8 +17,8 @@ from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ConfigError, ScanRefused
 from medcls.explanation.explanation import Explanation
 from medcls.preprocessing import Recipe, build_recipe
-from medcls.preprocessing.content import pixel_digest
-from medcls.preprocessing.ingest import ingest
+from medcls.preprocessing.store.digests import pixel_digest
+from medcls.preprocessing.store.ingest import ingest
 from medcls.runs.training import train_run
 from medcls.scans import Scan, find_scans, read_scan
 from medcls.scans.core.sequence import MOST_FRAMES

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from medcls.cohort import Cohort, read_cohort
-from medcls.cohort.confounding import header_facts
+from medcls.cohort.leakage.confounding import header_facts
 from medcls.config import load_config
 from medcls.privacy import load_pseudonyms
 from medcls.runs.evaluating import evaluate_run

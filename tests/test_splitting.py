@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcls.cohort import Case, Cohort, split_cohort
-from medcls.cohort.leakage import conflicting_groups, drop_leaks, find_leaks, leak_error
+from medcls.cohort.leakage.gate import conflicting_groups, drop_leaks, find_leaks, leak_error
 from medcls.config.settings import PARTITIONS, Partition, SplitSettings
 from medcls.errors import CohortError
 from medcls.privacy import Pseudonyms

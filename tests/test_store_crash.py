@@ -14,7 +14,7 @@ import torch
 
 from medcls.config.settings import PreprocessingSettings
 from medcls.preprocessing import PreparedStore, StoredPrepared, build_recipe, prepare_many
-from medcls.preprocessing.store import _known
+from medcls.preprocessing.store.store import _known
 from medcls.scans import read_scan
 from tests.conftest import REPOSITORY
 from tests.scan_factory import FileSource, picture
@@ -100,7 +100,7 @@ import sys
 sys.path.insert(0, {repository!r})
 import resource
 import numpy as np
-from medcls.preprocessing.stored import read_entry
+from medcls.preprocessing.store.entry import read_entry
 from pathlib import Path
 entries = [read_entry(path) for path in sorted(Path({store!r}).glob("??/*.safetensors"))]
 total = sum(entry.path.stat().st_size for entry in entries)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medcls.cohort import Cohort, split_cohort
-from medcls.cohort.thinning import thin_training
+from medcls.cohort.partitions.thinning import thin_training
 from medcls.config.settings import SplitSettings
 from tests.test_splitting import case, cohort, cohorts
 

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from medcls.cli.app import app
 from medcls.cohort import Case, Cohort
-from medcls.cohort.audit import audit_cohort
-from medcls.cohort.copies import Copies
-from medcls.cohort.near_duplicates import NearDuplicates, NearPair
-from medcls.cohort.reading import locate_scans
-from medcls.cohort.relations import Relations
+from medcls.cohort.leakage.audit import audit_cohort
+from medcls.cohort.leakage.copies import Copies
+from medcls.cohort.leakage.near_duplicates import NearDuplicates, NearPair
+from medcls.cohort.leakage.relations import Relations
+from medcls.cohort.sources.locate import locate_scans
 from medcls.evaluation.shift.wording import strong_shift
 from medcls.privacy import Pseudonyms
 from medcls.runs.preparing import size_warnings

@@ -19,8 +19,8 @@ from medcls.classifier.answers import Row
 from medcls.classifier.model import TrainedModel
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
-from medcls.preprocessing.content import pixel_digest
-from medcls.preprocessing.source_values import source_values
+from medcls.preprocessing.images.source_values import source_values
+from medcls.preprocessing.store.digests import pixel_digest
 from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress

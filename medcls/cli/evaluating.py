@@ -63,7 +63,7 @@ def finished_run(asked: Asked) -> Run:
         RunError: There is no such run, or no classifier in it.
         CohortError: The table is not there, or not what the run's config says.
     """
-    from medcls.cohort.reading import external_settings, frozen_labels, named_cases
+    from medcls.cohort.sources.locate import external_settings, frozen_labels, named_cases
     from medcls.runs.folder import CLASSIFIER_FILE, open_run
 
     run = open_run(asked.named_run())

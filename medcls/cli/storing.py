@@ -11,7 +11,7 @@ from medcls.cli.options import Json, Quiet
 from medcls.cli.screen import say, say_json
 
 if TYPE_CHECKING:
-    from medcls.preprocessing.store import PreparedStore, StoreSize
+    from medcls.preprocessing.store.store import PreparedStore, StoreSize
 
 
 def store(
@@ -28,7 +28,7 @@ def store(
 ) -> int:
     """Show how many prepared scans are kept, how large they are, and where; make room, or clear them."""
     from medcls.errors import UsageError
-    from medcls.preprocessing.store import PreparedStore
+    from medcls.preprocessing.store.store import PreparedStore
 
     if folder is not None and not folder.is_dir():
         raise UsageError("there is no such folder", where=f"--folder {folder}")

@@ -2,7 +2,7 @@
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
-from medcls.cohort.reading import read_cohort
-from medcls.cohort.splitting import split_cohort
+from medcls.cohort.partitions.split import split_cohort
+from medcls.cohort.sources.locate import read_cohort
 
 __all__ = ["Case", "Cohort", "Exclusion", "read_cohort", "split_cohort"]

@@ -19,7 +19,7 @@ from medcls.explanation.overlay import draw_overlay, draw_slices, save_png
 from medcls.explanation.slices import edge_letters, hottest_frames, slices_through_peak
 from medcls.files import whole_file
 from medcls.networks import ClassificationNetwork
-from medcls.preprocessing.prepared import Prepared
+from medcls.preprocessing.images.prepared import Prepared
 from medcls.scans import Scan
 
 _CT_WINDOW = (-1000.0, 400.0)  # HU; shows lung, soft tissue and bone at once

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.preprocessing.prepared import Prepared
+from medcls.preprocessing.images.prepared import Prepared
 
 
 def cells_to_view(cells: tuple[int, ...], view: tuple[int, ...]) -> NDArray[np.float64]:

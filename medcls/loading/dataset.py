@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from medcls.loading.batch import Batch
-from medcls.preprocessing.prepared import Prepared
-from medcls.preprocessing.stored import StoredPrepared
+from medcls.preprocessing.images.prepared import Prepared
+from medcls.preprocessing.store.entry import StoredPrepared
 
 
 @dataclass(frozen=True, eq=False)

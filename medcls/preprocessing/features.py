@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.preprocessing.prepared import Prepared
-from medcls.preprocessing.stored import StoredPrepared
+from medcls.preprocessing.images.prepared import Prepared
+from medcls.preprocessing.store.entry import StoredPrepared
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 BINS = 16

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from medcls.evaluation.shift.out_of_distribution import Traits
 from medcls.evaluation.subgroups.grouping import NOT_STATED, group_fact
 from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
-from medcls.preprocessing.prepared import Prepared
-from medcls.preprocessing.source_values import LEVELS, SourceValues
-from medcls.preprocessing.stored import StoredPrepared
+from medcls.preprocessing.images.prepared import Prepared
+from medcls.preprocessing.images.source_values import LEVELS, SourceValues
+from medcls.preprocessing.store.entry import StoredPrepared
 from medcls.scans.core.source import ScanSource
 
 _AXES = ("x", "y", "z")

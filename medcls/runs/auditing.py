@@ -9,8 +9,8 @@ from typing import Any
 
 from medcls.bounded import read_json
 from medcls.classifier import Classifier
-from medcls.cohort.audit import TOO_ALIKE, audit_cohort
-from medcls.cohort.relations import Relations
+from medcls.cohort.leakage.audit import TOO_ALIKE, audit_cohort
+from medcls.cohort.leakage.relations import Relations
 from medcls.config import Config
 from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms

@@ -151,7 +151,7 @@ def _pseudonym_key() -> list[Check]:
 
 
 def _disk() -> list[Check]:
-    from medcls.preprocessing.store import default_store_folder
+    from medcls.preprocessing.store.store import default_store_folder
 
     checks = [_space("disk for runs", Path.cwd())]
     name = "disk for prepared data"

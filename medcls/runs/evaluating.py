@@ -10,7 +10,7 @@ from typing import Any
 from medcls.classifier import Answer, Classifier, load_classifier
 from medcls.cohort import Cohort, read_cohort
 from medcls.cohort.patient_key import patient_pseudonym
-from medcls.cohort.reading import external_settings, frozen_labels
+from medcls.cohort.sources.locate import external_settings, frozen_labels
 from medcls.config import Config
 from medcls.config.evaluation_settings import OperatingPointRule
 from medcls.errors import RunError

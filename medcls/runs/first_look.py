@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from medcls.cohort import Cohort, split_cohort
-from medcls.cohort.folds import make_folds
-from medcls.cohort.leakage import equal_groups, find_leaks, is_conflict, leak_error, sides_of
-from medcls.cohort.reading import named_cases
+from medcls.cohort.leakage.gate import equal_groups, find_leaks, is_conflict, leak_error, sides_of
+from medcls.cohort.partitions.folds import make_folds
+from medcls.cohort.sources.locate import named_cases
 from medcls.config import Config
 from medcls.config.settings import NAMED_WEIGHTS, SplitSettings
 from medcls.errors import WeightsError

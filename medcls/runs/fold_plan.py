@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medcls.cohort import Cohort
-from medcls.cohort.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold, tune_warnings
+from medcls.cohort.partitions.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold, tune_warnings
 from medcls.config import Config
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_csv

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medcls.cohort.leakage import TIES, LeakageError
+from medcls.cohort.leakage.gate import TIES, LeakageError
 from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSettings
 from medcls.errors import CohortError
 from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from medcls.cohort.leakage import LeakageError
+from medcls.cohort.leakage.gate import LeakageError
 from medcls.errors import StorageError, in_words
 from medcls.files import write_csv
 from medcls.reporting.numbers import counted

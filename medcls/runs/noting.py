@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from medcls.classifier.answers import MULTILABEL_SEPARATOR
 from medcls.cohort import Case, Cohort
-from medcls.cohort.leakage import case_in_words
+from medcls.cohort.leakage.gate import case_in_words
 from medcls.cohort.patient_key import identifier_of
 from medcls.config import PARTITIONS
 from medcls.privacy import Pseudonyms, names_patient

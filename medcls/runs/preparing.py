@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from medcls.cohort import Case, Cohort, Exclusion, read_cohort, split_cohort
-from medcls.cohort.audit import Audit, audit_cohort, few_positives
-from medcls.cohort.leakage import drop_leaks, leak_error
-from medcls.cohort.reading import reason_without_names
-from medcls.cohort.relations import Relations
-from medcls.cohort.thinning import thin_training
+from medcls.cohort.leakage.audit import Audit, audit_cohort, few_positives
+from medcls.cohort.leakage.gate import drop_leaks, leak_error
+from medcls.cohort.leakage.relations import Relations
+from medcls.cohort.partitions.thinning import thin_training
+from medcls.cohort.sources.locate import reason_without_names
 from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import CohortError, NothingToDo, ScanRefused
 from medcls.loading import Item, PreparedDataset

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.cohort import Cohort
-from medcls.cohort.confounding import Confounding, header_facts, header_scores
-from medcls.cohort.fingerprints import Fingerprint, fingerprint
-from medcls.cohort.relations import Relations, find_relations
-from medcls.cohort.splitting import group_cases
+from medcls.cohort.leakage.confounding import Confounding, header_facts, header_scores
+from medcls.cohort.leakage.fingerprints import Fingerprint, fingerprint
+from medcls.cohort.leakage.relations import Relations, find_relations
+from medcls.cohort.partitions.split import group_cases
 from medcls.config import Config
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import PatientResampling, RocStatistic, Undefined, auc

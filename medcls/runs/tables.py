@@ -8,8 +8,8 @@ from typing import Any
 
 from medcls.classifier.answers import MULTILABEL_SEPARATOR, SET_COLUMNS, Answer, set_cells
 from medcls.cohort import Case, Cohort
-from medcls.cohort.paths import path_from
 from medcls.cohort.patient_key import patient_pseudonym
+from medcls.cohort.sources.paths import path_from
 from medcls.config import PARTITIONS, Partition
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medcls.cohort.paths import check_paths, scan_path
+from medcls.cohort.sources.paths import check_paths, scan_path
 from medcls.errors import NothingToDo, ScanRefused, UsageError
 from medcls.nearest import beside
 from medcls.progress import SILENT, Progress

@@ -16,9 +16,9 @@ from typing import Any
 
 from medcls.classifier import Classifier
 from medcls.cohort import Case, Cohort
-from medcls.cohort.audit import NEARLY_THE_SAME, TOO_ALIKE
-from medcls.cohort.leakage import TIES, LeakageError, case_cells, case_in_words
-from medcls.cohort.near_duplicates import NearPair, find_near_known
+from medcls.cohort.leakage.audit import NEARLY_THE_SAME, TOO_ALIKE
+from medcls.cohort.leakage.gate import TIES, LeakageError, case_cells, case_in_words
+from medcls.cohort.leakage.near_duplicates import NearPair, find_near_known
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
@@ -41,7 +41,7 @@ class Overlap:
 
     Attributes:
         case: The case that is to be judged.
-        tie: One of :data:`~medcls.cohort.leakage.TIES`, or ``near`` for a nearly equal picture.
+        tie: One of :data:`~medcls.cohort.leakage.gate.TIES`, or ``near`` for a nearly equal picture.
         training: The pseudonym of the case that was trained or tuned on.
         different_bits: For ``near``: of the perceptual hashes.
     """

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from medcls.cohort.case import Case, Exclusion
-from medcls.cohort.folder import folder_names
-from medcls.cohort.paths import leads_somewhere
 from medcls.cohort.patient_key import header_patient, patient_key, patient_pseudonym
-from medcls.cohort.table import table_names
+from medcls.cohort.sources.folder import folder_names
+from medcls.cohort.sources.paths import leads_somewhere
+from medcls.cohort.sources.table import table_names
 from medcls.config import Config, load_config
 from medcls.errors import CohortError, MedclsError, ScanRefused, UsageError
 from medcls.files import read_csv, reading_kept

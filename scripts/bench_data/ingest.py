@@ -63,7 +63,7 @@ def ways(series: Series, stores: Path) -> dict[str, Call]:
 def _medcls(folder: Path) -> Call:
     from medcls.config.settings import PreprocessingSettings
     from medcls.preprocessing import build_recipe
-    from medcls.preprocessing.ingest import ingest as prepared
+    from medcls.preprocessing.store.ingest import ingest as prepared
     from medcls.scans import find_scans
 
     (source,) = find_scans(folder).scans

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.preprocessing.images.refusals import too_large
 from medcls.preprocessing.steps.step import affine_of, make_image, spacing_of
-from medcls.preprocessing.unfit import too_large
 from medcls.scans.core.pixel_shape import SQUARE
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ class Prepared:
     Attributes:
         images: ``(V, C, x, y, z)`` for 3-D, ``(V, C, rows, columns)`` for 2-D: views, channels, space. 2-D views are upright
             as on a screen, because published 2-D weights were trained on upright pictures. A recipe gives float32 values
-            that are already rounded as the store keeps them (:mod:`medcls.preprocessing.encoding`).
+            that are already rounded as the store keeps them (:mod:`medcls.preprocessing.images.encoding`).
         affines: ``(V, 4, 4)`` float64. Each takes a view's array index, in the order of the view's own axes with 0 for a
             missing third, to the scan's world (RAS+ millimetres, or pixels where the scan has no geometry).
         notes: What the recipe decided about this scan, in words: no Hounsfield units, colour turned to grey, …

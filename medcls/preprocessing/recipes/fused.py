@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.preprocessing.intake import image_of
+from medcls.preprocessing.images.reorient import turn, turned_affine, turns_to
+from medcls.preprocessing.recipes.checks import image_of
 from medcls.preprocessing.steps import Orientation, Spacing, StepParameters
 from medcls.preprocessing.steps.resampling import check_grid, is_sheared, scaling
-from medcls.preprocessing.turning import turn, turned_affine, turns_to
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
 
-    from medcls.preprocessing.separable import SliceResampler
+    from medcls.preprocessing.recipes.separable import SliceResampler
 
 Turns = tuple[tuple[int, int], ...]
 
@@ -88,7 +88,7 @@ class Plan:
         Raises:
             ScanRefused: The new grid would be too large.
         """
-        from medcls.preprocessing.separable import SliceResampler
+        from medcls.preprocessing.recipes.separable import SliceResampler
 
         check_grid(self.new)
         return SliceResampler(self.old, self.new)

@@ -12,10 +12,10 @@ from medcls.config.faults import what_is_wrong
 from medcls.config.settings import PreprocessingSettings, Region
 from medcls.errors import ConfigError
 from medcls.nearest import one_of
-from medcls.preprocessing.encoding import Precision
-from medcls.preprocessing.recipe import Recipe
-from medcls.preprocessing.regions import Defaults, find_defaults
-from medcls.preprocessing.slices import Slices
+from medcls.preprocessing.images.encoding import Precision
+from medcls.preprocessing.recipes.recipe import Recipe
+from medcls.preprocessing.recipes.regions import Defaults, find_defaults
+from medcls.preprocessing.recipes.slices import Slices
 from medcls.preprocessing.steps import STEPS, StepParameters
 from medcls.preprocessing.steps.step import Step
 from medcls.scans.core.sequence import MOST_FRAMES

@@ -21,7 +21,7 @@ from blake3 import blake3
 from medcls.bounded import open_regular, read_bounded, why_unreadable
 from medcls.errors import StorageError
 from medcls.files import write_bytes
-from medcls.preprocessing.content import content_digest, state_digest
+from medcls.preprocessing.store.digests import content_digest, state_digest
 from medcls.scans.core.source import ReadableScan
 
 NAME, KEY_NAME = "known.log", "known.key"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.preprocessing.prepared import Prepared
+from medcls.preprocessing.images.prepared import Prepared
 
 Precision = Literal["uint8", "float16"]
 Codes = NDArray[Any]

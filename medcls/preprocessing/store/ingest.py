@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.cohort.fingerprints import fingerprint
+from medcls.cohort.leakage.fingerprints import fingerprint
 from medcls.errors import ScanRefused
-from medcls.preprocessing.content import PixelDigest, pixel_digest
-from medcls.preprocessing.encoding import Encoded
-from medcls.preprocessing.fused import Plan
-from medcls.preprocessing.intake import unit_is_unsaid
-from medcls.preprocessing.recipe import Recipe
-from medcls.preprocessing.source_values import SourceSample, SourceValues, source_values
+from medcls.preprocessing.images.encoding import Encoded
+from medcls.preprocessing.images.source_values import SourceSample, SourceValues, source_values
+from medcls.preprocessing.recipes.checks import unit_is_unsaid
+from medcls.preprocessing.recipes.fused import Plan
+from medcls.preprocessing.recipes.recipe import Recipe
+from medcls.preprocessing.store.digests import PixelDigest, pixel_digest
 from medcls.scans.core.contrast import OneValue
 from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.scan import Scan
@@ -31,9 +31,9 @@ class Ingested:
 
     Attributes:
         encoded: The recipe's result.
-        pixels: Digest of the scan's voxels (:class:`medcls.preprocessing.content.PixelDigest`).
+        pixels: Digest of the scan's voxels (:class:`medcls.preprocessing.store.digests.PixelDigest`).
         fingerprint: Of a picture, as it was before the recipe, to know copies by: the text of
-            :class:`medcls.cohort.fingerprints.Fingerprint`; empty for a volume, and for a blank picture.
+            :class:`medcls.cohort.leakage.fingerprints.Fingerprint`; empty for a volume, and for a blank picture.
         modality, facts, notes: As :class:`medcls.scans.Scan`, with the recipe's notes behind the scan's, and without those of
             the search: the same files may lie beside broken ones, or not.
         values: How bright the scan was before the recipe.

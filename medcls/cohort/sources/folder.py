@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, check_positive
-from medcls.cohort.table import named_partition
+from medcls.cohort.sources.table import named_partition
 from medcls.config.settings import DataSettings, Partition, SplitSettings
 from medcls.errors import CohortError, ConfigError
 from medcls.nearest import one_of

@@ -11,9 +11,9 @@ import numpy as np
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
-from medcls.cohort.paths import path_from
+from medcls.cohort.partitions.split import links
 from medcls.cohort.patient_key import patient_pseudonym
-from medcls.cohort.splitting import links
+from medcls.cohort.sources.paths import path_from
 from medcls.config.settings import PARTITIONS
 from medcls.errors import CohortError
 from medcls.privacy import Pseudonyms

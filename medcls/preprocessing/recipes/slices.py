@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.preprocessing.intake import image_of
-from medcls.preprocessing.unfit import wrong_dimensions
+from medcls.preprocessing.images.refusals import wrong_dimensions
+from medcls.preprocessing.recipes.checks import image_of
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from medcls.cohort.case import Case
-from medcls.cohort.fingerprints import Fingerprint
-from medcls.cohort.identities import SharedIdentity, find_shared_identities
-from medcls.cohort.leakage import shared_instances
-from medcls.cohort.near_duplicates import NearDuplicates, find_near_duplicates, join_digests
+from medcls.cohort.leakage.fingerprints import Fingerprint
+from medcls.cohort.leakage.gate import shared_instances
+from medcls.cohort.leakage.identities import SharedIdentity, find_shared_identities
+from medcls.cohort.leakage.near_duplicates import NearDuplicates, find_near_duplicates, join_digests
 
 _MOST_PATIENTS = 0.1
 """Of the named patients, the most that copies of one image may be of; from six on. Copies under so many names are none."""

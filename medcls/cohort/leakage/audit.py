@@ -8,19 +8,19 @@ from typing import Any
 
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
-from medcls.cohort.confounding import Confounding
-from medcls.cohort.copies import Copies, copies_warnings, find_copies
-from medcls.cohort.identities import MEANINGS, SharedIdentity
-from medcls.cohort.leakage import Leak, conflicting_groups, find_leaks, leaks_in_words, sides_of
-from medcls.cohort.mixtures import mixture_warnings
-from medcls.cohort.near_duplicates import (
+from medcls.cohort.leakage.confounding import Confounding
+from medcls.cohort.leakage.copies import Copies, copies_warnings, find_copies
+from medcls.cohort.leakage.gate import Leak, conflicting_groups, find_leaks, leaks_in_words, sides_of
+from medcls.cohort.leakage.identities import MEANINGS, SharedIdentity
+from medcls.cohort.leakage.mixtures import mixture_warnings
+from medcls.cohort.leakage.near_duplicates import (
     LEAST_CORRELATION,
     MOST_DIFFERENT_BITS,
     NearDuplicates,
     NearPair,
     join_digests,
 )
-from medcls.cohort.relations import Relations
+from medcls.cohort.leakage.relations import Relations
 from medcls.config.settings import PARTITIONS
 from medcls.privacy import Pseudonyms
 
@@ -178,7 +178,7 @@ def audit_cohort(
     Args:
         cohort: The cohort.
         content: Case name to a digest of its scan's voxels.
-        relations: As :func:`~medcls.cohort.relations.find_relations` found them.
+        relations: As :func:`~medcls.cohort.leakage.relations.find_relations` found them.
         sides: Case name to the name of its fold; default: the partitions. Where it is empty, nothing can cross, and copies
             are looked for inside the partitions.
         confounding: What the header alone tells, by label.

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from medcls.config.settings import Kind, Pet, PreprocessingSettings, Region
 from medcls.errors import ConfigError
-from medcls.preprocessing.encoding import Precision
+from medcls.preprocessing.images.encoding import Precision
 from medcls.preprocessing.steps import STEPS
 from medcls.preprocessing.steps.step import Step
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
-from medcls.cohort.folder import folder_labels, read_folder
-from medcls.cohort.paths import check_paths, leads_somewhere, missing_in_words
 from medcls.cohort.patient_key import header_patient
 from medcls.cohort.sites import with_sites
-from medcls.cohort.table import read_table
+from medcls.cohort.sources.folder import folder_labels, read_folder
+from medcls.cohort.sources.paths import check_paths, leads_somewhere, missing_in_words
+from medcls.cohort.sources.table import read_table
 from medcls.config.settings import Config, SplitSettings
 from medcls.errors import CohortError, ConfigError, ScanRefused
 from medcls.progress import SILENT, Progress
@@ -29,7 +29,7 @@ def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:
 
     Raises:
         ConfigError: No cases are named.
-        CohortError: See :func:`medcls.cohort.table.read_table` and :func:`medcls.cohort.folder.read_folder`.
+        CohortError: See :func:`medcls.cohort.sources.table.read_table` and :func:`medcls.cohort.sources.folder.read_folder`.
     """
     cohort, leniency = named_cases(config), Leniency.chosen(config.preprocessing)
     if config.data.folder is not None:

@@ -10,8 +10,8 @@ import numpy as np
 
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
-from medcls.cohort.folds import rows_by_rarest_label
-from medcls.cohort.splitting import group_cases
+from medcls.cohort.partitions.folds import rows_by_rarest_label
+from medcls.cohort.partitions.split import group_cases
 
 
 def thin_training(cohort: Cohort, part: float, seed: int, content: Mapping[str, str]) -> Cohort:

@@ -2,7 +2,7 @@
 
 A recipe is a value: the same scan gives the same numbers, whatever else is in the folder, and the recipe travels inside the
 classifier. Grey values, sizes and places of all steps are worked out in float32 and float64, and rounded once at the end
-(:mod:`medcls.preprocessing.encoding`); a result that was stored and one that was just computed are therefore the same bits.
+(:mod:`medcls.preprocessing.images.encoding`); a result that was stored and one that was just computed are therefore the same bits.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 
 from medcls.config.settings import Kind, Pet, Region
 from medcls.errors import ConfigError, MedclsError, ScanRefused
-from medcls.preprocessing.encoding import Encoded, Encoding, Precision, one_plane_where_alike, share_of_one_value
-from medcls.preprocessing.fused import Fused, Plan
-from medcls.preprocessing.intake import Intake, image_of, take_in
-from medcls.preprocessing.prepared import Prepared
-from medcls.preprocessing.reading import LATEST_VERSION, damaged, recipe_values
-from medcls.preprocessing.slices import Slices, cut_slices
+from medcls.preprocessing.images.encoding import Encoded, Encoding, Precision, one_plane_where_alike, share_of_one_value
+from medcls.preprocessing.images.prepared import Prepared
+from medcls.preprocessing.images.refusals import contrast_lost, no_contrast, no_sequences, rounded_away, step_failed
+from medcls.preprocessing.images.reorient import turn, turned_affine, turns_to
+from medcls.preprocessing.recipes.checks import Intake, image_of, take_in
+from medcls.preprocessing.recipes.from_json import LATEST_VERSION, damaged, recipe_values
+from medcls.preprocessing.recipes.fused import Fused, Plan
+from medcls.preprocessing.recipes.slices import Slices, cut_slices
 from medcls.preprocessing.steps import STEPS, Orientation, Resize, Spacing, StepParameters
 from medcls.preprocessing.steps.resampling import squared
 from medcls.preprocessing.steps.step import Context, Ranges, Step, affine_of
-from medcls.preprocessing.turning import turn, turned_affine, turns_to
-from medcls.preprocessing.unfit import contrast_lost, no_contrast, no_sequences, rounded_away, step_failed
 from medcls.scans.core.contrast import one_value
 from medcls.scans.core.notes import Note
 from medcls.scans.core.scan import Scan
@@ -90,7 +90,7 @@ class Recipe:
         precision: How values are kept: ``uint8`` over the range that the steps end in, or ``float16``.
         pet: What DICOM PET becomes before any step; ``None``: it stays as the file has it. Only of kind ``other``.
         frames: How many frames of a sequence are taken at most; ``None``: sequences are refused.
-        version: One of :data:`~medcls.preprocessing.reading.READABLE_VERSIONS`.
+        version: One of :data:`~medcls.preprocessing.recipes.from_json.READABLE_VERSIONS`.
     """
 
     region: Region

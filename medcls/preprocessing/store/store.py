@@ -23,12 +23,12 @@ from medcls.config.settings import StoreSettings
 from medcls.errors import ScanRefused
 from medcls.files import cache_folder, storage_error
 from medcls.leftovers import PART, sweep
-from medcls.preprocessing.content import content_digest
-from medcls.preprocessing.in_use import held, hold, locked
-from medcls.preprocessing.ingest import ingest
-from medcls.preprocessing.known import NAME, KnownContent
-from medcls.preprocessing.recipe import Recipe
-from medcls.preprocessing.stored import StoredPrepared, read_entry, write_entry
+from medcls.preprocessing.recipes.recipe import Recipe
+from medcls.preprocessing.store.digest_cache import NAME, KnownContent
+from medcls.preprocessing.store.digests import content_digest
+from medcls.preprocessing.store.entry import StoredPrepared, read_entry, write_entry
+from medcls.preprocessing.store.ingest import ingest
+from medcls.preprocessing.store.leases import held, hold, locked
 from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.source import ReadableScan
 

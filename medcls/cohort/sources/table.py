@@ -10,9 +10,9 @@ from typing import Literal
 from medcls import tables
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, check_positive
-from medcls.cohort.label_columns import Marks, read_label_columns
-from medcls.cohort.labels import check_spelling, labels_of, named_values, unused_values
-from medcls.cohort.paths import scan_path
+from medcls.cohort.sources.label_columns import Marks, read_label_columns
+from medcls.cohort.sources.labels import check_spelling, labels_of, named_values, unused_values
+from medcls.cohort.sources.paths import scan_path
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
 from medcls.nearest import one_of
 from medcls.tables import Table

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from medcls.bounded import open_regular, parse_json
 from medcls.errors import StorageError
 from medcls.files import whole_file
-from medcls.preprocessing.encoding import Codes, Encoding
-from medcls.preprocessing.ingest import Ingested
-from medcls.preprocessing.known import secret
-from medcls.preprocessing.prepared import Prepared
-from medcls.preprocessing.source_values import SourceValues
+from medcls.preprocessing.images.encoding import Codes, Encoding
+from medcls.preprocessing.images.prepared import Prepared
+from medcls.preprocessing.images.source_values import SourceValues
+from medcls.preprocessing.store.digest_cache import secret
+from medcls.preprocessing.store.ingest import Ingested
 
 _FORMAT = "medcls-prepared-5"
 _LONGEST_HEADER = 1 << 26
@@ -110,7 +110,7 @@ class StoredPrepared:
 
     @property
     def fingerprint(self) -> str:
-        """As :attr:`medcls.preprocessing.ingest.Ingested.fingerprint`; read from the file when it is asked for.
+        """As :attr:`medcls.preprocessing.store.ingest.Ingested.fingerprint`; read from the file when it is asked for.
 
         Raises:
             StorageError: As :meth:`codes`.

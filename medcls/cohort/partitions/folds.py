@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
-from medcls.cohort.splitting import group_cases, split_cohort
+from medcls.cohort.partitions.split import group_cases, split_cohort
 from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError
 from medcls.nearest import one_of

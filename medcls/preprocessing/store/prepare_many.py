@@ -13,9 +13,9 @@ from loky.backend.context import get_context
 
 from medcls.errors import ScanRefused
 from medcls.offspring import end_with
-from medcls.preprocessing.recipe import Recipe
-from medcls.preprocessing.store import Place, PreparedStore
-from medcls.preprocessing.stored import StoredPrepared
+from medcls.preprocessing.recipes.recipe import Recipe
+from medcls.preprocessing.store.entry import StoredPrepared
+from medcls.preprocessing.store.store import Place, PreparedStore
 from medcls.progress import SILENT, Progress
 from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.source import ReadableScan

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.cohort.fingerprints import BITS, Fingerprint, bits_of, parity, reversed_order
+from medcls.cohort.leakage.fingerprints import BITS, Fingerprint, bits_of, parity, reversed_order
 
 MOST_DIFFERENT_BITS = 40
 """Of 255. Different patients of one cohort of chest CT differ in 47 or more."""

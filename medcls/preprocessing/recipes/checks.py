@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.config.settings import Kind, Pet
-from medcls.preprocessing.modalities import contradicts
-from medcls.preprocessing.regions import GREY_KINDS
+from medcls.preprocessing.images.refusals import no_uptake, not_finite, wrong_colour, wrong_dimensions, wrong_modality
+from medcls.preprocessing.images.white import white_of
+from medcls.preprocessing.recipes.modalities import contradicts
+from medcls.preprocessing.recipes.regions import GREY_KINDS
 from medcls.preprocessing.steps.step import Context, make_image
-from medcls.preprocessing.unfit import no_uptake, not_finite, wrong_colour, wrong_dimensions, wrong_modality
-from medcls.preprocessing.white import white_of
 from medcls.scans.core.notes import Note
 from medcls.scans.core.scan import STORED_UNIT, Scan
 from medcls.scans.dicom.values.suv import factor

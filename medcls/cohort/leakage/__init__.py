@@ -1,0 +1,1 @@
+"""Leakage: what ties cases of different partitions, and what else tells the label."""

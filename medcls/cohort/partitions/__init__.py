@@ -1,0 +1,1 @@
+"""Partitions and folds, with every patient on one side."""

@@ -1,0 +1,1 @@
+"""The prepared store: what recipes made of scans, computed once and kept."""
