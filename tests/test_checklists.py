@@ -19,10 +19,10 @@ from medcls.reporting.checklists.answers import ANSWERS
 from medcls.reporting.checklists.filling import CHECKLISTS, NOT_AVAILABLE, checklists_section
 from medcls.reporting.checklists.results import subgroups
 from medcls.reporting.content import PartitionCounts, ReasonCount
-from medcls.reporting.model_card import model_card
-from medcls.reporting.plain_markdown import plain
+from medcls.reporting.documents.model_card import model_card
 from medcls.reporting.record import Origin, Record
-from medcls.reporting.wording import FURTHER_TITLES, TITLES, show
+from medcls.reporting.text.plain_markdown import plain
+from medcls.reporting.text.wording import FURTHER_TITLES, TITLES, show
 from tests.evaluation_factory import half, some_binary, some_labels, some_multilabel
 from tests.test_report import EVIL, Page
 from tests.test_report_sections import studied

@@ -18,10 +18,10 @@ from medcls.cli.screen import say, say_json
 from medcls.display import INSTEAD, escaped, json_shown, one_line, printable
 from medcls.errors import UsageError
 from medcls.progress import Progress
+from medcls.reporting.charts.plots import class_balance
 from medcls.reporting.content import CohortFlow, ExplainedCase, PartitionCounts, ReasonCount
-from medcls.reporting.figures import class_balance
-from medcls.reporting.plain_markdown import plain, table
 from medcls.reporting.report import render_report
+from medcls.reporting.text.plain_markdown import plain, table
 from tests.conftest import REPOSITORY
 from tests.test_report import PNG, content
 

@@ -15,8 +15,8 @@ from medcls.errors import RunError, UsageError
 from medcls.evaluation import Predictions
 from medcls.evaluation.partition.report import evaluate_study
 from medcls.files import write_json
-from medcls.reporting.charts_paper import precision_recall_points
-from medcls.reporting.figures import reliability
+from medcls.reporting.charts.paper import precision_recall_points
+from medcls.reporting.charts.plots import reliability
 from medcls.runs.figure_files import write_figure_files
 from tests.evaluation_factory import half, some_binary, some_labels, some_multilabel
 

@@ -11,7 +11,7 @@ import pytest
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.partition.report import evaluate_study
 from medcls.evaluation.statistics.estimate import Estimate, Method
-from medcls.reporting.wording import show_as
+from medcls.reporting.text.wording import show_as
 from tests.evaluation_factory import half, some_binary
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "figures-and-intervals.md"

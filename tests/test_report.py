@@ -31,8 +31,8 @@ from medcls.reporting import (
     render_report,
     write_report,
 )
-from medcls.reporting.config_text import public_config
-from medcls.reporting.numbers import decimal, percent
+from medcls.reporting.text.config_text import public_config
+from medcls.reporting.text.numbers import decimal, percent
 
 EVIL = "<script>alert(1)</script>"
 VOID = {"meta", "img", "br", "link", "hr", "input"}

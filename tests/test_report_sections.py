@@ -17,7 +17,7 @@ from medcls.evaluation.partition.failures import FailedCases
 from medcls.evaluation.partition.report import evaluate_study
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.comparison import ComparisonContent, render_comparison
-from medcls.reporting.numbers import percent
+from medcls.reporting.text.numbers import percent
 from tests.evaluation_factory import half, some_binary
 from tests.scores_factory import FAST, binary_rows, write_table
 from tests.test_report import EVIL, Page

@@ -25,7 +25,7 @@ from medcls.evaluation.shift.cohort_summary import (
 )
 from medcls.evaluation.shift.distribution_shift import CohortShift, Verdict, cohort_shift, shift_schema
 from medcls.evaluation.shift.kolmogorov_smirnov import ks_statistic, like_lengths
-from medcls.reporting.shift import shift_section
+from medcls.reporting.sections.shift import shift_section
 
 
 def measures(

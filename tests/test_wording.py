@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcls.errors import in_words, wants_memory
-from medcls.reporting.decisions import chosen_by, decision_sentences
-from medcls.reporting.numbers import decimal, minus, of_hundred, percent, threshold
-from medcls.reporting.wording import meaning, plain_sentences, show
+from medcls.reporting.text.numbers import decimal, minus, of_hundred, percent, threshold
+from medcls.reporting.text.operating_point import chosen_by, decision_sentences
+from medcls.reporting.text.wording import meaning, plain_sentences, show
 
 POINT: dict[str, Any] = {
     "rule": "fixed",

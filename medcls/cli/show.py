@@ -199,7 +199,7 @@ def _mark_leakage(finished: Run) -> None:
 
 def _differences(document: Mapping[str, Any]) -> None:
     """What to mind, then each pair of models: first minus second, with its interval and p-value."""
-    from medcls.reporting.numbers import counted
+    from medcls.reporting.text.numbers import counted
 
     for note in document["notes"]:
         say(f"Mind: {note}")
@@ -228,8 +228,8 @@ def _p_value(value: float | None, how: str = "") -> str:
 
 
 def _figures(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -> None:
-    from medcls.reporting.decisions import decision_sentences, exploratory_banner
-    from medcls.reporting.numbers import counted
+    from medcls.reporting.text.numbers import counted
+    from medcls.reporting.text.operating_point import decision_sentences, exploratory_banner
 
     banner = exploratory_banner(metrics)
     if banner:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.reporting.figures import Chart
-from medcls.reporting.wording import Shown
+from medcls.reporting.charts.plots import Chart
+from medcls.reporting.text.wording import Shown
 
 Cell = Shown | str
 

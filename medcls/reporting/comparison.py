@@ -9,11 +9,11 @@ from typing import Any
 
 from medcls.files import write_text
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, sentence
-from medcls.reporting.charts_comparison import differences_chart
-from medcls.reporting.decisions import chosen_by
-from medcls.reporting.numbers import counted, percent, threshold
+from medcls.reporting.charts.comparison import differences_chart
 from medcls.reporting.report import render
-from medcls.reporting.wording import AT_END, show_as
+from medcls.reporting.text.numbers import counted, percent, threshold
+from medcls.reporting.text.operating_point import chosen_by
+from medcls.reporting.text.wording import AT_END, show_as
 
 _FIGURES = {
     "auc": "AUC",

@@ -8,7 +8,7 @@ from typing import Any
 
 from medcls.config import Config
 from medcls.reporting.content import ReportContent
-from medcls.reporting.wording import level_text, show
+from medcls.reporting.text.wording import level_text, show
 
 EXTERNAL = "external"
 

@@ -13,16 +13,16 @@ from typing import Any
 
 from medcls.display import printable
 from medcls.files import write_text
-from medcls.reporting import figures
 from medcls.reporting.blocks import Section
+from medcls.reporting.charts import plots
 from medcls.reporting.content import OUTCOMES, ExplainedCase, ReportContent
-from medcls.reporting.decisions import are_scores, decision_sentences, exploratory_banner
-from medcls.reporting.folds import folds_table
-from medcls.reporting.independence import judged_sentences
-from medcls.reporting.learning_curve import curve_shown
-from medcls.reporting.numbers import percent
-from medcls.reporting.sections import study_sections
-from medcls.reporting.wording import (
+from medcls.reporting.sections.folds import folds_table
+from medcls.reporting.sections.independence import judged_sentences
+from medcls.reporting.sections.learning_curve import curve_shown
+from medcls.reporting.sections.sections import study_sections
+from medcls.reporting.text.numbers import percent
+from medcls.reporting.text.operating_point import are_scores, decision_sentences, exploratory_banner
+from medcls.reporting.text.wording import (
     AT_END,
     FURTHER_TITLES,
     TITLES,
@@ -156,12 +156,12 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
         "folds": folds_table(content.per_fold, content.metrics.get("pooled")),
         "curve": curve_shown(content.learning_curve),
         "matrix": _matrix(metrics),
-        "roc": figures.roc(metrics, positive),
+        "roc": plots.roc(metrics, positive),
         "roc_reason": _roc_reason(metrics),
         "apart": "calibration" in metrics,  # then reliability has a section of its own
-        "reliability": figures.reliability(metrics),
-        "balance": figures.class_balance(content.cohort, content.labels),
-        "curves": figures.learning_curves(content.history, content.best_epoch),
+        "reliability": plots.reliability(metrics),
+        "balance": plots.class_balance(content.cohort, content.labels),
+        "curves": plots.learning_curves(content.history, content.best_epoch),
         "explained": _explained(content),
     }
 
@@ -169,7 +169,7 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
 def _explained(content: ReportContent) -> list[tuple[str, list[tuple[str, ExplainedCase]]]]:
     """The explained cases with their pictures, under a heading for each outcome that there is."""
     by_outcome = [
-        (title, [(figures.png_source(one.png), one) for one in content.explanations if one.outcome == outcome])
+        (title, [(plots.png_source(one.png), one) for one in content.explanations if one.outcome == outcome])
         for outcome, title in OUTCOMES.items()
     ]
     return [(title, cases) for title, cases in by_outcome if cases]

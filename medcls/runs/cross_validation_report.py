@@ -10,7 +10,7 @@ from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.content import ExplainedCase
-from medcls.reporting.decisions import point_in_words
+from medcls.reporting.text.operating_point import point_in_words
 from medcls.runs.calibrated import why_not_calibrated
 from medcls.runs.choosing import choose_cases
 from medcls.runs.documents import write_documents

@@ -13,7 +13,7 @@ from medcls.files import write_text
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.filling import checklists_section
 from medcls.reporting.content import ReportContent
-from medcls.reporting.model_card import model_card
+from medcls.reporting.documents.model_card import model_card
 from medcls.reporting.record import Origin, Record
 from medcls.reporting.report import write_report
 

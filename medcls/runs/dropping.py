@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medcls.reporting.numbers import counted
+from medcls.reporting.text.numbers import counted
 from medcls.runs.contestant import Contestant
 from medcls.runs.score_table import ScoreTable
 

@@ -11,8 +11,8 @@ from medcls.bounded import read_json
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_bytes, write_csv
 from medcls.names import file_stem
+from medcls.reporting.charts.paper_figures import paper_figures
 from medcls.reporting.content import Epoch
-from medcls.reporting.paper import paper_figures
 from medcls.runs.folder import CLASSIFIER_FILE, Run, open_run
 from medcls.runs.results import discard_earlier, results_folder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from medcls.cohort.leakage.gate import LeakageError
 from medcls.errors import StorageError, in_words
 from medcls.files import write_csv
-from medcls.reporting.numbers import counted
+from medcls.reporting.text.numbers import counted
 
 COLUMNS = ("group", "reason", "case", "patient", "side", "line", "scan")
 

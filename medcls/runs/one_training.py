@@ -13,7 +13,7 @@ from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.files import write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.reporting.numbers import counted
+from medcls.reporting.text.numbers import counted
 from medcls.runs.arithmetic import describe_arithmetic, settle_arithmetic, write_arithmetic
 from medcls.runs.auditing import write_audit
 from medcls.runs.baseline import fit_baseline

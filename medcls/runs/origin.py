@@ -7,8 +7,8 @@ from typing import Any
 
 from medcls.classifier import Classifier
 from medcls.config import PARTITIONS
-from medcls.reporting.numbers import counted
 from medcls.reporting.record import Origin
+from medcls.reporting.text.numbers import counted
 from medcls.runs.calibrated import calibration_sentence, why_not_calibrated
 from medcls.runs.training_cases import KnownCases
 

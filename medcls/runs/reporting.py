@@ -18,7 +18,6 @@ from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.explanation.explanation import Explanation
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.reporting.config_text import public_config
 from medcls.reporting.content import (
     CohortFlow,
     ExplainedCase,
@@ -26,8 +25,9 @@ from medcls.reporting.content import (
     ReasonCount,
     ReportContent,
 )
-from medcls.reporting.numbers import threshold
 from medcls.reporting.record import EXTERNAL
+from medcls.reporting.text.config_text import public_config
+from medcls.reporting.text.numbers import threshold
 from medcls.runs.calibrated import calibration_fact, mean_of_members
 from medcls.runs.choosing import choose_cases, label_to_explain, outcome
 from medcls.runs.documents import write_documents

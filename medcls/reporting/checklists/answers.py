@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from medcls.config.settings import SplitSettings
 from medcls.reporting.checklists.results import RESULTS, Said
-from medcls.reporting.independence import who
-from medcls.reporting.numbers import counted, percent
 from medcls.reporting.record import Record
+from medcls.reporting.sections.independence import who
+from medcls.reporting.text.numbers import counted, percent
 
 _COHORT = "report: Cohort"
 _CONFIG = "report: Config; config.yaml"

@@ -10,8 +10,8 @@ from medcls.reporting.checklists.claim import CLAIM
 from medcls.reporting.checklists.item import Checklist, Item
 from medcls.reporting.checklists.stard_ai import STARD_AI
 from medcls.reporting.checklists.tripod_ai import TRIPOD_AI
-from medcls.reporting.plain_markdown import plain, table
 from medcls.reporting.record import Record
+from medcls.reporting.text.plain_markdown import plain, table
 
 CHECKLISTS = (CLAIM, TRIPOD_AI, STARD_AI)
 FILES = tuple(f"{one.name}.md" for one in CHECKLISTS)

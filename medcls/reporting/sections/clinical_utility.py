@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
-from medcls.reporting.charts_use import decision_chart, refer_chart
-from medcls.reporting.numbers import percent
-from medcls.reporting.wording import level_text, show_as
+from medcls.reporting.charts.clinical_utility import decision_chart, refer_chart
+from medcls.reporting.text.numbers import percent
+from medcls.reporting.text.wording import level_text, show_as
 
 _SIZES = (
     ("single", "one label: an answer"),

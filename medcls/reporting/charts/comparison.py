@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medcls.reporting.figures import COLOURS, Chart, short_label
+from medcls.reporting.charts.plots import COLOURS, Chart, short_label
 
 
 def differences_chart(name: str, differences: Sequence[tuple[str, Mapping[str, Any]]]) -> Chart | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.reporting.decisions import are_scores
-from medcls.reporting.numbers import decimal, of_hundred, percent
+from medcls.reporting.text.numbers import decimal, of_hundred, percent
+from medcls.reporting.text.operating_point import are_scores
 
 _SPACE = "\u00a0"  # keeps a number and its sign on one line
 NOT_ESTIMABLE = "not estimable"

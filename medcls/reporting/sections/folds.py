@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.reporting.wording import NOT_ESTIMABLE, Shown, show
+from medcls.reporting.text.wording import NOT_ESTIMABLE, Shown, show
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "ppv", "npv", "brier")
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
-from medcls.reporting.charts_calibration import reliability_chart
-from medcls.reporting.decisions import are_scores
-from medcls.reporting.wording import level_text, show_as
+from medcls.reporting.charts.calibration import reliability_chart
+from medcls.reporting.text.operating_point import are_scores
+from medcls.reporting.text.wording import level_text, show_as
 
 _TITLE = "Can the probabilities be believed?"
 _TITLE_OF_SCORES = "Can the scores be read as probabilities?"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.content import ReportContent
-from medcls.reporting.numbers import counted
+from medcls.reporting.text.numbers import counted
 
 _ALLOWED = "some of whom took part in training or in choosing: see the warning"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medcls.reporting.numbers import percent, threshold
+from medcls.reporting.text.numbers import percent, threshold
 
 _SPACE = "\u00a0"
 _GIVEN = "given"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medcls.reporting.figures import COLOURS, Chart, short_label
-from medcls.reporting.numbers import percent
+from medcls.reporting.charts.plots import COLOURS, Chart, short_label
+from medcls.reporting.text.numbers import percent
 
 _GREY = "#6a737d"
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.reporting.figures import COLOURS, LINES, Chart, short_label
-from medcls.reporting.numbers import percent
+from medcls.reporting.charts.plots import COLOURS, LINES, Chart, short_label
+from medcls.reporting.text.numbers import percent
 
 _BETWEEN = 20  # points between two of the ROC curve
 _DARK = 0.55  # of a row, above which its number is written in white

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, missing, sentence
-from medcls.reporting.numbers import minus
-from medcls.reporting.wording import Shown, level_text, show_as
+from medcls.reporting.text.numbers import minus
+from medcls.reporting.text.wording import Shown, level_text, show_as
 
 _TITLE = "Does it serve all groups alike?"
 _FIGURES = {"auc": "AUC", "sensitivity": "Sensitivity", "specificity": "Specificity", "brier": "Brier score"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from medcls.reporting.baseline import baseline_section
 from medcls.reporting.blocks import Section
-from medcls.reporting.calibration import calibration_section
-from medcls.reporting.failures import failures_section
-from medcls.reporting.shift import shift_section
-from medcls.reporting.subgroups import subgroups_section
-from medcls.reporting.use import refer_section, use_section
+from medcls.reporting.sections.baseline import baseline_section
+from medcls.reporting.sections.calibration import calibration_section
+from medcls.reporting.sections.clinical_utility import refer_section, use_section
+from medcls.reporting.sections.failures import failures_section
+from medcls.reporting.sections.shift import shift_section
+from medcls.reporting.sections.subgroups import subgroups_section
 
 _SECTIONS: tuple[tuple[str, Callable[[Mapping[str, Any]], Section]], ...] = (
     ("shift", shift_section),

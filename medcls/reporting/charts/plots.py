@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from medcls.display import printable
 from medcls.reporting.content import CohortFlow, Epoch
-from medcls.reporting.numbers import percent
-from medcls.reporting.wording import show
+from medcls.reporting.text.numbers import percent
+from medcls.reporting.text.wording import show
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":")

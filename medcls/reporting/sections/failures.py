@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, missing
-from medcls.reporting.numbers import decimal
-from medcls.reporting.wording import level_text, show_as
+from medcls.reporting.text.numbers import decimal
+from medcls.reporting.text.wording import level_text, show_as
 
 _TITLE = "What it got wrong"
 

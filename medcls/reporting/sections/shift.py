@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, sentence
-from medcls.reporting.numbers import decimal, percent
+from medcls.reporting.text.numbers import decimal, percent
 
 _GROUPS = {
     "intensity": "Network’s input",

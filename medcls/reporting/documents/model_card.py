@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from medcls.reporting.checklists.answers import ANSWERS
-from medcls.reporting.decisions import decided_by_folds
-from medcls.reporting.independence import reported_who
-from medcls.reporting.plain_markdown import plain, table
 from medcls.reporting.record import Record
-from medcls.reporting.wording import FURTHER_TITLES, TITLES, Shown, show, show_as
+from medcls.reporting.sections.independence import reported_who
+from medcls.reporting.text.operating_point import decided_by_folds
+from medcls.reporting.text.plain_markdown import plain, table
+from medcls.reporting.text.wording import FURTHER_TITLES, TITLES, Shown, show, show_as
 
 _CALIBRATION = {
     "nll": "Log loss",

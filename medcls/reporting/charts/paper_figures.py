@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.reporting.charts_paper import confusion_chart, precision_recall_chart, precision_recall_points
-from medcls.reporting.charts_use import decision_chart
+from medcls.reporting.charts.clinical_utility import decision_chart
+from medcls.reporting.charts.paper import confusion_chart, precision_recall_chart, precision_recall_points
+from medcls.reporting.charts.plots import Chart, learning_curves, reliability, roc
 from medcls.reporting.content import Epoch
-from medcls.reporting.figures import Chart, learning_curves, reliability, roc
 
 Row = Mapping[str, Any]
 

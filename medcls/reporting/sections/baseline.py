@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, sentence
-from medcls.reporting.wording import TITLES, level_text, show, show_as
+from medcls.reporting.text.wording import TITLES, level_text, show, show_as
 
 _FIGURES = ("auc", "sensitivity", "specificity")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medcls.reporting.figures import COLOURS, Chart
-from medcls.reporting.numbers import percent
+from medcls.reporting.charts.plots import COLOURS, Chart
+from medcls.reporting.text.numbers import percent
 
 
 def reliability_chart(title: str, reliability: Mapping[str, Any] | None) -> Chart | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.reporting.figures import COLOURS, Chart
-from medcls.reporting.wording import Shown, show
+from medcls.reporting.charts.plots import COLOURS, Chart
+from medcls.reporting.text.wording import Shown, show
 
 
 @dataclass(frozen=True)

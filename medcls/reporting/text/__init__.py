@@ -1,0 +1,1 @@
+"""Numbers, labels and decisions in words."""
