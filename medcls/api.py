@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Classifier, load_classifier
-from medcls.classifier.engines.parity_record import EngineName
+from medcls.classifier.backends.parity_record import EngineName
 from medcls.config import load_config
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress

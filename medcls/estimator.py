@@ -15,8 +15,8 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from medcls.classifier import Classifier
-from medcls.classifier.answers import Row
-from medcls.classifier.prediction import predict_sources
+from medcls.classifier.predict import predict_sources
+from medcls.classifier.predictions import Row
 from medcls.cohort import Case, Cohort
 from medcls.cohort.sources.locate import locate_scans
 from medcls.config import Config, load_config

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from medcls.classifier import prediction
-from medcls.classifier.ahead import ahead
+from medcls.classifier import predict
+from medcls.classifier.prefetch import ahead
 from medcls.privacy import Pseudonyms
 from medcls.scans import find_scans
 from medcls.scans.core.guard import quiet
@@ -87,8 +87,8 @@ Sources = tuple[ScanSource, ...]
 
 
 def rows_of(sources: Sources, threads: int, monkeypatch: pytest.MonkeyPatch, batch_size: int = 4) -> list[Any]:
-    monkeypatch.setattr(prediction, "readers", lambda: threads)
-    return list(prediction.predict_sources(classifier(), sources, PSEUDONYMS, batch_size=batch_size))
+    monkeypatch.setattr(predict, "readers", lambda: threads)
+    return list(predict.predict_sources(classifier(), sources, PSEUDONYMS, batch_size=batch_size))
 
 
 @pytest.fixture
@@ -115,15 +115,15 @@ def test_answers_are_the_same_whatever_the_number_of_readers(
 
 
 def test_scans_that_wait_for_their_batch_are_few(pictures: Sources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction, "readers", lambda: 2)
+    monkeypatch.setattr(predict, "readers", lambda: 2)
     read: list[str] = []
-    prepare = prediction.prepare_row
+    prepare = predict.prepare_row
     monkeypatch.setattr(
-        prediction, "prepare_row", lambda made, source, names: read.append(source.name) or prepare(made, source, names)
+        predict, "prepare_row", lambda made, source, names: read.append(source.name) or prepare(made, source, names)
     )
     sources = pictures * 5
     given = 0
-    for _ in prediction.predict_sources(classifier(), sources, PSEUDONYMS, batch_size=4):
+    for _ in predict.predict_sources(classifier(), sources, PSEUDONYMS, batch_size=4):
         given += 1
         # A batch's rows, the refused among them, and what two threads have ahead.
         assert len(read) <= given + 4 + 3 + 4
@@ -157,7 +157,7 @@ GROWTH = """
 import sys, torch
 torch.set_num_threads(1)
 from pathlib import Path
-from medcls.classifier.prediction import predict_sources
+from medcls.classifier.predict import predict_sources
 from medcls.privacy import Pseudonyms
 from medcls.scans import find_scans
 from tests.engine_factory import classifier
@@ -167,7 +167,7 @@ def resident():
 sources = find_scans(Path(sys.argv[1])).scans * 20
 made = classifier()
 if sys.argv[2] == "openvino":
-    from medcls.classifier.engines.choosing import with_engine
+    from medcls.classifier.backends.select import with_engine
     made = with_engine(made, "openvino")
 sizes = []
 for number, row in enumerate(predict_sources(made, sources, Pseudonyms(b"key" * 11))):

@@ -26,10 +26,10 @@ from medcls.networks.arithmetic import exact_float32, float32_products, layers_i
 from medcls.progress import Progress
 from medcls.runs import arithmetic as of_runs
 from medcls.runs.folder import Run
-from medcls.training import arithmetic, compiling, whole_check
-from medcls.training.arithmetic import Arithmetic, Sizes, right_arithmetic
 from medcls.training.device import Compute
-from medcls.training.layer_check import check_layers
+from medcls.training.numerics import arithmetic, compiling, whole_check
+from medcls.training.numerics.arithmetic import Arithmetic, Sizes, right_arithmetic
+from medcls.training.numerics.layer_check import check_layers
 
 torch.set_num_threads(1)
 
@@ -206,7 +206,7 @@ def test_every_weight_of_the_networks_of_the_house_is_looked_at(monkeypatch: pyt
     def compare(_: Any, layer: str, what: str, *rest: Any) -> None:
         seen.add(f"{layer}.{what.removeprefix('the gradient of the ')}")
 
-    monkeypatch.setattr("medcls.training.layer_check.LayerReport.compare", compare)
+    monkeypatch.setattr("medcls.training.numerics.layer_check.LayerReport.compare", compare)
     one = build_network(ModelSettings(name="resnet10"), dimensions=2, channels=1, classes=2)
     check_layers(one, nn.CrossEntropyLoss(), BF16, torch.randn(2, 1, 32, 32), torch.tensor([0, 1]))
     assert {name for name, _ in one.named_parameters()} <= seen

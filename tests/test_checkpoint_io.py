@@ -22,7 +22,7 @@ from torch import Tensor
 
 from medcls.config.settings import TrainSettings
 from medcls.errors import RunError, StorageError
-from medcls.training.checkpoint_io import SafeCheckpointIO
+from medcls.training.checkpoints.files import SafeCheckpointIO
 from medcls.training.optimizers import build_optimizer
 from medcls.training.schedules import WarmPlateau, build_schedule
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import medcls
 from medcls.classifier import load_classifier
-from medcls.classifier.answers import NOT_COMPARED, UNLIKE
+from medcls.classifier.predictions import NOT_COMPARED, UNLIKE
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ClassifierError
 from medcls.evaluation.shift.out_of_distribution import Familiar, Traits, familiar_with

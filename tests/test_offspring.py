@@ -58,7 +58,7 @@ def main():
     if WHAT == "sandbox":
         busy(decoding())
     if WHAT == "engine":
-        from medcls.classifier.engines.process import EngineProcess
+        from medcls.classifier.backends.process import EngineProcess
         process = EngineProcess()
         try:
             process.ask("none")

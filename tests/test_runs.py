@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import medcls
-from medcls.classifier.engines.parity_record import AGREED, EngineName
+from medcls.classifier.backends.parity_record import AGREED, EngineName
 from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError, RunError, UsageError
 from medcls.evaluation import metrics_schema

@@ -17,11 +17,11 @@ from medcls.loading import Augmentation, Item, Mixing, PreparedDataset, eval_loa
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Prepared
 from medcls.progress import Progress
-from medcls.training import compiling
 from medcls.training.device import Compute, gains_by_bf16
 from medcls.training.fitting import fit
 from medcls.training.losses import build_loss
 from medcls.training.module import ClassificationModule
+from medcls.training.numerics import compiling
 from medcls.training.optimizers import build_optimizer
 
 torch.set_num_threads(1)

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from medcls.classifier.answers import answers_table
 from medcls.classifier.model import TrainedModel
-from medcls.classifier.prediction import predict_paths
+from medcls.classifier.predict import predict_paths
+from medcls.classifier.predictions import answers_table
 from medcls.classifier.saving import save_classifier
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.classifier.answers import Answer
-from medcls.classifier.engines.parity_record import EngineCheck
+from medcls.classifier.backends.parity_record import EngineCheck
 from medcls.classifier.forward import Scores, mean_logits, torch_scores
+from medcls.classifier.predictions import Answer
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
@@ -45,7 +45,7 @@ class TrainedModel:
         conformal: Prediction sets with a guarantee, fitted on tune; ``None``: it gives none.
         refer: Whether answers whose prediction set is not exactly the answer are marked for a reader to decide.
         familiar: What it keeps of its training scans, to tell those that are far from them; ``None``: it keeps nothing.
-        engine_checks: How other engines' answers differed from the network's on tune; see :mod:`medcls.classifier.engines`.
+        engine_checks: How other engines' answers differed from the network's on tune; see :mod:`medcls.classifier.backends`.
         engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.
         weights_sha256: Of the weights' file that it was loaded from; ``None``: it was not loaded.
         loaded_from: The folder.

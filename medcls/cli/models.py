@@ -10,7 +10,7 @@ from medcls.runs.folder import model_folder
 
 if TYPE_CHECKING:
     from medcls.classifier import Classifier
-    from medcls.classifier.engines.parity_record import EngineName
+    from medcls.classifier.backends.parity_record import EngineName
 
 
 def load_model(model: Path | None, engine: EngineName, progress: Progress) -> Classifier:

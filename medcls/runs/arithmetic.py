@@ -16,9 +16,9 @@ from medcls.progress import SILENT, Progress
 from medcls.runs.batch_size import batch_size_of, settle_batch_size
 from medcls.runs.folder import Run
 from medcls.runs.preparing import Material
-from medcls.training.arithmetic import Arithmetic, Sizes, right_arithmetic
 from medcls.training.device import Compute, Precision, choose_compute
 from medcls.training.losses import build_loss
+from medcls.training.numerics.arithmetic import Arithmetic, Sizes, right_arithmetic
 
 
 def settle_arithmetic(

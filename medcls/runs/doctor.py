@@ -197,8 +197,8 @@ def _tried(dimensions: int, size: tuple[int, ...], batch: int) -> Check:
 
     from medcls.config.settings import ModelSettings, TrainSettings
     from medcls.networks import build_network
-    from medcls.training.arithmetic import Sizes, right_arithmetic
     from medcls.training.device import choose_compute
+    from medcls.training.numerics.arithmetic import Sizes, right_arithmetic
 
     name, settings = f"number format, {dimensions}-D", TrainSettings()
     wanted = choose_compute(settings, "resnet10", dimensions)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medcls.classifier import Classifier, Row, load_classifier
-from medcls.classifier.prediction import prepare_row
+from medcls.classifier.predict import prepare_row
 from medcls.errors import RunError
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Answer, Classifier, Row
-from medcls.classifier.answers import MULTILABEL_SEPARATOR, answer_cells, answer_columns
-from medcls.classifier.identity import identify, model_name, weights_digest
+from medcls.classifier.predictions import MULTILABEL_SEPARATOR, answer_cells, answer_columns
+from medcls.classifier.provenance import identify, model_name, weights_digest
 from medcls.errors import RunError
 from medcls.explanation import Explanation
 from medcls.files import read_csv, reading_kept, write_csv, write_json
@@ -38,8 +38,8 @@ class ExplainedScan:
         row: The scan, whose it is, and its answer.
         label: The label that the map argues for.
         probability: Its calibrated probability.
-        model: What explained: see :func:`medcls.classifier.identity.model_name`.
-        weights_sha256: See :func:`medcls.classifier.identity.weights_digest`.
+        model: What explained: see :func:`medcls.classifier.provenance.model_name`.
+        weights_sha256: See :func:`medcls.classifier.provenance.weights_digest`.
         picture: PNG, the plain image beside the overlay.
         map: NIfTI, with the scan's affine and shape.
         peak: World position of the hottest cell, RAS+ millimetres (pixels without geometry); ``None`` for an empty map.
@@ -94,7 +94,7 @@ class Explanations:
         refused: The others, and why.
         folder: Where the files lie.
         labels: The classifier's labels.
-        classifier: See :func:`medcls.classifier.identity.identify`.
+        classifier: See :func:`medcls.classifier.provenance.identify`.
     """
 
     explained: tuple[ExplainedScan, ...]

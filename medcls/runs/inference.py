@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Classifier, Row
-from medcls.classifier.answers import answer_cells, answer_columns
-from medcls.classifier.identity import engines_in_words, identify
-from medcls.classifier.prediction import predict_sources
+from medcls.classifier.predict import predict_sources
+from medcls.classifier.predictions import answer_cells, answer_columns
+from medcls.classifier.provenance import engines_in_words, identify
 from medcls.evaluation import Conformal, OperatingPoint
 from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.files import write_csv, write_json
@@ -40,7 +40,7 @@ class Inference:
         operating_point: How probabilities became answers.
         folder: Where ``predictions.csv`` and ``predictions.json`` lie.
         conformal: How the prediction sets came about, and what they guarantee; ``None``: there are none.
-        classifier: What answered: see :func:`medcls.classifier.identity.identify`.
+        classifier: What answered: see :func:`medcls.classifier.provenance.identify`.
         familiar: What the scans were held against; ``None``: the classifier keeps nothing of its training scans.
     """
 

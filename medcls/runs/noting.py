@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medcls.classifier.answers import MULTILABEL_SEPARATOR
+from medcls.classifier.predictions import MULTILABEL_SEPARATOR
 from medcls.cohort import Case, Cohort
 from medcls.cohort.leakage.gate import case_in_words
 from medcls.cohort.patient_key import identifier_of

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.classifier import Answer
-from medcls.classifier.answers import MULTILABEL_SEPARATOR
 from medcls.classifier.ensemble import Ensemble
+from medcls.classifier.predictions import MULTILABEL_SEPARATOR
 from medcls.cohort import Case, Cohort
 from medcls.errors import RunError
 from medcls.evaluation import Predictions

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcls.classifier.answers import MULTILABEL_SEPARATOR, SET_COLUMNS, Answer, set_cells
+from medcls.classifier.predictions import MULTILABEL_SEPARATOR, SET_COLUMNS, Answer, set_cells
 from medcls.cohort import Case, Cohort
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.cohort.sources.paths import path_from

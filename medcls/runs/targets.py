@@ -21,7 +21,7 @@ from medcls.tables.table import folded
 from medcls.tables.words import says_nothing
 
 if TYPE_CHECKING:
-    from medcls.classifier.answers import Row
+    from medcls.classifier.predictions import Row
 
 _TABLES = frozenset({".csv", ".tsv", ".xlsx", ".xls", ".ods"})  # what is no CSV of them is said to be none
 

@@ -64,7 +64,7 @@ class Compute:
 
 
 def choose_compute(settings: TrainSettings, network: NetworkName, dimensions: int) -> Compute:
-    """Resolve ``auto`` in the settings for this machine; :mod:`medcls.training.arithmetic` says whether it may be used.
+    """Resolve ``auto`` in the settings for this machine; :mod:`medcls.training.numerics.arithmetic` says whether it may be used.
 
     Args:
         settings: The config's section.

@@ -26,12 +26,12 @@ from medcls.loading import Batch
 from medcls.networks.arithmetic import float32_products, layers_in_float32
 from medcls.progress import Progress
 from medcls.training import BEST, FITTED, LAST
-from medcls.training.checkpoint_io import SafeCheckpointIO
-from medcls.training.compiling import CompileCost, CompiledNetwork
+from medcls.training.checkpoints.files import SafeCheckpointIO
 from medcls.training.device import Compute, lay_out
 from medcls.training.history import History
 from medcls.training.loggers import build_loggers, forget_host
 from medcls.training.module import ClassificationModule
+from medcls.training.numerics.compiling import CompileCost, CompiledNetwork
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def _in_child(name: str, folder: Path) -> tuple[float, float, str]:
 
 
 def _ours(paths: list[Path]) -> Iterator[Any]:
-    from medcls.classifier.prediction import predict_sources
+    from medcls.classifier.predict import predict_sources
     from medcls.privacy import Pseudonyms
     from medcls.scans import find_one
 

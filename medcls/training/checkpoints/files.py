@@ -2,7 +2,7 @@
 
 Lightning's own are pickles, which run what they hold, and are written in place. Here a checkpoint is a safetensors
 file: its tensors under readable names, and everything else as JSON in the file's metadata
-(:mod:`medcls.training.checkpoint_tree`). A SHA-256 over both is kept beside them, so that a file with one wrong bit
+(:mod:`medcls.training.checkpoints.tree`). A SHA-256 over both is kept beside them, so that a file with one wrong bit
 is refused and not resumed from.
 """
 
@@ -23,7 +23,7 @@ from torch import Tensor
 from medcls.bounded import WEIGHTS_BYTES, parse_json, read_bounded, why_unreadable
 from medcls.errors import RunError
 from medcls.files import write_bytes
-from medcls.training.checkpoint_tree import flatten, restore
+from medcls.training.checkpoints.tree import flatten, restore
 
 FORMAT = "medcls-checkpoint-1"
 

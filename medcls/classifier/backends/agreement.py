@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.classifier.engines.parity_record import EngineCheck, Precision
+from medcls.classifier.backends.parity_record import EngineCheck, Precision
 from medcls.classifier.forward import Scores, mean_logits, torch_scores
 from medcls.classifier.model import TrainedModel
 from medcls.preprocessing import Prepared

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medcls.classifier.engines.kept import Graph, Key, keep, kept
-from medcls.classifier.engines.parity_record import Precision
-from medcls.classifier.engines.process import EngineProcess
+from medcls.classifier.backends.cache import Graph, Key, keep, kept
+from medcls.classifier.backends.parity_record import Precision
+from medcls.classifier.backends.process import EngineProcess
 from medcls.leftovers import temporary_folder
 from medcls.networks import ClassificationNetwork
 

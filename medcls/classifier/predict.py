@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medcls.classifier.ahead import ahead, readers
-from medcls.classifier.answers import Row
 from medcls.classifier.model import TrainedModel
+from medcls.classifier.predictions import Row
+from medcls.classifier.prefetch import ahead, readers
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.images.source_values import source_values

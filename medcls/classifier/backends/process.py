@@ -1,4 +1,4 @@
-"""Asking the process that OpenVINO runs in (:mod:`medcls.classifier.engines.worker`).
+"""Asking the process that OpenVINO runs in (:mod:`medcls.classifier.backends.worker`).
 
 It is a process of its own because OpenVINO gives the thread that loads it another stack for signals, and frees that stack
 in whatever thread lets go of it last: when they are two, the next signal that Python handles, such as that of a data

@@ -3,8 +3,8 @@
 Torch's kernels are many, and some compute something else on some processors at some sizes: those of torch 2.13 for
 convolutions in bfloat16 on processors with AVX512_BF16 give a gradient of the weights that is what the memory held
 before, where the feature map has two cells an axis. So before a training every way of computing but float32, operation
-by operation, is tried with the very network at the very sizes (:mod:`medcls.training.layer_check`,
-:mod:`medcls.training.whole_check`). Layers that fail are computed in float32, as long as most of the work is not theirs.
+by operation, is tried with the very network at the very sizes (:mod:`medcls.training.numerics.layer_check`,
+:mod:`medcls.training.numerics.whole_check`). Layers that fail are computed in float32, as long as most of the work is not theirs.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from medcls.config.settings import NetworkName, TrainSettings
 from medcls.networks import ClassificationNetwork
 from medcls.progress import SILENT, Progress
-from medcls.training.compiling import CompiledNetwork
 from medcls.training.device import Compute, lay_out, memory_format
-from medcls.training.layer_check import Fault, LayerReport, check_layers
+from medcls.training.numerics.compiling import CompiledNetwork
+from medcls.training.numerics.layer_check import Fault, LayerReport, check_layers
+from medcls.training.numerics.whole_check import check_compiled, fused_agrees
 from medcls.training.optimizers import can_fuse
-from medcls.training.whole_check import check_compiled, fused_agrees
 
 _MOST_IN_FLOAT32 = 0.5  # of the work; beyond, the reduced format no longer pays
 _ROUNDS = 4

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from medcls.classifier.backends.fallback import EngineOrTorch
+from medcls.classifier.backends.openvino import CompiledNetwork, version
 from medcls.classifier.classifier import Classifier
-from medcls.classifier.engines.compiled import CompiledNetwork, version
-from medcls.classifier.engines.fallback import EngineOrTorch
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.saving import weights_of
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from medcls.config.settings import TrainSettings
 from medcls.networks.arithmetic import exact_float32
 from medcls.training.device import Compute
-from medcls.training.layer_check import TOLERANCE, Fault, computing, distance, untouched
+from medcls.training.numerics.layer_check import TOLERANCE, Fault, computing, distance, untouched
 from medcls.training.optimizers import build_optimizer
 
 _FARTHER = 4.0  # times as far from float32 as operation by operation, or as long
@@ -30,7 +30,7 @@ def check_compiled(
     """The worst gradient of a step through the compiled network, where it is no gradient of the network; else ``None``.
 
     It must lie no more than four times as far from the gradient in float32 as that of the same step without compiling, or
-    within the tolerance of :mod:`medcls.training.layer_check`, and be at most four times as long or as short. Dropout is
+    within the tolerance of :mod:`medcls.training.numerics.layer_check`, and be at most four times as long or as short. Dropout is
     off: a compiled one draws other numbers.
     """
     with untouched(network, compute.device):

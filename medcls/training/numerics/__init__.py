@@ -1,0 +1,1 @@
+"""Reduced precision, compiled networks and fused optimisers, taken only where they were seen to be right."""
