@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from medcls.estimator import ScanClassifier
     from medcls.explanation import Explanation
     from medcls.runs.folder import Run
-    from medcls.runs.scores import compare, evaluate_predictions
     from medcls.scans import Leniency, Scan, ScanSource, find_scans, inspect_scans, read_scan
+    from medcls.scores.api import compare, evaluate_predictions
 
 _HOMES = {
     "Classifier": "medcls.classifier",
@@ -38,9 +38,9 @@ _HOMES = {
     "ScanClassifier": "medcls.estimator",
     "ScanRefused": "medcls.errors",
     "ScanSource": "medcls.scans",
-    "compare": "medcls.runs.scores",
+    "compare": "medcls.scores.api",
     "evaluate": "medcls.api",
-    "evaluate_predictions": "medcls.runs.scores",
+    "evaluate_predictions": "medcls.scores.api",
     "explain": "medcls.api",
     "find_scans": "medcls.scans",
     "infer": "medcls.api",

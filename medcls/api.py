@@ -11,13 +11,13 @@ from medcls.classifier.backends.parity_record import EngineName
 from medcls.config import load_config
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.runs.evaluating import Evaluated, evaluate_run
-from medcls.runs.explaining import explain as explain_run
-from medcls.runs.explanations import Explanations
+from medcls.runs.explanation_files import Explanations
 from medcls.runs.folder import Run, newest_finished, open_run
-from medcls.runs.inference import Inference
-from medcls.runs.inference import infer as infer_scans
-from medcls.runs.training import train_run
+from medcls.workflows.commands.evaluate import Evaluated, evaluate_run
+from medcls.workflows.commands.explain import explain as explain_run
+from medcls.workflows.commands.infer import Inference
+from medcls.workflows.commands.infer import infer as infer_scans
+from medcls.workflows.commands.train import train_run
 
 PathLike = str | os.PathLike[str]
 
@@ -76,7 +76,7 @@ def infer(
     engine: EngineName = "auto",
     progress: Progress = SILENT,
 ) -> Inference:
-    """Classify scans and write ``predictions.csv`` and ``predictions.json``; see :mod:`medcls.runs.inference`.
+    """Classify scans and write ``predictions.csv`` and ``predictions.json``; see :mod:`medcls.workflows.commands.infer`.
 
     Args:
         scans: A file, a folder of any depth, or a CSV table with a column ``scan``.

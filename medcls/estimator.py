@@ -26,13 +26,13 @@ from medcls.nearest import did_you_mean, one_of
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
-from medcls.runs.arithmetic import settle_arithmetic
-from medcls.runs.checks import check_evaluation
-from medcls.runs.learning import start_network, train_classifier
-from medcls.runs.preparing import Material, part_material, prepare_cases
-from medcls.runs.trying_out import try_out
 from medcls.scans import find_one
 from medcls.scans.core.leniency import Leniency
+from medcls.workflows.data.label_checks import check_evaluation
+from medcls.workflows.data.prepare import Material, part_material, prepare_cases
+from medcls.workflows.fitting.arithmetic import settle_arithmetic
+from medcls.workflows.fitting.fit_classifier import start_network, train_classifier
+from medcls.workflows.fitting.preflight import try_out
 
 _UNCHANGED = Pseudonyms(b"", keep=True)  # nothing is written out, so nothing needs a pseudonym
 

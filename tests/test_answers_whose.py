@@ -14,8 +14,8 @@ from medcls.classifier import Classifier
 from medcls.errors import CohortError
 from medcls.files import read_csv
 from medcls.privacy import Pseudonyms
-from medcls.runs.inference import Inference, infer
 from medcls.scans import find_scans, inspect_scans
+from medcls.workflows.commands.infer import Inference, infer
 from tests.dicom_factory import DX, instance, save, save_all, slices
 from tests.engine_factory import classifier, write_pictures
 

@@ -24,12 +24,12 @@ from medcls.errors import RunError
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.networks.arithmetic import exact_float32, float32_products, layers_in_float32
 from medcls.progress import Progress
-from medcls.runs import arithmetic as of_runs
 from medcls.runs.folder import Run
 from medcls.training.device import Compute
 from medcls.training.numerics import arithmetic, compiling, whole_check
 from medcls.training.numerics.arithmetic import Arithmetic, Sizes, right_arithmetic
 from medcls.training.numerics.layer_check import check_layers
+from medcls.workflows.fitting import arithmetic as of_runs
 
 torch.set_num_threads(1)
 
@@ -338,7 +338,7 @@ def test_what_failed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_doctor_says_what_came_of_it(
     notes: tuple[str, ...], wanted: Compute, expected: tuple[bool, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medcls.runs import doctor
+    from medcls.workflows.commands import doctor
 
     monkeypatch.setattr("medcls.training.device.choose_compute", lambda *_: wanted)
     monkeypatch.setattr(arithmetic, "right_arithmetic", lambda *_: Arithmetic(wanted, notes))

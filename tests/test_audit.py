@@ -24,8 +24,8 @@ from medcls.config.settings import DataSettings, EvaluationSettings, SplitSettin
 from medcls.evaluation import auc
 from medcls.preprocessing.store.digests import pixel_digest
 from medcls.privacy import Pseudonyms
-from medcls.runs.relating import confounding_of
 from medcls.scans import ScanSource, read_scan
+from medcls.workflows.data.related_cases import confounding_of
 
 KEY = Pseudonyms(b"k" * 32)
 

@@ -25,8 +25,8 @@ from medcls.evaluation.partition.baseline import baseline_figures
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.features import BINS, GRID, PERCENTILES, feature_names, simple_features
 from medcls.privacy import load_pseudonyms
-from medcls.runs.baseline import NAME, STRENGTHS, Baseline, fit_baseline, fit_linear, load_baseline
-from medcls.runs.measuring import Features
+from medcls.workflows.data.training_summary import Features
+from medcls.workflows.reporting.baseline import NAME, STRENGTHS, Baseline, fit_baseline, fit_linear, load_baseline
 from tests.evaluation_factory import half
 
 CONFIG = Config.model_validate({"evaluation": {"replicates": 100}})

@@ -204,8 +204,8 @@ def test_the_estimate_holds_for_real_steps(name: str, dimensions: int, length: i
 
 
 def test_a_run_keeps_its_number_and_goes_on_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from medcls.runs.training import train_run
     from medcls.training.module import ClassificationModule
+    from medcls.workflows.commands.train import train_run
     from tests.test_runs import make_pictures
     from tests.test_runs import settings as config_of
 
@@ -225,7 +225,9 @@ def test_a_run_keeps_its_number_and_goes_on_with_it(tmp_path: Path, monkeypatch:
         with pytest.raises(RuntimeError, match="killed"):
             train_run(config)
         # The machine has other memory to spare by now.
-        patch.setattr("medcls.runs.batch_size.choose_batch_size", lambda *_, **__: pytest.fail("chosen again"))
+        patch.setattr(
+            "medcls.workflows.fitting.batch_size.choose_batch_size", lambda *_, **__: pytest.fail("chosen again")
+        )
         run = train_run(config, resume=True)
     kept = run.load_config().train.batch_size
     assert kept == 4  # 32 cases to train on, eight steps an epoch

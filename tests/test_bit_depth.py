@@ -15,8 +15,8 @@ from medcls.cohort.leakage.confounding import header_facts
 from medcls.cohort.leakage.relations import find_relations
 from medcls.config.settings import EvaluationSettings, PreprocessingSettings
 from medcls.preprocessing import Recipe, build_recipe
-from medcls.runs.relating import confounding_of
 from medcls.scans import find_scans, read_scan
+from medcls.workflows.data.related_cases import confounding_of
 from tests.dicom_factory import instance, save
 from tests.test_audit import case, cohort
 

@@ -8,13 +8,13 @@ import pytest
 
 from medcls.classifier.ensemble import Ensemble
 from medcls.evaluation import Temperature, no_calibration
-from medcls.runs.calibrated import (
+from medcls.runs.calibration_status import (
     calibration_sentence,
     mean_of_members,
     why_no_figures_before,
     why_not_calibrated,
 )
-from medcls.runs.reporting import classifier_facts
+from medcls.workflows.reporting.report import classifier_facts
 from tests.test_ensemble import ensemble, member, point
 
 UNFIT = Temperature(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medcls.classifier import Answer
 from medcls.cohort import Case
-from medcls.runs.choosing import choose_cases, label_to_explain, outcome
+from medcls.workflows.reporting.example_cases import choose_cases, label_to_explain, outcome
 
 LABELS = ("well", "sick")
 

@@ -32,11 +32,11 @@ from medcls.evaluation.thresholds.operating_point import Threshold
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms
-from medcls.runs.checks import check_evaluation
-from medcls.runs.inference import infer
-from medcls.runs.learning import as_predictions
-from medcls.runs.reporting import classifier_facts
-from medcls.runs.training import train_run
+from medcls.workflows.commands.infer import infer
+from medcls.workflows.commands.train import train_run
+from medcls.workflows.data.label_checks import check_evaluation
+from medcls.workflows.fitting.fit_classifier import as_predictions
+from medcls.workflows.reporting.report import classifier_facts
 
 torch.set_num_threads(1)
 LABELS = ("ill", "well")

@@ -14,7 +14,7 @@ from medcls.cohort.sources.locate import named_cases
 from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError
 from medcls.progress import Progress
-from medcls.runs.preparing import prepare_whole
+from medcls.workflows.data.prepare import prepare_whole
 
 
 def image(path: Path, value: int = 100) -> None:

@@ -18,7 +18,7 @@ from medcls.config import load_config
 from medcls.errors import MedclsError
 from medcls.files import read_csv
 from medcls.privacy import Pseudonyms
-from medcls.runs.tables import write_cohort, write_excluded
+from medcls.runs.run_tables import write_cohort, write_excluded
 from tests.dicom_factory import instance, save
 
 

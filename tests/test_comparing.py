@@ -16,7 +16,7 @@ import medcls
 from medcls.cli import show
 from medcls.errors import CohortError, UsageError
 from medcls.evaluation import holm
-from medcls.runs.comparing import comparison_document_schema
+from medcls.scores.comparison.compare import comparison_document_schema
 from tests.scores_factory import ASAH, FAST, binary_rows, several_rows, write_table
 
 

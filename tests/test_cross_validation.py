@@ -21,7 +21,7 @@ from medcls.config import load_config
 from medcls.errors import ClassifierError, CohortError, RunError
 from medcls.evaluation import metrics_schema
 from medcls.runs.folder import Run
-from medcls.runs.training import train_run
+from medcls.workflows.commands.train import train_run
 from tests.test_runs import Pictures, make_pictures, names_stay_home, settings
 
 torch.set_num_threads(1)
@@ -226,8 +226,8 @@ class _Killed(BaseException):
 def test_a_killed_cross_validation_keeps_its_folds_and_ends_as_it_would_have(
     run: Run, pictures: Pictures, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    from medcls.runs import cross_validation, one_training
     from medcls.training.module import ClassificationModule
+    from medcls.workflows.commands import cross_validation, train_once
 
     config = config_of(pictures, places, tmp_path / "runs")
     step = ClassificationModule.training_step
@@ -251,14 +251,14 @@ def test_a_killed_cross_validation_keeps_its_folds_and_ends_as_it_would_have(
     finished = [fold.name for fold in broken.folds.iterdir() if Run(fold).is_finished]
     assert sorted(finished) == (["1-1"] if moment == "second fold" else ["1-1", "1-2", "1-3"])
     trained: list[str] = []
-    fit = one_training.train_classifier
+    fit = train_once.train_classifier
 
     def counted(config: Any, *rest: Any) -> Any:
         trained.append(config.name)
         return fit(config, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(one_training, "train_classifier", counted)
+        patch.setattr(train_once, "train_classifier", counted)
         resumed = train_run(config, resume=True)
     assert trained == (["1-2", "1-3"] if moment == "second fold" else [])
     for name in ("metrics.json", "predictions.csv", "folds.csv"):

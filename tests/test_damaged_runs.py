@@ -13,13 +13,13 @@ import torch
 import medcls
 from medcls.errors import CohortError, MedclsError, RunError
 from medcls.files import write_json
-from medcls.runs.auditing import allowed_at_training
-from medcls.runs.baseline import load_baseline
 from medcls.runs.folder import Run
-from medcls.runs.measuring import read_training_summary
-from medcls.runs.tables import read_partitions
-from medcls.runs.training import train_run
+from medcls.runs.run_tables import read_partitions
 from medcls.runs.training_cases import read_training_cases
+from medcls.workflows.commands.train import train_run
+from medcls.workflows.data.leakage_audit import allowed_at_training
+from medcls.workflows.data.training_summary import read_training_summary
+from medcls.workflows.reporting.baseline import load_baseline
 from tests.test_leakage_gate import config, other_hospital, write_cohort
 
 torch.set_num_threads(1)

@@ -9,8 +9,8 @@ import torch
 
 from medcls.errors import TrainingDiverged
 from medcls.files import read_csv
-from medcls.runs.training import train_run
 from medcls.training.module import ClassificationModule
+from medcls.workflows.commands.train import train_run
 from tests.test_runs import make_pictures, settings
 
 

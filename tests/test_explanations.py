@@ -18,9 +18,9 @@ from medcls.errors import UsageError
 from medcls.explanation import Explanation
 from medcls.files import read_csv
 from medcls.privacy import Pseudonyms
-from medcls.runs.explaining import explain
-from medcls.runs.explanations import clear
-from medcls.runs.inference import infer
+from medcls.runs.explanation_files import clear
+from medcls.workflows.commands.explain import explain
+from medcls.workflows.commands.infer import infer
 from tests.engine_factory import classifier, write_pictures
 
 NAMES = Pseudonyms(b"key" * 11)

@@ -21,8 +21,8 @@ from medcls.preprocessing.images.source_values import source_values
 from medcls.preprocessing.store.ingest import ingest
 from medcls.preprocessing.traits import traits_of
 from medcls.privacy import Pseudonyms
-from medcls.runs.inference import infer
 from medcls.scans import find_one, read_scan
+from medcls.workflows.commands.infer import infer
 from tests.dicom_factory import save_all, slices
 from tests.engine_factory import classifier, write_pictures
 

@@ -17,7 +17,7 @@ from medcls.evaluation.partition.report import evaluate_study
 from medcls.files import write_json
 from medcls.reporting.charts.paper import precision_recall_points
 from medcls.reporting.charts.plots import reliability
-from medcls.runs.figure_files import write_figure_files
+from medcls.workflows.reporting.figure_files import write_figure_files
 from tests.evaluation_factory import half, some_binary, some_labels, some_multilabel
 
 BEGINS = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}

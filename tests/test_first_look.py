@@ -17,7 +17,7 @@ from medcls.errors import CohortError, ConfigError, MedclsError, StorageError
 from medcls.files import cache_folder
 from medcls.privacy import load_pseudonyms
 from medcls.progress import Progress
-from medcls.runs.first_look import look_first
+from medcls.workflows.data.early_checks import look_first
 
 _MANY = """
 import contextlib, io, json, sys
@@ -226,7 +226,7 @@ def test_without_a_home_the_key_and_its_variable_are_named(tmp_path: Path, monke
 
 
 def test_the_doctor_looks_at_the_key_and_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from medcls.runs.doctor import _pseudonym_key
+    from medcls.workflows.commands.doctor import _pseudonym_key
 
     monkeypatch.setenv("MEDCLS_PSEUDONYM_KEY", str(tmp_path / "new" / "key"))
     (check,) = _pseudonym_key()

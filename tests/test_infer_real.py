@@ -14,8 +14,8 @@ from medcls.evaluation.thresholds.operating_point import Threshold
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms
-from medcls.runs.inference import infer
 from medcls.scans import RefusalCode, find_scans
+from medcls.workflows.commands.infer import infer
 
 torch.set_num_threads(1)
 

@@ -10,7 +10,7 @@ from medcls.classifier import Answer, Row
 from medcls.cli import show
 from medcls.evaluation.shift.out_of_distribution import familiar_with
 from medcls.privacy import Pseudonyms
-from medcls.runs.inference import Inference, infer
+from medcls.workflows.commands.infer import Inference, infer
 from tests.dicom_factory import save_all, slices
 from tests.engine_factory import LABELS, classifier
 

@@ -15,8 +15,8 @@ from medcls.config import load_config
 from medcls.errors import StorageError
 from medcls.files import read_csv
 from medcls.progress import Progress
-from medcls.runs.judging import Judging, judge
-from medcls.runs.training import train_run
+from medcls.scores.evaluate import Judging, judge
+from medcls.workflows.commands.train import train_run
 from tests.scores_factory import binary_rows, write_table
 
 Rows = list[dict[str, str]]
@@ -92,7 +92,7 @@ def test_what_the_table_shows_stops_before_any_scan_is_read(
     [(4, "has different reference labels: line 2 and line 6"), (1, "counts as 2 cases: line 2 and line 3")],
 )
 def test_one_scan_in_two_lines_is_said_before_any_scan_is_read(row: int, said_of_it: str, tmp_path: Path) -> None:
-    from medcls.runs.first_look import look_first
+    from medcls.workflows.data.early_checks import look_first
 
     def twice(rows: Rows) -> None:
         rows[row]["scan"] = rows[0]["scan"]  # on one side

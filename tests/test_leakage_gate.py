@@ -22,10 +22,10 @@ from medcls.config import load_config
 from medcls.errors import CohortError
 from medcls.evaluation.shift.wording import strong_shift
 from medcls.progress import Progress
-from medcls.runs import evaluating
 from medcls.runs.folder import Run
-from medcls.runs.preparing import prepare_material
-from medcls.runs.training import train_run
+from medcls.workflows.commands import evaluate
+from medcls.workflows.commands.train import train_run
+from medcls.workflows.data.prepare import prepare_material
 
 torch.set_num_threads(1)
 
@@ -176,7 +176,7 @@ def test_what_flatters_or_limits_is_in_report_model_card_and_notes(
         rows[5]["scan"] = rows[1]["scan"]  # of another patient
 
     # Too few patients were trained on for a verdict, so the sentence is that of a strong one.
-    monkeypatch.setattr(evaluating, "strong_shift", lambda _: strong_shift([("geometry", "voxels along x")]))
+    monkeypatch.setattr(evaluate, "strong_shift", lambda _: strong_shift([("geometry", "voxels along x")]))
     result = medcls.evaluate(clean.path, other_hospital(tmp_path, change), tmp_path / "out", progress=Progress())
     said = capsys.readouterr().err
     report, card = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("report.html", "model-card.md"))

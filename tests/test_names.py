@@ -17,11 +17,12 @@ from medcls.errors import MedclsError, RunError, StorageError
 from medcls.files import read_csv, write_bytes
 from medcls.names import file_stem, is_plain_name, within
 from medcls.privacy import Pseudonyms
-from medcls.runs import explaining, reporting
 from medcls.runs.folder import Run, discard_untrained, new_run
-from medcls.runs.judging import judged_folder
-from medcls.runs.results import results_folder
-from medcls.runs.targets import Targets
+from medcls.runs.output_folder import results_folder
+from medcls.scores.evaluate import judged_folder
+from medcls.workflows.commands import explain
+from medcls.workflows.data.find_inputs import Targets
+from medcls.workflows.reporting import report
 from tests.engine_factory import classifier
 
 ANSWER = Answer(("ill",), (0.75, 0.25))
@@ -117,11 +118,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Any:
         write_bytes(path, b"map")
 
     explanation = SimpleNamespace(label="ill", peak=None, notes=(), save=save, save_png=save, scan=None)
-    monkeypatch.setattr(reporting, "_explain", lambda *_: explanation)
-    monkeypatch.setattr(reporting, "_caption", lambda *_: "")
-    monkeypatch.setattr(reporting, "outcome", lambda *_: "found", raising=False)
+    monkeypatch.setattr(report, "_explain", lambda *_: explanation)
+    monkeypatch.setattr(report, "_caption", lambda *_: "")
+    monkeypatch.setattr(report, "outcome", lambda *_: "found", raising=False)
     made = classifier()
-    monkeypatch.setattr(explaining, "prepare_row", lambda _, item, __: (Row(item.name), object(), object()))
+    monkeypatch.setattr(explain, "prepare_row", lambda _, item, __: (Row(item.name), object(), object()))
     monkeypatch.setattr(type(made), "explain_prepared", lambda *_: explanation)
     return made
 
@@ -130,7 +131,7 @@ def test_pictures_of_the_report_lie_in_their_folder_whatever_cases_are_called(tm
     (tmp_path / "x.png").write_bytes(b"precious")
     folder = tmp_path / "run" / "explanations"
     cases = [cast(Any, SimpleNamespace(name=name, patient=name)) for name in HOSTILE]
-    reporting.explain_chosen(
+    report.explain_chosen(
         cases, dict.fromkeys(HOSTILE, drawn), cast(Any, None), dict.fromkeys(HOSTILE, ANSWER), folder, KEEP
     )
     written = tree(tmp_path) - {"x.png", "run", "run/explanations"}
@@ -142,7 +143,7 @@ def test_pictures_of_the_report_lie_in_their_folder_whatever_cases_are_called(tm
 def test_maps_of_scans_lie_in_their_folder_whatever_scans_are_called(tmp_path: Path, drawn: Any) -> None:
     targets = Targets(tuple(cast(Any, SimpleNamespace(name=name)) for name in HOSTILE))
     known = [Row(name, answer=ANSWER) for name in HOSTILE]
-    found = explaining.explain_targets(drawn, targets, tmp_path / "out", KEEP, answered=known)
+    found = explain.explain_targets(drawn, targets, tmp_path / "out", KEEP, answered=known)
     assert {one.name for one in found.explained} == set(HOSTILE)
     assert tree(tmp_path) - {"out", "out/explanations.csv", "out/explanations.json"} == {
         f"out/{path.name}" for one in found.explained for path in (one.picture, one.map)

@@ -19,10 +19,10 @@ from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
 from medcls.runs.folder import Run
-from medcls.runs.noting import note_counts, notes_cell
-from medcls.runs.training import train_run
+from medcls.runs.scan_notes import note_counts, notes_cell
 from medcls.scans import Leniency, ScanSource, find_one, find_scans, read_scan
 from medcls.scans.core.notes import Note
+from medcls.workflows.commands.train import train_run
 from tests.test_runs import make_pictures, settings
 
 torch.set_num_threads(1)

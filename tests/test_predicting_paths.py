@@ -8,7 +8,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from medcls.privacy import Pseudonyms
-from medcls.runs.inference import infer
+from medcls.workflows.commands.infer import infer
 from tests.dicom_factory import save_all, slices
 from tests.engine_factory import classifier, write_pictures
 

@@ -11,10 +11,10 @@ import pytest
 
 import medcls
 from medcls.errors import StorageError
-from medcls.runs.evaluating import evaluate_run
-from medcls.runs.figure_files import write_figure_files
 from medcls.runs.folder import Run
-from medcls.runs.results import results_folder
+from medcls.runs.output_folder import results_folder
+from medcls.workflows.commands.evaluate import evaluate_run
+from medcls.workflows.reporting.figure_files import write_figure_files
 from tests.test_runs import Pictures, key_folder, pictures, run
 
 __all__ = ["key_folder", "pictures", "run"]

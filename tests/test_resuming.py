@@ -12,10 +12,10 @@ from medcls.config import Config, dump_config, load_config
 from medcls.errors import RunError
 from medcls.files import write_csv, write_json
 from medcls.runs.folder import Run, new_run
-from medcls.runs.resuming import CHANGES, end_here, go_on, how_it_went_on
-from medcls.runs.training import finish_run, train_run
 from medcls.training import BEST, FITTED
 from medcls.training.history import COLUMNS
+from medcls.workflows.commands.train import finish_run, train_run
+from medcls.workflows.fitting.resume import CHANGES, end_here, go_on, how_it_went_on
 from tests.test_runs import Pictures, make_pictures, rows, settings
 
 

@@ -13,8 +13,8 @@ from medcls.errors import ConfigError
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.progress import Progress
-from medcls.runs import room
 from medcls.training.step_memory import counting_saved, memory_of, step_memory
+from medcls.workflows.fitting import memory_check
 
 GB = 10**9
 
@@ -34,13 +34,13 @@ def test_what_is_reckoned_is_what_autograd_keeps(name: NetworkName, size: tuple[
 
 
 def checked(there: int, monkeypatch: pytest.MonkeyPatch, size: list[int], **train: Any) -> list[str]:
-    monkeypatch.setattr(room, "available_memory", lambda: there)
+    monkeypatch.setattr(memory_check, "available_memory", lambda: there)
     changes = {"preprocessing": {"dimensions": len(size), "size": size}, "train": {"device": "cpu", **train}}
     config = load_config(None, (), changes)
     said: list[str] = []
     progress = Progress(quiet=True)
     progress.note = said.append  # type: ignore[method-assign]
-    room.check_room(config, build_recipe(config.region, config.preprocessing), progress)
+    memory_check.check_room(config, build_recipe(config.region, config.preprocessing), progress)
     return said
 
 

@@ -15,9 +15,9 @@ from PIL import Image
 
 from medcls.evaluation import metrics_schema
 from medcls.reporting.checklists import FILES
-from medcls.runs.evaluating import evaluate_run
 from medcls.runs.folder import Run
-from medcls.runs.training import train_run
+from medcls.workflows.commands.evaluate import evaluate_run
+from medcls.workflows.commands.train import train_run
 from tests.test_runs import Pictures, make_pictures, settings
 
 torch.set_num_threads(1)

@@ -23,7 +23,7 @@ from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError, RunError, UsageError
 from medcls.evaluation import metrics_schema
 from medcls.runs.folder import Run, all_runs, discard_untrained
-from medcls.runs.training import train_run
+from medcls.workflows.commands.train import train_run
 
 torch.set_num_threads(1)
 

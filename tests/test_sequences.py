@@ -19,9 +19,9 @@ from medcls.explanation.explanation import Explanation
 from medcls.preprocessing import Recipe, build_recipe
 from medcls.preprocessing.store.digests import pixel_digest
 from medcls.preprocessing.store.ingest import ingest
-from medcls.runs.training import train_run
 from medcls.scans import Scan, find_scans, read_scan
 from medcls.scans.core.sequence import MOST_FRAMES
+from medcls.workflows.commands.train import train_run
 from tests.dicom_factory import SC, instance, save
 
 torch.set_num_threads(1)

@@ -14,10 +14,10 @@ from medcls.cohort import Cohort, read_cohort
 from medcls.cohort.leakage.confounding import header_facts
 from medcls.config import load_config
 from medcls.privacy import load_pseudonyms
-from medcls.runs.evaluating import evaluate_run
 from medcls.runs.folder import Run
-from medcls.runs.training import train_run
 from medcls.scans import find_scans, read_scan
+from medcls.workflows.commands.evaluate import evaluate_run
+from medcls.workflows.commands.train import train_run
 from tests.dicom_factory import instance, save
 
 torch.set_num_threads(1)

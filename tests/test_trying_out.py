@@ -15,8 +15,9 @@ from medcls.config import load_config
 from medcls.config.settings import ModelSettings
 from medcls.errors import MedclsError, UsageError
 from medcls.networks import build_network, sources
-from medcls.runs import preparing, results
-from medcls.runs.training import train_run
+from medcls.runs import output_folder
+from medcls.workflows.commands.train import train_run
+from medcls.workflows.data import prepare
 
 CASES = "scan,label\n" + "".join(f"{n}.png,{'ill' if n % 2 else 'well'}\n" for n in range(24))
 
@@ -41,7 +42,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cases.csv").write_text(CASES, encoding="utf-8")
     for number in range(24):
         (tmp_path / f"{number}.png").touch()
-    monkeypatch.setattr(preparing, "prepare_material", begin)
+    monkeypatch.setattr(prepare, "prepare_material", begin)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(loggers, "MLFlowLogger", absent)
     monkeypatch.setattr(loggers, "TensorBoardLogger", absent)
@@ -98,4 +99,4 @@ def test_a_place_that_takes_no_files_is_refused_before_the_work(machine: Path, t
     with pytest.raises(UsageError, match="is a file, not a folder"):
         begun(machine, runs=tmp_path / "file" / "runs")
     with pytest.raises(UsageError, match="is a file, not a folder"):
-        results.results_folder(tmp_path / "file" / "out", tmp_path, ["predictions.csv"])
+        output_folder.results_folder(tmp_path / "file" / "out", tmp_path, ["predictions.csv"])

@@ -22,14 +22,14 @@ from medcls.errors import MedclsError
 from medcls.evaluation import fit_calibration, metrics_schema
 from medcls.files import read_csv, write_csv
 from medcls.progress import Progress
-from medcls.runs.comparing import compare
-from medcls.runs.evaluating import evaluate_run
 from medcls.runs.folder import Run
-from medcls.runs.judging import Judging, judge
-from medcls.runs.learning import _loss_weights
-from medcls.runs.recalibrating import recalibrated
-from medcls.runs.score_reading import read_scores
-from medcls.runs.training import train_run
+from medcls.scores.comparison.compare import compare
+from medcls.scores.evaluate import Judging, judge
+from medcls.scores.read_csv import read_scores
+from medcls.scores.recalibrate import recalibrated
+from medcls.workflows.commands.evaluate import evaluate_run
+from medcls.workflows.commands.train import train_run
+from medcls.workflows.fitting.fit_classifier import _loss_weights
 
 torch.set_num_threads(1)
 

@@ -10,8 +10,8 @@ import pytest
 from medcls.cli import app
 from medcls.errors import RunError, UsageError
 from medcls.runs.folder import model_folder, open_run
-from medcls.runs.targets import find_targets
 from medcls.scans.core.leniency import STRICT
+from medcls.workflows.data.find_inputs import find_targets
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ def test_a_run_in_the_place_of_scans_is_not_searched_for_pictures(given: str, tm
 def test_what_nobody_foresaw_is_one_line_and_the_rest_is_in_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from medcls.runs import doctor
+    from medcls.workflows.commands import doctor
 
     def broken() -> None:
         raise KeyError("Doe^Jane")
@@ -159,7 +159,7 @@ def test_want_of_memory_is_told_whoever_tells_of_it(
 ) -> None:
     from torch import OutOfMemoryError
 
-    from medcls.runs import doctor
+    from medcls.workflows.commands import doctor
 
     def broken() -> None:
         raise OutOfMemoryError("CUDA out of memory")

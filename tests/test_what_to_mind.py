@@ -22,7 +22,7 @@ from medcls.cohort.leakage.relations import Relations
 from medcls.cohort.sources.locate import locate_scans
 from medcls.evaluation.shift.wording import strong_shift
 from medcls.privacy import Pseudonyms
-from medcls.runs.preparing import size_warnings
+from medcls.workflows.data.prepare import size_warnings
 from tests.scores_factory import binary_rows, write_table
 
 TOO_NARROW = "so intervals are too narrow"

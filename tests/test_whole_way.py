@@ -20,8 +20,8 @@ import medcls
 from medcls.config import load_config
 from medcls.evaluation import metrics_schema
 from medcls.runs.folder import Run
-from medcls.runs.training import train_run
 from medcls.synthesis import SyntheticRegion, write_cohort
+from medcls.workflows.commands.train import train_run
 
 torch.set_num_threads(1)
 

@@ -22,9 +22,9 @@ from medcls.errors import ConfigError
 from medcls.files import read_csv
 from medcls.privacy import load_pseudonyms
 from medcls.runs.folder import Run
-from medcls.runs.tables import write_cohort, write_excluded
-from medcls.runs.whose import Origin, lead_back
+from medcls.runs.run_tables import write_cohort, write_excluded
 from medcls.scans import find_scans
+from medcls.workflows.commands.whose import Origin, lead_back
 from tests.dicom_factory import save_all, slices
 
 CASES = 12

@@ -48,7 +48,7 @@ def train(
     """Train, calibrate, evaluate, explain and report, all into one run folder."""
     from medcls.cli import show
     from medcls.config import load_config
-    from medcls.runs.training import train_run
+    from medcls.workflows.commands.train import train_run
 
     split: dict[str, object] = {} if allow_leakage is None else {"allow_leakage": allow_leakage}
     if learning_curve:
@@ -67,7 +67,7 @@ def finish(
     """End a training here: take the best epoch so far, and go on to calibration, figures and report."""
     from medcls.cli import show
     from medcls.runs.folder import open_run
-    from medcls.runs.training import finish_run
+    from medcls.workflows.commands.train import finish_run
 
     finished = finish_run(open_run(run), lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)
@@ -97,13 +97,13 @@ def infer(
     from medcls.cli import show
     from medcls.cli.models import load_model
     from medcls.privacy import load_pseudonyms
-    from medcls.runs.targets import check_targets
+    from medcls.workflows.data.find_inputs import check_targets
 
     progress = lively(quiet)
     check_targets(scans)
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
     classifier = load_model(model, engine.value, progress)
-    from medcls.runs.inference import infer as run_inference
+    from medcls.workflows.commands.infer import infer as run_inference
 
     result = run_inference(classifier, scans, out, names, explain=explain, overwrite=overwrite, progress=progress)
     show.inference(result, as_json=json, quiet=quiet)
@@ -142,7 +142,7 @@ def explain(
     from medcls.cli import show
     from medcls.privacy import load_pseudonyms
     from medcls.runs.folder import model_folder
-    from medcls.runs.targets import check_targets
+    from medcls.workflows.data.find_inputs import check_targets
 
     if scans is not None:
         check_targets(scans)
@@ -150,7 +150,7 @@ def explain(
         raise UsageError("--identifiers belongs to scans: a run's test cases are called as its config says")
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
     model = model_folder(model, progress := lively(quiet))
-    from medcls.runs.explaining import explain as run_explanation
+    from medcls.workflows.commands.explain import explain as run_explanation
 
     result = run_explanation(scans, model, names, label=label, out=out, overwrite=overwrite, progress=progress)
     show.explanations(result, as_json=json, quiet=quiet)
@@ -169,7 +169,7 @@ def figures(
 ) -> int:
     """Write the report's figures as single files for a paper, each with a table of its numbers."""
     from medcls.cli import show
-    from medcls.runs.figure_files import write_figure_files
+    from medcls.workflows.reporting.figure_files import write_figure_files
 
     written = write_figure_files(run, kind=kind.value, out=out, overwrite=overwrite)
     show.figure_files(written, as_json=json, quiet=quiet)
@@ -232,7 +232,7 @@ def whose(
     """Say which scans a code stands for: the line of the table, or the path. Needs data and key, and writes nothing."""
     from medcls.cli import show
     from medcls.cli.exits import USAGE, complain
-    from medcls.runs.whose import Origin, lead_back
+    from medcls.workflows.commands.whose import Origin, lead_back
 
     progress = lively(quiet)
     led = lead_back(codes, Origin.of(run, config, data, key, progress), progress)
@@ -245,7 +245,7 @@ def whose(
 def doctor(json: Json = False) -> int:
     """Check whether this machine is ready: packages, devices, decoders, disk, and a tiny training step."""
     from medcls.cli import show
-    from medcls.runs.doctor import examine
+    from medcls.workflows.commands.doctor import examine
 
     checks = examine()
     show.checks(checks, as_json=json)
@@ -262,7 +262,7 @@ def demo(
 ) -> int:
     """Make a small synthetic cohort, and go the whole way with it: no data needed."""
     from medcls.cli import show
-    from medcls.runs.demo import run_demo
+    from medcls.workflows.commands.demo import run_demo
 
     finished = run_demo(region, out, seed=seed, resume=resume, progress=lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from medcls.config.settings import EvaluationSettings
     from medcls.progress import Progress
     from medcls.runs.folder import Run
-    from medcls.runs.judging import Judged, Judging
+    from medcls.scores.evaluate import Judged, Judging
 
 _RULE_NAMES = ("youden", "sensitivity", "specificity")
 _RULES = "youden, sensitivity=X or specificity=X, with X between 0 and 1, for example sensitivity=0.95"
@@ -113,7 +113,7 @@ def judging(
         UsageError: An option is wrong, or two do not go together.
     """
     from medcls.config import load_config
-    from medcls.runs.judging import Judging
+    from medcls.scores.evaluate import Judging
 
     if threshold and (rule or exploratory):
         other = "--rule" if rule else "--exploratory"
@@ -156,10 +156,10 @@ def judge(
     if asked.compare is None:
         if compare_columns or compare_threshold:
             raise UsageError("--compare-columns and --compare-threshold need --compare")
-        from medcls.runs.judging import judge
+        from medcls.scores.evaluate import judge
 
         return judge(predictions, how, out, overwrite=overwrite, progress=progress)
-    from medcls.runs.comparing import judge_and_compare
+    from medcls.scores.comparison.compare import judge_and_compare
 
     other = how.like(columns=pairs(compare_columns or (), "--compare-columns"), thresholds=compare_threshold or ())
     return judge_and_compare((predictions, how), (asked.compare, other), out, overwrite=overwrite, progress=progress)

@@ -120,7 +120,7 @@ def evaluate(
     if rule and not exploratory:
         raise UsageError("--rule belongs to --exploratory: the classifier's own threshold is frozen")
     found = evaluating.finished_run(asked)
-    from medcls.runs.evaluating import evaluate_run
+    from medcls.workflows.commands.evaluate import evaluate_run
 
     result = evaluate_run(
         found,
@@ -159,7 +159,7 @@ def compare(
 ) -> int:
     """Compare models on the cases that they share: paired differences with intervals, p-values, adjusted by Holm."""
     from medcls.cli import evaluating, show
-    from medcls.runs.comparing import compare as run_comparison
+    from medcls.scores.comparison.compare import compare as run_comparison
 
     judging = evaluating.judging(
         columns=columns,

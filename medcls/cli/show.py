@@ -11,15 +11,15 @@ from medcls.scans.core.notes import Note, note_code
 
 if TYPE_CHECKING:
     from medcls.classifier import Row
-    from medcls.runs.comparing import Compared
-    from medcls.runs.doctor import Check
-    from medcls.runs.evaluating import Evaluated
-    from medcls.runs.explanations import Explanations
-    from medcls.runs.figure_files import FigureFiles
+    from medcls.runs.explanation_files import Explanations
     from medcls.runs.folder import Run
-    from medcls.runs.inference import Inference
-    from medcls.runs.judging import Judged
-    from medcls.runs.whose import LedBack
+    from medcls.scores.comparison.compare import Compared
+    from medcls.scores.evaluate import Judged
+    from medcls.workflows.commands.doctor import Check
+    from medcls.workflows.commands.evaluate import Evaluated
+    from medcls.workflows.commands.infer import Inference
+    from medcls.workflows.commands.whose import LedBack
+    from medcls.workflows.reporting.figure_files import FigureFiles
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
@@ -190,7 +190,7 @@ def checks(found: Sequence[Check], *, as_json: bool) -> None:
 
 
 def _mark_leakage(finished: Run) -> None:
-    from medcls.runs.auditing import allowed_at_training
+    from medcls.workflows.data.leakage_audit import allowed_at_training
 
     allowed = allowed_at_training(finished.path)
     if allowed is not None:

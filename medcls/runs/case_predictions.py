@@ -12,7 +12,7 @@ from medcls.cohort import Case
 from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.evaluation import Predictions
 from medcls.privacy import Pseudonyms
-from medcls.runs.tables import pseudonym_of
+from medcls.runs.run_tables import pseudonym_of
 
 
 class Labelled(Protocol):

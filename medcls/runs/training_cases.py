@@ -24,7 +24,7 @@ from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import is_run
-from medcls.runs.tables import pseudonym_of
+from medcls.runs.run_tables import pseudonym_of
 
 NAME = "training-cases.csv"
 _COLUMNS = ("case", "patient", "study", "partition", "pixels", "hash")

@@ -1,0 +1,82 @@
+"""How a classifier was made, for the documents of its training and of every later evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from medcls.classifier import Classifier
+from medcls.config import PARTITIONS
+from medcls.reporting.record import Origin
+from medcls.reporting.text.numbers import counted
+from medcls.runs.calibration_status import calibration_sentence, why_not_calibrated
+from medcls.runs.training_cases import KnownCases
+
+_MADE_WITH = ("train", "tune")
+
+
+def origin_of(classifier: Classifier) -> Origin:
+    """For the documents of the training itself."""
+    given = classifier.provenance.get("partitions_given")
+    return Origin(
+        given=tuple(name for name in PARTITIONS if name in given) if isinstance(given, list) else None,
+        calibrated=why_not_calibrated(classifier) is None,
+        calibration=calibration_sentence(classifier),
+    )
+
+
+def origin_of_evaluated(classifier: Classifier, known: KnownCases | None, audit: Mapping[str, Any]) -> Origin:
+    """For the documents of cases that are judged after the training.
+
+    Args:
+        classifier: The classifier that judged them.
+        known: The training cases that the run keeps; ``None`` where it keeps none.
+        audit: The contents of the evaluation's ``audit.json``.
+    """
+    made = origin_of(classifier)
+    return Origin(
+        given=made.given,
+        evaluated=True,
+        training=_training(classifier, known),
+        met=_met(audit["against_training"]),
+        checked=audit["against_training"]["n_training_cases"] is not None and audit["against_training"]["same_key"],
+        calibrated=made.calibrated,
+        calibration=made.calibration,
+    )
+
+
+def _training(classifier: Classifier, known: KnownCases | None) -> str:
+    """Cases and patients that the classifier was made with; empty where nothing is known of them."""
+    if known is not None:
+        rows = {name: [row for row in known.values() if row["partition"] == name] for name in _MADE_WITH}
+        patients = {name: len({row["patient"] or row["case"] for row in of}) for name, of in rows.items()}
+        return ", ".join(
+            f"{name} {counted(len(of), 'case')} of {counted(patients[name], 'patient')}"
+            for name, of in rows.items()
+            if of
+        )
+    cases = classifier.provenance.get("cases")
+    kept = {name: cases.get(name) for name in _MADE_WITH} if isinstance(cases, Mapping) else {}
+    return ", ".join(f"{name} {counted(n, 'case')}" for name, n in kept.items() if isinstance(n, int) and n)
+
+
+def _met(found: Mapping[str, Any]) -> str:
+    """Whether cases that the classifier was made with are among those that are judged."""
+    known = found["n_training_cases"]
+    if known is None:
+        return (
+            "not known whether training cases are judged here: the run keeps no list of its training cases to hold these "
+            "cases against"
+        )
+    tied = len({one["case"] for one in found["exact"]})
+    if tied:
+        return (
+            f"{counted(tied, 'case')} of those judged here tied by patient, study or image to training cases, which was "
+            "allowed: see the report's first warning"
+        )
+    if not found["same_key"]:
+        return (
+            f"equal images: no case judged here is tied to the {known} of training and tuning; patients and studies could not "
+            "be compared, since the pseudonym key is not the one that the run was made with"
+        )
+    return f"patient, study, and equal images: no case judged here is tied to the {known} of training and tuning"

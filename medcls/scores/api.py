@@ -1,0 +1,142 @@
+"""Judging and comparing anybody's scores, as functions of plain values; neither torch nor MONAI is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medcls.config import load_config
+from medcls.errors import UsageError
+from medcls.progress import SILENT, Progress
+from medcls.scores.comparison.compare import Compared, judge_and_compare
+from medcls.scores.comparison.compare import compare as compare_paths
+from medcls.scores.evaluate import Judged, Judging, judge
+
+PathLike = str | os.PathLike[str]
+Thresholds = float | Mapping[str, float]
+
+
+def evaluate_predictions(
+    predictions: PathLike,
+    out: PathLike | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    positive: str | None = None,
+    multilabel: bool = False,
+    threshold: Thresholds | None = None,
+    exploratory: bool = False,
+    calibrate: str | None = None,
+    facts: Sequence[str] | None = None,
+    compare: PathLike | None = None,
+    compare_columns: Mapping[str, str] | None = None,
+    compare_threshold: Thresholds | None = None,
+    allow_leakage: str | None = None,
+    keep_names: bool = False,
+    overwrite: bool = False,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    **evaluation: Any,
+) -> Judged:
+    """Judge a CSV table of any model's scores; see :mod:`medcls.scores.evaluate` for what is written.
+
+    Args:
+        predictions: The table: columns case, patient, reference, partition, and ``score`` or a ``p_LABEL`` for each label.
+        out: Folder for the results; by default ``evaluation-NAME``, with a number when it is taken.
+        columns: Role to column, where a column has another name.
+        positive: The positive one of two labels.
+        multilabel: A case may have any number of labels.
+        threshold: The operating point, in the scores' own unit; by label where there are several.
+        exploratory: Choose it on the cases that are judged; every page is marked.
+        calibrate: Calibrate on the tune rows: ``temperature``, ``platt``, ``isotonic``, ``vector`` or ``dirichlet``.
+        facts: Columns to form subgroups by; ``None``: all further ones that are facts.
+        compare: A second table of the same cases.
+        compare_columns: As ``columns``, where the second table differs.
+        compare_threshold: As ``threshold``, for the second table.
+        allow_leakage: Why a patient may be both among the test rows and the others.
+        keep_names: Call cases by their names in what is written, not by their lines.
+        overwrite: Replace earlier results in ``out``.
+        seed: Seed of every bootstrap.
+        progress: Where to say how far it is.
+        **evaluation: Keys of the config's section ``evaluation``, e.g. ``prevalences=[0.01]``.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+    """
+    how = replace(
+        _judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation),
+        calibrate=_method(calibrate),
+        facts=None if facts is None else tuple(facts),
+        allow_leakage=allow_leakage,
+        keep_names=keep_names,
+    )
+    folder = Path(out) if out is not None else None
+    if compare is None:
+        if compare_columns or compare_threshold is not None:
+            raise UsageError("compare_columns and compare_threshold need compare")
+        return judge(Path(predictions), how, folder, overwrite=overwrite, progress=progress)
+    other = how.like(columns=compare_columns, thresholds=_texts(compare_threshold))
+    pair = (Path(predictions), how), (Path(compare), other)
+    return judge_and_compare(*pair, folder, overwrite=overwrite, progress=progress)
+
+
+def compare(
+    *models: PathLike,
+    out: PathLike | None = None,
+    columns: Mapping[str, str] | None = None,
+    positive: str | None = None,
+    multilabel: bool = False,
+    threshold: Thresholds | None = None,
+    exploratory: bool = False,
+    overwrite: bool = False,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    **evaluation: Any,
+) -> Compared:
+    """Compare runs, folders of evaluations, or tables of scores on the test cases that they share.
+
+    Arguments other than ``models`` are as for :func:`evaluate_predictions`; runs have their own columns and thresholds.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+    """
+    how = replace(_judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation), facts=())
+    folder = Path(out) if out is not None else None
+    return compare_paths([Path(one) for one in models], how, folder, overwrite=overwrite, progress=progress)
+
+
+def _judging(
+    columns: Mapping[str, str] | None,
+    positive: str | None,
+    multilabel: bool,
+    threshold: Thresholds | None,
+    exploratory: bool,
+    seed: int,
+    evaluation: Mapping[str, Any],
+) -> Judging:
+    """What judging and comparing are both told."""
+    return Judging(
+        columns=dict(columns or {}),
+        positive=positive,
+        multilabel=multilabel,
+        thresholds=_texts(threshold),
+        exploratory=exploratory,
+        settings=load_config(None, (), {"evaluation": evaluation}).evaluation,
+        seed=seed,
+    )
+
+
+def _texts(threshold: Thresholds | None) -> tuple[str, ...]:
+    if threshold is None:
+        return ()
+    if isinstance(threshold, Mapping):
+        return tuple(f"{label}={value!r}" for label, value in threshold.items())
+    return (repr(float(threshold)),)
+
+
+def _method(name: str | None) -> Any:
+    if name is None:
+        return None
+    return load_config(None, (), {"evaluation": {"calibrate": name}}).evaluation.calibration_method

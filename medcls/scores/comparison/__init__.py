@@ -1,0 +1,1 @@
+"""Comparison of several models on the same cases."""

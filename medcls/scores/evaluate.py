@@ -1,0 +1,300 @@
+"""``evaluate --predictions``: judges anybody's scores, without a model and without a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medcls.cohort.leakage.gate import TIES, LeakageError
+from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSettings
+from medcls.errors import CohortError
+from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
+from medcls.evaluation.partition.failed_cases import FailedCases
+from medcls.evaluation.partition.report import evaluate_study
+from medcls.names import file_stem
+from medcls.progress import SILENT, Progress
+from medcls.reporting.report import write_report
+from medcls.runs.leak_list import leaks_listed
+from medcls.runs.metric_tables import write_studies
+from medcls.runs.output_folder import discard_earlier, results_folder
+from medcls.runs.print_warnings import say_what_to_mind
+from medcls.scores.csv_columns import ScoreColumns
+from medcls.scores.operating_point import Decision, decide, parse_thresholds
+from medcls.scores.read_csv import read_scores
+from medcls.scores.recalibrate import recalibrated
+from medcls.scores.report import FAILED, judged_content
+from medcls.scores.score_table import ScoreTable
+from medcls.scores.subgroup_columns import left_out_in_words
+
+FILES = ("metrics.json", "figures.csv", "subgroups.csv", "report.html")
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a file of scores is read and judged.
+
+    Attributes:
+        columns: Role to column (``case``, ``patient``, ``reference``, ``score``, ``partition``) where they differ from that.
+        positive: The positive one of two labels.
+        multilabel: A case may have any number of labels.
+        thresholds: ``0.3``, or ``LABEL=0.3`` for each label; empty: chosen on the tune rows by the rule in the settings.
+        exploratory: Choose on the cases that are judged, and mark every page.
+        calibrate: Calibrate the probabilities on the tune rows by this method; ``None``: judge them as they are.
+        facts: Columns to form subgroups by; ``None``: all further columns that are facts.
+        allow_leakage: Why a patient may be both in a partition that is judged and in another; ``None``: that is an error.
+        keep_names: Call cases by their names; else by their lines in the file, which name nobody.
+        settings: Confidence level, replicates, rule, prevalences.
+        seed: Seed of the bootstrap.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    positive: str | None = None
+    multilabel: bool = False
+    thresholds: tuple[str, ...] = ()
+    exploratory: bool = False
+    calibrate: CalibrationMethod | None = None
+    facts: tuple[str, ...] | None = None
+    allow_leakage: str | None = None
+    keep_names: bool = False
+    settings: EvaluationSettings = field(default_factory=EvaluationSettings)
+    seed: int = 0
+
+    def like(self, *, columns: Mapping[str, str] | None = None, thresholds: Sequence[str] = ()) -> Judging:
+        """The same for a second table, but for its own columns and thresholds."""
+        return replace(self, columns={**self.columns, **(columns or {})}, thresholds=tuple(thresholds))
+
+    def read(self, path: Path) -> ScoreTable:
+        """Read a file of scores in this way."""
+        return read_scores(
+            path,
+            columns=ScoreColumns.of(self.columns),
+            positive=self.positive,
+            multilabel=self.multilabel,
+            facts=self.facts,
+        )
+
+    def calibrated(self, table: ScoreTable) -> tuple[ScoreTable, dict[str, str]]:
+        """The table with calibrated probabilities where that is asked for, and what to say of the calibration."""
+        if self.calibrate is None:
+            return table, {}
+        better, calibration = recalibrated(table, self.calibrate)
+        return better, {"Calibration": f"{calibration.describe()}, fitted on {calibration.chosen_on}"}
+
+    def decide(self, table: ScoreTable) -> OperatingPoint:
+        """The operating point of a table, in the scores' own unit."""
+        decision = Decision(parse_thresholds(self.thresholds, table), self.settings, self.exploratory)
+        return decide(table, decision, table.where("tune"), table.where("test"))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of judging a file of scores.
+
+    Attributes:
+        name: The partition that was judged: ``test``.
+        metrics: Its figures, as in ``metrics.json``.
+        folder: Where the files lie.
+        answered: How many cases have a score.
+        refused: How many have none.
+        warnings: What a reader must know before believing a figure, as in the report.
+        scores: Whether a bare score was judged, not a stated probability.
+        comparison: Of a comparison with a second file, as in ``comparison.json``.
+    """
+
+    name: str
+    metrics: Mapping[str, Any]
+    folder: Path
+    answered: int
+    refused: int
+    warnings: tuple[str, ...] = ()
+    scores: bool = False
+    comparison: Mapping[str, Any] | None = None
+
+
+def judge(
+    predictions: Path,
+    judging: Judging | None = None,
+    out: Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Judged:
+    """Judge a file of scores.
+
+    Args:
+        predictions: The CSV file.
+        judging: How to read and judge it.
+        out: Folder for ``metrics.json``, ``figures.csv``, ``subgroups.csv`` and ``report.html``; by default
+            ``evaluation-NAME`` after the file, with a number when it is taken.
+        overwrite: Replace earlier results in ``out``.
+        progress: Where to say how far it is.
+
+    Raises:
+        CohortError: The file, a row or a column is wrong, or a patient is on two sides.
+        UsageError: The positive label or the operating point is not given and cannot be known; or ``out`` has results.
+    """
+    folder = judged_folder(predictions, out, FILES, overwrite=overwrite)
+    return judge_into(folder, predictions, judging or Judging(), progress=progress)
+
+
+def judged_folder(predictions: Path, out: Path | None, files: Sequence[str], *, overwrite: bool) -> Path:
+    """The folder for the results of judging a file; see :func:`medcls.runs.output_folder.results_folder`."""
+    return results_folder(out, Path(f"evaluation-{file_stem(predictions.stem)}"), files, overwrite=overwrite)
+
+
+def judge_into(
+    folder: Path,
+    predictions: Path,
+    judging: Judging,
+    *,
+    pages: Mapping[str, str] | None = None,
+    progress: Progress = SILENT,
+) -> Judged:
+    """Judge a file of scores as :func:`judge` does, with the results in ``folder``, whatever is there.
+
+    Args:
+        folder: Folder for the results.
+        predictions: The CSV file.
+        judging: How to read and judge it.
+        pages: Pages that will lie beside the report, which links them: file name to words.
+        progress: Where to say how far it is.
+    """
+    table = judging.read(predictions)
+    test = table.where("test")
+    if not (test & ~table.failed).any():
+        raise CohortError("no row is to be judged", where=str(predictions), remedy="Mark rows as test, with scores")
+    with leaks_listed(folder):
+        warnings = [*_check_sides(predictions, table, judging), *_notes(table, judging)]
+    given = table
+    table, classifier = judging.calibrated(given)
+    point = judging.decide(table)
+    progress.begin(f"Judging {int(test.sum())} cases of {predictions.name}")
+    metrics = _figures(table, given, point, judging)
+    say_what_to_mind(warnings, metrics["test"], progress)
+    discard_earlier(folder, FILES)
+    write_studies(folder, metrics)
+    content = judged_content(predictions.stem, table, metrics, warnings, classifier, pages or {})
+    write_report(folder / "report.html", content)
+    failed = int((table.failed & test).sum())
+    answered = int(test.sum()) - failed
+    return Judged("test", metrics["test"], folder, answered, failed, tuple(warnings), content.scores)
+
+
+def _figures(table: ScoreTable, given: ScoreTable, point: OperatingPoint, judging: Judging) -> dict[str, Any]:
+    """``tune``, where there is any, as a glance; ``test`` with everything."""
+    scales, settings, seed = table.scales(), judging.settings, judging.seed
+    test, tune = (table.where(name) & ~table.failed for name in ("test", "tune"))
+    metrics = {}
+    conformal = None
+    if tune.any():
+        chosen_on = table.predictions(tune, scales)
+        conformal = None if scales else fit_conformal(chosen_on, alpha=settings.alpha)
+        shown = evaluate_partition(chosen_on, scales.ranked(point) if scales else point, settings, seed)
+        metrics["tune"] = (scales.restored(shown, point) if scales else shown).to_json()
+    kept = table.take(np.flatnonzero(test).tolist())
+    study = evaluate_study(
+        table.predictions(test, scales),
+        point,
+        settings,
+        seed,
+        uncalibrated=None if given is table else given.predictions(test),
+        conformal=conformal,
+        facts=kept.facts,
+        names=_names(kept, judging),
+        refused=_failed(table, judging),
+        scales=scales,
+    )
+    return {**metrics, "test": study.to_json()}
+
+
+def _failed(table: ScoreTable, judging: Judging) -> FailedCases:
+    """The test cases without a score."""
+    failed = table.take(np.flatnonzero(table.where("test") & table.failed).tolist())
+    names = _names(failed, judging)
+    return FailedCases(names, failed.reference, failed.patients, (FAILED,) * len(names), failed.known)
+
+
+def _names(table: ScoreTable, judging: Judging) -> tuple[str, ...]:
+    return table.names if judging.keep_names else tuple(f"line {line}" for line in table.lines)
+
+
+def _check_sides(path: Path, table: ScoreTable, judging: Judging) -> list[str]:
+    """No patient on two sides, unless the user says why that may be."""
+    if not table.patients_known:
+        return []
+    test = table.where("test")
+    first = dict(zip(table.patients[~test].tolist(), table.lines[~test].tolist(), strict=True))
+    both = [
+        (line, patient)
+        for line, patient in zip(table.lines[test], table.patients[test], strict=True)
+        if patient in first
+    ]
+    if not both:
+        return []
+    count = len({patient for _, patient in both})
+    what = f"{count} {'patient is' if count == 1 else 'patients are'} both among the test rows and the others"
+    allowed = judging.allow_leakage
+    if allowed is None:
+        line, patient = both[0]
+        raise LeakageError(
+            f"{what}; the first is that of line {first[patient]} too",
+            where=f"{path}:{line}",
+            remedy="Mend the partitions, or say why it may be so with --allow-leakage REASON",
+            rows=_leaking_rows(table, [patient for _, patient in both], judging),
+        )
+    return [f"LEAKAGE: {what}, which was allowed: {allowed}. The figures may be too favourable"]
+
+
+def _leaking_rows(table: ScoreTable, patients: Iterable[str], judging: Judging) -> list[dict[str, object]]:
+    """Every row of these patients, for the list of what leaks tie."""
+    names = _names(table, judging)
+    return [
+        {
+            "group": number,
+            "reason": TIES["patient"],
+            "case": names[row],
+            "side": table.partitions[row],
+            "line": int(table.lines[row]),
+        }
+        for number, patient in enumerate(dict.fromkeys(patients), 1)
+        for row in np.flatnonzero(table.patients == patient).tolist()
+    ]
+
+
+def _notes(table: ScoreTable, judging: Judging) -> list[str]:
+    notes = []
+    if not table.patients_known:
+        notes.append(
+            "the file names no patients: every case counts as its own. If patients have several cases, the intervals are "
+            "too narrow"
+        )
+    else:
+        notes += table.doubted_patients(f"column '{judging.columns.get('patient', 'patient')}'")
+    if not table.are_probabilities:
+        notes.append(
+            f"the scores are not probabilities ({_outside(table)}): what asks for probabilities is not computed"
+        )
+    elif table.bare and judging.calibrate is None:
+        notes.append(
+            "the scores lie between 0 and 1 and are judged as probabilities, which their column does not say. Where they are "
+            "none, do not believe Brier's score, calibration and decision curves"
+        )
+    if table.no_facts:
+        notes.append(left_out_in_words(table.no_facts))
+    return notes
+
+
+def _outside(table: ScoreTable) -> str:
+    """How many scores lie outside 0 to 1, and the first: one typing error looks like a whole column of other numbers."""
+    rows = np.flatnonzero(((table.scores < 0) | (table.scores > 1)).any(axis=1))
+    first = min(rows.tolist(), key=lambda row: int(table.lines[row]))
+    score = next(score for score in table.scores[first] if not 0 <= score <= 1)
+    in_words = f"{score:g}".replace("-", "−")
+    verb = "lies" if rows.size == 1 else "lie"
+    return (
+        f"{rows.size} of {len(table.names)} {verb} outside 0 to 1, the first in line {table.lines[first]}: {in_words}"
+    )

@@ -1,0 +1,1 @@
+"""Workflows: the verbs, from data to reports."""

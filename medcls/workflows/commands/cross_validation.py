@@ -1,0 +1,265 @@
+"""Cross-validation: a complete training for each fold, then pooled figures, and an ensemble of the folds' classifiers.
+
+Each fold is a run of its own under ``folds/``, which trains on its training patients, chooses epoch, calibration and
+operating point on its tune part, and judges its held-out patients. A fold that is finished is kept; a broken one goes on
+from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from medcls.classifier import Answer, Classifier, load_classifier
+from medcls.classifier.ensemble import Ensemble
+from medcls.cohort import Case, Cohort
+from medcls.config import Config
+from medcls.evaluation import (
+    Estimate,
+    FoldFigures,
+    choose_operating_point,
+    fit_conformal,
+    over_folds,
+    pooled_operating_point,
+)
+from medcls.evaluation.discrimination.within_folds import auc_within_folds
+from medcls.evaluation.partition.cross_validation import scale_warning
+from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
+from medcls.evaluation.partition.report import evaluate_study
+from medcls.files import reading_kept
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.runs.calibration_status import why_no_figures_before
+from medcls.runs.environment import describe_environment
+from medcls.runs.folder import Run
+from medcls.runs.metric_tables import write_studies
+from medcls.runs.print_warnings import say_what_to_mind
+from medcls.training.device import choose_compute
+from medcls.workflows.commands.learning_curve import learning_curve
+from medcls.workflows.commands.out_of_fold import CrossValidated, OutOfFold, read_out_of_fold, write_joint_predictions
+from medcls.workflows.commands.train_once import open_folder, say_what_there_is, train_material
+from medcls.workflows.data.fold_plan import FoldPlan
+from medcls.workflows.data.training_summary import familiar_cases, measure, write_training_summary
+from medcls.workflows.fitting.resume import how_it_went_on
+from medcls.workflows.reporting.evaluate_cases import study_cases
+
+OUT_OF_FOLD = "out-of-fold predictions"
+
+
+def cross_validate(
+    run: Run, config: Config, plan: FoldPlan, pseudonyms: Pseudonyms, progress: Progress = SILENT
+) -> None:
+    """Train every fold, pool their held-out predictions, join their classifiers, and report.
+
+    Args:
+        run: The run; finished folds that it has are kept.
+        config: Its resolved config, with ``split.folds``.
+        plan: The folds.
+        pseudonyms: For everything that is written.
+        progress: Where to say how far it is.
+
+    Raises:
+        RunError: The run was started with another cohort or other folds.
+    """
+    from medcls.workflows.commands.cross_validation_report import report_cross_validation
+
+    compute = choose_compute(config.train, config.model.name, plan.material.recipe.dimensions)
+    environment = describe_environment(compute.device)
+    with run.locked():
+        if run.config_file.exists():
+            plan.check(run.folds_file, pseudonyms)
+        else:
+            plan.write(run.folds_file, pseudonyms)
+        open_folder(run, config, plan.material, environment, pseudonyms)
+        plan = replace(plan, material=replace(plan.material, cohort=plan.material.cohort.warn(*_went_on(run))))
+        say_what_there_is(run, plan.material, progress)
+        folds = _train_folds(run, config, plan, pseudonyms, progress)
+        known = [case for case in plan.material.cohort.cases if case.partition != "test"]
+        features = measure(plan.material, progress)
+        write_training_summary(run.path, plan.material.cohort, known, features)
+        progress.begin("Joining the folds")
+        joined = _join(config, plan, folds, pseudonyms, progress)
+        if config.split.learning_curve:
+            curve = _learning_curve(run, config, plan, joined.metrics, pseudonyms, progress)
+            joined = replace(joined, metrics={**joined.metrics, LEARNING_CURVE: curve})
+        of_folds = [one.familiar for one in joined.ensemble.members.values()]
+        familiar = familiar_cases(plan.material, features, known, ()).checked_by(of_folds)
+        replace(joined.ensemble, familiar=familiar).save(run.classifier_folder)
+        test = [(case, joined.answers[case.name]) for case in plan.material.cohort.partition("test")]
+        write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort, pseudonyms)
+        write_studies(run.path, joined.metrics)
+        say_what_to_mind((), joined.metrics["pooled"], progress)  # of the cohort it is said above
+        progress.begin("Explaining and reporting")
+        report_cross_validation(run, config, plan, joined, pseudonyms, environment, progress)
+    progress.note(f"Done: {run.report_file}")
+
+
+def _went_on(run: Run) -> tuple[str, ...]:
+    """How the run, and its folds, were gone on with otherwise than they were begun; what several tell, once."""
+    folders = (run.path, *(sorted(run.folds.iterdir()) if run.folds.is_dir() else ()))
+    return tuple(dict.fromkeys(said for folder in folders for said in how_it_went_on(folder)))
+
+
+def _learning_curve(
+    run: Run,
+    config: Config,
+    plan: FoldPlan,
+    metrics: Mapping[str, Any],
+    pseudonyms: Pseudonyms,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Cross-validate with parts of each fold's training patients, and say what each gave."""
+
+    def train(one: Run, part_config: Config) -> list[Cohort]:
+        part = plan.thinned(part_config)
+        if not one.is_finished:
+            cross_validate(one, part_config, part, pseudonyms, progress)
+        return [fold.cohort for fold in part.parts.values()]
+
+    trained_on = [part.cohort for part in plan.parts.values()]
+    return learning_curve(run, config, metrics, trained_on, train, progress).to_json()
+
+
+def _train_folds(
+    run: Run, config: Config, plan: FoldPlan, pseudonyms: Pseudonyms, progress: Progress
+) -> dict[str, Run]:
+    """Train the folds that are not finished."""
+    folds = {fold.name: Run(run.folds / fold.name) for fold in plan.folds}
+    clock = _Clock(left=sum(not one.is_finished for one in folds.values()))
+    for number, (name, one) in enumerate(folds.items(), 1):
+        if one.is_finished:
+            progress.note(f"Fold {number} of {len(folds)} ({name}) is finished")
+            continue
+        progress.begin(f"Fold {number} of {len(folds)} ({name}){clock.said}")
+        with clock.running():
+            train_material(one, _fold_config(run, config, name, number), plan.part(name), pseudonyms, progress)
+    return folds
+
+
+def _fold_config(run: Run, config: Config, name: str, number: int) -> Config:
+    """The config that trains this fold alone: the same folds, and a start of its own."""
+    seed = config.seed if config.split.seed is None else config.split.seed
+    return config.model_copy(
+        update={
+            "name": name,
+            "runs": run.folds,
+            "seed": config.seed + number,
+            "split": config.split.model_copy(update={"fold": name, "seed": seed}),
+            # Cases are explained once, in the report of the whole.
+            "explanation": config.explanation.model_copy(update={"cases": 0}),
+        }
+    )
+
+
+def _join(
+    config: Config, plan: FoldPlan, folds: Mapping[str, Run], pseudonyms: Pseudonyms, progress: Progress
+) -> CrossValidated:
+    cohort = plan.material.cohort
+    parts = {name: part.cohort for name, part in plan.parts.items()}
+    out_of_fold = read_out_of_fold(folds, parts, cohort, pseudonyms)
+    members = {name: load_classifier(one.path, device=config.train.device) for name, one in folds.items()}
+    # Chosen on predictions of patients that the deciding classifier never saw: the members' own tune parts are training
+    # patients of the other members, so the ensemble's probabilities there are too good.
+    unseen = out_of_fold.averaged()
+    ensemble = Ensemble.of(
+        members,
+        choose_operating_point(unseen, config.evaluation.operating_point, chosen_on=OUT_OF_FOLD),
+        _provenance(config, plan, members),
+        conformal=fit_conformal(unseen, alpha=config.evaluation.alpha, chosen_on=OUT_OF_FOLD),
+        refer=config.evaluation.refer is not False,
+    )
+    figures = [_figures_of(name, one) for name, one in folds.items()]
+    within = auc_within_folds(out_of_fold.predictions, out_of_fold.folds, config.evaluation, config.seed)
+    metrics: dict[str, Any] = {
+        "pooled": _pooled(config, out_of_fold, ensemble, within),
+        "per_fold": over_folds(figures, within).to_json(),
+    }
+    answers = _answer(ensemble, plan, progress)
+    test = cohort.partition("test")
+    if test:
+        refused = [one for one in cohort.excluded if one.partition == "test"]
+        metrics["test"] = study_cases(ensemble, test, answers, config, pseudonyms, refused=refused).to_json()
+    return CrossValidated(ensemble, out_of_fold, answers, metrics)
+
+
+def _figures_of(name: str, fold: Run) -> FoldFigures:
+    metrics = fold.metrics
+    with reading_kept(fold.metrics_file):
+        return FoldFigures.of(name, metrics["test"])
+
+
+def _pooled(
+    config: Config, out_of_fold: OutOfFold, ensemble: Ensemble, within: Mapping[str, Estimate]
+) -> dict[str, Any]:
+    """The figures of all held-out predictions together, each case decided by its own fold."""
+    points = {name: member.operating_point for name, member in ensemble.members.items()}
+    study = evaluate_study(
+        out_of_fold.predictions,
+        pooled_operating_point(points),
+        config.evaluation,
+        config.seed,
+        called=out_of_fold.called,
+        why={"calibration.before": why_no_figures_before(ensemble), "conformal": _why_no_sets(ensemble)},
+    )
+    repeats = config.split.repeats
+    said = (f"every case is counted once in each of {repeats} repeats",) if repeats > 1 else ()
+    pooled = {label: metrics.figures["auc"] for label, metrics in study.metrics.per_label.items()}
+    figures = replace(study.metrics, notes=(*said, *scale_warning(pooled, within), *study.metrics.notes))
+    return replace(study, metrics=figures).to_json()
+
+
+def _why_no_sets(ensemble: Ensemble) -> str:
+    if ensemble.conformal is None:
+        return "no prediction sets were fitted"
+    return f"those of the ensemble were fitted on the {OUT_OF_FOLD}; their coverage is not judged here"
+
+
+def _answer(ensemble: Ensemble, plan: FoldPlan, progress: Progress) -> dict[str, Answer]:
+    """The ensemble's answers for the fixed test partition."""
+    cases: tuple[Case, ...] = plan.material.cohort.partition("test")
+    prepared = (plan.material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
+    return {case.name: ensemble.answer(row) for case, row in zip(cases, ensemble.logits(prepared), strict=True)}
+
+
+def _provenance(config: Config, plan: FoldPlan, members: Mapping[str, Classifier]) -> dict[str, Any]:
+    cohort = plan.material.cohort
+    kept = next(iter(members.values())).provenance
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "region": config.region,
+        "seed": config.seed,
+        "folds": config.split.folds,
+        "repeats": config.split.repeats,
+        "leakage_allowed": plan.material.audit.allowed if plan.material.audit is not None else None,
+        "cases": {name: len(cohort.partition(name)) for name in ("train", "test")},
+        "partitions_given": None if cohort.given is None else list(cohort.given),
+        "pseudonym_key": kept.get("pseudonym_key"),
+        "environment": kept.get("environment", {}),
+    }
+
+
+@dataclass
+class _Clock:
+    """How long the folds that are left will take, by those of this session."""
+
+    left: int
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def said(self) -> str:
+        """The time left in words; nothing before the first fold is done."""
+        if not self.seconds:
+            return ""
+        minutes = self.left * sum(self.seconds) / len(self.seconds) / 60
+        return f": about {minutes:.0f} min left" if minutes >= 1 else ": less than a minute left"
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds.append(time.monotonic() - started)
+        self.left -= 1

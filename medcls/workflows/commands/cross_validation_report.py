@@ -1,0 +1,80 @@
+"""The report of a cross-validation: of the fixed test partition where there is one, else of the pooled predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from medcls.config import Config
+from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.reporting.content import ExplainedCase
+from medcls.reporting.text.operating_point import point_in_words
+from medcls.runs.calibration_status import why_not_calibrated
+from medcls.runs.folder import Run
+from medcls.runs.provenance import origin_of
+from medcls.workflows.commands.out_of_fold import CrossValidated
+from medcls.workflows.data.fold_plan import FoldPlan
+from medcls.workflows.reporting.documents import write_documents
+from medcls.workflows.reporting.example_cases import choose_cases
+from medcls.workflows.reporting.report import (
+    classifier_facts,
+    cohort_content,
+    explain_cases,
+    explain_chosen,
+    near_cases,
+)
+
+
+def report_cross_validation(
+    run: Run,
+    config: Config,
+    plan: FoldPlan,
+    joined: CrossValidated,
+    pseudonyms: Pseudonyms,
+    environment: Mapping[str, str],
+    progress: Progress = SILENT,
+) -> None:
+    """Explain a few cases and write the run's report."""
+    judged = {name: joined.metrics[name] for name in ("test", "pooled") if name in joined.metrics}
+    reported = next(iter(judged))
+    near = near_cases(plan.material, "test" if reported == "test" else None)
+    content = replace(
+        cohort_content(run.name, config, plan.material.cohort, judged, environment, reported=reported, near=near),
+        per_fold=joined.metrics["per_fold"],
+        learning_curve=joined.metrics.get(LEARNING_CURVE),
+        explanations=tuple(_explained(run, config, plan, joined, pseudonyms, progress)),
+        classifier=_facts(joined),
+    )
+    made = joined.ensemble
+    write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
+
+
+def _explained(
+    run: Run, config: Config, plan: FoldPlan, joined: CrossValidated, pseudonyms: Pseudonyms, progress: Progress
+) -> list[ExplainedCase]:
+    """Test cases by the ensemble; without any, held-out cases by the classifier that had never seen them."""
+    folder, count, ensemble = (
+        run.explanations,
+        config.explanation.cases,
+        replace(joined.ensemble, loaded_from=run.classifier_folder),
+    )
+    if joined.answers:
+        return explain_cases(
+            ensemble, plan.material, joined.answers, folder, count, pseudonyms, progress, partition="test"
+        )
+    said = joined.out_of_fold.of_repeat(1)
+    answers = {name: answer for name, (_, answer) in said.items()}
+    cases = [case for case in plan.material.cohort.cases if case.name in answers]
+    chosen = choose_cases(cases, answers, ensemble.labels, ensemble.positive, count)
+    members = {case.name: ensemble.members[said[case.name][0]] for case in chosen}
+    return explain_chosen(chosen, members, plan.material, answers, folder, pseudonyms, progress)
+
+
+def _facts(joined: CrossValidated) -> dict[str, str]:
+    point = point_in_words(
+        joined.ensemble.operating_point.to_json(), calibrated=why_not_calibrated(joined.ensemble) is None
+    )
+    facts, changed = classifier_facts(joined.ensemble), {"Operating point": f"of the ensemble itself: {point}"}
+    return {**{name: value for name, value in facts.items() if name != "Cohort hash"}, **changed}

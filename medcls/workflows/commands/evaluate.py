@@ -1,0 +1,268 @@
+"""``evaluate``: the frozen classifier and threshold on a run's test partition again, or on an external cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medcls.classifier import Answer, Classifier, load_classifier
+from medcls.cohort import Cohort, read_cohort
+from medcls.cohort.patient_key import patient_pseudonym
+from medcls.cohort.sources.locate import external_settings, frozen_labels
+from medcls.config import Config
+from medcls.config.evaluation_settings import OperatingPointRule
+from medcls.errors import RunError
+from medcls.evaluation import exploratory_point
+from medcls.evaluation.shift.wording import strong_shift
+from medcls.files import write_json
+from medcls.names import file_stem
+from medcls.preprocessing import PreparedStore
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.reporting.checklists import FILES as LISTS
+from medcls.reporting.record import Origin
+from medcls.runs import explanation_files
+from medcls.runs.environment import describe_environment
+from medcls.runs.folder import Run
+from medcls.runs.leak_list import leaks_listed
+from medcls.runs.metric_tables import TABLES, write_studies
+from medcls.runs.output_folder import discard_earlier, results_folder
+from medcls.runs.print_warnings import say_what_to_mind
+from medcls.runs.provenance import origin_of_evaluated
+from medcls.runs.run_tables import read_partitions, write_excluded, write_predictions
+from medcls.runs.scan_notes import say_notes
+from medcls.runs.training_cases import read_training_cases
+from medcls.scans import Refusal, ScanSource
+from medcls.workflows.data.find_inputs import Targets
+from medcls.workflows.data.leakage_audit import AUDIT, audit_evaluated
+from medcls.workflows.data.prepare import Material, prepare_cases
+from medcls.workflows.data.training_summary import measure, read_training_summary, shift_from_training
+from medcls.workflows.fitting.fit_classifier import as_predictions
+from medcls.workflows.reporting.baseline import load_baseline
+from medcls.workflows.reporting.documents import CHECKLISTS, MODEL_CARD, write_documents
+from medcls.workflows.reporting.evaluate_cases import study_cases
+from medcls.workflows.reporting.report import classifier_facts, cohort_content, explain_cases
+
+_TABLES = (*TABLES, "predictions.csv", "excluded.csv", AUDIT)
+_OWN = (*_TABLES, MODEL_CARD, *(f"{CHECKLISTS}/{name}" for name in LISTS), "report.html")
+FILES = (*_OWN, *(f"explanations/{name}" for name in explanation_files.FILES))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of an evaluation.
+
+    Attributes:
+        name: ``test``, or ``external``.
+        metrics: The partition's figures, as in ``metrics.json``.
+        folder: Where the files lie.
+        answered: How many cases were answered.
+        refused: How many were refused.
+        warnings: What a reader must know before believing a figure, as in the report.
+    """
+
+    name: str
+    metrics: Mapping[str, Any]
+    folder: Path
+    answered: int
+    refused: int
+    warnings: tuple[str, ...] = ()
+
+
+def evaluate_run(
+    run: Run,
+    *,
+    cases: Path | None = None,
+    out: Path | None = None,
+    allow_leakage: str | None = None,
+    exploratory: bool = False,
+    rule: OperatingPointRule | None = None,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Evaluated:
+    """Evaluate a finished run's classifier; nothing is fitted or chosen again, unless ``exploratory``.
+
+    Args:
+        run: The run.
+        cases: A table of an external cohort, with the columns that the run's config names and no other labels; ``None``:
+            the run's own test partition, from its scans.
+        out: Folder for ``metrics.json``, ``predictions.csv``, ``excluded.csv``, ``audit.json`` and ``report.html``; by
+            default ``evaluation-test`` or ``evaluation-NAME`` in the run, with a number when it is taken. ``figures.csv``
+            and ``subgroups.csv`` have the figures as tables.
+        allow_leakage: Why cases are judged although the classifier was trained or tuned on them; the report says it first.
+        exploratory: Choose the threshold anew on the evaluated cases; every page and ``metrics.json`` are marked so.
+        rule: The rule to choose it by; by default the config's.
+        overwrite: Replace earlier results in ``out``.
+        progress: Where to say how far it is.
+
+    Raises:
+        UsageError: ``out`` has results already.
+        RunError: The run has no classifier, a file of it is damaged, or its cases are no longer what they were.
+        CohortError: The external table is wrong; or a case is one that the classifier was trained or tuned on, and no
+            reason is given.
+    """
+    config = run.load_config()
+    classifier = load_classifier(run.path)
+    pseudonyms = config.privacy.pseudonyms()
+    name = "test" if cases is None else "external"
+    frozen = _frozen(config, classifier)
+    known = read_training_cases(run.path, _took_part(classifier, "train", "tune"))
+    baseline, summary = load_baseline(run.path), None if cases is None else read_training_summary(run.path)
+    cohort = (
+        _own_test(run, classifier, frozen, pseudonyms, progress)
+        if cases is None
+        else _external(cases, frozen, progress)
+    )
+    default = run.path / f"evaluation-{file_stem(name if cases is None else cases.stem)}"
+    folder = results_folder(out, default, FILES, overwrite=overwrite)
+    store = PreparedStore.of(config.store)
+    material = prepare_cases(cohort, classifier.recipe, store, classifier.leniency, progress)
+    say_notes(material.cohort, pseudonyms, progress)
+    start = cases.parent if cases is not None and config.privacy.places else config.places_from
+    with leaks_listed(folder):
+        material, audit = audit_evaluated(
+            run.path,
+            config,
+            material,
+            pseudonyms,
+            allowed=allow_leakage,
+            own=cases is None,
+            known=known,
+            same_key=(classifier.provenance.get("pseudonym_key") or pseudonyms.mark) == pseudonyms.mark,
+            start=start,
+            progress=progress,
+        )
+    answers = _answers(classifier, material, progress)
+    point = classifier.operating_point
+    if exploratory:
+        predictions = as_predictions(classifier, material.cohort.cases, answers, pseudonyms)
+        point = exploratory_point(predictions, rule or config.evaluation.operating_point, name=name)
+    features = measure(material, progress)
+    study = study_cases(
+        classifier,
+        material.cohort.cases,
+        answers,
+        config,
+        pseudonyms,
+        refused=material.cohort.excluded,
+        point=point,
+        baseline=None if baseline is None else baseline.answers(material.cohort.cases, features, pseudonyms),
+        shift=None if summary is None else shift_from_training(summary, material.cohort, features),
+    )
+    origin = origin_of_evaluated(classifier, known, audit)
+    metrics = study.to_json()
+    near = len({one["case"] for one in audit["against_training"]["near"]})
+    discard_earlier(folder, _OWN)
+    explanation_files.clear(folder / "explanations")
+    write_json(folder / AUDIT, audit)
+    return _write(
+        run, name, folder, config, classifier, material, answers, metrics, origin, near, pseudonyms, start, progress
+    )
+
+
+def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILENT) -> tuple[Targets, Pseudonyms]:
+    """The scans of a run's test cases, each called by its case's pseudonym, and those that cannot be found any more."""
+    config = run.load_config()
+    pseudonyms = config.privacy.pseudonyms()
+    cohort = _own_test(run, classifier, config, pseudonyms, progress)
+    items: list[ScanSource | Refusal] = [
+        replace(case.source, name=pseudonyms.case(case.name)) for case in cohort.cases if case.source is not None
+    ]
+    items += [Refusal(pseudonyms.case(one.name), one.code, one.reason, "") for one in cohort.excluded]
+    patients = [case.patient for case in cohort.cases if case.source is not None]
+    patients += [one.patient for one in cohort.excluded]
+    shown = tuple(patient_pseudonym(patient, pseudonyms) if patient else "" for patient in patients)
+    return Targets(tuple(items), patients=shown), pseudonyms
+
+
+def _took_part(classifier: Classifier, *partitions: str) -> int | None:
+    """How many cases of these partitions the classifier says it was made with; ``None`` where it does not say."""
+    counts = classifier.provenance.get("cases")
+    counts = [counts.get(name, 0) for name in partitions] if isinstance(counts, Mapping) else [None]
+    return sum(counts) if all(isinstance(one, int) for one in counts) else None
+
+
+def _own_test(run: Run, classifier: Classifier, config: Config, pseudonyms: Pseudonyms, progress: Progress) -> Cohort:
+    partitions = read_partitions(run.path / "cohort.csv")
+    expected, said = sum(one == "test" for one in partitions.values()), _took_part(classifier, "test")
+    if said is not None and expected < said:
+        raise RunError(
+            f"cohort.csv is damaged: it has {expected} of the run's {said} test cases",
+            where=str(run.path / "cohort.csv"),
+            remedy="Restore the file from a copy of the run",
+        )
+    cohort = read_cohort(config, progress)
+    named = [(case, partitions.get(pseudonyms.case(case.name))) for case in cohort.cases]
+    cases = [replace(case, partition="test") for case, partition in named if partition == "test"]
+    excluded = [one for one in cohort.excluded if partitions.get(pseudonyms.case(one.name)) == "test"]
+    if not expected:
+        raise RunError(
+            "the run has no test partition: its cases were judged fold by fold",
+            where=str(run.path),
+            remedy=f"Name one of its folds ({run.folds / '1-1'}), or give other cases",
+        )
+    if len(cases) + len(excluded) != expected:
+        raise RunError(
+            f"only {len(cases) + len(excluded)} of the {expected} test cases are found again",
+            where=str(run.path),
+            remedy="Restore the table, the scans and the pseudonym key that the run was made with",
+        )
+    return replace(cohort, cases=tuple(cases), excluded=tuple(excluded))
+
+
+def _frozen(config: Config, classifier: Classifier) -> Config:
+    """The config with the classifier's labels, so that none that is missing or new in a table shifts them."""
+    return frozen_labels(config, classifier.labels, classifier.positive, classifier.multilabel)
+
+
+def _external(table: Path, config: Config, progress: Progress) -> Cohort:
+    cohort = read_cohort(external_settings(config, table), progress)
+    return cohort.replace_cases(replace(case, partition="test") for case in cohort.cases)
+
+
+def _answers(classifier: Classifier, material: Material, progress: Progress) -> dict[str, Answer]:
+    cases = material.cohort.cases
+    prepared = (material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
+    logits = classifier.logits(prepared)
+    return {case.name: classifier.answer(row) for case, row in zip(cases, logits, strict=True)}
+
+
+def _shift_rows(metrics: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    rows: Sequence[Mapping[str, Any]] = (metrics.get("shift") or {}).get("rows", ())
+    return rows
+
+
+def _write(
+    run: Run,
+    name: str,
+    folder: Path,
+    config: Config,
+    classifier: Classifier,
+    material: Material,
+    answers: Mapping[str, Answer],
+    metrics: Mapping[str, Any],
+    origin: Origin,
+    near: int,
+    pseudonyms: Pseudonyms,
+    start: Path | None,
+    progress: Progress,
+) -> Evaluated:
+    shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
+    cohort = material.cohort if shifted is None else material.cohort.warn(shifted)
+    say_what_to_mind(cohort.warnings, metrics, progress)
+    write_studies(folder, {name: metrics})
+    write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)
+    write_excluded(folder / "excluded.csv", cohort, pseudonyms, start)
+    count = config.explanation.cases
+    explained = explain_cases(classifier, material, answers, folder / "explanations", count, pseudonyms, progress)
+    title, environment = f"{config.name}: {name}", describe_environment()
+    content = replace(
+        cohort_content(title, config, cohort, {name: metrics}, environment, reported=name, near=near),
+        explanations=tuple(explained),
+        classifier=classifier_facts(classifier),
+        unchecked=not origin.checked,
+    )
+    write_documents(folder, content, config, classifier.provenance, run.classifier_folder, origin)
+    return Evaluated(name, metrics, folder, len(cohort.cases), len(cohort.excluded), cohort.warnings)

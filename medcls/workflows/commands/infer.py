@@ -1,0 +1,168 @@
+"""``infer``: a classifier over whatever lies at a path, and the tables of its answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medcls.classifier import Classifier, Row
+from medcls.classifier.predict import predict_sources
+from medcls.classifier.predictions import answer_cells, answer_columns
+from medcls.classifier.provenance import engines_in_words, identify
+from medcls.evaluation import Conformal, OperatingPoint
+from medcls.evaluation.shift.out_of_distribution import Familiar
+from medcls.files import write_csv, write_json
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.runs import explanation_files
+from medcls.runs.environment import describe_environment
+from medcls.runs.output_folder import discard_earlier, results_folder
+from medcls.runs.tallies import Tally, tally, tally_notes
+from medcls.runs.training_cases import pixels_trained_on
+from medcls.scans.core.notes import Note
+from medcls.workflows.data.find_inputs import find_targets
+from medcls.workflows.data.leakage_audit import say_leakage
+
+FILES = ("predictions.csv", "predictions.json")
+_MAPS = "explanations"
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What came of an inference.
+
+    Attributes:
+        rows: One for each scan found.
+        labels: The classifier's labels.
+        operating_point: How probabilities became answers.
+        folder: Where ``predictions.csv`` and ``predictions.json`` lie.
+        conformal: How the prediction sets came about, and what they guarantee; ``None``: there are none.
+        classifier: What answered: see :func:`medcls.classifier.provenance.identify`.
+        familiar: What the scans were held against; ``None``: the classifier keeps nothing of its training scans.
+    """
+
+    rows: tuple[Row, ...]
+    labels: tuple[str, ...]
+    operating_point: OperatingPoint
+    folder: Path
+    conformal: Conformal | None = None
+    classifier: Mapping[str, Any] = field(default_factory=dict)
+    familiar: Familiar | None = None
+
+    @property
+    def answered(self) -> int:
+        """How many scans were answered."""
+        return sum(row.answer is not None for row in self.rows)
+
+    @property
+    def refused(self) -> int:
+        """How many scans were refused."""
+        return len(self.rows) - self.answered
+
+    @property
+    def to_refer(self) -> int:
+        """How many of the answered scans a reader should decide."""
+        return sum(row.answer is not None and row.answer.refer for row in self.rows)
+
+    @property
+    def unlike(self) -> tuple[Row, ...]:
+        """The answered scans that are far from those of the training."""
+        return tuple(row for row in self.rows if row.answer is not None and row.unlike)
+
+    @property
+    def refusals(self) -> tuple[Tally, ...]:
+        """Why scans were refused: codes."""
+        return tally((row.code, row.scan) for row in self.rows if row.answer is None)
+
+    @property
+    def notes(self) -> tuple[Tally, ...]:
+        """What was noted of the answered scans: codes."""
+        return tally_notes((row.scan, row.notes) for row in self.rows if row.answer is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """The contents of ``predictions.json``."""
+        return {
+            "medcls": describe_environment()["medcls"],
+            "classifier": dict(self.classifier),
+            "labels": list(self.labels),
+            "operating_point": self.operating_point.to_json(),
+            "conformal": None if self.conformal is None else self.conformal.to_json(),
+            "n_answered": self.answered,
+            "n_refused": self.refused,
+            "n_to_refer": self.to_refer,
+            "n_unlike_training": None if self.familiar is None else len(self.unlike),
+            "refused_by_code": {one.what: one.count for one in self.refusals},
+            "notes_by_code": {one.what: one.count for one in self.notes},
+            "research_use_only": True,
+            "scans": [row.to_json(self.labels) for row in self.rows],
+        }
+
+
+def infer(
+    classifier: Classifier,
+    scans: str | os.PathLike[str],
+    out: Path | None,
+    pseudonyms: Pseudonyms,
+    *,
+    explain: bool = False,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Inference:
+    """Answer every scan at a path, and write the tables.
+
+    Args:
+        classifier: The classifier.
+        scans: A file, a folder of any depth, or a CSV table with a column ``scan`` of paths.
+        out: Folder for ``predictions.csv`` and ``predictions.json``, and ``explanations/`` when asked; by default
+            ``predictions``, with a number when it is taken.
+        pseudonyms: For patients, orders, studies, series and instances.
+        explain: Also write a Grad-CAM overlay and map of every scan that was answered.
+        overwrite: Replace earlier answers in ``out``.
+        progress: Where to say how far it is.
+
+    Raises:
+        UsageError: There is nothing at the path, or ``out`` has answers already.
+        NothingToDo: There is no scan and no file to refuse.
+    """
+    files = (*FILES, *(f"{_MAPS}/{name}" for name in explanation_files.FILES))
+    out = results_folder(out, Path("predictions"), files, overwrite=overwrite)
+    say_leakage(classifier, progress)
+    engines = engines_in_words(classifier)
+    if engines is not None:
+        progress.note(f"Computed by {engines}")
+    targets = find_targets(scans, classifier.leniency, explanation_files.columns_with_maps(classifier.labels), progress)
+    known = pixels_trained_on(classifier, progress)
+    answered = predict_sources(classifier, targets.items, pseudonyms, trained_on=known, progress=progress)
+    rows = tuple(targets.told(number, row) for number, row in enumerate(answered))
+    made_by = identify(classifier)  # now that it is known whether the engine went through
+    seen = next(
+        (one for one in tally_notes((row.scan, row.notes) for row in rows) if one.what == Note.TRAINED_ON), None
+    )
+    if seen is not None:
+        progress.note(
+            f"  mind: {seen.count} of {len(rows)} scans are ones that the classifier was trained or tuned on, for example "
+            f"{seen.example}: such answers do not say how good it is"
+        )
+    result = Inference(
+        rows,
+        classifier.labels,
+        classifier.operating_point,
+        out,
+        classifier.conformal,
+        made_by,
+        classifier.familiar,
+    )
+    labels = classifier.labels
+    columns = [*answer_columns(labels), *targets.columns]
+    discard_earlier(out, FILES)
+    explanation_files.clear(out / _MAPS)
+    write_csv(out / FILES[0], columns, (answer_cells(row, labels) for row in rows))
+    write_json(out / FILES[1], result.to_json())
+    if explain:
+        from medcls.workflows.commands.explain import explain_targets
+
+        explain_targets(classifier, targets, out / _MAPS, pseudonyms, answered=rows, progress=progress)
+    return result

@@ -1,0 +1,93 @@
+"""``train``: the whole way, from a config to a finished run."""
+
+from __future__ import annotations
+
+from medcls.config import Config
+from medcls.errors import RunError, UsageError
+from medcls.names import file_stem
+from medcls.preprocessing import build_recipe
+from medcls.progress import SILENT, Progress
+from medcls.runs.folder import Run, discard_untrained, near_run, new_run, to_resume
+from medcls.runs.leak_list import leaks_listed
+from medcls.workflows.data.early_checks import look_first
+from medcls.workflows.fitting.resume import end_here, go_on
+
+
+def train_run(config: Config, *, name: str | None = None, resume: bool = False, progress: Progress = SILENT) -> Run:
+    """Read, check, split, prepare, train, calibrate, evaluate on test, explain a few cases, and report.
+
+    With ``split.folds`` all of this happens for every fold, and the folds' classifiers become an ensemble.
+
+    Args:
+        config: The resolved config.
+        name: Name of the run folder; by default the config's, with a number when it is taken.
+        resume: Go on with the newest unfinished run of this name; with more ``train.epochs`` also with a finished one.
+        progress: Where to say how far it is.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        MedclsError: Anything that is wrong with config, cohort, scans or disk, as one line. No run folder is made
+            before the cohort has been read and parted, and none is left where the config is found wrong only later,
+            before anything was trained. Of leaks all cases are listed beside it; see :mod:`medcls.runs.leak_list`.
+    """
+    with leaks_listed(config.runs / file_stem(name or config.name or config.region)):
+        labels = look_first(config, progress)
+        run, config = _choose_run(config, name, resume, progress)
+        try:
+            _train(run, config, len(labels), progress)
+        except UsageError:
+            if run.new:
+                discard_untrained(run)
+            raise
+    return Run(run.path)
+
+
+def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
+    # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
+    from medcls.workflows.commands.cross_validation import cross_validate
+    from medcls.workflows.commands.train_once import train_material
+    from medcls.workflows.data.fold_plan import plan_folds
+    from medcls.workflows.data.prepare import prepare_material, prepare_whole, thinned
+    from medcls.workflows.fitting.preflight import try_out
+
+    try_out(config, build_recipe(config.region, config.preprocessing), labels, progress)
+    pseudonyms = config.privacy.pseudonyms()
+    if config.split.folds is None:
+        train_material(run, config, thinned(prepare_material(config, progress), config), pseudonyms, progress)
+        return
+    plan = plan_folds(prepare_whole(config, progress), config, progress)
+    if config.split.fold is not None:
+        train_material(run, config, plan.part(config.split.fold), pseudonyms, progress)
+    else:
+        cross_validate(run, config, plan, pseudonyms, progress)
+
+
+def finish_run(run: Run, progress: Progress = SILENT) -> Run:
+    """End a training here: take its best epoch so far, and go on to figures and report.
+
+    Raises:
+        MedclsError: As :func:`train_run`; or the run is finished, or no epoch of it is.
+    """
+    config = end_here(run)
+    with leaks_listed(run.path):
+        _train(run, config, len(look_first(config, progress)), progress)
+    return run
+
+
+def _choose_run(config: Config, name: str | None, resume: bool, progress: Progress) -> tuple[Run, Config]:
+    wanted = name or config.name or config.region
+    if not resume:
+        run = new_run(config.runs, wanted, exact=name is not None)
+        return run, config.model_copy(update={"name": run.name})
+    found = to_resume(config.runs, wanted)
+    if found is None:
+        raise RunError(
+            f"there is no run '{wanted}' to go on with",
+            where=str(config.runs),
+            remedy=f"{near_run(config.runs, wanted)}Leave --resume out to start one",
+        )
+    kept = go_on(found, config, progress)
+    progress.note(f"Going on with {found.path}")
+    return found, kept

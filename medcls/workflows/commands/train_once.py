@@ -1,0 +1,163 @@
+"""One training in its run folder: from parted cases to a classifier, its figures and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from medcls.cohort import Cohort
+from medcls.config import PARTITIONS, Config, dump_config
+from medcls.errors import RunError
+from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
+from medcls.files import write_json
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.reporting.text.numbers import counted
+from medcls.runs.environment import describe_environment
+from medcls.runs.folder import Run
+from medcls.runs.metric_tables import write_studies
+from medcls.runs.run_tables import read_partitions, write_cohort, write_excluded, write_predictions
+from medcls.workflows.commands.learning_curve import learning_curve
+from medcls.workflows.data.leakage_audit import write_audit
+from medcls.workflows.data.prepare import Material, thinned
+from medcls.workflows.data.training_summary import write_training_summary
+from medcls.workflows.fitting.arithmetic import describe_arithmetic, settle_arithmetic, write_arithmetic
+from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, start_network, train_classifier
+from medcls.workflows.fitting.resume import how_it_went_on
+from medcls.workflows.reporting.baseline import fit_baseline
+from medcls.workflows.reporting.evaluate_cases import study_cases
+
+
+def train_material(
+    run: Run, config: Config, material: Material, pseudonyms: Pseudonyms, progress: Progress = SILENT
+) -> None:
+    """Train, calibrate, evaluate, explain and report, all into the run; what is there already is gone on from.
+
+    Args:
+        run: The run.
+        config: Its resolved config.
+        material: Prepared cases with their partitions.
+        pseudonyms: For everything that is written.
+        progress: Where to say how far it is.
+
+    Raises:
+        RunError: The run was started with another cohort.
+    """
+    network = start_network(config, material.recipe, len(material.cohort.labels))  # said once, before preparing
+    config, arithmetic = settle_arithmetic(config, material, network, progress, run=run)
+    compute = arithmetic.compute
+    environment = describe_environment(compute.device, describe_arithmetic(compute))
+    with run.locked():
+        open_folder(run, config, material, environment, pseudonyms)
+        write_arithmetic(run, arithmetic)
+        material = replace(material, cohort=material.cohort.warn(*how_it_went_on(run.path)))
+        say_what_there_is(run, material, progress)
+        trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
+        trained.classifier.save(run.classifier_folder)
+        write_predictions(run.predictions_file, material.cohort, trained.answers, pseudonyms)
+        metrics = _figures(run, config, material, trained, pseudonyms, progress)
+        if config.split.learning_curve:
+            metrics[LEARNING_CURVE] = _learning_curve(run, config, material, metrics, pseudonyms, progress)
+        write_studies(run.path, metrics)
+        from medcls.workflows.reporting.report import explain_cases, report_training
+
+        progress.begin("Explaining and reporting")
+        explained = explain_cases(
+            replace(trained.classifier, loaded_from=run.classifier_folder),
+            material,
+            trained.answers,
+            run.explanations,
+            config.explanation.cases,
+            pseudonyms,
+            progress,
+        )
+        report_training(run, config, material, trained, metrics, explained, environment)
+    progress.note(f"Done: {run.report_file}")
+
+
+def _figures(
+    run: Run, config: Config, material: Material, trained: Trained, pseudonyms: Pseudonyms, progress: Progress
+) -> dict[str, Any]:
+    """The figures of tune and test, those of test beside the baseline's; what later cohorts are held against is kept."""
+    cohort, features = material.cohort, trained.features
+    write_training_summary(run.path, cohort, cohort.partition("train"), features)
+    baseline = fit_baseline(cohort, features, config, pseudonyms) if config.evaluation.baseline else None
+    if baseline is not None:
+        baseline.save(run.path)
+    progress.begin("Evaluating")
+    metrics: dict[str, Any] = {}
+    for partition in EVALUATED:
+        if partition not in trained.predictions:
+            continue
+        cases = cohort.partition(partition)
+        beside = baseline.answers(cases, features, pseudonyms) if baseline and partition == "test" else None
+        refused = [one for one in cohort.excluded if one.partition == partition]
+        study = study_cases(
+            trained.classifier, cases, trained.answers, config, pseudonyms, refused=refused, baseline=beside
+        )
+        metrics[partition] = study.to_json()
+    return metrics
+
+
+def _learning_curve(
+    run: Run,
+    config: Config,
+    material: Material,
+    metrics: Mapping[str, Any],
+    pseudonyms: Pseudonyms,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train on parts of the training patients, and say what each gave."""
+
+    def train(one: Run, part_config: Config) -> list[Cohort]:
+        part = thinned(material, part_config)
+        if not one.is_finished:
+            train_material(one, part_config, part, pseudonyms, progress)
+        return [part.cohort]
+
+    return learning_curve(run, config, metrics, [material.cohort], train, progress).to_json()
+
+
+def open_folder(
+    run: Run, config: Config, material: Material, environment: Mapping[str, str], pseudonyms: Pseudonyms
+) -> None:
+    """Write what is known before training; a run that is gone on with must find what it left."""
+    table = run.path / "cohort.csv"
+    if run.config_file.exists():
+        now = {pseudonyms.case(case.name): case.partition for case in material.cohort.cases}
+        if read_partitions(table) != now:
+            raise RunError(
+                "the cohort has changed since the run was started",
+                where=str(run.path),
+                remedy="Restore the scans and the table, or start anew without --resume",
+            )
+        return
+    # config.yaml makes the folder a run, and so comes last.
+    write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms, config.places_from)
+    write_json(run.path / "environment.json", environment)
+    write_cohort(table, material.cohort, pseudonyms)
+    write_audit(run.path, material, pseudonyms)
+    dump_config(config, run.config_file)
+
+
+def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
+    """Say how many cases each partition holds, of how many each label is known, and what to mind."""
+    from medcls.workflows.reporting.report import partition_counts
+
+    cohort = material.cohort
+    progress.note(f"Run: {run.path}")
+    for name in PARTITIONS:
+        cases = cohort.partition(name)
+        if not cases:
+            continue
+        found = partition_counts(name, cases, cohort.labels)
+        by_label = ", ".join(f"{label} {found.counted(label)}" for label in cohort.labels)
+        progress.note(f"  {name:5} {counted(len(cases), 'case')} of {counted(found.patients, 'patient')}: {by_label}")
+    if cohort.excluded:
+        way_back = f"'medcls whose CODE --run {run.path}' says which scan a code is"
+        progress.note(
+            f"  {counted(len(cohort.excluded), 'case')} left out: see {run.path / 'excluded.csv'}; {way_back}"
+        )
+    for warning in cohort.warnings:
+        progress.note(f"  mind: {warning}")

@@ -1,0 +1,1 @@
+"""From a config to prepared cases with their partitions."""

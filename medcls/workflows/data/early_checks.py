@@ -1,0 +1,100 @@
+"""What a config and its table alone show to be wrong: looked at before torch is imported, and before any scan is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from medcls.cohort import Cohort, split_cohort
+from medcls.cohort.leakage.gate import equal_groups, find_leaks, is_conflict, leak_error, sides_of
+from medcls.cohort.partitions.folds import make_folds
+from medcls.cohort.sources.locate import named_cases
+from medcls.config import Config
+from medcls.config.settings import NAMED_WEIGHTS, SplitSettings
+from medcls.errors import WeightsError
+from medcls.files import check_writable
+from medcls.nearest import beside, did_you_mean
+from medcls.preprocessing import PreparedStore, build_recipe
+from medcls.progress import SILENT, Progress
+from medcls.workflows.data.label_checks import check_evaluation
+
+_NAMED = 4  # scans in several lines, and lines of each, that are said
+
+
+def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
+    """Find every fault of a training that needs no scan: of keys, table, labels, paths, partitions, and of what crosses them.
+
+    Args:
+        config: The resolved config.
+        progress: Where to say what is doubtful, and no fault.
+
+    Returns:
+        The labels.
+
+    Raises:
+        MedclsError: The first fault.
+    """
+    build_recipe(config.region, config.preprocessing)
+    _check_weights(config.model.weights)
+    _say_unused(config, progress)
+    pseudonyms = config.privacy.pseudonyms()
+    PreparedStore.of(config.store)  # knows its folder, or says that it does not
+    check_writable(config.runs)
+    cohort = named_cases(config)
+    check_evaluation(config, cohort)
+    for warning in cohort.warnings:  # also said, and reported, once all is prepared: that takes long
+        progress.note(f"  mind: {warning}")
+    if not cohort.cases:  # a folder's are known only when its scans are looked for
+        return cohort.labels
+    _check_partitions(cohort, config)
+    # One path twice is one image twice; what headers and pixels tie is known only once scans are read.
+    images = {case.name: os.path.normpath(case.scan) for case in cohort.cases}
+    for group in sorted(equal_groups(cohort.cases, images), key=is_conflict, reverse=True)[:_NAMED]:
+        lines = " and ".join(f"line {case.line}" for case in group[:_NAMED])
+        what = "has different reference labels" if is_conflict(group) else f"counts as {len(group)} cases"
+        progress.note(f"  mind: one scan {what}: {lines}")
+    if config.split.on_leak == "error" and config.split.allow_leakage is None:
+        leaks = find_leaks(cohort, images, _sides(cohort, config))
+        if leaks:
+            raise leak_error(leaks, pseudonyms, config.places_from)
+    return cohort.labels
+
+
+def _check_weights(weights: str | None) -> None:
+    """Refuse a weights file that is not there."""
+    if weights is None or weights in NAMED_WEIGHTS or Path(weights).exists():
+        return
+    named = did_you_mean(Path(weights).name, NAMED_WEIGHTS) or f"{beside(Path(weights))}. "
+    raise WeightsError(
+        "there is no such weights file",
+        where=f"model.weights: {weights}",
+        remedy=f"{named}Give the path of a file, or one of: {', '.join(NAMED_WEIGHTS)}",
+    )
+
+
+def _say_unused(config: Config, progress: Progress) -> None:
+    """What the config asks for and does not get."""
+    if config.split.folds is not None and config.split.test != SplitSettings().test:
+        progress.note(
+            "  mind: split.test is not used with split.folds: only cases that the table gives to test stay outside"
+        )
+    key = config.privacy.key_file
+    if key is not None and config.privacy.identifiers == "hash" and not key.exists():
+        progress.note(
+            f"  mind: there is no {key}: a new pseudonym key is made, so codes differ from those of earlier runs"
+        )
+
+
+def _check_partitions(cohort: Cohort, config: Config) -> None:
+    """Part the cases by what the table says of patients. More ties and fewer cases only make it harder."""
+    if config.split.folds is not None:
+        make_folds(cohort, config.split.model_copy(update={"repeats": 1}), config.seed, {})
+    elif not cohort.multilabel:
+        split_cohort(cohort, config.split, config.seed, {})
+
+
+def _sides(cohort: Cohort, config: Config) -> Mapping[str, str]:
+    if config.split.folds is None:
+        return sides_of(cohort)
+    return {name: side if side == "test" else "folds" for name, side in sides_of(cohort).items()}

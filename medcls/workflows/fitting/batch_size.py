@@ -1,0 +1,70 @@
+"""``train.batch_size: auto`` becomes a number once cases and network are known, and stays that number for the run."""
+
+from __future__ import annotations
+
+from medcls.config import Config
+from medcls.errors import ConfigError
+from medcls.networks import ClassificationNetwork
+from medcls.progress import SILENT, Progress
+from medcls.runs.folder import Run
+from medcls.training.batch_size import choose_batch_size
+from medcls.training.device import Compute
+from medcls.training.losses import build_loss
+from medcls.workflows.data.prepare import Material
+from medcls.workflows.fitting.resume import as_in
+
+
+def settle_batch_size(
+    config: Config,
+    material: Material,
+    network: ClassificationNetwork,
+    compute: Compute,
+    progress: Progress = SILENT,
+    *,
+    run: Run | None = None,
+) -> Config:
+    """The config with a number for its batch size; a config that has one comes back as it is.
+
+    Args:
+        config: The resolved config.
+        material: Prepared and parted cases.
+        network: The network before training; not changed.
+        compute: Device, number format and layout.
+        progress: Where to say which number it is.
+        run: A run that may have been started already: then it is the number of its own config.
+
+    Raises:
+        ConfigError: A CUDA device does not hold even two cases.
+    """
+    if config.train.batch_size != "auto":
+        return config
+    if run is not None and run.config_file.exists():
+        return as_in(run.load_config(), config)
+    cohort, recipe = material.cohort, material.recipe
+    chosen = choose_batch_size(
+        network,
+        build_loss(config.train, class_weights=None, multilabel=cohort.multilabel),
+        config.train,
+        compute,
+        shape=(recipe.channels, *recipe.size),
+        cases=len(cohort.partition("train")),
+        multilabel=cohort.multilabel,
+    )
+    progress.note(f"Batch size: {chosen.size} ({chosen.reason})")
+    return _with(config, chosen.size)
+
+
+def batch_size_of(config: Config) -> int:
+    """The number that :func:`settle_batch_size` has settled.
+
+    Raises:
+        ConfigError: It has not been called.
+    """
+    size = config.train.batch_size
+    if size == "auto":
+        raise ConfigError("the batch size is still 'auto'", where="train.batch_size")
+    return size
+
+
+def _with(config: Config, size: int) -> Config:
+    return config.model_copy(update={"train": config.train.model_copy(update={"batch_size": size})})

@@ -1,0 +1,256 @@
+"""Learning: from prepared cases to a classifier that is calibrated and has its operating point, both from tune alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medcls.classifier import Answer, Classifier
+from medcls.classifier.backends.select import check_engines
+from medcls.classifier.forward import mean_logits
+from medcls.cohort import Case, Cohort
+from medcls.cohort.case import known_matrix, reference_matrix
+from medcls.config import PARTITIONS, Config, Partition, config_text
+from medcls.evaluation import Predictions, choose_operating_point, fit_calibration, fit_conformal, no_calibration
+from medcls.loading import Augmentation, Mixing, eval_loader, train_loader
+from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
+from medcls.preprocessing import Prepared, Recipe
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.runs.case_predictions import predictions_of
+from medcls.runs.environment import describe_environment
+from medcls.scans.core.leniency import Leniency
+from medcls.training.device import Compute, lay_out
+from medcls.training.fitting import Fitted, fit
+from medcls.training.losses import build_loss, class_weights, positive_weights
+from medcls.training.module import ClassificationModule
+from medcls.workflows.data.prepare import Material
+from medcls.workflows.data.training_summary import Features, familiar_cases, measure
+from medcls.workflows.fitting.batch_size import batch_size_of
+
+EVALUATED: tuple[Partition, ...] = ("tune", "test")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier with what it said about tune and test.
+
+    Attributes:
+        classifier: The classifier.
+        fitted: Epochs, and which was best.
+        answers: Case name to answer, for tune and test.
+        predictions: The same as arrays, by partition.
+        features: Of all cases.
+    """
+
+    classifier: Classifier
+    fitted: Fitted
+    answers: Mapping[str, Answer]
+    predictions: Mapping[str, Predictions]
+    features: Features
+
+
+def train_classifier(
+    config: Config,
+    material: Material,
+    network: ClassificationNetwork,
+    folder: Path,
+    compute: Compute,
+    pseudonyms: Pseudonyms,
+    progress: Progress = SILENT,
+) -> Trained:
+    """Train a network on prepared cases, calibrate it and choose its operating point on tune, and answer tune and test.
+
+    Args:
+        config: The resolved config, with a number for its batch size.
+        material: Prepared and parted cases.
+        network: As :func:`start_network` gives it; trained in place.
+        folder: Where checkpoints, history and logs go.
+        compute: Device, number format and layout, as :func:`medcls.workflows.fitting.arithmetic.settle_arithmetic` gives them.
+        pseudonyms: For the patients: what is kept with the classifier names nobody.
+        progress: Where to say how far it is.
+    """
+    cohort = material.cohort
+    fitted = _fit(config, material, network, folder, compute, progress)
+    progress.note(f"Best epoch: {fitted.best_epoch}")
+    evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
+    logits = {name: _logits(network, material, cases, progress) for name, cases in evaluated.items()}
+    classifier = _calibrated(config, material, network, fitted, logits["tune"], pseudonyms)
+    checks = check_engines(
+        classifier,
+        lambda: _prepared(material, progress.track(evaluated["tune"], "Checking OpenVINO")),
+        logits["tune"],
+        progress,
+    )
+    classifier = replace(classifier, engine_checks=checks)
+    answers = {
+        case.name: classifier.answer(row)
+        for name, cases in evaluated.items()
+        for case, row in zip(cases, logits[name], strict=True)
+    }
+    predictions: dict[str, Predictions] = {
+        name: as_predictions(classifier, cases, answers, pseudonyms) for name, cases in evaluated.items()
+    }
+    features = measure(material, progress)
+    familiar = familiar_cases(material, features, cohort.partition("train"), cohort.partition("tune"))
+    return Trained(replace(classifier, familiar=familiar), fitted, answers, predictions, features)
+
+
+def as_predictions(
+    classifier: Classifier,
+    cases: Sequence[Case],
+    answers: Mapping[str, Answer],
+    pseudonyms: Pseudonyms,
+    *,
+    calibrated: bool = True,
+) -> Predictions:
+    """Answers and references of cases as arrays; with the probabilities before calibration where these are wanted."""
+    told = [answers[case.name] for case in cases]
+    probabilities = [one.probabilities if calibrated else one.uncalibrated for one in told]
+    return predictions_of(cases, probabilities, classifier, pseudonyms)
+
+
+def start_network(config: Config, recipe: Recipe, classes: int, progress: Progress = SILENT) -> ClassificationNetwork:
+    """The network before training: seeded, with its starting weights, and frozen as far as the config says.
+
+    Raises:
+        WeightsError: The weights file is missing, damaged, or does not fit.
+    """
+    torch.manual_seed(config.seed)
+    network = build_network(config.model, dimensions=recipe.dimensions, channels=recipe.channels, classes=classes)
+    if config.model.weights is not None:
+        report = load_weights(network, config.model.weights, sha256=config.model.weights_sha256, progress=progress)
+        progress.note(report.summary())
+    frozen = freeze_blocks(network, config.model.freeze)
+    if frozen:
+        progress.note(f"Not trained: {', '.join(frozen)}")
+    return network
+
+
+def augmentation_of(config: Config, recipe: Recipe) -> Augmentation | None:
+    """How training images are changed; see :meth:`medcls.loading.Augmentation.from_settings`."""
+    return Augmentation.from_settings(
+        config.region, config.augmentation, kind=recipe.kind, dimensions=recipe.dimensions, seed=config.seed
+    )
+
+
+def _fit(
+    config: Config,
+    material: Material,
+    network: ClassificationNetwork,
+    folder: Path,
+    compute: Compute,
+    progress: Progress,
+) -> Fitted:
+    settings, cohort, recipe = config.train, material.cohort, material.recipe
+    train = material.dataset(cohort.partition("train"))
+    tune = material.dataset(cohort.partition("tune"))
+    module = ClassificationModule(
+        network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
+        build_loss(settings, class_weights=_loss_weights(config, cohort), multilabel=cohort.multilabel),
+        settings,
+        augmentation=augmentation_of(config, recipe),
+        mixing=Mixing.from_settings(
+            config.augmentation, labels=len(cohort.labels), multilabel=cohort.multilabel, seed=config.seed
+        ),
+        multilabel=cohort.multilabel,
+        dimensions=recipe.dimensions,
+        channels_last=compute.channels_last,
+        seed=config.seed,
+        fused=compute.fused,
+    )
+    balanced = settings.balance in ("sampler", "both")
+    size = batch_size_of(config)
+    return fit(
+        module,
+        train_loader(train, batch_size=size, seed=config.seed, balanced=balanced, workers=settings.workers),
+        eval_loader(tune, batch_size=size, workers=settings.workers),
+        settings,
+        compute,
+        folder,
+        progress,
+    )
+
+
+def _loss_weights(config: Config, cohort: Cohort) -> torch.Tensor | None:
+    """How much each label counts in the loss, by its patients: one with ten scans counts once."""
+    if config.train.balance not in ("loss", "both"):
+        return None
+    cases = cohort.partition("train")
+    places = range(len(cohort.labels))
+    having = [len({case.patient for case in cases if index in case.reference}) for index in places]
+    if cohort.multilabel:
+        known = [len({case.patient for case in cases if case.knows(index)}) for index in places]
+        return positive_weights(having, known)
+    return class_weights(having)
+
+
+def _logits(
+    network: ClassificationNetwork, material: Material, cases: Sequence[Case], progress: Progress
+) -> NDArray[np.float32]:
+    return np.stack(list(mean_logits(network, _prepared(material, progress.track(cases, "Classifying")))))
+
+
+def _prepared(material: Material, cases: Iterable[Case]) -> Iterator[Prepared]:
+    return (material.entries[case.name].read() for case in cases)
+
+
+def _calibrated(
+    config: Config,
+    material: Material,
+    network: ClassificationNetwork,
+    fitted: Fitted,
+    logits: NDArray[np.float32],
+    pseudonyms: Pseudonyms,
+) -> Classifier:
+    """Fit the calibration, choose the operating point and fit the prediction sets, all on tune alone."""
+    cohort = material.cohort
+    cases = cohort.partition("tune")
+    reference, known = (matrix(cases, len(cohort.labels)) for matrix in (reference_matrix, known_matrix))
+    method = config.evaluation.calibration_method
+    calibration = (
+        fit_calibration(logits, reference, method, multilabel=cohort.multilabel, chosen_on="tune", known=known)
+        if method is not None
+        else no_calibration(cohort.multilabel)
+    )
+    predictions = predictions_of(cases, calibration.probabilities(logits), cohort, pseudonyms)
+    return Classifier(
+        network=network,
+        model=config.model,
+        recipe=material.recipe,
+        labels=cohort.labels,
+        positive=cohort.positive,
+        multilabel=cohort.multilabel,
+        calibration=calibration,
+        operating_point=choose_operating_point(predictions, config.evaluation.operating_point, chosen_on="tune"),
+        leniency=Leniency.chosen(config.preprocessing),
+        provenance=_provenance(config, material, fitted, pseudonyms),
+        conformal=fit_conformal(predictions, alpha=config.evaluation.alpha, chosen_on="tune"),
+        refer=config.evaluation.refer is not False,
+    )
+
+
+def _provenance(config: Config, material: Material, fitted: Fitted, pseudonyms: Pseudonyms) -> dict[str, object]:
+    cohort = material.cohort
+    content = sorted((case.partition or "", material.entries[case.name].content) for case in cohort.cases)
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "region": config.region,
+        "seed": config.seed,
+        "best_epoch": fitted.best_epoch,
+        "epochs": fitted.epochs,
+        "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},
+        "partitions_given": None if cohort.given is None else list(cohort.given),
+        "leakage_allowed": material.audit.allowed if material.audit is not None else None,
+        "cohort_sha256": hashlib.sha256(repr(content).encode("utf-8")).hexdigest(),
+        "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
+        "pseudonym_key": pseudonyms.mark,
+        "environment": describe_environment(),
+    }

@@ -1,0 +1,38 @@
+"""Everything that a training needs beside the scans, tried before hours go into preparing them."""
+
+from __future__ import annotations
+
+import torch
+
+from medcls.config import Config
+from medcls.leftovers import temporary_folder
+from medcls.preprocessing import Recipe
+from medcls.progress import SILENT, Progress
+from medcls.training.device import choose_compute
+from medcls.training.loggers import build_loggers
+from medcls.workflows.fitting.fit_classifier import augmentation_of, start_network
+from medcls.workflows.fitting.memory_check import check_room
+
+
+def try_out(config: Config, recipe: Recipe, classes: int, progress: Progress = SILENT) -> None:
+    """Find the device, build the loggers, reckon the memory, load the weights, and augment one image of noise.
+
+    Args:
+        config: The resolved config.
+        recipe: Its recipe.
+        classes: How many labels there are.
+        progress: Where to say which weights fitted, and what is close.
+
+    Raises:
+        ConfigError: A device, a logger or a transform cannot be used here, or a step needs more memory than there is.
+        WeightsError: The weights file is missing, damaged, or does not fit.
+    """
+    choose_compute(config.train, config.model.name, recipe.dimensions)
+    with temporary_folder() as folder:
+        build_loggers(config.train.loggers, folder)
+    check_room(config, recipe, progress)
+    start_network(config, recipe, classes, progress)
+    augmentation = augmentation_of(config, recipe)
+    if augmentation is not None and augmentation.monai:
+        noise = torch.rand(1, recipe.channels, *recipe.size)
+        augmentation(noise, torch.zeros(1, dtype=torch.int64), epoch=0)

@@ -1,0 +1,1 @@
+"""From a classifier and its predictions to evaluations, reports and documents."""

@@ -1,0 +1,92 @@
+"""Studies of a classifier's partitions: from cases and answers to ``metrics.json`` and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from medcls.classifier import Answer, Classifier
+from medcls.cohort import Case, Exclusion
+from medcls.cohort.case import known_matrix, reference_matrix
+from medcls.cohort.patient_key import patient_pseudonym
+from medcls.config import Config
+from medcls.evaluation import OperatingPoint
+from medcls.evaluation.partition.baseline import BaselineAnswers, baseline_figures
+from medcls.evaluation.partition.failed_cases import FailedCases
+from medcls.evaluation.partition.report import PartitionStudy, evaluate_study
+from medcls.evaluation.shift.distribution_shift import CohortShift
+from medcls.privacy import Pseudonyms
+from medcls.runs.calibration_status import why_no_figures_before
+from medcls.workflows.fitting.fit_classifier import as_predictions
+
+
+def study_cases(
+    classifier: Classifier,
+    cases: Sequence[Case],
+    answers: Mapping[str, Answer],
+    config: Config,
+    pseudonyms: Pseudonyms,
+    *,
+    refused: Sequence[Exclusion] = (),
+    point: OperatingPoint | None = None,
+    baseline: BaselineAnswers | None = None,
+    shift: CohortShift | None = None,
+) -> PartitionStudy:
+    """Everything about the cases of one partition.
+
+    Args:
+        classifier: Frozen: nothing is fitted here.
+        cases: The cases that have answers.
+        answers: By case name.
+        config: Confidence level, replicates, prevalences, seed.
+        pseudonyms: For what is written.
+        refused: Cases of the partition that got no answer.
+        point: Another operating point than the classifier's own (exploratory).
+        baseline: What a simple model said about these cases.
+        shift: How far the cases are from the training cases.
+    """
+    before = any(answers[case.name].uncalibrated for case in cases)
+    predictions = as_predictions(classifier, cases, answers, pseudonyms)
+    point = point or classifier.operating_point
+    study = evaluate_study(
+        predictions,
+        point,
+        config.evaluation,
+        config.seed,
+        uncalibrated=as_predictions(classifier, cases, answers, pseudonyms, calibrated=False) if before else None,
+        conformal=classifier.conformal,
+        facts=facts_of(cases),
+        names=[pseudonyms.case(case.name) for case in cases],
+        refused=_failed(refused, len(classifier.labels), pseudonyms),
+        why={"calibration.before": why_no_figures_before(classifier)},
+    )
+    beside = (
+        None if baseline is None else baseline_figures(predictions, point, baseline, config.evaluation, config.seed)
+    )
+    return replace(study, baseline=beside, shift=shift)
+
+
+def _failed(refused: Sequence[Exclusion], labels: int, pseudonyms: Pseudonyms) -> FailedCases:
+    """Cases without an answer; one whose reference is not known counts as such."""
+    return FailedCases(
+        names=tuple(pseudonyms.case(one.name) for one in refused),
+        reference=reference_matrix(refused, labels),
+        patients=np.array([_patient(one, pseudonyms) for one in refused], dtype=np.str_),
+        reasons=tuple(one.code for one in refused),
+        known=known_matrix(refused, labels),
+    )
+
+
+def _patient(refused: Exclusion, pseudonyms: Pseudonyms) -> str:
+    """The patient's pseudonym as the answered cases have it; a case whose patient is not known is its own."""
+    if not refused.patient:
+        return pseudonyms.case(refused.name)
+    return patient_pseudonym(refused.patient, pseudonyms)
+
+
+def facts_of(cases: Sequence[Case]) -> dict[str, tuple[str, ...]]:
+    """Every fact that a case has, a text for each case; empty where a case lacks it."""
+    names = sorted({name for case in cases for name in case.facts})
+    return {name: tuple(str(case.facts.get(name, "")) for case in cases) for name in names}

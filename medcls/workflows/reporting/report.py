@@ -1,0 +1,269 @@
+"""From what a run came to, to its explanations and its report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from medcls.classifier import Answer, Classifier, Row
+from medcls.classifier.ensemble import Ensemble
+from medcls.cohort import Case, Cohort
+from medcls.config import PARTITIONS, Config, Partition
+from medcls.errors import ScanRefused
+from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
+from medcls.explanation.explanation import Explanation
+from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT, Progress
+from medcls.reporting.content import (
+    CohortFlow,
+    ExplainedCase,
+    PartitionCounts,
+    ReasonCount,
+    ReportContent,
+)
+from medcls.reporting.record import EXTERNAL
+from medcls.reporting.text.config_text import public_config
+from medcls.reporting.text.numbers import threshold
+from medcls.runs.calibration_status import calibration_fact, mean_of_members
+from medcls.runs.explanation_files import Writer
+from medcls.runs.folder import Run
+from medcls.runs.provenance import origin_of
+from medcls.runs.run_tables import pseudonym_of
+from medcls.runs.scan_notes import note_counts
+from medcls.scans import CAUSES, RefusalCode, read_scan
+from medcls.workflows.data.prepare import Material
+from medcls.workflows.fitting.fit_classifier import Trained
+from medcls.workflows.reporting.documents import write_documents
+from medcls.workflows.reporting.example_cases import choose_cases, label_to_explain, outcome
+from medcls.workflows.reporting.figure_files import read_epochs
+
+_REASONS = {
+    "no-label": "The table has no label, or of several none that is known.",
+    "no-scan": "The table names no scan, or there is none at its path.",
+    "duplicate": "The same patient, study or image is in a partition that judges.",
+}
+
+
+def explain_cases(
+    classifier: Classifier,
+    material: Material,
+    answers: Mapping[str, Answer],
+    folder: Path,
+    count: int,
+    pseudonyms: Pseudonyms,
+    progress: Progress = SILENT,
+    *,
+    partition: Partition = "test",
+) -> list[ExplainedCase]:
+    """Explain a few test cases: a PNG and a NIfTI map of each go into the folder.
+
+    Which cases, and for which labels: see :mod:`medcls.workflows.reporting.example_cases`.
+    """
+    cases = [case for case in material.cohort.partition(partition) if case.name in answers]
+    chosen = choose_cases(cases, answers, classifier.labels, classifier.positive, count)
+    by_case = {case.name: classifier for case in chosen}
+    return explain_chosen(chosen, by_case, material, answers, folder, pseudonyms, progress)
+
+
+def explain_chosen(
+    chosen: Sequence[Case],
+    classifiers: Mapping[str, Classifier],
+    material: Material,
+    answers: Mapping[str, Answer],
+    folder: Path,
+    pseudonyms: Pseudonyms,
+    progress: Progress = SILENT,
+) -> list[ExplainedCase]:
+    """Explain these cases, each by the classifier that ``classifiers`` has for its name; see :func:`explain_cases`."""
+    explained = []
+    writer = Writer(folder)
+    for case in progress.track(chosen, "Explaining"):
+        classifier = classifiers[case.name]
+        try:
+            explanation = _explain(classifier, material, case, answers[case.name])
+        except ScanRefused:  # readable when it was prepared, and not any more
+            continue
+        answer, name = answers[case.name], pseudonyms.case(case.name)
+        row = Row(name, patient=pseudonym_of(case, pseudonyms))
+        png = writer.add(row, answer, classifier, explanation).picture.read_bytes()
+        came = outcome(case, answer, classifier.labels, classifier.positive)
+        explained.append(ExplainedCase(png, _caption(name, case, answer, classifier, explanation), came))
+    if chosen:
+        writer.finish(classifiers[chosen[0].name])
+    return explained
+
+
+def report_training(
+    run: Run,
+    config: Config,
+    material: Material,
+    trained: Trained,
+    metrics: Mapping[str, Mapping[str, Any]],
+    explained: Sequence[ExplainedCase],
+    environment: Mapping[str, str],
+) -> None:
+    """Write the run's report, with checklists and model card."""
+    judged: dict[str, Mapping[str, Any]] = {name: metrics[name] for name in PARTITIONS if name in metrics}
+    content = replace(
+        cohort_content(run.name, config, material.cohort, judged, environment, near=near_cases(material, "test")),
+        learning_curve=metrics.get(LEARNING_CURVE),
+        history=read_epochs(run),
+        best_epoch=trained.fitted.best_epoch,
+        explanations=tuple(explained),
+        classifier=classifier_facts(trained.classifier),
+    )
+    made = trained.classifier
+    write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
+
+
+def cohort_content(
+    title: str,
+    config: Config,
+    cohort: Cohort,
+    metrics: Mapping[str, Mapping[str, Any]],
+    environment: Mapping[str, str],
+    reported: str = "test",
+    *,
+    near: int = 0,
+) -> ReportContent:
+    """What a report says of a config, its cohort and the figures, before anything about a classifier.
+
+    Args:
+        title: The report's.
+        config: The config.
+        cohort: The cohort.
+        metrics: By partition, as in ``metrics.json``.
+        environment: Versions and device.
+        reported: The partition that the headline is about; ``pooled``: the cases in folds; ``external``: those of test.
+        near: Reported cases that look nearly the same as one that helped to make the classifier, or of another fold.
+    """
+    held: dict[str, Partition] = {"pooled": "train", EXTERNAL: "test", "tune": "tune", "train": "train"}
+    judged = cohort.partition(held.get(reported, "test"))
+    return ReportContent(
+        title=title,
+        region=config.region,
+        created=datetime.now().astimezone().isoformat(timespec="minutes"),
+        labels=cohort.labels,
+        positive=cohort.positive,
+        multilabel=cohort.multilabel,
+        cohort=cohort_flow(cohort, external=reported == EXTERNAL),
+        metrics=metrics,
+        config_text=public_config(config),
+        environment=environment,
+        warnings=cohort.warnings,
+        reported=reported,
+        unnamed=sum(not case.names_patient for case in judged),
+        near=near,
+    )
+
+
+def near_cases(material: Material, side: str | None = None) -> int:
+    """Cases on this side, or on any, that look nearly the same as a case of another partition or fold."""
+    return 0 if material.audit is None else material.audit.near_cases(side)
+
+
+def cohort_flow(cohort: Cohort, *, external: bool = False) -> CohortFlow:
+    """The way from the cases that were given to the partitions; those of an external cohort are judged as test is."""
+    counts = Counter(exclusion.code for exclusion in cohort.excluded)
+    reasons = tuple(ReasonCount(code, _reason(code), number) for code, number in sorted(counts.items()))
+    partitions = tuple(
+        partition_counts(EXTERNAL if external else name, cohort.partition(name), cohort.labels) for name in PARTITIONS
+    )
+    return CohortFlow(
+        given=len(cohort.cases) + len(cohort.excluded),
+        left_out=reasons,
+        partitions=tuple(counted for counted in partitions if counted.cases),
+        notes=note_counts(cohort, EXTERNAL if external else None),
+    )
+
+
+def partition_counts(name: str, cases: Sequence[Case], labels: tuple[str, ...]) -> PartitionCounts:
+    """What a partition holds."""
+    by_label = {label: sum(index in case.reference for case in cases) for index, label in enumerate(labels)}
+    unnamed = sum(not case.names_patient for case in cases)
+    known = {label: sum(case.knows(index) for case in cases) for index, label in enumerate(labels)}
+    return PartitionCounts(name, len(cases), len({case.patient for case in cases}), by_label, unnamed, known)
+
+
+def classifier_facts(classifier: Classifier) -> dict[str, str]:
+    """What a reader should know about the classifier."""
+    recipe = classifier.recipe
+    joined = {"Ensemble": mean_of_members(classifier)} if isinstance(classifier, Ensemble) else {}
+    return {
+        **joined,
+        "Network": f"{classifier.model.name}, {recipe.dimensions}-D",
+        "Input": f"{' x '.join(map(str, recipe.size))}, {recipe.channels} channel(s)",
+        "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
+        "Starting weights": _weights(classifier.model.weights),
+        "Calibration": calibration_fact(classifier),
+        "Cohort hash": str(classifier.provenance.get("cohort_sha256", ""))[:16],
+    }
+
+
+def _explain(classifier: Classifier, material: Material, case: Case, answer: Answer) -> Explanation:
+    if case.source is None:
+        raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
+    label = label_to_explain(case, answer, classifier.labels, classifier.positive)
+    scan = read_scan(classifier.recipe.taken(case.source), leniency=classifier.leniency)
+    return classifier.explain_prepared(scan, material.entries[case.name].read(), label)
+
+
+def _caption(name: str, case: Case, answer: Answer, classifier: Classifier, explanation: Explanation) -> str:
+    reference = ", ".join(classifier.labels[index] for index in case.reference) or "none"
+    if case.unknown:
+        reference += f" (not known: {', '.join(classifier.labels[index] for index in case.unknown)})"
+    predicted = ", ".join(answer.predicted) or "none"
+    label = explanation.label
+    probability = answer.probabilities[classifier.labels.index(label)]
+    whose = f"{label}{_why(label, case, answer, classifier)}"
+    cells = " x ".join(map(str, explanation.cells))
+    notes = "".join(f" {note[0].upper()}{note[1:]}." for note in explanation.notes)
+    return (
+        f"{name}: reference {reference}, answer {predicted}. The map is that of {whose}, with a probability of "
+        f"{probability:.2f}. {cells} cells, {_cell_size(explanation)}."
+        f"{notes}{_zero(explanation, answer, classifier, probability)}"
+    )
+
+
+def _why(label: str, case: Case, answer: Answer, classifier: Classifier) -> str:
+    has = label in {classifier.labels[index] for index in case.reference}
+    if has and label not in answer.predicted:
+        return ", which was missed"
+    if not case.knows(classifier.labels.index(label)):
+        return ", of which it is not known whether it is there"
+    return ", which was given wrongly" if label in answer.predicted and not has else ""
+
+
+def _zero(explanation: Explanation, answer: Answer, classifier: Classifier, probability: float) -> str:
+    """Why a label is answered that the map does not argue for: map and answer are measured from different points."""
+    label = explanation.label
+    if label not in answer.predicted or not (explanation.is_empty or probability < 0.5):
+        return ""
+    cut = next((cut.value for cut in classifier.operating_point.cuts if cut.label == label), None)
+    if cut is None:
+        return f" {label} was answered all the same, as the most probable label."
+    return (
+        f" {label} was answered because its probability reaches the operating point of {threshold(cut)}. The map is measured "
+        "from even odds, not from there, so it can show little or nothing."
+    )
+
+
+def _cell_size(explanation: Explanation) -> str:
+    unit = "mm" if explanation.scan.sized else "pixels"
+    return " x ".join(f"{size:.0f}" for size in explanation.cell_size) + f" {unit} each"
+
+
+def _reason(code: str) -> str:
+    if code in _REASONS:
+        return _REASONS[code]
+    return CAUSES[RefusalCode(code)].cause if code in set(RefusalCode) else code
+
+
+def _weights(weights: str | None) -> str:
+    if weights is None:
+        return "random"
+    return weights if weights in ("imagenet", "medicalnet") else "a local file"
