@@ -167,7 +167,7 @@ def resident():
 sources = find_scans(Path(sys.argv[1])).scans * 20
 made = classifier()
 if sys.argv[2] == "openvino":
-    from medcls.classifier.backends.select import with_engine
+    from medcls.classifier.backends.selection import with_engine
     made = with_engine(made, "openvino")
 sizes = []
 for number, row in enumerate(predict_sources(made, sources, Pseudonyms(b"key" * 11))):

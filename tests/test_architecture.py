@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -41,6 +45,8 @@ ORDER = (
     "classifier",
     "reporting",
     "runs",
+    "scores",
+    "workflows",
     "api",
     "estimator",
     "__init__",
@@ -52,6 +58,8 @@ HEAVY = {"torch", "monai", "lightning", "sklearn", "pandas", "matplotlib", "skim
 WITHOUT_HEAVY = (*GROUND, "evaluation", "scans", "synthesis", "cohort")
 LIGHT_AT_IMPORT = ("__init__", "__main__", "cli", "preprocessing", "reporting")
 MODULES = sorted(PACKAGE.rglob("*.py"))
+CATALOGUES = {"preprocessing/steps"}
+"""Folders of like things, which may hold many."""
 RUNS_DATA = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
@@ -98,6 +106,47 @@ def imported_at_once(statements: list[ast.stmt]) -> Iterator[str]:
             yield from (name.partition(".")[0] for name in imported(statement))
 
 
+def names_imported(path: Path) -> set[str]:
+    """Modules of the package that a module imports, lazily and for type checkers too, by their dotted names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in DOTTED else node.module for name in inner}
+    return found & set(DOTTED)
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+DOTTED = {dotted(path): path for path in MODULES}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {name: names_imported(path) - {name} for name, path in DOTTED.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_shelves_of_a_room_lean_on_each_other() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        for other in names_imported(path):
+            shelf, its = path.parent.as_posix(), DOTTED[other].parent.as_posix()
+            doors = "__init__.py" in (path.name, DOTTED[other].name)
+            if not doors and not (shelf + "/").startswith(its + "/") and not (its + "/").startswith(shelf + "/"):
+                graph.setdefault(shelf, set()).add(its)
+    TopologicalSorter(graph).prepare()
+
+
+def test_no_folder_is_a_flat_bag() -> None:
+    count = Counter(path.parent.relative_to(PACKAGE).as_posix() for path in MODULES)
+    assert {name for name, files in count.items() if files > 17} <= CATALOGUES
+
+
 def test_every_module_lies_in_a_room() -> None:
     assert {room_of(path) for path in MODULES} == set(ORDER)
 
@@ -132,6 +181,20 @@ def test_rooms_whose_import_costs_nothing_heavy(room: str) -> None:
         if room_of(path) == room
     }
     assert {name: heavy for name, heavy in used.items() if heavy} == {}
+
+
+def test_scores_are_evaluated_without_torch() -> None:
+    modules = sorted(name for name in DOTTED if name.startswith("medcls.scores"))
+    code = f"import sys, importlib\nfor name in {modules}: importlib.import_module(name)\n"
+    code += "sys.exit(' '.join({'torch', 'monai', 'lightning'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_test_imports_another() -> None:
+    for path in sorted((REPOSITORY / "tests").rglob("*.py")):
+        others = {name for name in imports_of(path) if name.startswith("tests") and ".test_" in f".{name}"}
+        assert not others, f"{path.name}: {others}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

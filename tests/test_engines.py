@@ -23,12 +23,12 @@ from typer.testing import CliRunner
 
 import medcls
 from medcls.classifier import Classifier, load_classifier
-from medcls.classifier.backends import cache, openvino
+from medcls.classifier.backends import cache, openvino_network
 from medcls.classifier.backends.fallback import EngineOrTorch
-from medcls.classifier.backends.openvino import CompiledNetwork
+from medcls.classifier.backends.openvino_network import CompiledNetwork
 from medcls.classifier.backends.parity_record import EngineCheck, Precision
 from medcls.classifier.backends.process import EngineFailed
-from medcls.classifier.backends.select import check_engines, with_engine
+from medcls.classifier.backends.selection import check_engines, with_engine
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.forward import torch_scores
 from medcls.cli.app import app
@@ -68,7 +68,7 @@ def openvino() -> None:
 @pytest.fixture(autouse=True)
 def converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Converting starts a process and imports torch there: tests of one network share it."""
-    convert = openvino.convert
+    convert = openvino_network.convert
 
     def remembered(network: Any, size: tuple[int, ...]) -> cache.Graph:
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
@@ -78,7 +78,7 @@ def converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
             CONVERTED[key] = convert(network, size)
         return CONVERTED[key]
 
-    monkeypatch.setattr(openvino, "convert", remembered)
+    monkeypatch.setattr(openvino_network, "convert", remembered)
 
 
 def logits(made: Classifier, count: int = 6) -> Images:
@@ -116,7 +116,7 @@ def test_every_network_gives_the_scores_that_torch_gives(name: Any, dimensions: 
     images = np.concatenate([one.images for one in prepared(made, 5)]).astype(np.float32)
     expected = torch_scores(made.network)(images)
     assert np.ptp(expected, axis=0).max() > 0.01  # not one answer for everything
-    engine = openvino.compile_network(made.network, made.recipe.size, "f32")
+    engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
     found = engine(images)
     assert np.allclose(found, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
     # Whatever the batch, and whatever else is in it.
@@ -128,17 +128,17 @@ def test_shortcuts_without_weights_are_converted_too() -> None:
     made = classifier("resnet18", 3, 32, weights="medicalnet")
     assert any(type(module).__name__ == "PaddedShortcut" for module in made.network.modules())
     images = np.concatenate([one.images for one in prepared(made, 2)]).astype(np.float32)
-    engine = openvino.compile_network(made.network, made.recipe.size, "f32")
+    engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
     assert np.allclose(engine(images), torch_scores(made.network)(images), atol=1e-4)
 
 
 @pytest.mark.usefixtures("openvino")
 def test_the_number_format_is_the_one_that_was_asked_for() -> None:
     made = classifier()
-    engine = openvino.compile_network(made.network, made.recipe.size, "f32")
+    engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
     assert "'float32'" in engine.computes_in
     try:
-        engine = openvino.compile_network(made.network, made.recipe.size, "bf16")
+        engine = openvino_network.compile_network(made.network, made.recipe.size, "bf16")
     except EngineFailed:  # of a processor that cannot; others compute float32 instead
         return
     assert any(name in engine.computes_in for name in ("'bfloat16'", "'float32'"))
@@ -151,7 +151,7 @@ def test_a_network_in_another_layout_or_with_frozen_blocks_is_converted_alike() 
     expected = torch_scores(made.network)(images)
     made.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     made.network.requires_grad_(False)
-    engine = openvino.compile_network(made.network, made.recipe.size, "f32")
+    engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
     assert np.allclose(engine(images), expected, atol=1e-5)
     assert made.network.head.weight.device.type == "cpu"
     assert not made.network.training
@@ -187,12 +187,12 @@ def test_the_check_on_tune_counts_what_differs(monkeypatch: pytest.MonkeyPatch) 
     theirs = logits(made)
     *_, good = check_engines(made, lambda: scans, theirs)
     assert good.agrees
-    assert good.precision in openvino.fast_precisions()
+    assert good.precision in openvino_network.fast_precisions()
     assert (good.cases, good.decisions_changed) == (6, 0)
     assert 0 <= good.max_difference <= 0.01
 
-    monkeypatch.setattr(openvino, "fast_precisions", lambda: ("bf16", "f32"))
-    monkeypatch.setattr(openvino, "compile_network", off_by(-3.0))
+    monkeypatch.setattr(openvino_network, "fast_precisions", lambda: ("bf16", "f32"))
+    monkeypatch.setattr(openvino_network, "compile_network", off_by(-3.0))
     notes = Notes()
     tried = check_engines(made, lambda: scans, theirs, notes)
     assert [one.precision for one in tried] == ["bf16", "f32"]
@@ -212,7 +212,7 @@ def test_a_small_difference_that_changes_a_decision_is_refused(monkeypatch: pyte
     ill = np.sort(made.calibration.probabilities(theirs)[:, 0])
     edge = float(ill[2]) + 1e-4  # one case lies just below
     operating_point = classifier(threshold=edge).operating_point
-    monkeypatch.setattr(openvino, "compile_network", off_by(0.005))
+    monkeypatch.setattr(openvino_network, "compile_network", off_by(0.005))
     found = check_engines(replace(made, operating_point=operating_point), lambda: prepared(made, 6), theirs)
     assert found[-1].max_difference < 0.01
     assert found[-1].decisions_changed == 1
@@ -225,7 +225,7 @@ def test_a_wrong_engine_is_refused_when_it_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amount: float
 ) -> None:
     classifier().save(tmp_path)
-    monkeypatch.setattr(openvino, "compile_network", off_by(amount))
+    monkeypatch.setattr(openvino_network, "compile_network", off_by(amount))
     notes = Notes()
     loaded = load_classifier(tmp_path, engine="auto", progress=notes)
     assert loaded.engine is None
@@ -243,7 +243,7 @@ def test_an_engine_that_breaks_costs_nothing(tmp_path: Path, monkeypatch: pytest
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("Check 'false' failed\nin a file of theirs")
 
-    monkeypatch.setattr(openvino, "compile_network", broken)
+    monkeypatch.setattr(openvino_network, "compile_network", broken)
     notes = Notes()
     assert load_classifier(tmp_path, engine="auto", progress=notes).engine is None
     assert check_engines(made, lambda: prepared(made, 6), logits(made), notes) == ()
@@ -266,8 +266,8 @@ def test_an_engine_that_breaks_costs_nothing(tmp_path: Path, monkeypatch: pytest
 def test_a_format_that_changed_decisions_on_tune_is_never_used(
     monkeypatch: pytest.MonkeyPatch, checks: tuple[EngineCheck, ...], taken: str | None
 ) -> None:
-    monkeypatch.setattr(openvino, "fast_precisions", lambda: ("bf16", "f32"))
-    monkeypatch.setattr(openvino, "compile_network", AsTorch)  # bfloat16 is not to be had everywhere
+    monkeypatch.setattr(openvino_network, "fast_precisions", lambda: ("bf16", "f32"))
+    monkeypatch.setattr(openvino_network, "compile_network", AsTorch)  # bfloat16 is not to be had everywhere
     made = replace(classifier(), engine_checks=checks)
     engine = with_engine(made, "auto").engine
     assert (engine.engine.precision if isinstance(engine, EngineOrTorch) and engine.engine else None) == taken
@@ -316,7 +316,12 @@ def test_the_answers_say_what_they_were_made_by(tmp_path: Path) -> None:
     assert (plain["weights_sha256"], plain["engine"]["name"], plain["engine"]["precision"]) == (weights, "torch", "f32")
     assert not any("OpenVINO" in line for line in said)
     fast, said = by(run, "openvino")
-    assert fast["engine"] == {"name": "openvino", "version": openvino.version(), "precision": "f32", "failed": False}
+    assert fast["engine"] == {
+        "name": "openvino",
+        "version": openvino_network.version(),
+        "precision": "f32",
+        "failed": False,
+    }
     assert "Computed by OpenVINO in f32" in said
     joined, said = by(tmp_path / "copied", "auto")
     assert joined["run"] is None
@@ -344,8 +349,8 @@ def test_a_converted_network_is_kept_and_a_damaged_one_is_not_read(
     monkeypatch.setenv("MEDCLS_CACHE", str(tmp_path / "cache"))
     classifier().save(tmp_path / "model")
     conversions: list[int] = []
-    convert = openvino.convert
-    monkeypatch.setattr(openvino, "convert", lambda *given: conversions.append(1) or convert(*given))
+    convert = openvino_network.convert
+    monkeypatch.setattr(openvino_network, "convert", lambda *given: conversions.append(1) or convert(*given))
 
     def answers() -> Images:
         return logits(load_classifier(tmp_path / "model", engine="openvino"))
@@ -374,7 +379,7 @@ def test_a_converted_network_is_kept_and_a_damaged_one_is_not_read(
 def test_without_the_package_torch_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = classifier()
     made.save(tmp_path)
-    monkeypatch.setattr(openvino, "is_installed", lambda: False)
+    monkeypatch.setattr(openvino_network, "is_installed", lambda: False)
     loaded = load_classifier(tmp_path, engine="auto")
     assert loaded.engine is None
     assert np.array_equal(logits(loaded), logits(made))

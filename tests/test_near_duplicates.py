@@ -16,8 +16,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from medcls.cohort import Case
+from medcls.cohort.leakage import near_duplicates
 from medcls.cohort.leakage.fingerprints import BITS, Fingerprint, bits_of, fingerprint
-from medcls.cohort.leakage.gate import near_duplicates
 from medcls.cohort.leakage.near_duplicates import (
     LEAST_CORRELATION,
     MOST_DIFFERENT_BITS,

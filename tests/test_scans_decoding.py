@@ -12,7 +12,7 @@ import pytest
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
 from medcls.scans.core.leniency import STRICT
-from medcls.scans.dicom.pixels.decode import decode_apart
+from medcls.scans.dicom.pixels import decode_apart
 from medcls.scans.dicom.series.read_uncompressed import read_plain
 from medcls.scans.sandbox import read_apart
 from medcls.scans.workers import pool

@@ -29,7 +29,7 @@ JPEG_LS = "1.2.840.10008.1.2.4.80"
 
 SABOTAGED = """
 import os, resource, signal, sys
-from medcls.scans import look, limits, reading
+from medcls.scans.probe import probe
 from medcls.scans.sandbox import worker
 
 def crash(*_): os.kill(os.getpid(), signal.SIGSEGV)
@@ -40,13 +40,13 @@ def chatter(*_):
     os.write(1, b"noise"); print("noise"); os.write(2, b"noise"); raise ValueError("Doe^Jane")
 
 deeds = {"crash": crash, "hang": hang, "devour": devour, "chatter": chatter}
-right = look._look
+right = probe._look
 def sabotaged(path):
     for name, deed in deeds.items():
         if name in os.path.basename(path):
             return deed(path)
     return right(path)
-look._look = sabotaged
+probe._look = sabotaged
 worker.LOOK_SECONDS = 1.0
 worker.main()
 """

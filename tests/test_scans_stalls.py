@@ -120,16 +120,16 @@ def test_a_pipe_among_the_keys_of_a_store_holds_nothing(tmp_path):
 
 STALLING = """
 import os
-from medcls.scans import look
+from medcls.scans.probe import probe
 from medcls.scans.sandbox import worker
 
-right = look._look
+right = probe._look
 def stalled(path):
     if "stall" in os.path.basename(path):
         os.mkfifo(path + ".pipe")
         open(path + ".pipe", "rb")
     return right(path)
-look._look = stalled
+probe._look = stalled
 worker.main()
 """
 

@@ -14,7 +14,7 @@ from medcls.errors import ScanRefused
 from medcls.scans import find_scans, pass_slices, read_scan
 from medcls.scans.core.leniency import STRICT
 from medcls.scans.dicom.frames.instance import open_plain
-from medcls.scans.dicom.series.group_series import read_uncompressed
+from medcls.scans.dicom.series import read_uncompressed
 from medcls.scans.dicom.series.read_uncompressed import read_plain
 from medcls.scans.sandbox import read_apart
 from tests.dicom_factory import instance, save

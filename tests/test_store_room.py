@@ -19,8 +19,8 @@ from medcls.cli.app import app
 from medcls.config.settings import PreprocessingSettings, StoreSettings
 from medcls.errors import ScanRefused
 from medcls.preprocessing import PreparedStore, StoredPrepared, build_recipe, prepare_many
+from medcls.preprocessing.store import digest_cache as known_content
 from medcls.preprocessing.store.store import _known
-from medcls.preprocessing.store.store import digest_cache as known_content
 from tests.conftest import REPOSITORY
 from tests.scan_factory import FileSource, picture
 

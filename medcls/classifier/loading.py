@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from medcls.bounded import WEIGHTS_BYTES, read_bounded, read_json, why_unreadable
 from medcls.classifier.backends.parity_record import EngineCheck, EngineName
-from medcls.classifier.backends.select import with_engine
+from medcls.classifier.backends.selection import with_engine
 from medcls.classifier.classifier import Classifier
 from medcls.classifier.consistency import check_claims, check_parts
 from medcls.classifier.ensemble import Ensemble
@@ -41,7 +41,7 @@ def load_classifier(
         path: The folder.
         device: Where to compute; ``auto`` takes CUDA when there is one.
         engine: What computes the scores: ``torch``; ``openvino``; or ``auto``: OpenVINO on a CPU where it is installed and
-            agrees with torch. See :func:`medcls.classifier.backends.select.with_engine`.
+            agrees with torch. See :func:`medcls.classifier.backends.selection.with_engine`.
         progress: Where to say why an engine is not used.
 
     Raises:

@@ -53,7 +53,8 @@ class Row:
         reason: Why it was refused, in words, and what to do.
         notes: What was done to the scan's pixels or geometry, and what is doubtful.
         unlike: In what the scan is far from those of the training; ``None``: the classifier keeps nothing of them.
-        table: What else the table of scans says of it, by the columns of the answers: see :class:`medcls.workflows.data.find_inputs.Targets`.
+        table: What else the table of scans says of it, by the columns of the answers: see
+            :class:`medcls.workflows.data.find_inputs.Targets`.
     """
 
     scan: str

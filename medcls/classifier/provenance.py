@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from medcls.classifier.backends.fallback import EngineOrTorch
-from medcls.classifier.backends.openvino import CompiledNetwork, version
+from medcls.classifier.backends.openvino_network import CompiledNetwork, version
 from medcls.classifier.classifier import Classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.saving import weights_of

@@ -98,7 +98,7 @@ def _joined(sheet: ScoreSheet, named: Sequence[str]) -> bool:
 
 
 def _check_reference(sheet: ScoreSheet, named: Sequence[str], several: bool) -> None:
-    """Refuse what is no label, or not one label, as :func:`medcls.cohort.sources.labels.labels_of` does; a column names a label."""
+    """Refuse what is no label, or not one, as :func:`medcls.cohort.sources.labels.labels_of` does; a column names a label."""
     column, cells = sheet.columns.reference, sheet.cells("reference") or ()
     parts = [labels_in(cell) or [""] if several else [cell] for cell in cells]
     known = {*named, *(part for one in parts for part in one)}

@@ -64,7 +64,9 @@ class Compute:
 
 
 def choose_compute(settings: TrainSettings, network: NetworkName, dimensions: int) -> Compute:
-    """Resolve ``auto`` in the settings for this machine; :mod:`medcls.training.numerics.arithmetic` says whether it may be used.
+    """Resolve ``auto`` in the settings for this machine.
+
+    Whether it may be used says :mod:`medcls.training.numerics.arithmetic`.
 
     Args:
         settings: The config's section.

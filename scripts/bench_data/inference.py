@@ -12,7 +12,7 @@ from bench_scans.table import Figures, Row, Target, compare
 from torch.utils.data import DataLoader
 
 from medcls.classifier import Classifier
-from medcls.classifier.backends import openvino
+from medcls.classifier.backends import openvino_network
 from medcls.classifier.forward import Scores
 from medcls.classifier.predict import predict_sources
 from medcls.config.settings import ModelSettings, NetworkName, PreprocessingSettings
@@ -79,10 +79,10 @@ def engine_of(made: Classifier, scale: Scale) -> tuple[str, Scores]:
     """What ``infer`` takes on this machine, if tune allowed its fastest number format; and what to call it."""
     if scale.device != "cpu":
         return PLAIN, made.scores
-    if not openvino.is_installed():
+    if not openvino_network.is_installed():
         return "medcls, OpenVINO", _absent
-    precision = openvino.fast_precisions()[0]
-    return f"medcls, OpenVINO {precision}", openvino.compile_network(made.network, made.recipe.size, precision)
+    precision = openvino_network.fast_precisions()[0]
+    return f"medcls, OpenVINO {precision}", openvino_network.compile_network(made.network, made.recipe.size, precision)
 
 
 def _absent(_: Any) -> Any:

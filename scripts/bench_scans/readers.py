@@ -161,10 +161,10 @@ def _floor_of_a_volume(series: Series) -> Callable[[], Any]:
 
 
 def _medcls_source(series: Series) -> Callable[[], Any]:
-    from medcls.scans import find_scans
+    from medcls.scans import find_scans, read_scan
 
     (source,) = find_scans(series.folder).scans
-    return source.read
+    return lambda: read_scan(source)
 
 
 def _medcls_first(series: Series) -> Callable[[], Any]:

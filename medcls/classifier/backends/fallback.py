@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medcls.classifier.backends.openvino import CompiledNetwork
+from medcls.classifier.backends.openvino_network import CompiledNetwork
 from medcls.classifier.backends.process import EngineFailed
 from medcls.classifier.forward import Scores, torch_scores
 from medcls.progress import Progress

@@ -1,7 +1,7 @@
 """The process that OpenVINO runs in: takes jobs from its standard input, answers on its standard output, until that ends.
 
-It is started by its file's path (:mod:`medcls.classifier.backends.process`), so that neither torch nor what imports it is loaded
-beside OpenVINO: each brings threads of its own, and a native crash of one would end the other.
+It is started by its file's path (:mod:`medcls.classifier.backends.process`), so that neither torch nor what imports it is
+loaded beside OpenVINO: each brings threads of its own, and a native crash of one would end the other.
 """
 
 from __future__ import annotations

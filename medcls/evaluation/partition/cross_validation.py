@@ -7,8 +7,8 @@ error and gives no interval: there is no unbiased estimator of that variance (Be
 
 **Pooled.** All held-out predictions together, each case decided by its own fold's operating point, with intervals by patient.
 They use every patient, and hold where a fold has too few. The pooled AUC ranks probabilities of different classifiers
-together, which is fair as far as each is calibrated; :mod:`medcls.evaluation.discrimination.within_folds` ranks within folds alone (Forman
-and Scholz, SIGKDD Explorations 2010;12(1):49).
+together, which is fair as far as each is calibrated; :mod:`medcls.evaluation.discrimination.within_folds` ranks within folds
+alone (Forman and Scholz, SIGKDD Explorations 2010;12(1):49).
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ scanner             share that training did not have, above its own  0.1      0.
 =================== ================================================ ======== ==========
 
 The standardised difference divides by the root of the mean of both variances (Austin, Statistics in Medicine 2009;28:3083).
-The training cohort is known by its quantiles alone (:mod:`medcls.evaluation.shift.kolmogorov_smirnov`). The p-values are those of
-Kolmogorov and Smirnov's test for two samples (the limiting distribution) and of Fisher's exact test.
+The training cohort is known by its quantiles alone (:mod:`medcls.evaluation.shift.kolmogorov_smirnov`). The p-values are those
+of Kolmogorov and Smirnov's test for two samples (the limiting distribution) and of Fisher's exact test.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ def bootstrap_estimate(
         confidence: Confidence level.
         fallback: Gives a conservative interval.
         bounds: The least and the greatest value that the figure can have, the greatest may be infinite. With them the
-            interval is :func:`medcls.evaluation.statistics.intervals.within_bounds` with the replicates' deviation and bias; without
-            them, or with the figure on one of them, it is the expanded percentiles.
+            interval is :func:`medcls.evaluation.statistics.intervals.within_bounds` with the replicates' deviation and bias;
+            without them, or with the figure on one of them, it is the expanded percentiles.
         method: Which bootstrap the replicates are of.
     """
     why = why_silent(replicates, n_patients)

@@ -2,8 +2,8 @@
 
 A sum over cases depends on a patient only through the patient's own sum. Patients of one stratum whose sums are equal
 are interchangeable, so how often each *kind* of patient is drawn is multinomial: drawing kinds gives the same
-distribution as :meth:`medcls.evaluation.statistics.bootstrap.PatientResampling.replicate`, and where cases are counted there are
-few kinds, whatever the number of patients.
+distribution as :meth:`medcls.evaluation.statistics.bootstrap.PatientResampling.replicate`, and where cases are counted there
+are few kinds, whatever the number of patients.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A recipe is a value: the same scan gives the same numbers, whatever else is in the folder, and the recipe travels inside the
 classifier. Grey values, sizes and places of all steps are worked out in float32 and float64, and rounded once at the end
-(:mod:`medcls.preprocessing.images.encoding`); a result that was stored and one that was just computed are therefore the same bits.
+(:mod:`medcls.preprocessing.images.encoding`); a result that was stored and one that was just computed are therefore the same
+bits.
 """
 
 from __future__ import annotations

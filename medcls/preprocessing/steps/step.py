@@ -35,7 +35,8 @@ class Context:
         geometry: The affine is in millimetres, with the sides of the patient.
         sized: Voxel sizes are in millimetres.
         hounsfield: The values are Hounsfield units.
-        full_scale: The value of white where the format fixes it (:func:`medcls.preprocessing.images.white.white_of`), else ``None``.
+        full_scale: The value of white where the format fixes it (:func:`medcls.preprocessing.images.white.white_of`), else
+            ``None``.
         size: Final size ``(x, y, z)``; ``z`` is 1 for 2-D.
         channels: Final number of channels.
     """

@@ -222,7 +222,7 @@ def _as_bytes(numbers: tuple[int, ...]) -> bytes:
 @functools.cache
 def _code() -> str:
     """Which reader this is, with what it could use: another one may find more, or other things."""
-    states = [(file.name, file.stat()) for file in sorted(Path(__file__).parent.rglob("*.py"))]
+    states = [(file.name, file.stat()) for file in sorted(Path(__file__).parent.parent.rglob("*.py"))]
     files = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
     return hashlib.blake2b(
         repr([files, [find_spec(name) is not None for name in ("SimpleITK", "cv2")]]).encode()

@@ -4,7 +4,8 @@ Torch's kernels are many, and some compute something else on some processors at 
 convolutions in bfloat16 on processors with AVX512_BF16 give a gradient of the weights that is what the memory held
 before, where the feature map has two cells an axis. So before a training every way of computing but float32, operation
 by operation, is tried with the very network at the very sizes (:mod:`medcls.training.numerics.layer_check`,
-:mod:`medcls.training.numerics.whole_check`). Layers that fail are computed in float32, as long as most of the work is not theirs.
+:mod:`medcls.training.numerics.whole_check`). Layers that fail are computed in float32, as long as most of the work is not
+theirs.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ def check_compiled(
     """The worst gradient of a step through the compiled network, where it is no gradient of the network; else ``None``.
 
     It must lie no more than four times as far from the gradient in float32 as that of the same step without compiling, or
-    within the tolerance of :mod:`medcls.training.numerics.layer_check`, and be at most four times as long or as short. Dropout is
-    off: a compiled one draws other numbers.
+    within the tolerance of :mod:`medcls.training.numerics.layer_check`, and be at most four times as long or as short. Dropout
+    is off: a compiled one draws other numbers.
     """
     with untouched(network, compute.device):
         network.train()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from medcls.classifier import Answer, Classifier
-from medcls.classifier.backends.select import check_engines
+from medcls.classifier.backends.selection import check_engines
 from medcls.classifier.forward import mean_logits
 from medcls.cohort import Case, Cohort
 from medcls.cohort.case import known_matrix, reference_matrix

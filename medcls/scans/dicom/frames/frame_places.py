@@ -37,7 +37,9 @@ def _points(frames: Sequence[Frame]) -> NDArray[np.float64]:
 
 
 def heights_of(frames: Sequence[Frame]) -> NDArray[np.float64]:
-    """``(frames,)`` millimetres along the normal of their mean orientation; see :func:`medcls.scans.dicom.frames.geometry.heights`.
+    """``(frames,)`` millimetres along the normal of their mean orientation.
+
+    See :func:`medcls.scans.dicom.frames.geometry.heights`.
 
     Raises:
         ScanRefused: The orientation is impossible.

@@ -1,8 +1,8 @@
 """Elements: the attributes of one plain DICOM file, as bytes, turned into text and numbers when asked.
 
-They are what :mod:`medcls.scans.dicom.parse.fastparse` finds. Where a value could be read in more than one way the parser leaves
-the file to pydicom, so every method here gives what :mod:`medcls.scans.dicom.parse.text` gives for pydicom's data set of the same
-file; a property test holds the two together.
+They are what :mod:`medcls.scans.dicom.parse.fastparse` finds. Where a value could be read in more than one way the parser
+leaves the file to pydicom, so every method here gives what :mod:`medcls.scans.dicom.parse.text` gives for pydicom's data set
+of the same file; a property test holds the two together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Passing a series by, slice by slice: for a recipe that needs no more than one slice at a time.
 
-The values are those of :func:`medcls.scans.dicom.series.read_uncompressed.read_plain`, bit for bit. Whatever needs several slices at once (gaps,
-uneven distances, a tilt, copies, a file order that is not the slices') is left to it.
+The values are those of :func:`medcls.scans.dicom.series.read_uncompressed.read_plain`, bit for bit. Whatever needs several
+slices at once (gaps, uneven distances, a tilt, copies, a file order that is not the slices') is left to it.
 """
 
 from __future__ import annotations

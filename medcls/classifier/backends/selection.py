@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.classifier.backends import openvino
+from medcls.classifier.backends import openvino_network
 from medcls.classifier.backends.agreement import compare_answers, differs_on_made_images
 from medcls.classifier.backends.fallback import EngineOrTorch
 from medcls.classifier.backends.parity_record import EngineCheck, EngineName, Precision
@@ -39,15 +39,17 @@ def check_engines(
     Returns:
         A check for each that was tried; none where OpenVINO is not installed or does not take the network.
     """
-    if not openvino.is_installed():
+    if not openvino_network.is_installed():
         return ()
     checks: list[EngineCheck] = []
     reasons: list[str] = []
     for precision in _precisions(reasons):
         try:
-            engine = openvino.compile_network(classifier.network, classifier.recipe.size, precision)
+            engine = openvino_network.compile_network(classifier.network, classifier.recipe.size, precision)
             checks.append(
-                compare_answers(classifier, engine, prepared(), logits, version=openvino.version(), precision=precision)
+                compare_answers(
+                    classifier, engine, prepared(), logits, version=openvino_network.version(), precision=precision
+                )
             )
         except Exception as error:  # whatever is wrong with an engine or a format, another or torch goes on without it
             reasons.append(f"in {precision}, {_short(error)}")
@@ -62,7 +64,7 @@ def check_engines(
 
 def _precisions(reasons: list[str]) -> tuple[Precision, ...]:
     try:
-        return openvino.fast_precisions()
+        return openvino_network.fast_precisions()
     except Exception as error:
         reasons.append(_short(error))
         return ()
@@ -94,7 +96,7 @@ def with_engine(
     if wanted == "torch":
         return classifier
     asked = wanted == "openvino"
-    if not openvino.is_installed():
+    if not openvino_network.is_installed():
         if asked:
             raise MissingExtraError("openvino", extra="fast", purpose="the engine OpenVINO")
         return classifier
@@ -105,7 +107,7 @@ def with_engine(
     reasons: list[str] = []
     for precision in _allowed(classifier.engine_checks, _precisions(reasons), reasons):
         try:
-            engine = openvino.compile_network(
+            engine = openvino_network.compile_network(
                 classifier.network, classifier.recipe.size, precision, weights_sha256=weights_sha256
             )
             differs = differs_on_made_images(classifier, engine, precision)
