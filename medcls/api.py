@@ -9,10 +9,11 @@ from typing import Any
 from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.backends.parity_record import EngineName
 from medcls.config import load_config
+from medcls.files import as_path
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.explanation_files import Explanations
-from medcls.runs.folder import Run, newest_finished, open_run
+from medcls.runs.folder import Run, model_folder, newest_finished, open_run
 from medcls.workflows.commands.evaluate import Evaluated, evaluate_run
 from medcls.workflows.commands.explain import explain as explain_run
 from medcls.workflows.commands.infer import Inference
@@ -45,6 +46,8 @@ def train(
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
     """
+    if config is not None:
+        as_path(config, "config")  # sections are given by their names: train={"epochs": 5}
     return train_run(load_config(config, (), changes), name=run, resume=resume, progress=progress)
 
 
@@ -52,17 +55,18 @@ def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress:
     """Load the classifier of a run, or of a classifier's folder; by default of the newest finished run.
 
     Args:
-        path: The folder.
+        path: The folder, or the run's name.
         engine: What computes its answers: ``torch``; ``openvino`` (``pip install 'medcls[fast]'``); or ``auto``: OpenVINO on
             a CPU where it is installed and agrees with torch.
         progress: Where to say why an engine is not used.
 
     Raises:
-        ClassifierError: There is none, it is damaged, or the engine cannot compute it.
+        ClassifierError: It is damaged, or the engine cannot compute it.
         MissingExtraError: The engine is not installed.
-        RunError: No path is given, and no run has finished.
+        RunError: There is no such run, it is not finished, or no path is given and no run has finished.
     """
-    return load_classifier(newest_finished().path if path is None else path, engine=engine, progress=progress)
+    folder = newest_finished().path if path is None else model_folder(as_path(path, "the model"))
+    return load_classifier(folder, engine=engine, progress=progress)
 
 
 def infer(
@@ -91,6 +95,7 @@ def infer(
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
     """
+    scans = as_path(scans, "scans")
     classifier = load(model, engine=engine, progress=progress)
     folder = None if out is None else Path(out)
     return infer_scans(
@@ -129,8 +134,8 @@ def evaluate(
         MedclsError: One line that says what is wrong, where, and how to mend it.
     """
     return evaluate_run(
-        open_run(run),
-        cases=Path(cases) if cases else None,
+        open_run(as_path(run, "the run")),
+        cases=None if cases is None else as_path(cases, "the table of cases"),
         out=Path(out) if out else None,
         allow_leakage=allow_leakage,
         exploratory=exploratory,
@@ -165,8 +170,8 @@ def explain(
         MedclsError: One line that says what is wrong, where, and how to mend it.
     """
     return explain_run(
-        Path(scans) if scans else None,
-        Path(model) if model else None,
+        None if scans is None else as_path(scans, "scans"),
+        None if model is None else as_path(model, "the model"),
         load_pseudonyms(keep=keep_names),
         label=label,
         out=Path(out) if out else None,

@@ -20,7 +20,7 @@ from medcls.classifier.predictions import Row
 from medcls.cohort import Case, Cohort
 from medcls.cohort.sources.locate import locate_scans
 from medcls.config import Config, load_config
-from medcls.errors import CohortError, ScanRefused
+from medcls.errors import CohortError, ConfigError, ScanRefused
 from medcls.leftovers import temporary_folder
 from medcls.nearest import did_you_mean, one_of
 from medcls.preprocessing import PreparedStore, build_recipe
@@ -28,6 +28,7 @@ from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
 from medcls.scans import find_one
 from medcls.scans.core.leniency import Leniency
+from medcls.tables.words import same_label, says_nothing
 from medcls.workflows.data.label_checks import check_evaluation
 from medcls.workflows.data.prepare import Material, part_material, prepare_cases
 from medcls.workflows.fitting.arithmetic import settle_arithmetic
@@ -39,6 +40,10 @@ _UNCHANGED = Pseudonyms(b"", keep=True)  # nothing is written out, so nothing ne
 
 _OWN = {("model", "name"), ("split", "tune"), ("region",), ("positive",), ("seed",), ("name",), ("runs",), ("data",)}
 """Keys that the estimator's own parameters stand for, or that it has no use for."""
+
+
+_SECTIONS = ("model", "split", "train")
+"""Sections that get values of the estimator's own."""
 
 
 class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -124,6 +129,8 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             CohortError: Fewer than two classes, or too few patients of one.
             ValueError: The lengths differ.
         """
+        if self.refused not in (allowed := ("raise", "skip")):
+            raise ConfigError(f"'refused={self.refused}' is not allowed", remedy=one_of(self.refused, allowed))
         config = self._config()
         progress = Progress(quiet=self.quiet)
         cohort = self._cohort(_paths(X), y, groups)
@@ -146,6 +153,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Sequence[str | os.PathLike[str]]) -> NDArray[np.float64]:
         """Calibrated probabilities ``(n, classes)``, columns as ``classes_``; NaN for a refused scan when skipping."""
+        check_is_fitted(self)
         missing = [float("nan")] * len(self.classes_)
         return np.array([missing if row.answer is None else row.answer.probabilities for row in self._rows(X)])
 
@@ -180,6 +188,22 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return rows
 
     def _config(self) -> Config:
+        given = {} if self.config is None else self.config
+        for name, one in {
+            "config": given,
+            **{f"config['{key}']": given[key] for key in _SECTIONS if key in given},
+        }.items():
+            if not isinstance(one, Mapping):
+                raise ConfigError(
+                    f"{name} is no mapping of keys to values", remedy='Give for example {"train": {"epochs": 5}}'
+                )
+        for key in _OWN:
+            if key[0] in given and (len(key) == 1 or key[1] in given[key[0]]):
+                own = key not in {("name",), ("runs",), ("data",)}
+                remedy = (
+                    "It is a parameter of ScanClassifier itself" if own else "Remove it: ScanClassifier does not use it"
+                )
+                raise ConfigError(f"'{'.'.join(key)}' has no place in the config of a ScanClassifier", remedy=remedy)
         changes: dict[str, Any] = {
             **{key: value for key, value in (self.config or {}).items() if key != "model"},
             "region": self.region,
@@ -192,7 +216,9 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _cohort(self, X: Sequence[Path], y: ArrayLike, groups: ArrayLike | None) -> Cohort:
         labels = column_or_1d(y)
-        patients = np.full(len(labels), "") if groups is None else np.asarray(groups)
+        # A missing patient (None, NaN) is no patient of that name.
+        named = [""] * len(labels) if groups is None else np.asarray(groups, dtype=object).tolist()
+        patients = ["" if says_nothing(str(one)) else str(one) for one in named]
         if not len(X) == len(labels) == len(patients):
             raise ValueError(f"X, y and groups have {len(X)}, {len(labels)} and {len(patients)} entries")
         if type_of_target(labels) not in ("binary", "multiclass"):
@@ -201,13 +227,22 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(self.classes_) < 2:
             raise CohortError("a classifier needs two classes or more")
         names = tuple(str(label) for label in self.classes_)
+        nothing, pair = [name for name in names if not name or says_nothing(name)], same_label(names)
+        if nothing:
+            raise CohortError(
+                f"'{nothing[0]}' in y names no class", remedy="Leave out the scans whose label is not known"
+            )
+        if pair is not None:
+            raise CohortError(
+                f"'{pair[0]}' and '{pair[1]}' in y differ only in how they are written", remedy="Write them alike"
+            )
         positive = None
         if len(names) == 2:
             positive = names[1] if self.positive is None else str(self.positive)
             if positive not in names:
                 raise CohortError(f"'positive={positive}' is not a label", remedy=one_of(positive, names, "Labels"))
         cases = tuple(
-            Case(str(number), str(patient), path, (int(index),))
+            Case(str(number), patient, path, (int(index),))
             for number, (path, patient, index) in enumerate(zip(X, patients, indices, strict=True))
         )
         return Cohort(cases, names, positive)

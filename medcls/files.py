@@ -120,6 +120,17 @@ def storage_error(error: OSError, path: Path) -> Exception:
     return error
 
 
+def as_path(value: object, what: str) -> Path:
+    """What a caller of Python gave as a path.
+
+    Raises:
+        UsageError: It is none, but a number, a table or the like.
+    """
+    if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
+        return Path(value)
+    raise UsageError(f"{what} must be a path, and is none", remedy="Give one path, as text")
+
+
 def check_writable(folder: Path) -> None:
     """Refuse a folder in which nothing can be written, before hours are spent on what shall lie there; it is not made.
 

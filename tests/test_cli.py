@@ -333,6 +333,11 @@ sys.argv = ["medcls", "--version"]
         ),  # after which Python ends by the signal unless it is told not to
         ("importlib.metadata.version = stop", 1),  # while the command line is read
         ("atexit.register(stop); medcls._command = lambda: 3", 3),
+        (
+            "sys.late = type('', (), {'__del__': lambda _, kill=os.kill, me=os.getpid(): kill(me, 2)})()\n"
+            "medcls._command = lambda: 3",
+            3,
+        ),
     ],
 )
 def test_ctrl_c_at_any_moment_is_one_line_and_a_code(moment: str, code: int, tmp_path: Path) -> None:

@@ -61,6 +61,22 @@ def test_columns_that_hold_facts_are_named_when_nothing_asks_for_them(tmp_path: 
     assert table(tmp_path, TABLE).unused == ()
 
 
+def test_a_fact_that_nothing_asks_for_and_that_tells_the_label_is_warned_of(tmp_path: Path) -> None:
+    def warned(sites: str, **changes: object) -> list[str]:
+        rows = [f"{n}.png,{'ill' if n % 2 else 'well'},{site}" for n, site in enumerate(sites)]
+        text = "\n".join(["scan,label,site", *rows])
+        return [one for one in table(tmp_path, text, **changes).warnings if "tells the label of every case" in one]
+
+    assert warned("ABABAB") == [
+        "column 'site' tells the label of every case: each of its 2 values has cases of one label alone, so the network may "
+        "learn to tell 'site'. Add cases of other labels to each; data.columns.facts has it looked at"
+    ]
+    assert not warned("ABABAA")
+    assert not warned("ABCDEF")  # nearly every case has its own
+    assert not warned("AAAAAA")
+    assert not warned("ABABAB", columns={"facts": ["site"]})  # the audit says how well it tells them
+
+
 def test_training_says_in_one_line_which_columns_it_does_not_use(tmp_path: Path) -> None:
     rows = TABLE.splitlines()
     (tmp_path / "cases.csv").write_text("\n".join([f"{rows[0]},sex,age", *(f"{row},F,60" for row in rows[1:])]))

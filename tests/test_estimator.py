@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 
 import medcls
-from medcls.errors import CohortError, ScanRefused
+from medcls.errors import CohortError, MedclsError, ScanRefused
 
 torch.set_num_threads(1)
 
@@ -52,8 +53,9 @@ def test_parameters_are_cloned_and_nothing_is_fitted_before_fit(scans: list[Path
     original = estimator(seed=3)
     copy = clone(original)
     assert copy.get_params() == original.get_params()
-    with pytest.raises(NotFittedError):
-        copy.predict(scans)
+    for ask in (copy.predict, copy.predict_proba):
+        with pytest.raises(NotFittedError):
+            ask(scans)
 
 
 def test_it_runs_inside_cross_validation(scans: list[Path]) -> None:
@@ -127,3 +129,34 @@ def test_a_grid_goes_over_nested_parameters_and_columns_of_paths(scans: list[Pat
 def test_what_is_no_list_of_paths_is_refused(paths: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         estimator().fit(paths, [0, 1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "words"),
+    [
+        ({"config": "lung.yaml"}, LABELS, "config is no mapping of keys"),
+        ({"config": {"train": 5}}, LABELS, r"config\['train'\] is no mapping"),
+        (
+            {"config": {"positive": 3}},
+            LABELS,
+            "'positive' has no place in the config of a ScanClassifier. It is a parameter",
+        ),
+        ({"config": {"split": {"tune": 0.3}}}, LABELS, "'split.tune' has no place"),
+        ({"config": {"data": {"cases": "x.csv"}}}, LABELS, "'data' has no place .* does not use it"),
+        ({"refused": "skpi"}, LABELS, "Did you mean 'skip'"),
+        ({}, ["NA", *["ill", "well"] * 12][:24], "'NA' in y names no class"),
+        ({}, ["", *["ill", "well"] * 12][:24], "'' in y names no class"),
+        ({}, ["Ill", *["ill", "well"] * 12][:24], "'Ill' and 'ill' in y differ only"),
+    ],
+)
+def test_what_would_be_taken_for_something_else_is_refused(
+    changes: dict[str, Any], labels: Any, words: str, scans: list[Path]
+) -> None:
+    with pytest.raises(MedclsError, match=words):
+        estimator(**changes).fit(scans, labels)
+
+
+def test_a_patient_that_is_missing_is_no_patient_of_that_name(scans: list[Path]) -> None:
+    groups = [None, float("nan"), "nan", "p1", 2, *range(3, 22)]
+    cohort = estimator()._cohort(scans, np.asarray(LABELS), groups)
+    assert [case.patient for case in cohort.cases][:5] == ["", "", "", "p1", "2"]

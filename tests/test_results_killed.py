@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import medcls
-from medcls.errors import StorageError
+from medcls.errors import StorageError, UsageError
 from medcls.runs.folder import Run
-from medcls.runs.output_folder import results_folder
+from medcls.runs.output_folder import alone, results_folder
 from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.reporting.figure_files import write_figure_files
 from tests.test_runs import Pictures, key_folder, pictures, run
@@ -108,3 +108,27 @@ def test_results_are_not_written_through_a_link_that_leads_out_of_their_folder(t
     (out / "explanations").symlink_to(elsewhere)
     with pytest.raises(StorageError, match="explanations is a link that leads out of out"):
         results_folder(out, out, ("predictions.csv", "explanations/*.png"), overwrite=True)
+
+
+def test_one_call_at_a_time_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def second(out: Path | None, overwrite: bool = False) -> Path:
+        return alone(results_folder)(out, Path("answers"), ("a.csv",), overwrite=overwrite)
+
+    @alone
+    def first(out: Path | None) -> Path:
+        folder = results_folder(out, Path("answers"), ("a.csv",))
+        for overwrite in (False, True):
+            with pytest.raises(UsageError, match="another process writes into it"):
+                second(folder, overwrite)
+        assert second(None) == Path("answers-2" if folder.name == "answers" else "answers")
+        return folder
+
+    for out in (None, Path("out")):
+        folder = first(out)
+        assert not folder.exists()  # as nothing was written
+        folder.mkdir()
+        assert second(folder) == folder
+        assert folder.exists()
+        folder.rmdir()

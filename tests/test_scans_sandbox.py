@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from medcls.errors import ScanRefused
 from medcls.scans import STRICT, Scan, find_scans, read_scan
+from medcls.scans.core.guard import refusing
 from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.scans.probe.probe import Look, look
 from medcls.scans.sandbox import codec, look_apart, read_apart
@@ -254,3 +256,10 @@ def test_refusals_leave_no_memory_behind_in_a_worker(tmp_path):
             worker.ask({"job": "look", "paths": []}, 60)  # answered when the job before is put away
             open_files.append(len(os.listdir(f"/proc/{worker._process.pid}/fd")))
     assert open_files[1:] == open_files[:1] * 3
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_memory_that_the_system_refuses_is_called_so(error):
+    with pytest.raises(ScanRefused, match="not enough memory") as caught, refusing("a.nii"):
+        raise error
+    assert caught.value.code == RefusalCode.TOO_LARGE

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import medcls
 from medcls.cli import app
 from medcls.errors import RunError, UsageError
 from medcls.runs.folder import model_folder, open_run
@@ -168,3 +170,27 @@ def test_want_of_memory_is_told_whoever_tells_of_it(
     code, _, said = typed("doctor", monkeypatch, capsys)
     assert (code, said.count("\n")) == (1, 1)
     assert said.startswith("medcls: there is not enough memory")
+
+
+def test_what_is_no_path_is_one_line_in_python_too(tmp_path: Path) -> None:
+    stopped = tmp_path / "runs" / "stopped"
+    stopped.mkdir(parents=True)
+    (stopped / "config.yaml").write_text("region: lung\n", encoding="utf-8")
+    asked: list[tuple[Callable[[], object], str]] = [
+        (lambda: medcls.load(3), "the model must be a path, and is none"),  # type: ignore[arg-type]
+        (lambda: medcls.load(b"x"), "the model must be a path"),  # type: ignore[arg-type]
+        (lambda: medcls.load("https://example.org/x"), "no run is here"),
+        (lambda: medcls.load("stopped"), "the run is not finished"),
+        (lambda: medcls.load(open_run("stopped")), "the run is not finished"),
+        (lambda: medcls.train({"region": "lung"}), "config must be a path, and is none"),  # type: ignore[arg-type]
+        (lambda: medcls.infer(["a.png"], "x"), "scans must be a path, and is none"),  # type: ignore[arg-type]
+        (lambda: medcls.evaluate(None), "the run must be a path"),  # type: ignore[arg-type]
+        (lambda: medcls.evaluate("stopped", 5), "the table of cases must be a path"),  # type: ignore[arg-type]
+        (lambda: medcls.explain(0), "scans must be a path"),  # type: ignore[arg-type]
+        (lambda: medcls.compare(1, 2), "a model must be a path"),  # type: ignore[arg-type]
+        (lambda: medcls.evaluate_predictions(None), "the table of scores must be a path"),  # type: ignore[arg-type]
+        (lambda: medcls.evaluate_predictions("a.csv", threshold="high"), "the threshold 'high' is no number"),  # type: ignore[arg-type]
+    ]
+    for ask, words in asked:
+        with pytest.raises(UsageError, match=words):
+            ask()

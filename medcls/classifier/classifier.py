@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from medcls.classifier.model import TrainedModel
 from medcls.classifier.predict import predict_paths
 from medcls.classifier.predictions import answers_table
 from medcls.classifier.saving import save_classifier
+from medcls.errors import UsageError
+from medcls.files import as_path
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.scans import Scan, find_one, read_scan
@@ -39,7 +41,10 @@ class Classifier(TrainedModel):
             ``predicted``, ``p_LABEL`` for each label, ``prediction_set``, ``refer``, ``unlike_training`` (in what the scan
             lies far from those of the training), ``code`` and ``reason`` of a refusal, ``notes``.
         """
-        paths = [scans] if isinstance(scans, str | os.PathLike) else list(scans)
+        one = isinstance(scans, str | os.PathLike) or not isinstance(scans, Iterable)
+        paths = [as_path(path, "a scan") for path in (cast(Any, [scans] if one else scans))]
+        if batch_size < 1:
+            raise UsageError(f"a batch of {batch_size} scans is none", remedy="Set batch_size to 1 or more")
         rows = predict_paths(self, paths, pseudonyms or load_pseudonyms(), batch_size=batch_size, progress=progress)
         return answers_table(rows, self.labels)
 

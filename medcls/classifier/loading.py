@@ -139,7 +139,7 @@ def _classifier_folder(path: Path) -> Path:
     for folder in (path, path / "classifier"):
         if (folder / DESCRIPTION).is_file():
             return folder
-    stopped = (path / "config.yaml").is_file()
+    stopped = (path / "config.yaml").is_file() and not os.path.lexists(path / "classifier" / DESCRIPTION)
     raise ClassifierError(
         "the run is not finished: it has no classifier yet" if stopped else "there is no classifier here",
         where=str(path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -26,6 +27,9 @@ def stoppable(command: Callable[[], int]) -> int:
     """Run the command and give its code; 1, and one line, where Ctrl-C is why it did not end well."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a job in the background ignores it
         signal.signal(signal.SIGINT, _stop)
+    atexit.register(
+        signal.signal, signal.SIGINT, signal.SIG_IGN
+    )  # the last to be called; from then on Python has no handlers
     try:
         code = command()
     except BaseException:

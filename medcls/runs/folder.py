@@ -38,6 +38,10 @@ class Run:
     path: Path
     new: bool = field(default=False, compare=False)
 
+    def __fspath__(self) -> str:
+        """A run stands for its folder wherever a path is given."""
+        return str(self.path)
+
     @property
     def name(self) -> str:
         """The folder's name."""
@@ -115,6 +119,8 @@ class Run:
 
     def unfinished(self, lacking: str) -> RunError:
         """The error of a run that has not come to what is asked of it."""
+        if self.report_file.exists():
+            return RunError(f"the run has no {lacking} any more", where=str(self.path), remedy="Restore it from a copy")
         return RunError(
             f"the run is not finished: it has no {lacking} yet",
             where=str(self.path),
@@ -265,7 +271,7 @@ def model_folder(model: str | os.PathLike[str] | None, progress: Progress = SILE
     can_answer = [one for one in _places(path) if is_run(one) or (one / CLASSIFIER_FILE).is_file()]
     if can_answer:
         found = Run(can_answer[0])
-        if not any((folder / CLASSIFIER_FILE).is_file() for folder in (found.path, found.classifier_folder)):
+        if not any(os.path.lexists(folder / CLASSIFIER_FILE) for folder in (found.path, found.classifier_folder)):
             raise found.unfinished("classifier")
         return found.path
     if path.exists() and not path.is_dir():

@@ -1,14 +1,37 @@
-"""Where results go when no folder is named, and that none is overwritten unasked."""
+"""Where results go when no folder is named, that none is overwritten unasked, and that one call at a time writes there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from medcls.errors import UsageError
 from medcls.files import check_writable, storage_error
 from medcls.leftovers import PART, sweep
 from medcls.names import within
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_CALL: ContextVar[contextlib.ExitStack | None] = ContextVar("call", default=None)
+
+
+def alone(verb: Callable[P, R]) -> Callable[P, R]:
+    """Let nobody else write into the :func:`results_folder` of a verb until it ends, however that is."""
+
+    @functools.wraps(verb)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        with contextlib.ExitStack() as stack:
+            before = _CALL.set(stack)
+            stack.callback(_CALL.reset, before)
+            return verb(*args, **options)
+
+    return call
 
 
 def results_folder(out: Path | None, default: Path, files: Sequence[str], *, overwrite: bool = False) -> Path:
@@ -21,22 +44,25 @@ def results_folder(out: Path | None, default: Path, files: Sequence[str], *, ove
         overwrite: Replace earlier results.
 
     Raises:
-        UsageError: The folder that was asked for holds results, or is no folder.
+        UsageError: The folder that was asked for holds results, is no folder, or another process writes into it.
         StorageError: The default, or a folder within the one that is taken, is a link that leads elsewhere, or nothing can be
             written there.
     """
     folder = default if out is None else out
     check_writable(folder)
-    if overwrite or not _held(folder, files):
+    free = _claimed(folder)
+    if free and (overwrite or not _held(folder, files)):
         return _ready(folder if out is not None else within(default.parent, folder), files)
     if out is not None:
-        raise UsageError(
-            f"the folder has results already ({_held(folder, files)[0]})",
-            where=str(folder),
-            remedy="Choose another --out FOLDER, or replace them with --overwrite",
+        what = (
+            f"the folder has results already ({_held(folder, files)[0]})" if free else "another process writes into it"
         )
+        remedy = "Choose another --out FOLDER, or " + (
+            "replace them with --overwrite" if free else "wait until it has ended"
+        )
+        raise UsageError(what, where=str(folder), remedy=remedy)
     number = 2
-    while _held(numbered := default.with_name(f"{default.name}-{number}"), files):
+    while not _claimed(numbered := default.with_name(f"{default.name}-{number}")) or _held(numbered, files):
         number += 1
     return _ready(within(default.parent, numbered), files)
 
@@ -63,3 +89,32 @@ def _ready(folder: Path, files: Sequence[str]) -> Path:
 
 def _held(folder: Path, files: Sequence[str]) -> list[str]:
     return [file.relative_to(folder).as_posix() for name in files for file in sorted(folder.glob(name))]
+
+
+def _claimed(folder: Path) -> bool:
+    """Whether the verb that asks has the folder for itself; it has where the file system or Windows knows no such locks."""
+    stack = _CALL.get()
+    if stack is None or sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.callback(_drop_if_empty, folder)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, descriptor)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _drop_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()

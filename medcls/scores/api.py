@@ -10,6 +10,7 @@ from typing import Any
 
 from medcls.config import load_config
 from medcls.errors import UsageError
+from medcls.files import as_path
 from medcls.progress import SILENT, Progress
 from medcls.scores.comparison.compare import Compared, judge_and_compare
 from medcls.scores.comparison.compare import compare as compare_paths
@@ -76,9 +77,9 @@ def evaluate_predictions(
     if compare is None:
         if compare_columns or compare_threshold is not None:
             raise UsageError("compare_columns and compare_threshold need compare")
-        return judge(Path(predictions), how, folder, overwrite=overwrite, progress=progress)
+        return judge(as_path(predictions, "the table of scores"), how, folder, overwrite=overwrite, progress=progress)
     other = how.like(columns=compare_columns, thresholds=_texts(compare_threshold))
-    pair = (Path(predictions), how), (Path(compare), other)
+    pair = (as_path(predictions, "the table of scores"), how), (as_path(compare, "the second table"), other)
     return judge_and_compare(*pair, folder, overwrite=overwrite, progress=progress)
 
 
@@ -104,7 +105,9 @@ def compare(
     """
     how = replace(_judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation), facts=())
     folder = Path(out) if out is not None else None
-    return compare_paths([Path(one) for one in models], how, folder, overwrite=overwrite, progress=progress)
+    return compare_paths(
+        [as_path(one, "a model") for one in models], how, folder, overwrite=overwrite, progress=progress
+    )
 
 
 def _judging(
@@ -133,7 +136,10 @@ def _texts(threshold: Thresholds | None) -> tuple[str, ...]:
         return ()
     if isinstance(threshold, Mapping):
         return tuple(f"{label}={value!r}" for label, value in threshold.items())
-    return (repr(float(threshold)),)
+    try:
+        return (repr(float(threshold)),)
+    except (TypeError, ValueError):
+        raise UsageError(f"the threshold {threshold!r} is no number", remedy="Give 0.3, or {'LABEL': 0.3}") from None
 
 
 def _method(name: str | None) -> Any:

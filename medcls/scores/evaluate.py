@@ -20,7 +20,7 @@ from medcls.progress import SILENT, Progress
 from medcls.reporting.report import write_report
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import write_studies
-from medcls.runs.output_folder import discard_earlier, results_folder
+from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.print_warnings import say_what_to_mind
 from medcls.scores.csv_columns import ScoreColumns
 from medcls.scores.operating_point import Decision, decide, parse_thresholds
@@ -115,6 +115,7 @@ class Judged:
     comparison: Mapping[str, Any] | None = None
 
 
+@alone
 def judge(
     predictions: Path,
     judging: Judging | None = None,

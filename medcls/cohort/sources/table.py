@@ -62,14 +62,15 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
             excluded.append(found)
     multilabel = isinstance(columns.label, list)
     positive = check_positive(positive, labels, multilabel=multilabel)
+    unused = _unused(table.named, columns)
     return Cohort(
         tuple(cases),
         labels,
         positive,
         multilabel,
         tuple(excluded),
-        (*warnings, *more),
-        unused=_unused(table.named, columns),
+        (*warnings, *more, *_telling(rows, unused, references)),
+        unused=unused,
         source=str(path),
     )
 
@@ -124,6 +125,21 @@ def _unused(header: Sequence[str], columns: Columns) -> tuple[str, ...]:
     used = {*labels, *columns.facts, columns.case, columns.patient, columns.scan, columns.split}
     plain = {name: "".join(sign for sign in name.casefold() if sign.isalpha()) for name in header}
     return tuple(name for name in header if name not in used and plain[name] in _NAMES_OF_FACTS)
+
+
+def _telling(rows: Sequence[Mapping[str, str]], unused: Sequence[str], references: Sequence[Marks | None]) -> list[str]:
+    """What to warn of: facts that nothing asks for, so that no audit looks at them, and that alone tell every label."""
+    found = []
+    for name in unused:
+        known = [(row[name], marks.has) for row, marks in zip(rows, references, strict=True) if marks and row[name]]
+        values, labels = {value for value, _ in known}, {label for _, label in known}
+        if len(labels) > 1 and 2 * len(values) <= len(known) and len(set(known)) == len(values):
+            found.append(
+                f"column '{name}' tells the label of every case: each of its {len(values)} values has cases of one label "
+                f"alone, so the network may learn to tell '{name}'. Add cases of other labels to each; "
+                "data.columns.facts has it looked at"
+            )
+    return found
 
 
 def _check_columns(table: Table, columns: Columns) -> None:

@@ -8,9 +8,10 @@ import threading
 import warnings
 from collections.abc import Iterator
 
-from medcls.errors import MedclsError, ScanRefused
+from medcls.errors import MedclsError, ScanRefused, wants_memory
 from medcls.scans.core.refusals import RefusalCode, refusal
 
+_NO_MEMORY = "there is not enough memory for this scan"
 _TALKATIVE = ("pydicom", "nibabel", "nibabel.global", "PIL", "tifffile", "imagecodecs")
 
 
@@ -84,7 +85,7 @@ def refusing(where: object) -> Iterator[None]:
     except MedclsError:
         raise
     except MemoryError as error:
-        raise refusal(RefusalCode.TOO_LARGE, "there is not enough memory for this scan", where=where) from error
+        raise refusal(RefusalCode.TOO_LARGE, _NO_MEMORY, where=where) from error
     except OSError as error:
         if error.errno is None:  # raised by a decoder, not by the operating system
             raise _damaged(error, where) from error
@@ -107,5 +108,7 @@ def _damaged(error: Exception, where: object) -> ScanRefused:
 
 def unreadable(error: OSError, where: object = "") -> ScanRefused:
     """The refusal that an error of the operating system stands for."""
+    if wants_memory(error):
+        return refusal(RefusalCode.TOO_LARGE, _NO_MEMORY, where=where)
     what = f"the file cannot be read ({error.strerror.lower()})" if error.strerror else "the file cannot be read"
     return refusal(RefusalCode.UNREADABLE, what, where=where)

@@ -22,7 +22,7 @@ from medcls.files import reading_kept, write_csv, write_json
 from medcls.progress import SILENT, Progress
 from medcls.reporting.comparison import ComparisonContent, write_comparison
 from medcls.runs.folder import Run, open_run
-from medcls.runs.output_folder import discard_earlier, results_folder
+from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.short_paths import tails
 from medcls.scores.comparison.align import Joined, join
 from medcls.scores.comparison.contestant import Contestant
@@ -54,6 +54,7 @@ class Compared:
     folder: Path
 
 
+@alone
 def compare(
     models: Sequence[Path],
     judging: Judging | None = None,
@@ -88,6 +89,7 @@ def compare(
     return compare_contestants(contestants, judging.settings, judging.seed, folder, progress)
 
 
+@alone
 def judge_and_compare(
     first: tuple[Path, Judging],
     second: tuple[Path, Judging],

@@ -28,7 +28,7 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import TABLES, write_studies
-from medcls.runs.output_folder import discard_earlier, results_folder
+from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.print_warnings import say_what_to_mind
 from medcls.runs.provenance import origin_of_evaluated
 from medcls.runs.run_tables import read_partitions, write_excluded, write_predictions
@@ -71,6 +71,7 @@ class Evaluated:
     warnings: tuple[str, ...] = ()
 
 
+@alone
 def evaluate_run(
     run: Run,
     *,

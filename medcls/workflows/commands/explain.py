@@ -12,11 +12,12 @@ from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.explanation_files import FILES, Explanations, Writer, columns_with_maps
 from medcls.runs.folder import Run, model_folder, open_run
-from medcls.runs.output_folder import results_folder
+from medcls.runs.output_folder import alone, results_folder
 from medcls.workflows.data.find_inputs import Targets, find_targets
 from medcls.workflows.data.leakage_audit import say_leakage
 
 
+@alone
 def explain(
     scans: Path | None,
     model: Path | None,

@@ -19,7 +19,7 @@ from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs import explanation_files
 from medcls.runs.environment import describe_environment
-from medcls.runs.output_folder import discard_earlier, results_folder
+from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.tallies import Tally, tally, tally_notes
 from medcls.runs.training_cases import pixels_trained_on
 from medcls.scans.core.notes import Note
@@ -101,6 +101,7 @@ class Inference:
         }
 
 
+@alone
 def infer(
     classifier: Classifier,
     scans: str | os.PathLike[str],

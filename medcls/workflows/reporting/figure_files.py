@@ -14,7 +14,7 @@ from medcls.names import file_stem
 from medcls.reporting.charts.paper_figures import paper_figures
 from medcls.reporting.content import Epoch
 from medcls.runs.folder import CLASSIFIER_FILE, Run, open_run
-from medcls.runs.output_folder import discard_earlier, results_folder
+from medcls.runs.output_folder import alone, discard_earlier, results_folder
 
 FigureFormat = Literal["svg", "pdf", "png"]
 _NOT_JUDGED = "tune"
@@ -35,6 +35,7 @@ class FigureFiles:
     figures: tuple[Path, ...]
 
 
+@alone
 def write_figure_files(
     run: Path, *, kind: FigureFormat = "pdf", out: Path | None = None, overwrite: bool = False
 ) -> FigureFiles:
