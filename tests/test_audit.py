@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcls.cohort import Case, Cohort, split_cohort
+from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.leakage.audit import audit_cohort, few_positives
 from medcls.cohort.leakage.confounding import header_facts, header_scores
 from medcls.cohort.leakage.fingerprints import fingerprint
@@ -24,29 +24,11 @@ from medcls.config.settings import DataSettings, EvaluationSettings, SplitSettin
 from medcls.evaluation import auc
 from medcls.preprocessing.store.digests import pixel_digest
 from medcls.privacy import Pseudonyms
-from medcls.scans import ScanSource, read_scan
+from medcls.scans import read_scan
 from medcls.workflows.data.related_cases import confounding_of
+from tests.factories.audits import case, cohort
 
 KEY = Pseudonyms(b"k" * 32)
-
-
-def case(
-    name: str,
-    patient: str = "",
-    label: int = 0,
-    partition: Any = None,
-    *,
-    line: int | None = None,
-    facts: dict[str, str] | None = None,
-    shape: tuple[int, ...] = (8, 8),
-    **identity: str,
-) -> Case:
-    source = ScanSource(name, (), "dicom", "CT", shape, (1.0, 1.0), identity=identity)
-    return Case(name, patient or name, Path(name), (label,), partition, source, facts or {}, line)
-
-
-def cohort(*cases: Case) -> Cohort:
-    return Cohort(cases, ("well", "ill"), "ill")
 
 
 def near(*pairs: tuple[str, str]) -> Relations:

@@ -206,8 +206,8 @@ def test_the_estimate_holds_for_real_steps(name: str, dimensions: int, length: i
 def test_a_run_keeps_its_number_and_goes_on_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medcls.training.module import ClassificationModule
     from medcls.workflows.commands.train import train_run
-    from tests.test_runs import make_pictures
-    from tests.test_runs import settings as config_of
+    from tests.factories.runs import make_pictures
+    from tests.factories.runs import settings as config_of
 
     pictures = make_pictures(tmp_path / "pictures")
     changes = {"train": {"batch_size": "auto", "epochs": 1}, "store": {"folder": tmp_path / "store"}}

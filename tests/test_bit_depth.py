@@ -18,7 +18,7 @@ from medcls.preprocessing import Recipe, build_recipe
 from medcls.scans import find_scans, read_scan
 from medcls.workflows.data.related_cases import confounding_of
 from tests.dicom_factory import instance, save
-from tests.test_audit import case, cohort
+from tests.factories.audits import case, cohort
 
 US = "1.2.840.10008.5.1.4.1.1.6.1"
 DARK = (np.random.default_rng(3).normal(60, 15, (64, 64)).clip(0, 120)).astype(np.uint8)

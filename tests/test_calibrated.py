@@ -15,7 +15,7 @@ from medcls.runs.calibration_status import (
     why_not_calibrated,
 )
 from medcls.workflows.reporting.report import classifier_facts
-from tests.test_ensemble import ensemble, member, point
+from tests.factories.ensembles import ensemble, member, point
 
 UNFIT = Temperature(
     "softmax", (1.0,), "tune", 0.7, 0.7, reason="the logits do not follow the reference labels: not calibrated"

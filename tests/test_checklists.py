@@ -24,9 +24,9 @@ from medcls.reporting.record import Origin, Record
 from medcls.reporting.text.plain_markdown import plain
 from medcls.reporting.text.wording import FURTHER_TITLES, TITLES, show
 from tests.evaluation_factory import half, some_binary, some_labels, some_multilabel
-from tests.test_report import EVIL, Page
-from tests.test_report_sections import studied
-from tests.test_shift import measures, shift
+from tests.factories.evaluations import studied
+from tests.factories.pages import EVIL, Page
+from tests.factories.shifts import measures, shift
 
 SECRET = "/scans/Canarius^Volatilis"
 LETTERS = {

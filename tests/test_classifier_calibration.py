@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,56 +13,26 @@ import torch
 from PIL import Image
 from scipy.special import expit, softmax
 
-from medcls.classifier import Classifier, load_classifier
+from medcls.classifier import load_classifier
 from medcls.cohort import Case, Cohort
 from medcls.config import load_config
-from medcls.config.settings import ModelSettings
 from medcls.errors import ClassifierError, ConfigError
 from medcls.evaluation import (
     Conformal,
-    OperatingPoint,
     Predictions,
     Temperature,
     fit_calibration,
     fit_conformal,
 )
-from medcls.evaluation.conformal.prediction_sets import ConformalLimit
-from medcls.evaluation.thresholds.operating_point import Threshold
-from medcls.networks import build_network
-from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.workflows.commands.infer import infer
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.data.label_checks import check_evaluation
 from medcls.workflows.fitting.fit_classifier import as_predictions
 from medcls.workflows.reporting.report import classifier_facts
+from tests.factories.classifiers import LABELS, classifier, sets
 
 torch.set_num_threads(1)
-LABELS = ("ill", "well")
-
-
-def classifier(**changes: Any) -> Classifier:
-    config = load_config(None, (), {"preprocessing": {"size": [16, 16]}})
-    torch.manual_seed(0)
-    model = ModelSettings(name="resnet10", first_pool=False)
-    recipe = build_recipe(config.region, config.preprocessing)
-    cut = Threshold("ill", 0.5, None, None)
-    plain = Classifier(
-        network=build_network(model, dimensions=2, channels=recipe.channels, classes=2).eval(),  # type: ignore[arg-type]
-        model=model,
-        recipe=recipe,
-        labels=LABELS,
-        positive="ill",
-        multilabel=False,
-        calibration=Temperature("softmax", (2.0,), "tune"),
-        operating_point=OperatingPoint(LABELS, "ill", False, "youden", (cut,), "tune", "0" * 64),
-    )
-    return replace(plain, **changes)
-
-
-def sets(ill: float, well: float) -> Conformal:
-    limits = (ConformalLimit("ill", ill, 50), ConformalLimit("well", well, 50))
-    return Conformal(LABELS, False, 0.1, "class-conditional", "case", limits, "tune", "0" * 64)
 
 
 def described(folder: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 
 from medcls.classifier import load_classifier, loading
 from medcls.errors import ClassifierError, MedclsError
-from tests.test_classifier_calibration import classifier, sets
+from tests.factories.classifiers import classifier, sets
 
 HOSTILE: tuple[Any, ...] = (None, True, -1, 7.5, 10**39, "\x1b[2J\0", [], {})
 

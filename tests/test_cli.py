@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.test_runs import SMALL, Pictures, make_pictures
+from tests.factories.runs import SMALL, Pictures, make_pictures
 
 
 def medcls(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

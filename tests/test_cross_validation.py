@@ -22,7 +22,7 @@ from medcls.errors import ClassifierError, CohortError, RunError
 from medcls.evaluation import metrics_schema
 from medcls.runs.folder import Run
 from medcls.workflows.commands.train import train_run
-from tests.test_runs import Pictures, make_pictures, names_stay_home, settings
+from tests.factories.runs import Pictures, make_pictures, names_stay_home, settings
 
 torch.set_num_threads(1)
 

@@ -20,7 +20,7 @@ from medcls.workflows.commands.train import train_run
 from medcls.workflows.data.leakage_audit import allowed_at_training
 from medcls.workflows.data.training_summary import read_training_summary
 from medcls.workflows.reporting.baseline import load_baseline
-from tests.test_leakage_gate import config, other_hospital, write_cohort
+from tests.factories.leakage import config, other_hospital, write_cohort
 
 torch.set_num_threads(1)
 

@@ -23,7 +23,7 @@ from medcls.reporting.content import CohortFlow, ExplainedCase, PartitionCounts,
 from medcls.reporting.report import render_report
 from medcls.reporting.text.plain_markdown import plain, table
 from tests.conftest import REPOSITORY
-from tests.test_report import PNG, content
+from tests.factories.pages import PNG, content
 
 STEERING = {
     "colour": "\x1b[31m",

@@ -11,7 +11,7 @@ from medcls.errors import TrainingDiverged
 from medcls.files import read_csv
 from medcls.training.module import ClassificationModule
 from medcls.workflows.commands.train import train_run
-from tests.test_runs import make_pictures, settings
+from tests.factories.runs import make_pictures, settings
 
 
 @pytest.mark.parametrize("good_epochs", [0, 1])

@@ -17,7 +17,7 @@ from medcls.cohort.partitions.split import group_cases
 from medcls.config import load_config
 from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError, ConfigError
-from tests.test_splitting import case, cohort
+from tests.factories.partitions import case, cohort
 
 
 @st.composite

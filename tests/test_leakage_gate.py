@@ -6,19 +6,14 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 import medcls
 from medcls.cli import show
-from medcls.config import load_config
 from medcls.errors import CohortError
 from medcls.evaluation.shift.wording import strong_shift
 from medcls.progress import Progress
@@ -26,58 +21,9 @@ from medcls.runs.folder import Run
 from medcls.workflows.commands import evaluate
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.data.prepare import prepare_material
+from tests.factories.leakage import Row, config, other_hospital, write_cohort
 
 torch.set_num_threads(1)
-
-SMALL: Mapping[str, Any] = {
-    "positive": "ill",
-    "preprocessing": {"size": [32, 32]},
-    "model": {"name": "resnet10", "first_pool": False},
-    "train": {"epochs": 1, "batch_size": 16, "loggers": ["csv"], "precision": "32"},
-    "evaluation": {"replicates": 100},
-    "explanation": {"cases": 0},
-}
-Row = dict[str, str]
-
-
-def write_cohort(
-    folder: Path, *, patients: int = 30, seed: int = 0, change: Callable[[list[Row]], None] | None = None
-) -> Path:
-    """Textured pictures, two for each patient, and their table; ``change`` may spoil the table's rows."""
-    rng = np.random.default_rng(seed)
-    folder.mkdir(parents=True)
-    rows: list[Row] = []
-    for number in range(2 * patients):
-        ill = (number // 2) % 2
-        texture = gaussian_filter(rng.normal(size=(48, 48)), 2)
-        pixels = 100 + 40 * texture / texture.std() + 30 * ill
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"i{number}.png")
-        partition = ("train", "train", "tune", "test")[(number // 4) % 4]
-        label = "ill" if ill else "well"
-        patient = f"s{seed}-{number // 2}"
-        rows.append(
-            {"case": f"c{number}", "patient": patient, "scan": f"i{number}.png", "label": label, "split": partition}
-        )
-    if change is not None:
-        change(rows)
-    with open(folder / "cases.csv", "w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return folder / "cases.csv"
-
-
-def config(table: Path, tmp: Path, **split: Any) -> Any:
-    values = {
-        **SMALL,
-        "data": {"cases": table},
-        "runs": tmp / "runs",
-        "name": "small",
-        "split": split,
-        "privacy": {"key_file": tmp / "key"},
-        "store": {"folder": tmp / "store"},
-    }
-    return load_config(None, (), values)
 
 
 def same_patient(rows: list[Row]) -> None:
@@ -154,10 +100,6 @@ def test_the_list_of_training_cases_names_nobody_and_holds_no_picture(clean: Run
     assert {row["partition"] for row in rows} == {"train", "tune"}
     assert all(len(row["hash"]) == 64 and row["patient"].startswith("P") for row in rows)
     assert "s0-" not in (clean.path / "training-cases.csv").read_text(encoding="utf-8")
-
-
-def other_hospital(tmp: Path, change: Callable[[list[Row]], None] | None = None) -> Path:
-    return write_cohort(tmp / "other", patients=12, seed=1, change=change)
 
 
 def test_an_external_cohort_of_others_passes(clean: Run, tmp_path: Path) -> None:

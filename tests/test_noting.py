@@ -23,7 +23,7 @@ from medcls.runs.scan_notes import note_counts, notes_cell
 from medcls.scans import Leniency, ScanSource, find_one, find_scans, read_scan
 from medcls.scans.core.notes import Note
 from medcls.workflows.commands.train import train_run
-from tests.test_runs import make_pictures, settings
+from tests.factories.runs import make_pictures, settings
 
 torch.set_num_threads(1)
 KEY = Pseudonyms(b"k" * 32)

@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import medcls
-from medcls.config.settings import EvaluationSettings
-from medcls.evaluation import Predictions, exploratory_point, fit_conformal
-from medcls.evaluation.partition.failures import FailedCases
+from medcls.evaluation import exploratory_point
 from medcls.evaluation.partition.report import evaluate_study
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.comparison import ComparisonContent, render_comparison
 from medcls.reporting.text.numbers import percent
 from tests.evaluation_factory import half, some_binary
+from tests.factories.evaluations import SETTINGS, studied
+from tests.factories.pages import EVIL, Page
 from tests.scores_factory import FAST, binary_rows, write_table
-from tests.test_report import EVIL, Page
 
-SETTINGS = EvaluationSettings(replicates=100)
 SECTIONS = {"calibration", "use", "refer", "subgroups", "failures"}
-
-
-def studied(predictions: Predictions | None = None, **changes: Any) -> dict[str, Any]:
-    """A partition's document with every section."""
-    predictions = predictions or some_binary(n=150)
-    n = predictions.n_cases
-    powers = predictions.probabilities**3
-    before = replace(predictions, probabilities=powers / powers.sum(axis=1, keepdims=True))
-    given: dict[str, Any] = {
-        "uncalibrated": before,
-        "conformal": fit_conformal(predictions),
-        "facts": {"sex": ["F", "M"] * (n // 2)},
-        "names": [f"case {index}" for index in range(n)],
-        "refused": FailedCases(("x",), np.array([[False, True]]), np.array(["px"]), ("truncated",), np.ones((1, 2))),
-    }
-    return evaluate_study(predictions, half(predictions), SETTINGS, **(given | changes)).to_json()
 
 
 def page_of(document: dict[str, Any], **changes: Any) -> Page:

@@ -16,7 +16,7 @@ from medcls.training import BEST, FITTED
 from medcls.training.history import COLUMNS
 from medcls.workflows.commands.train import finish_run, train_run
 from medcls.workflows.fitting.resume import CHANGES, end_here, go_on, how_it_went_on
-from tests.test_runs import Pictures, make_pictures, rows, settings
+from tests.factories.runs import Pictures, make_pictures, rows, settings
 
 
 class _Killed(BaseException):

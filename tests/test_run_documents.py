@@ -18,7 +18,7 @@ from medcls.reporting.checklists import FILES
 from medcls.runs.folder import Run
 from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.commands.train import train_run
-from tests.test_runs import Pictures, make_pictures, settings
+from tests.factories.runs import Pictures, make_pictures, settings
 
 torch.set_num_threads(1)
 

@@ -18,7 +18,7 @@ import tracemalloc
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path, PureWindowsPath
 
 import pytest
@@ -29,36 +29,12 @@ from medcls.errors import ScanRefused
 from medcls.scans import archive
 from medcls.scans.archive import entries, opening, unpacked, zips
 from medcls.scans.archive.entries import safe_name
+from tests.factories.archives import made, tarred, zipped
 
 PACKINGS = ("", "gz", "bz2", "xz")
 KINDS = ("zip", "zip-stored", "zip-bz2", "tar", "tar-gz", "tar-bz2", "tar-xz")
 FILES = {"a/IM0001": b"one" * 300, "a/IM0002": b"", "b/x.nii": bytes(range(256)) * 9, "top": b"\x00" * 700}
 MIB = 2**20
-
-
-def zipped(files: Mapping[str, bytes] | list[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as writer:
-        for name, data in files.items() if isinstance(files, Mapping) else files:
-            writer.writestr(zipfile.ZipInfo(name), data, method)
-    return buffer.getvalue()
-
-
-def tarred(
-    files: Mapping[str, bytes] | list[tuple[str, bytes]], packing: str = "", form: int = tarfile.PAX_FORMAT
-) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=f"w:{packing}", format=form) as writer:  # type: ignore[call-overload]
-        for name, data in files.items() if isinstance(files, Mapping) else files:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            writer.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def made(kind: str, files: Mapping[str, bytes] | list[tuple[str, bytes]]) -> bytes:
-    methods = {"zip": zipfile.ZIP_DEFLATED, "zip-stored": zipfile.ZIP_STORED, "zip-bz2": zipfile.ZIP_BZIP2}
-    return zipped(files, methods[kind]) if kind in methods else tarred(files, kind[4:])
 
 
 def contents(path: Path) -> dict[str, bytes]:

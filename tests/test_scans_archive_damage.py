@@ -9,7 +9,7 @@ import pytest
 
 from medcls.scans import find_scans
 from medcls.scans.probe.probe import look
-from tests.test_scans_archive import made, tarred, zipped
+from tests.factories.archives import made, tarred, zipped
 
 FILES = {
     "a/IM0001": b"one" * 300,

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from medcls.errors import ScanRefused
 from medcls.scans import Leniency, find_scans, read_scan
 from tests.dicom_factory import MR, enhanced, save, save_all, slices
-from tests.test_scans_splitting import groups_of
+from tests.factories.series_groups import groups_of
 
 COUNTS = {
     "NumberOfSeriesRelatedInstances": "files",

@@ -12,7 +12,7 @@ from medcls.cohort.leakage.confounding import header_facts
 from medcls.cohort.leakage.mixtures import mixture_warnings
 from medcls.scans import Scan, find_scans, read_scan
 from tests.dicom_factory import DX, instance, save
-from tests.test_audit import case
+from tests.factories.audits import case
 
 PIXELS = np.array([[10, 20], [30, 110]], dtype=np.uint16)
 US, CR = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.1"

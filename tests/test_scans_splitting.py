@@ -13,6 +13,7 @@ from medcls.scans import Leniency, find_scans, read_scan
 from medcls.scans.dicom.frame import Frame
 from medcls.scans.dicom.series.group_series import stacks_of
 from tests.dicom_factory import MR, enhanced, instance, save, save_all, slices
+from tests.factories.series_groups import groups_of
 from tests.mosaic_factory import csa, mosaic
 
 TYPE = ["ORIGINAL", "PRIMARY"]
@@ -261,19 +262,6 @@ def _frame(number, height, splits, header=None):
 
 
 # Several frames in a file
-
-
-def groups_of(height, **sequences):
-    groups = Dataset()
-    position = Dataset()
-    position.ImagePositionPatient = [0, 0, height]
-    groups.PlanePositionSequence = Items([position])
-    for name, values in sequences.items():
-        item = Dataset()
-        for keyword, value in values.items():
-            setattr(item, keyword, value)
-        setattr(groups, name, Items([item]))
-    return groups
 
 
 ENHANCED = {

@@ -26,27 +26,7 @@ from medcls.evaluation.shift.cohort_summary import (
 from medcls.evaluation.shift.distribution_shift import CohortShift, Verdict, cohort_shift, shift_schema
 from medcls.evaluation.shift.kolmogorov_smirnov import ks_statistic, like_lengths
 from medcls.reporting.sections.shift import shift_section
-
-
-def measures(
-    n: int, seed: int, *, mean: float = 0.0, ill: float = 0.3, size: float = 1.0, **facts: Any
-) -> CohortMeasures:
-    random = np.random.default_rng(seed)
-    reference = random.random(n) < ill
-    return CohortMeasures(
-        intensity={"mean": random.normal(mean, 1, n), "sd": random.gamma(4, 1, n)},
-        geometry={"voxels along x": random.choice([256.0, 512.0], n), "voxel size along x (mm)": np.full(n, size)},
-        facts=facts or {"manufacturer": random.choice(["SIEMENS", "GE MEDICAL SYSTEMS", ""], n).tolist()},
-        labels=("well", "ill"),
-        reference=np.stack([~reference, reference], axis=1),
-        patients=np.arange(n).astype(str),
-        known=np.ones((n, 2), bool),
-    )
-
-
-def shift(training: CohortMeasures, external: CohortMeasures) -> CohortShift:
-    kept = CohortSummary.from_json(json.loads(json.dumps(summarise_cohort(training).to_json())))
-    return cohort_shift(kept, external)
+from tests.factories.shifts import measures, shift
 
 
 def verdicts(found: CohortShift) -> dict[str, str]:

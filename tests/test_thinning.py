@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.partitions.thinning import thin_training
 from medcls.config.settings import SplitSettings
-from tests.test_splitting import case, cohort, cohorts
+from tests.factories.partitions import case, cohort, cohorts
 
 
 @settings(max_examples=40)

@@ -1,0 +1,1 @@
+"""What tests make: scans, cohorts, runs, scores."""

@@ -1,0 +1,28 @@
+"""Cases and cohorts to be audited."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from medcls.cohort import Case, Cohort
+from medcls.scans import ScanSource
+
+
+def case(
+    name: str,
+    patient: str = "",
+    label: int = 0,
+    partition: Any = None,
+    *,
+    line: int | None = None,
+    facts: dict[str, str] | None = None,
+    shape: tuple[int, ...] = (8, 8),
+    **identity: str,
+) -> Case:
+    source = ScanSource(name, (), "dicom", "CT", shape, (1.0, 1.0), identity=identity)
+    return Case(name, patient or name, Path(name), (label,), partition, source, facts or {}, line)
+
+
+def cohort(*cases: Case) -> Cohort:
+    return Cohort(cases, ("well", "ill"), "ill")
