@@ -11,7 +11,7 @@ from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import Predictions, fit_conformal
 from medcls.evaluation.partition.failures import FailedCases
 from medcls.evaluation.partition.report import evaluate_study
-from tests.evaluation_factory import half, some_binary
+from tests.factories.predictions import half, some_binary
 
 SETTINGS = EvaluationSettings(replicates=100)
 

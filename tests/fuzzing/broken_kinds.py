@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from tests.dicom_factory import enhanced
+from tests.factories.dicom import enhanced
 from tests.fuzzing.dicom_seeds import JPEG, RAMP, compressed, marked, packed, photograph
 from tests.fuzzing.mutations import png_chunk
 

@@ -14,7 +14,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian
 
-from tests.dicom_factory import DX, MR, SC, enhanced, instance
+from tests.factories.dicom import DX, MR, SC, enhanced, instance
 
 JPEG = "1.2.840.10008.1.2.4."
 IMPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"

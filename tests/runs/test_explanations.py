@@ -1,0 +1,176 @@
+"""Pictures and maps that none can take for another's, that replace no earlier ones unasked, and a table of which is whose."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from medcls.classifier import Classifier, load_classifier
+from medcls.errors import UsageError
+from medcls.explanation import Explanation
+from medcls.files import read_csv
+from medcls.privacy import Pseudonyms
+from medcls.runs.explanation_files import clear
+from medcls.workflows.commands.explain import explain
+from medcls.workflows.commands.infer import infer
+from tests.factories.engines import classifier, write_pictures
+
+NAMES = Pseudonyms(b"key" * 11)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "head"
+    classifier().save(folder)
+    return folder
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """Two pictures of one name in two folders, a third whose name is theirs joined, and one that is broken."""
+    for number, folder in enumerate(("a", "b")):
+        write_pictures(tmp_path / "in" / folder, 1, seed=number)
+    (tmp_path / "in" / "a_0000.png").write_bytes((tmp_path / "in" / "a" / "0000.png").read_bytes())
+    (tmp_path / "in" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    return tmp_path / "in"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_the_tables_say_which_file_is_whose(saved: Path, scans: Path, tmp_path: Path) -> None:
+    made = explain(scans, saved, NAMES, out=tmp_path / "maps")
+    model = load_classifier(saved)
+    weights = model.weights_sha256 or ""
+    rows = {row["scan"]: row for row in read_csv(tmp_path / "maps" / "explanations.csv")}
+    document = json.loads((tmp_path / "maps" / "explanations.json").read_text("utf-8"))
+    assert rows.keys() == {"a/0000.png", "b/0000.png", "a_0000.png", "broken.png"}
+    assert (rows["broken.png"]["status"], rows["broken.png"]["code"]) == ("refused", "damaged")
+    assert [one["scan"] for one in document["refused"]] == [one.scan for one in made.refused] == ["broken.png"]
+    answers = model.predict(scans).set_index("scan")
+    for one in document["explained"]:
+        row, about = rows[one["scan"]], one["explanation"]
+        assert row["map_probability"] == str(about["probability"]) == row["p_ill"]
+        assert about["probability"] == pytest.approx(answers.p_ill[one["scan"]], abs=1e-6)
+        assert (row["map_label"], row["map_method"], row["map_model"]) == ("ill", "Grad-CAM", f"head-{weights[:8]}")
+        assert row["map_weights_sha256"] == about["weights_sha256"] == weights
+        # The file that the row names holds the map of this very scan.
+        map_of = nibabel.load(tmp_path / "maps" / row["map"]).get_fdata()[..., 0]
+        np.testing.assert_allclose(map_of, model.explain(scans / one["scan"], "ill").map, atol=1e-5)
+        assert all(part in row["picture"] for part in ("0000.png", "--ill--grad-cam--head-"))
+        assert Image.open(tmp_path / "maps" / row["picture"]).format == "PNG"
+    named = [row[column] for row in rows.values() for column in ("picture", "map") if row[column]]
+    assert len(named) == len(set(named)) == 6
+    assert set(files(tmp_path / "maps")) == {*named, "explanations.csv", "explanations.json"}
+
+
+def test_another_label_another_model_and_another_scan_are_other_files(saved: Path, scans: Path, tmp_path: Path) -> None:
+    other = classifier()
+    with_other_weights = tmp_path / "models" / "head"
+    other.network.head.weight.data += 0.1
+    other.save(with_other_weights)
+    one = scans / "a" / "0000.png"
+    seen: list[str] = []
+    for number, (scan, model, label) in enumerate(
+        [
+            (one, saved, "ill"),
+            (one, saved, "well"),
+            (one, with_other_weights, "ill"),
+            (scans / "a_0000.png", saved, "ill"),
+        ]
+    ):
+        (explained,) = explain(scan, model, NAMES, label=label, out=tmp_path / str(number)).explained
+        seen += [explained.picture.name, explained.map.name]
+    assert len(set(seen)) == len(seen) == 8
+
+
+@pytest.mark.parametrize("left", ["explanations.csv", "x.png", "x.nii.gz"])
+def test_nothing_is_replaced_unasked(saved: Path, scans: Path, tmp_path: Path, left: str) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / left).write_bytes(b"precious")
+    with pytest.raises(UsageError, match=rf"has results already \({left}\).*--overwrite"):
+        explain(scans, saved, NAMES, out=tmp_path / "maps")
+    (tmp_path / "answers" / "explanations").mkdir(parents=True)
+    (tmp_path / "answers" / "explanations" / left).write_bytes(b"precious")
+    with pytest.raises(UsageError, match=rf"has results already \(explanations/{left}\)"):
+        infer(load_classifier(saved), scans, tmp_path / "answers", NAMES, explain=True)
+    assert files(tmp_path / "maps") == {left: b"precious"} == files(tmp_path / "answers" / "explanations")
+
+
+def test_without_a_folder_a_number_tells_later_explanations_apart(
+    saved: Path, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert explain(scans / "a", saved, NAMES).folder == Path("explanations")
+    before = files(Path("explanations"))
+    assert explain(scans / "b", saved, NAMES).folder == Path("explanations-2")
+    assert files(Path("explanations")) == before
+
+
+def test_what_is_replaced_leaves_no_picture_of_before_and_nothing_else_is_touched(
+    saved: Path, scans: Path, tmp_path: Path
+) -> None:
+    explain(scans, saved, NAMES, out=tmp_path / "maps")
+    (tmp_path / "maps" / "holiday.png").write_bytes(b"precious")
+    made = explain(scans / "a", saved, NAMES, label="well", out=tmp_path / "maps", overwrite=True)
+    (one,) = made.explained
+    left = set(files(tmp_path / "maps"))
+    assert left == {"holiday.png", "explanations.csv", "explanations.json", one.picture.name, one.map.name}
+
+
+def test_answers_that_are_replaced_take_their_maps_with_them(saved: Path, scans: Path, tmp_path: Path) -> None:
+    model = load_classifier(saved)
+    infer(model, scans, tmp_path / "out", NAMES, explain=True)
+    assert len(files(tmp_path / "out" / "explanations")) == 6 + 2
+    infer(model, scans / "b", tmp_path / "out", NAMES, overwrite=True)
+    assert files(tmp_path / "out" / "explanations") == {}
+
+
+def test_a_table_that_names_files_elsewhere_removes_none(tmp_path: Path) -> None:
+    for name in ("outside.png", "maps/notes.txt", "maps/own.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"precious")
+    lines = ("picture,map", "../outside.png,notes.txt", f"{tmp_path / 'outside.png'},")
+    (tmp_path / "maps" / "explanations.csv").write_text("\n".join(lines), "utf-8")
+    clear(tmp_path / "maps")
+    assert (tmp_path / "outside.png").exists()
+    assert set(files(tmp_path / "maps")) == {"notes.txt", "own.png"}
+    (tmp_path / "maps" / "explanations.csv").write_bytes(b"\xff\x00")
+    clear(tmp_path / "maps")
+    assert set(files(tmp_path / "maps")) == {"notes.txt", "own.png"}
+
+
+def test_maps_beside_answers_are_of_these_answers_and_a_table_comes_through(
+    saved: Path, scans: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "list.csv").write_text(
+        f"scan,picture,bed\n{scans}/broken.png,p1,1\n{scans}/b/0000.png,p2,2\n{scans}/b/0000.png,p3,3\n", "utf-8"
+    )
+    result = infer(load_classifier(saved), tmp_path / "list.csv", tmp_path / "out", NAMES, explain=True)
+    answered = read_csv(tmp_path / "out" / "predictions.csv")
+    explained = {row["bed"]: row for row in read_csv(tmp_path / "out" / "explanations" / "explanations.csv")}
+    assert [row["table_picture"] for row in answered] == ["p1", "p2", "p3"]
+    for row in answered:
+        assert {name: explained[row["bed"]][name] for name in row} == row
+    assert explained["2"]["picture"] != explained["3"]["picture"]
+    assert (result.answered, result.refused) == (2, 1)
+
+
+def test_without_a_positive_label_the_map_is_of_the_most_probable_one(tmp_path: Path) -> None:
+    turned = SimpleNamespace(
+        link="softmax", probabilities=lambda logits: classifier().calibration.probabilities(-logits)
+    )
+    made: Classifier = replace(classifier(), positive=None, calibration=cast(Any, turned))
+    write_pictures(tmp_path, 1)
+    row = made.predict(tmp_path).iloc[0]
+    explanation: Explanation = made.explain(tmp_path / "0000.png")
+    assert explanation.label == max(made.labels, key=lambda label: row[f"p_{label}"])
