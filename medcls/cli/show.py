@@ -56,10 +56,10 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
         else:
             probabilities = zip(result.labels, row.answer.probabilities, strict=True)
             shown = "  ".join(f"{label} {probability:.3f}" for label, probability in probabilities)
-            mind = [word for word, so in (("refer", row.answer.refer), ("unlike training", row.unlike)) if so]
-            mind += ["trained on"] * any(note_code(note) == Note.TRAINED_ON for note in row.notes)
-            rows.append([row.scan, "; ".join(row.answer.predicted) or "none", shown, ", ".join(mind)])
-    _table(["scan", "answer", "probabilities", "mind"], rows)
+            warnings = [word for word, so in (("refer", row.answer.refer), ("unlike training", row.unlike)) if so]
+            warnings += ["trained on"] * any(note_code(note) == Note.TRAINED_ON for note in row.notes)
+            rows.append([row.scan, "; ".join(row.answer.predicted) or "none", shown, ", ".join(warnings)])
+    _table(["scan", "answer", "probabilities", "warnings"], rows)
     if len(result.rows) > _MOST_ROWS:
         say(f"… and {len(result.rows) - _MOST_ROWS} more")
     for cut in result.operating_point.cuts:

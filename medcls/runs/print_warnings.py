@@ -17,4 +17,4 @@ def say_what_to_mind(warnings: Sequence[str], metrics: Mapping[str, Any], progre
         progress: Where to say it.
     """
     for warning in dict.fromkeys((*warnings, *metrics["notes"])):
-        progress.note(f"  mind: {warning}")
+        progress.note(f"  warning: {warning}")

@@ -1,4 +1,4 @@
-"""What the screen says of answers: which to mind, why scans were refused, and what notes mean."""
+"""What the screen says of answers: which to doubt, why scans were refused, and what notes mean."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_each_answer_that_is_not_to_be_taken_as_it_is_says_so_in_its_line(capsys
     )
     result = Inference(rows, LABELS, classifier().operating_point, Path("out"), familiar=familiar_with([], []))
     lines = said(result, capsys)
-    assert lines[0].split() == ["scan", "answer", "probabilities", "mind"]
+    assert lines[0].split() == ["scan", "answer", "probabilities", "warnings"]
     marks = {line.split()[0]: line.partition("0.250")[2].strip() for line in lines[1:4]}
     assert marks == {"plain.png": "", "far.png": "unlike training", "both.png": "refer, unlike training"}
     assert "1 refused as damaged, for example gone.png: cut short. Copy it again" in lines

@@ -133,7 +133,7 @@ def test_what_flatters_or_limits_is_in_report_model_card_and_notes(
         assert words in box
         assert words in limits
         assert any(words in warning for warning in result.warnings)
-        assert any(words in line for line in said.splitlines() if line.startswith("  mind: "))
+        assert any(words in line for line in said.splitlines() if line.startswith("  warning: "))
 
 
 def training_picture(clean: Run, kind: str) -> Path:
@@ -188,14 +188,14 @@ def test_answers_for_scans_that_were_trained_on_are_marked(
         (scans / f"{name}.png").write_bytes(training_picture(clean, name).read_bytes())
     assert rows_of(clean.path, "own")[0] == ["again.bmp", "i9.png"]
     said = rows_of(clean.classifier_folder, "own-2")[1]
-    assert "  mind: 2 of 4 scans are ones that the classifier was trained or tuned on, for example again.bmp" in said
+    assert "  warning: 2 of 4 scans are ones that the classifier was trained or tuned on, for example again.bmp" in said
     alone = shutil.copytree(clean.classifier_folder, tmp_path / "alone")
     assert rows_of(alone, "alone-out") == ([], "")  # it keeps no list of images
     damaged = shutil.copytree(clean.path, tmp_path / "damaged")
     (damaged / "training-cases.csv").write_text("case\n", encoding="utf-8")
     marked, said = rows_of(damaged, "damaged-out")
     assert not marked
-    assert "mind: it is not known whether scans here were trained on: " in said
+    assert "warning: it is not known whether scans here were trained on: " in said
     assert "training-cases.csv" in said
 
 

@@ -58,10 +58,10 @@ def test_a_long_item_and_what_is_not_counted_give_a_sign_of_life(clock: Clock) -
     progress.tick()
     progress.tick()
     assert said().endswith("Evaluating\n  … Evaluating, 15 s\n")
-    progress.note("  mind: few cases")
+    progress.note("  warning: few cases")
     clock.now += 15
     progress.tick()
-    assert said().endswith("  mind: few cases\n  … Evaluating, 30 s\n")  # a warning is nothing that goes on
+    assert said().endswith("  warning: few cases\n  … Evaluating, 30 s\n")  # a warning is nothing that goes on
     with progress.doing("Epoch 3 of 40", 100) as advance:
         clock.now += 9
         for _ in range(5):

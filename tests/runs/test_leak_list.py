@@ -101,7 +101,7 @@ def test_one_scan_in_two_lines_is_said_before_any_scan_is_read(row: int, said_of
     progress = Progress(quiet=True)
     progress.note = said.append  # type: ignore[method-assign]
     look_first(settings(tmp_path, cases=cohort(tmp_path / "data", twice)), progress)
-    assert said[-1] == f"  mind: one scan {said_of_it}"
+    assert said[-1] == f"  warning: one scan {said_of_it}"
 
 
 def test_all_groups_stand_in_a_table_beside_the_run_without_names(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_terminal_says_what_the_reports_box_says(tmp_path: Path, further: tu
     words = ["evaluate", "--predictions", str(table), "--positive", "sick", "--out", str(tmp_path / "o"), *further]
     done = CliRunner().invoke(app, [*words, "--set", "evaluation.replicates=100"])
     assert done.exit_code == 0, done.output
-    minded = [line.removeprefix("  mind: ") for line in done.stderr.splitlines() if line.startswith("  mind: ")]
+    minded = [line.removeprefix("  warning: ") for line in done.stderr.splitlines() if line.startswith("  warning: ")]
     assert any(line.startswith("the file names no patients") for line in minded)
     assert any(line.startswith("the scores lie between 0 and 1") for line in minded)
     box = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
@@ -107,4 +107,4 @@ def test_the_terminal_says_what_the_reports_box_says(tmp_path: Path, further: tu
     if further:
         assert json.loads(done.stdout)["folder"]
     quiet = CliRunner().invoke(app, [*words, "--overwrite", "--quiet", "--set", "evaluation.replicates=100"])
-    assert "mind:" not in quiet.output
+    assert "warning:" not in quiet.output

@@ -144,7 +144,7 @@ def infer(
     )
     if seen is not None:
         progress.note(
-            f"  mind: {seen.count} of {len(rows)} scans are ones that the classifier was trained or tuned on, for example "
+            f"  warning: {seen.count} of {len(rows)} scans are ones that the classifier was trained or tuned on, for example "
             f"{seen.example}: such answers do not say how good it is"
         )
     result = Inference(

@@ -44,7 +44,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     cohort = named_cases(config)
     check_evaluation(config, cohort)
     for warning in cohort.warnings:  # also said, and reported, once all is prepared: that takes long
-        progress.note(f"  mind: {warning}")
+        progress.note(f"  warning: {warning}")
     if not cohort.cases:  # a folder's are known only when its scans are looked for
         return cohort.labels
     _check_partitions(cohort, config)
@@ -53,7 +53,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     for group in sorted(equal_groups(cohort.cases, images), key=is_conflict, reverse=True)[:_NAMED]:
         lines = " and ".join(f"line {case.line}" for case in group[:_NAMED])
         what = "has different reference labels" if is_conflict(group) else f"counts as {len(group)} cases"
-        progress.note(f"  mind: one scan {what}: {lines}")
+        progress.note(f"  warning: one scan {what}: {lines}")
     if config.split.on_leak == "error" and config.split.allow_leakage is None:
         leaks = find_leaks(cohort, images, _sides(cohort, config))
         if leaks:
@@ -77,12 +77,12 @@ def _say_unused(config: Config, progress: Progress) -> None:
     """What the config asks for and does not get."""
     if config.split.folds is not None and config.split.test != SplitSettings().test:
         progress.note(
-            "  mind: split.test is not used with split.folds: only cases that the table gives to test stay outside"
+            "  warning: split.test is not used with split.folds: only cases that the table gives to test stay outside"
         )
     key = config.privacy.key_file
     if key is not None and config.privacy.identifiers == "hash" and not key.exists():
         progress.note(
-            f"  mind: there is no {key}: a new pseudonym key is made, so codes differ from those of earlier runs"
+            f"  warning: there is no {key}: a new pseudonym key is made, so codes differ from those of earlier runs"
         )
 
 

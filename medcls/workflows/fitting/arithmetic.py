@@ -56,7 +56,7 @@ def settle_arithmetic(
         settled = settle_batch_size(config, material, network, found.compute, progress, run=run)
         found = replace(_tried(settled, material, network, found.compute, progress), notes=found.notes)
     for note in found.notes:
-        progress.note(f"mind: {note}")
+        progress.note(f"warning: {note}")
     return settled, found if kept is None else replace(found, notes=kept.notes + found.notes)
 
 
