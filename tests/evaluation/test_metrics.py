@@ -311,7 +311,7 @@ def test_scores_that_mean_the_opposite_are_doubted() -> None:
     swapped = Predictions(
         right.labels, right.positive, False, right.probabilities[:, ::-1], right.reference, right.patients
     )
-    doubt = "the higher the score, the rarer the label"
+    doubt = "the higher, the rarer the label"
     assert [any(doubt in note for note in evaluate(one).notes) for one in (right, swapped)] == [False, True]
 
 

@@ -18,6 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class _Trial:
             self._refused(refused)
         for source in found.scans:
             self.declared = max(self.declared, _declared(source))
-            scan = self.guarded("read", source.read)
+            scan = self.guarded("read", partial(read_scan, source))
             if scan is not None:
                 self._read(scan, source)
         self._nothing_lost(folder, [*found.scans, *found.refused], found.ignored)

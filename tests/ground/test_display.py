@@ -81,7 +81,7 @@ def test_no_module_has_a_way_of_its_own_to_the_terminal() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ways.fullmatch(ast.unparse(node.func))
     }
-    assert found == {"cli/screen.py", "cli/app.py", "progress.py"}
+    assert found == {"cli/screen.py", "cli/app.py", "cli/stopping.py", "progress.py"}
 
 
 def test_the_terminal_is_not_steered(capsys: pytest.CaptureFixture[str]) -> None:

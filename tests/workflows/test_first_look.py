@@ -27,10 +27,7 @@ for line in json.loads(sys.argv[1]):
     sys.argv = ["medcls", *line.split()]
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code
+        code = main()
     found.append([code, said.getvalue(), sorted({"torch", "monai", "lightning", "pandas"} & set(sys.modules))])
 print(json.dumps(found))
 """
