@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.backends.parity_record import EngineName
 from medcls.config import load_config
-from medcls.files import as_path
+from medcls.files import as_path, as_path_or_none
 from medcls.privacy import load_pseudonyms
-from medcls.progress import SILENT, Progress
+from medcls.progress import SILENT, Progress, as_progress
 from medcls.runs.explanation_files import Explanations
 from medcls.runs.folder import Run, model_folder, newest_finished, open_run
 from medcls.workflows.commands.evaluate import Evaluated, evaluate_run
@@ -48,7 +47,8 @@ def train(
     """
     if config is not None:
         as_path(config, "config")  # sections are given by their names: train={"epochs": 5}
-    return train_run(load_config(config, (), changes), name=run, resume=resume, progress=progress)
+    name, progress = None if run is None else str(as_path(run, "the run's name")), as_progress(progress)
+    return train_run(load_config(config, (), changes), name=name, resume=resume, progress=progress)
 
 
 def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress: Progress = SILENT) -> Classifier:
@@ -65,6 +65,7 @@ def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress:
         MissingExtraError: The engine is not installed.
         RunError: There is no such run, it is not finished, or no path is given and no run has finished.
     """
+    progress = as_progress(progress)
     folder = newest_finished().path if path is None else model_folder(as_path(path, "the model"))
     return load_classifier(folder, engine=engine, progress=progress)
 
@@ -97,7 +98,7 @@ def infer(
     """
     scans = as_path(scans, "scans")
     classifier = load(model, engine=engine, progress=progress)
-    folder = None if out is None else Path(out)
+    folder = as_path_or_none(out, "out")
     return infer_scans(
         classifier,
         scans,
@@ -135,12 +136,12 @@ def evaluate(
     """
     return evaluate_run(
         open_run(as_path(run, "the run")),
-        cases=None if cases is None else as_path(cases, "the table of cases"),
-        out=Path(out) if out else None,
+        cases=as_path_or_none(cases, "the table of cases"),
+        out=as_path_or_none(out, "out"),
         allow_leakage=allow_leakage,
         exploratory=exploratory,
         overwrite=overwrite,
-        progress=progress,
+        progress=as_progress(progress),
     )
 
 
@@ -170,11 +171,11 @@ def explain(
         MedclsError: One line that says what is wrong, where, and how to mend it.
     """
     return explain_run(
-        None if scans is None else as_path(scans, "scans"),
-        None if model is None else as_path(model, "the model"),
+        as_path_or_none(scans, "scans"),
+        as_path_or_none(model, "the model"),
         load_pseudonyms(keep=keep_names),
         label=label,
-        out=Path(out) if out else None,
+        out=as_path_or_none(out, "out"),
         overwrite=overwrite,
-        progress=progress,
+        progress=as_progress(progress),
     )

@@ -221,6 +221,8 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patients = ["" if says_nothing(str(one)) else str(one) for one in named]
         if not len(X) == len(labels) == len(patients):
             raise ValueError(f"X, y and groups have {len(X)}, {len(labels)} and {len(patients)} entries")
+        if any(one is None for one in labels):
+            raise CohortError("y has None for a label", remedy="Leave out the scans whose label is not known")
         if type_of_target(labels) not in ("binary", "multiclass"):
             raise CohortError("y holds no classes", remedy="Give one class label for each scan")
         self.classes_, indices = np.unique(labels, return_inverse=True)

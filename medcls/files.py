@@ -131,6 +131,11 @@ def as_path(value: object, what: str) -> Path:
     raise UsageError(f"{what} must be a path, and is none", remedy="Give one path, as text")
 
 
+def as_path_or_none(value: object, what: str) -> Path | None:
+    """The same of a path that may be left out."""
+    return None if value is None else as_path(value, what)
+
+
 def check_writable(folder: Path) -> None:
     """Refuse a folder in which nothing can be written, before hours are spent on what shall lie there; it is not made.
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from medcls.display import one_line
+from medcls.errors import UsageError
 
 T = TypeVar("T")
 
@@ -188,3 +189,15 @@ def _time(seconds: float) -> str:
 
 
 SILENT = Progress(quiet=True)
+
+
+def as_progress(value: object) -> Progress:
+    """What a caller of Python gave as a progress.
+
+    Raises:
+        UsageError: It is none, but ``True``, the class itself or the like.
+    """
+    if isinstance(value, Progress):
+        return value
+    remedy = "Give medcls.progress.Progress(), or leave it out for silence"
+    raise UsageError("progress must be a Progress, and is none", remedy=remedy)

@@ -145,6 +145,7 @@ def test_what_is_no_list_of_paths_is_refused(paths: object, words: str) -> None:
         ({"config": {"data": {"cases": "x.csv"}}}, LABELS, "'data' has no place .* does not use it"),
         ({"refused": "skpi"}, LABELS, "Did you mean 'skip'"),
         ({}, ["NA", *["ill", "well"] * 12][:24], "'NA' in y names no class"),
+        ({}, [None, *["ill", "well"] * 12][:24], "y has None for a label"),
         ({}, ["", *["ill", "well"] * 12][:24], "'' in y names no class"),
         ({}, ["Ill", *["ill", "well"] * 12][:24], "'Ill' and 'ill' in y differ only"),
     ],

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from medcls.classifier.saving import MEMBERS, save_ensemble
 from medcls.errors import UsageError
 from medcls.evaluation import Conformal, OperatingPoint, Temperature
 from medcls.evaluation.shift.out_of_distribution import Familiar
+from medcls.files import as_path
 from medcls.preprocessing import Prepared
 from medcls.scans import Scan
 
@@ -119,8 +119,9 @@ class Ensemble(Classifier):
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the members, each into its own folder, and then ``classifier.json``."""
+        folder = as_path(folder, "the folder")
         for name, member in self.members.items():
-            member.save(Path(folder) / MEMBERS / name)
+            member.save(folder / MEMBERS / name)
         save_ensemble(self, self.members, folder)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medcls.bounded import JSON_BYTES, read_bounded
 from medcls.classifier.model import TrainedModel
-from medcls.files import write_bytes, write_json
+from medcls.files import as_path, check_writable, write_bytes, write_json
 from medcls.networks import ClassificationNetwork
 
 FORMAT = 1
@@ -24,14 +24,16 @@ MEMBERS = "members"
 
 def save_classifier(classifier: TrainedModel, folder: str | os.PathLike[str]) -> None:
     """Write a classifier of one network into a folder."""
+    folder = as_path(folder, "the folder")
+    check_writable(folder)
     data = weights_of(classifier.network)
-    write_bytes(Path(folder) / WEIGHTS, data)
+    write_bytes(folder / WEIGHTS, data)
     network = classifier.network
     # A weights file's path stays home; only a published source's name changes what the network is made of.
     named = classifier.model.weights if classifier.model.weights in ("imagenet", "medicalnet") else None
     model = classifier.model.model_copy(update={"weights": named, "weights_sha256": None})
     write_json(
-        Path(folder) / DESCRIPTION,
+        folder / DESCRIPTION,
         {
             "format": FORMAT,
             "labels": list(classifier.labels),

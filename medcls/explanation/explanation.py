@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from medcls.explanation.gradcam import gradcam
 from medcls.explanation.native import cell_affines, to_scan_space
 from medcls.explanation.overlay import draw_overlay, draw_slices, save_png
 from medcls.explanation.slices import edge_letters, hottest_frames, slices_through_peak
-from medcls.files import whole_file
+from medcls.files import as_path, whole_file
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing.images.prepared import Prepared
 from medcls.scans import Scan
@@ -72,7 +71,7 @@ class Explanation:
         """
         import nibabel
 
-        target = Path(path)
+        target = as_path(path, "the file of a map")
         if not target.name.endswith((".nii", ".nii.gz")):
             raise UsageError("a map is saved as NIfTI", where=str(target), remedy="Use a name that ends in .nii.gz")
         values = self.map if self.map.ndim == 3 else self.map[..., None]

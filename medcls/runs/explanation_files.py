@@ -6,6 +6,7 @@ A file is called after scan, label, method and classifier, so that one that is t
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from medcls.explanation import Explanation
 from medcls.files import read_csv, reading_kept, write_csv, write_json
 from medcls.names import file_stem
 from medcls.runs.environment import describe_environment
+from medcls.runs.output_folder import discard
 
 METHOD = "Grad-CAM"
 TABLES = ("explanations.csv", "explanations.json")
@@ -182,15 +184,13 @@ def columns_with_maps(labels: tuple[str, ...]) -> list[str]:
 
 def clear(folder: Path) -> None:
     """Remove the explanations that the folder's own table names, and the tables, lest they pass for those of later answers."""
-    table = folder / TABLES[0]
-    with contextlib.suppress(RunError), reading_kept(table):
-        for name in [row[column] for row in read_csv(table) for column in _FILE_COLUMNS]:
-            if name == Path(name).name and name.endswith((".png", ".nii.gz")):
-                (folder / name).unlink(missing_ok=True)
-    for name in (
-        *TABLES,
-        f"*--{METHOD.lower()}--*.png",
-        f"*--{METHOD.lower()}--*.nii.gz",
-    ):  # of a call that was killed, too
-        for path in folder.glob(name):
-            path.unlink(missing_ok=True)
+    discard(lambda: _of_explanations(folder))
+
+
+def _of_explanations(folder: Path) -> list[Path]:
+    ours = (*TABLES, *(f"*--{METHOD.lower()}--*{ending}" for ending in (".png", ".nii.gz")))
+    found = {path for name in ours for path in folder.glob(name)}  # of a call that was killed, too
+    with contextlib.suppress(RunError), reading_kept(folder / TABLES[0]):
+        named = [row[column] for row in read_csv(folder / TABLES[0]) for column in _FILE_COLUMNS]
+        found.update(folder / name for name in named if name == Path(name).name and name.endswith((".png", ".nii.gz")))
+    return [path for path in sorted(found) if os.path.lexists(path)]

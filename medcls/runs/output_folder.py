@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -72,11 +73,40 @@ def discard_earlier(folder: Path, files: Sequence[str]) -> None:
 
     So a call that is killed between two files leaves none of the earlier beside one of the later.
     """
-    for name in files:
+    discard(lambda: [folder / name for name in files if os.path.lexists(folder / name)])
+
+
+def discard(find: Callable[[], Sequence[Path]]) -> None:
+    """Set aside what is found until the verb ends well; where it fails, it comes back in place of what the verb wrote.
+
+    Args:
+        find: Finds the files of the kind that are there.
+
+    Raises:
+        StorageError: The folder may not be written to.
+    """
+    stack, moved = _CALL.get(), dict[Path, Path]()
+
+    def end(kind: type[BaseException] | None, *_: object) -> None:
+        failed = kind is not None and issubclass(kind, Exception | KeyboardInterrupt)
+        with contextlib.suppress(OSError):
+            for file in find() if failed and moved else ():
+                file.unlink()
+        for file, aside in moved.items():
+            with contextlib.suppress(OSError):
+                aside.rename(file) if failed else aside.unlink()
+
+    if stack is not None:
+        stack.push(end)
+    for file in find():
         try:
-            (folder / name).unlink(missing_ok=True)
+            aside = file.with_name(f".{file.name}.{secrets.token_hex(4)}{PART}")
+            file.rename(aside)
         except OSError as error:
-            raise storage_error(error, folder / name) from error
+            raise storage_error(error, file) from error
+        moved[file] = aside
+    if stack is None:
+        end(None)
 
 
 def _ready(folder: Path, files: Sequence[str]) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.errors import ScanRefused
+from medcls.files import as_path
 from medcls.scans.core.contrast import in_words, one_value
 from medcls.scans.core.guard import naming, refusing
 from medcls.scans.core.leniency import STRICT, Leniency
@@ -42,6 +43,8 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
             is raised for a bad file.
     """
     if not isinstance(scan, str | os.PathLike | ScanSource):
+        if not hasattr(scan, "read"):
+            as_path(scan, "a scan")
         return scan.read(leniency=leniency)
     source = scan if isinstance(scan, ScanSource) else find_one(scan, leniency=leniency)
     from medcls.scans.dicom.series.read_uncompressed import read_plain
@@ -117,7 +120,7 @@ def find_one_or_why(path: str | os.PathLike[str], name: str, *, leniency: Lenien
 
 
 def _found(path: str | os.PathLike[str], leniency: Leniency) -> Found:
-    if not os.fspath(path):
+    if not str(as_path(path, "a scan")):
         raise refusal(RefusalCode.NO_SCAN, "the path is empty", remedy="Name a file or a folder")
     given = Path(path)
     return chosen(find_scans(searched(given), leniency=leniency), given)

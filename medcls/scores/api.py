@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from medcls.config import load_config
 from medcls.errors import UsageError
-from medcls.files import as_path
-from medcls.progress import SILENT, Progress
+from medcls.files import as_path, as_path_or_none
+from medcls.progress import SILENT, Progress, as_progress
 from medcls.scores.comparison.compare import Compared, judge_and_compare
 from medcls.scores.comparison.compare import compare as compare_paths
 from medcls.scores.evaluate import Judged, Judging, judge
@@ -69,16 +68,16 @@ def evaluate_predictions(
     how = replace(
         _judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation),
         calibrate=_method(calibrate),
-        facts=None if facts is None else tuple(facts),
+        facts=None if facts is None else (facts,) if isinstance(facts, str) else tuple(facts),
         allow_leakage=allow_leakage,
         keep_names=keep_names,
     )
-    folder = Path(out) if out is not None else None
+    folder, progress = as_path_or_none(out, "out"), as_progress(progress)
     if compare is None:
         if compare_columns or compare_threshold is not None:
             raise UsageError("compare_columns and compare_threshold need compare")
         return judge(as_path(predictions, "the table of scores"), how, folder, overwrite=overwrite, progress=progress)
-    other = how.like(columns=compare_columns, thresholds=_texts(compare_threshold))
+    other = how.like(columns=_roles(compare_columns), thresholds=_texts(compare_threshold))
     pair = (as_path(predictions, "the table of scores"), how), (as_path(compare, "the second table"), other)
     return judge_and_compare(*pair, folder, overwrite=overwrite, progress=progress)
 
@@ -104,7 +103,7 @@ def compare(
         MedclsError: One line that says what is wrong, where, and how to mend it.
     """
     how = replace(_judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation), facts=())
-    folder = Path(out) if out is not None else None
+    folder, progress = as_path_or_none(out, "out"), as_progress(progress)
     return compare_paths(
         [as_path(one, "a model") for one in models], how, folder, overwrite=overwrite, progress=progress
     )
@@ -121,7 +120,7 @@ def _judging(
 ) -> Judging:
     """What judging and comparing are both told."""
     return Judging(
-        columns=dict(columns or {}),
+        columns=_roles(columns),
         positive=positive,
         multilabel=multilabel,
         thresholds=_texts(threshold),
@@ -129,6 +128,12 @@ def _judging(
         settings=load_config(None, (), {"evaluation": evaluation}).evaluation,
         seed=seed,
     )
+
+
+def _roles(columns: object) -> dict[str, str]:
+    if columns is not None and not isinstance(columns, Mapping):
+        raise UsageError("columns is no mapping of roles to columns", remedy="Give for example {'score': 'COLUMN'}")
+    return dict(columns or {})
 
 
 def _texts(threshold: Thresholds | None) -> tuple[str, ...]:

@@ -121,3 +121,15 @@ def test_a_missing_or_exchanged_member_is_refused(saved: Path, tmp_path: Path) -
     copied(members / "1-1", members / "1-2")
     with pytest.raises(ClassifierError, match="not the one"):
         load_classifier(copy)
+
+
+@pytest.mark.parametrize("classifier", [member(1, "two", 1.0), ensemble("two")])
+def test_what_is_no_scan_or_no_folder_is_one_line(classifier: Classifier, tmp_path: Path) -> None:
+    for scan in (None, 5, ["a.png"]):
+        with pytest.raises(UsageError, match="a scan must be a path"):
+            classifier.explain(scan)  # type: ignore[arg-type]
+    (tmp_path / "a").write_text("a file", encoding="utf-8")
+    with pytest.raises(UsageError, match="a file, not a folder"):
+        classifier.save(tmp_path / "a")
+    with pytest.raises(UsageError, match="the folder must be a path"):
+        classifier.save(None)  # type: ignore[arg-type]

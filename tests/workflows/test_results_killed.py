@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -76,6 +77,31 @@ def test_a_call_that_is_killed_leaves_no_earlier_file_beside_a_later(
             os.close(descriptor)
         call(run, pictures, out)
         assert inodes(out).keys() == inodes(whole).keys()
+
+
+@pytest.mark.parametrize("call", [_infer, _figures, _evaluate])
+def test_a_call_that_fails_leaves_the_earlier_results_and_none_of_its_own(
+    call: Callable[[Run, Pictures, Path], None],
+    run: Run,
+    pictures: Pictures,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, real, left = tmp_path / "out", os.replace, 4
+    call(run, pictures, out)
+    earlier = inodes(out)
+
+    def full(source: str, target: Path) -> None:
+        nonlocal left
+        left -= Path(target).is_relative_to(out)
+        if left < 0:
+            raise OSError(errno.ENOSPC, "full")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StorageError, match="what was finished before is intact"):
+        call(run, pictures, out)
+    assert inodes(out) == earlier
 
 
 def test_maps_of_a_killed_call_that_had_no_table_yet_are_not_among_later_ones(

@@ -11,7 +11,7 @@ from typing import Any
 
 from medcls.display import escaped
 from medcls.errors import ScanRefused
-from medcls.files import write_csv
+from medcls.files import as_path, write_csv
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.scans.core.leniency import STRICT, Leniency
@@ -186,8 +186,9 @@ def inspect_scans(
     Raises:
         ScanRefused: The path itself cannot be read.
     """
-    whole = find_scans(searched(Path(path)), progress=progress, leniency=leniency)
-    found = without(chosen(whole, Path(path)), leave_out)
+    path = as_path(path, "what is inspected")
+    whole = find_scans(searched(path), progress=progress, leniency=leniency)
+    found = without(chosen(whole, path), leave_out)
     masks = pseudonyms or load_pseudonyms()
     names = shown_names(found, masks, among=whole)
     rows = []

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from medcls.errors import ScanRefused
-from medcls.progress import SILENT, Progress
+from medcls.files import as_path
+from medcls.progress import SILENT, Progress, as_progress
 from medcls.scans.archive import archive_of, members
 from medcls.scans.archive.walk import Entry, walk
 from medcls.scans.core.guard import refusing
@@ -42,7 +43,8 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, len
     Raises:
         ScanRefused: ``no-scan`` when the path itself does not exist, ``unreadable`` when it may not be read.
     """
-    root = Path(path)
+    root = as_path(path, "what is searched for scans")
+    as_progress(progress)
     with refusing(path):
         if root.is_file():
             root = header_of(root) or root
