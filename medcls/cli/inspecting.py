@@ -12,7 +12,13 @@ from medcls.progress import Progress
 from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.refusals import RefusalCode
 from medcls.scans.core.scan import Scan
-from medcls.scans.inspection.inspect import Inspection, InspectionRow, inspect_scans, write_inspection
+from medcls.scans.inspection.inspect import (
+    Inspection,
+    InspectionRow,
+    inspect_scans,
+    is_inspection,
+    write_inspection,
+)
 from medcls.scans.search.selecting import searched
 
 
@@ -84,12 +90,9 @@ class _Sheets:
 
     def earlier(self) -> list[Path]:
         """Sheets that an earlier inspection left under these names, which are no scans."""
-        from medcls.scans.inspection.montage import sheet_path
+        from medcls.scans.inspection.montage import earlier_sheets
 
-        found: list[Path] = []
-        while self._path is not None and sheet_path(self._path, len(found) + 1).exists():
-            found.append(sheet_path(self._path, len(found) + 1))
-        return found
+        return earlier_sheets(self._path) if self._path else []
 
     def add(self, row: InspectionRow, scan: Scan) -> None:
         if self._montage is not None:
@@ -100,15 +103,23 @@ class _Sheets:
 
 
 def _check_outputs(montage: Path | None, csv: Path | None, *, headers: bool) -> None:
+    from medcls.scans.inspection.montage import earlier_sheets, is_sheet
+
     if montage is not None and headers:
         raise UsageError("a montage needs the pixels", where="--montage", remedy="Leave --headers out")
     if montage is not None and montage.suffix.lower() != ".png":
         raise UsageError("a montage is a PNG", where=str(montage), remedy="Give it a name that ends in .png")
     if montage is not None and csv is not None and montage.absolute() == csv.absolute():
         raise UsageError("the montage and the table are the same file", where=str(csv), remedy="Give them two names")
-    for path in (montage, csv):
+    if csv is not None and csv.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        raise UsageError("the table is CSV, no workbook", where=str(csv), remedy="Give it a name that ends in .csv")
+    for path, ours in ((montage, is_sheet), (csv, is_inspection)):
         if path is not None:
             _check_writable(path)
+            for file in earlier_sheets(path) if path == montage else [path]:
+                if file.exists() and not ours(file):
+                    what = "this file is there, and no earlier inspection wrote it"
+                    raise UsageError(what, where=str(file), remedy="Give another name, or remove it first")
 
 
 def _check_writable(path: Path) -> None:

@@ -34,6 +34,7 @@ _WORDS = {
     "list_type": "it needs a list, in square brackets",
     "dict_type": "it needs a mapping of keys to values",
     "path_type": "it needs a path",
+    "string_too_short": "it must not be empty",
     "too_short": "it needs at least {min_length} values",
     "too_long": "it takes at most {max_length} values",
     "missing": "it is missing",
@@ -62,13 +63,15 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
     key: Key = tuple(itertools.takewhile(lambda part: not _names_a_union_member(part), first["loc"]))
     where = where_of(key)
     if first["type"] == "extra_forbidden":
-        allowed = _keys_at(key[:-1])
+        key = (*key, first["loc"][-1])[: len(first["loc"])]  # whatever its first letter
+        where, allowed = where_of(key), _keys_at(key[:-1])
         name = nearest(key[-1], allowed, _CALLED)
         if key == ("split", "train"):  # near train_part, which is another thing
             return ConfigError(
                 f"unknown key '{dotted(key)}'", where=where, remedy="What tune and test leave is trained on"
             )
-        hint = "" if name is None else f"Did you mean '{dotted((*key[:-1], name))}'? "
+        meant = _elsewhere(str(key[-1])) if name is None else [(*key[:-1], name)]
+        hint = f"Did you mean '{dotted(meant[0])}'? " if meant else ""
         return ConfigError(f"unknown key '{dotted(key)}'", where=where, remedy=f"{hint}Allowed: {', '.join(allowed)}")
     if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
         return _no_member_fits(key, first["input"], where)
@@ -133,6 +136,16 @@ def _names_a_union_member(part: str | int) -> bool:
         or part[:1].isupper()
         or part in ("str", "int", "float", "bool", "constrained-int", "constrained-float")
     )
+
+
+def _elsewhere(name: str, section: Key = ()) -> list[Key]:
+    """The keys of this name in the sections below."""
+    found: list[Key] = []
+    for one in _keys_at(section):
+        here = (*section, one)
+        found += [here] if one == _CALLED.get(name, name) and section else []
+        found += _elsewhere(name, here) if _section_at(here) else []
+    return found
 
 
 def _keys_at(key: Key) -> list[str]:

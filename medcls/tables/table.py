@@ -25,6 +25,7 @@ MOST_CELLS = 20_000_000
 _MOST_IN_LINE = 4 * 1024**2
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
+_ABOVE = "Remove what stands above the names of the columns"
 _SEPARATOR = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)
 _UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"  # a byte order mark in the middle, and signs without width
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -88,6 +89,11 @@ class Table:
             purpose: What it is wanted for: ``for data.columns.scan``.
             remedy: How to name another.
         """
+        below = next((line for line, row in zip(self.lines[:3], self.rows[:3], strict=True) if name in row), None)
+        if below is not None:
+            return self.wrong(
+                self.header_line, f"there is no column '{name}' {purpose}, but line {below} has it", _ABOVE
+            )
         there = one_of(name, self.named, "Columns")
         return self.wrong(self.header_line, f"there is no column '{name}' {purpose}", f"{there}{remedy}")
 
@@ -149,7 +155,7 @@ def _title(where: str) -> CohortError:
     return CohortError(
         "this line has one cell and the next several: it looks like a title, not like the header",
         where=where,
-        remedy="Remove what stands above the names of the columns",
+        remedy=_ABOVE,
     )
 
 
@@ -261,6 +267,8 @@ def _checked(
     for line, row in records:
         if len(row) != len(header):
             what, remedy = _other_cells(row, header, delimiter)
+            if not cells and len(row) > len(header):
+                remedy += f"; where the first line is a title, {_ABOVE[0].lower()}{_ABOVE[1:]}"
             raise CohortError(what, where=f"{path}:{line}", remedy=remedy)
         unseen = next((name for name, cell in zip(header, row, strict=True) if _CONTROL.search(cell)), None)
         if unseen is not None:

@@ -128,6 +128,7 @@ WRONG = [
     (("evaluate", "--predictions", "T", "--rule", "foo"), "'--rule foo' is no rule. Rules: youden, sensitivity=X"),
     (("evaluate", "--predictions", "T", "--rule", "sensitivity=2"), "with X between 0 and 1"),
     (("compare", "T", "--positive", "sick"), "needs two models at least"),
+    (("compare", "one", "two", "--threshold", "0.5"), "thresholds can be given for tables of scores alone"),
     (("compare", "gone", "T", "--positive", "sick"), "no run is here"),
 ]
 

@@ -304,6 +304,14 @@ def test_what_systems_leave_in_folders_is_no_class(tmp_path: Path) -> None:
     assert not cohort.warnings
 
 
+def test_partitions_within_classes_are_said_not_to_be_used(tmp_path: Path) -> None:
+    for index, name in enumerate(("ill/train/0.png", "ill/test/1.png", "well/train/2.png", "well/test/3.png")):
+        picture(tmp_path / name, index)
+    assert "'test', 'train' within the classes look like partitions" in from_folder(tmp_path).warnings[0]
+    picture(tmp_path / "well" / "siteA" / "4.png", 4)
+    assert not from_folder(tmp_path).warnings
+
+
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
     picture(tmp_path / "ill" / "0.png")
     picture(tmp_path / "well" / "1.png", 1)

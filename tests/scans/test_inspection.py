@@ -78,6 +78,25 @@ def test_the_picture_has_the_names_that_the_table_has(
     assert titles == [f"{row['number']} {row['name']}" for row in seen["rows"] if row["verdict"] == "ok"]
 
 
+def test_what_no_inspection_wrote_is_not_written_over(export: Path, tmp_path: Path) -> None:
+    outputs = {"--montage": tmp_path / "out.png", "--csv": tmp_path / "out.csv"}
+    for _ in range(2):  # an earlier inspection's are
+        assert inspect(export, *(part for one in outputs.items() for part in one)).exit_code == 3
+    assert inspect(export, "--csv", tmp_path / "out.xlsx").exit_code == 2
+    scan = tmp_path / "out-2.png"
+    for option, file in {**outputs, "--montage ": scan}.items():
+        if file == scan:
+            file.write_bytes(b"\x89PNG\r\n\x1a\n a picture of somebody")
+        else:
+            file.write_text("case,scan,label\n", encoding="utf-8")
+        before = file.read_bytes()
+        asked = inspect(export, option.strip(), outputs[option.strip()])
+        assert (asked.exit_code, file.read_bytes()) == (2, before)
+        if file == outputs["--montage"]:
+            file.unlink()
+            assert inspect(export, option, file).exit_code == 3
+
+
 def test_the_same_folder_has_the_same_name_where_a_file_does_not_say_whose_it_is(tmp_path: Path) -> None:
     save_all(slices([0.0, 2.0], PatientID=ID), tmp_path / ID / "ct")
     (tmp_path / ID / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))

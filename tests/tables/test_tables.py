@@ -33,6 +33,14 @@ def refusal(folder: Path, content: str | bytes) -> str:
     return line
 
 
+def test_a_title_with_separators_in_it_is_called_one(tmp_path: Path) -> None:
+    assert "cases.csv:2: 4 cells, but the header has 2." in (said := refusal(tmp_path, f"My study, 2024\n{PLAIN}"))
+    assert said.endswith("where the first line is a title, remove what stands above the names of the columns")
+    assert "is a title" not in refusal(tmp_path, f"{PLAIN}c,r,2.png,ill,1\n")
+    error = read(tmp_path, f"My study, 2024,,\n{PLAIN}").no_column("scan", "for data.columns.scan")
+    assert "no column 'scan' for data.columns.scan, but line 2 has it. Remove what stands above" in str(error)
+
+
 def test_cells_come_with_their_lines(tmp_path: Path) -> None:
     found = read(tmp_path, PLAIN.replace("b,q", "\n , ,,\nb,q"))
     assert found.header == ("case", "patient", "scan", "label")

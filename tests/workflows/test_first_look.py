@@ -255,13 +255,22 @@ def test_a_key_that_cannot_be_kept_names_its_variable(tmp_path: Path, monkeypatc
 
 def test_what_the_config_asks_for_and_does_not_get_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = table(tmp_path, ["scan,label", *(f"{n}.png,{'ill' if n % 2 else 'well'}" for n in range(8))], files=8)
-    asked = {"split": {"folds": 2, "test": 0.4}, "privacy": {"key_file": tmp_path / "other.key"}}
+    asked: dict[str, dict[str, Any]] = {
+        "split": {"folds": 2, "test": 0.4},
+        "privacy": {"key_file": tmp_path / "other.key"},
+        "train": {"focal_gamma": 5, "momentum": 0.5, "step_epochs": 3},
+        "model": {"freeze": 2, "weights_sha256": "0" * 64},
+    }
     config = load_config(None, (), {"positive": "ill", "data": {"cases": cases}, **asked})
     look_first(config, Progress())
     said = capsys.readouterr().err
     assert "split.test is not used with split.folds" in said
+    for key in ("train.focal_gamma", "train.momentum", "train.step_epochs", "model.weights_sha256"):
+        assert f"{key} is not used without" in said
+    assert "model.freeze without model.weights keeps random blocks" in said
     assert f"there is no {tmp_path / 'other.key'}: a new pseudonym key is made" in said
-    look_first(config.model_copy(update={"split": config.split.model_copy(update={"test": 0.2})}), Progress())
+    del asked["train"], asked["model"], asked["split"]["test"]
+    look_first(load_config(None, (), {"positive": "ill", "data": {"cases": cases}, **asked}), Progress())
     assert capsys.readouterr().err == ""
 
 

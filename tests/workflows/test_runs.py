@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,27 @@ def test_evaluate_repeats_the_runs_own_test(run: Run, tmp_path: Path) -> None:
     assert result.metrics["auc"] == metrics["auc"]
     assert result.metrics["operating_point"] == metrics["operating_point"]
     assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("", "", None),
+        ("region:", "# a note\nregion:", None),
+        ("positive: ill", "positive: well", "(positive differ): labels, positive, recipe"),
+        ("size:\n  - 32\n  - 32", "size:\n  - 48\n  - 48", "(preprocessing differ)"),
+        ("replicates: ", "replicates: 1", "was changed after the training: labels"),
+    ],
+)
+def test_a_config_that_was_changed_after_the_training_is_said(
+    before: str, after: str, said: str | None, run: Run, tmp_path: Path
+) -> None:
+    edited = Path(shutil.copytree(run.path, tmp_path / "edited")) / "config.yaml"
+    text = edited.read_text(encoding="utf-8")
+    assert before in text
+    edited.write_text(text.replace(before, after, 1) if before else text, encoding="utf-8")
+    found = [one for one in medcls.evaluate(edited.parent).warnings if "config.yaml was changed" in one]
+    assert [said in one for one in found] == ([] if said is None else [True])
 
 
 def test_evaluate_refuses_a_label_that_came_into_the_table_after_the_training(

@@ -46,7 +46,7 @@ def read_folder(
     labels, parts = empty.labels, _partition_folders(root, split)
     cases: list[Case] = []
     excluded = _in_no_class(root, parts)
-    warnings = _warnings(root, parts, settings, excluded)
+    warnings = _warnings(root, parts, settings, split, excluded)
     for one, folder in _in_classes(root, parts, leniency, progress):
         if isinstance(one, Case):
             index = labels.index(_label(folder, settings))
@@ -138,6 +138,7 @@ def _warnings(
     root: Path,
     parts: list[tuple[Partition | None, Path]],
     settings: DataSettings,
+    split: SplitSettings,
     unlabelled: list[Exclusion],
 ) -> list[str]:
     found = []
@@ -147,6 +148,12 @@ def _warnings(
         files = "1 file lies" if len(unlabelled) == 1 else f"{len(unlabelled)} files lie"
         found.append(f"{files} in {named}, in no class's folder: without a label, left out")
     names = {folder.name for _, part in parts for folder in _sub_folders(part)}
+    below = {inner.name for _, part in parts for folder in _sub_folders(part) for inner in _sub_folders(folder)}
+    if parts[0][0] is None and below and all(named_partition(name, split) is not None for name in below):
+        found.append(
+            f"the folders {_quoted(sorted(below))} within the classes look like partitions, and are not used as such: put them "
+            "above the classes, or use a table with a column 'split'"
+        )
     unused = [key for key in settings.label_values if key not in names]
     if unused:
         listed = ", ".join(f"'{key}'" for key in unused)

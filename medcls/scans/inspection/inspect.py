@@ -227,12 +227,19 @@ def write_inspection(path: Path, seen: Inspection) -> None:
     write_csv(path, COLUMNS, rows)
 
 
+def is_inspection(path: Path) -> bool:
+    """Whether a file is empty, or begins as :func:`write_inspection` lets tables begin."""
+    with path.open("rb") as file:
+        return file.read(len(_BEGINS)) in (b"", _BEGINS)
+
+
 COLUMNS = (
     "number", "scan", "verdict", "reason", "remedy", "kind", "modality", "units", "size_x", "size_y", "slices",
     "spacing_x", "spacing_y", "spacing_z", "plane", "axes", "channels", "compression", "syntax", "part",
     "files", "patient", "study", "notes", "frames", "seconds",
 )  # fmt: skip
 """Columns of the table; spacings are millimetres, and empty where they are not known."""
+_BEGINS = ",".join(COLUMNS[:5]).encode()  # which later versions may add to
 
 
 def _cells(row: InspectionRow) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from medcls.display import one_line
 from medcls.files import write_with
@@ -35,6 +36,7 @@ _ACROSS = 9 * BOX + 8 * _GAP  # nine images, or three volumes
 _LINE = 14
 _LINES = 5  # two for the name, two for size and spacing, one for the window
 _BACKGROUND, _FRAME, _TEXT, _FAINT = "#101418", "#000000", "#ffffff", "#c9d1d9"
+_WROTE = "medcls inspect"
 _SAMPLES = 250_000  # pixels that percentiles are taken of
 
 
@@ -89,14 +91,35 @@ class Montage:
     def _write(self) -> None:
         sheet = draw_sheet(self._tiles)
         path = sheet_path(self.path, len(self.sheets) + 1)
-        write_with(path, lambda handle: sheet.save(handle, format="PNG"))
+        write_with(path, lambda handle: sheet.save(handle, format="PNG", pnginfo=_mark()))
         self.sheets.append(path)
         self._tiles = []
+
+
+def _mark() -> PngInfo:
+    mark = PngInfo()
+    mark.add_text("Software", _WROTE)
+    return mark
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether a file is empty, or one that :class:`Montage` wrote."""
+    with path.open("rb") as file:
+        head = file.read(100)
+    return not head or f"Software\0{_WROTE}".encode() in head
 
 
 def sheet_path(path: Path, number: int) -> Path:
     """The file of a sheet: ``out.png``, ``out-2.png``, ``out-3.png`` …"""
     return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def earlier_sheets(path: Path) -> list[Path]:
+    """The files that are there under the names of sheets."""
+    found: list[Path] = []
+    while sheet_path(path, len(found) + 1).exists():
+        found.append(sheet_path(path, len(found) + 1))
+    return found
 
 
 def draw_sheet(tiles: list[Image.Image]) -> Image.Image:

@@ -81,6 +81,11 @@ def compare(
     if len(models) < 2:
         raise UsageError("a comparison needs two models at least", remedy="Name two runs or files, or more")
     judging = judging or Judging()
+    tables = any(path.suffix.lower() == ".csv" for path in models)
+    for option in ("columns", "positive", "thresholds", "exploratory"):
+        if getattr(judging, option) and not tables:
+            what = f"{option} can be given for tables of scores alone, and these are runs"
+            raise UsageError(what, remedy="Runs have their own columns, labels and thresholds")
     names = _names(models)
     folder = results_folder(out, Path("comparison-" + "-".join(names)[:80]), FILES, overwrite=overwrite)
     contestants = _with_sources(

@@ -7,6 +7,7 @@ from its checkpoint.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 from medcls.classifier import Answer, Classifier, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
-from medcls.config import Config
+from medcls.config import Config, config_text
 from medcls.evaluation import (
     Estimate,
     FoldFigures,
@@ -237,6 +238,7 @@ def _provenance(config: Config, plan: FoldPlan, members: Mapping[str, Classifier
         "leakage_allowed": plan.material.audit.allowed if plan.material.audit is not None else None,
         "cases": {name: len(cohort.partition(name)) for name in ("train", "test")},
         "partitions_given": None if cohort.given is None else list(cohort.given),
+        "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
         "pseudonym_key": kept.get("pseudonym_key"),
         "environment": kept.get("environment", {}),
     }

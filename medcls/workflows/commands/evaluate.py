@@ -30,7 +30,7 @@ from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import TABLES, write_studies
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.print_warnings import say_what_to_mind
-from medcls.runs.provenance import origin_of_evaluated
+from medcls.runs.provenance import changed_config, origin_of_evaluated
 from medcls.runs.run_tables import read_partitions, write_excluded, write_predictions
 from medcls.runs.scan_notes import say_notes
 from medcls.runs.training_cases import read_training_cases
@@ -116,6 +116,7 @@ def evaluate_run(
         if cases is None
         else _external(cases, frozen, progress)
     )
+    cohort = cohort.warn(*changed_config(classifier, config, run.config_file))
     default = run.path / f"evaluation-{file_stem(name if cases is None else cases.stem)}"
     folder = results_folder(out, default, FILES, overwrite=overwrite)
     store = PreparedStore.of(config.store)
@@ -168,6 +169,8 @@ def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILEN
     config = run.load_config()
     pseudonyms = config.privacy.pseudonyms()
     cohort = _own_test(run, classifier, config, pseudonyms, progress)
+    for warning in changed_config(classifier, config, run.config_file):
+        progress.note(f"  mind: {warning}")
     items: list[ScanSource | Refusal] = [
         replace(case.source, name=pseudonyms.case(case.name)) for case in cohort.cases if case.source is not None
     ]

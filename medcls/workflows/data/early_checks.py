@@ -79,6 +79,19 @@ def _say_unused(config: Config, progress: Progress) -> None:
         progress.note(
             "  warning: split.test is not used with split.folds: only cases that the table gives to test stay outside"
         )
+    plain, train = Config(), config.train
+    falls, weights = train.schedule in ("step", "plateau"), config.model.weights is not None
+    for section, name, used, need in (
+        ("train", "focal_gamma", train.loss == "focal", "train.loss: focal"),
+        ("train", "momentum", train.optimizer == "sgd", "train.optimizer: sgd"),
+        ("train", "step_epochs", falls, "train.schedule: step or plateau"),
+        ("train", "step_factor", falls, "train.schedule: step or plateau"),
+        ("model", "weights_sha256", weights, "model.weights"),
+    ):
+        if not used and getattr(getattr(config, section), name) != getattr(getattr(plain, section), name):
+            progress.note(f"  mind: {section}.{name} is not used without {need}")
+    if config.model.freeze and not weights:
+        progress.note("  mind: model.freeze without model.weights keeps random blocks as they are")
     key = config.privacy.key_file
     if key is not None and config.privacy.identifiers == "hash" and not key.exists():
         progress.note(
