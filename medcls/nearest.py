@@ -59,6 +59,8 @@ def beside(path: Path, endings: tuple[str, ...] = ("",)) -> str:
     """
     there = next((folder for folder in path.parents if folder.is_dir()), Path(path.anchor))
     missing = path.relative_to(there).parts[0]
+    if (there / missing).is_symlink():
+        return f"{there / missing} is a link that leads nowhere"
     try:
         names = [one.name for one in itertools.islice(there.iterdir(), _MOST_FILES) if one.name.endswith(endings)]
     except OSError:

@@ -162,7 +162,8 @@ def load_pseudonyms(
         raise ConfigError(
             "the pseudonym key is not hexadecimal text",
             where=str(path),
-            remedy="Restore it from a copy, or delete it to start a new one (old pseudonyms then no longer match)",
+            remedy="Name the file of the key, or restore it from a copy; where it is lost, a new one under another name starts "
+            "new pseudonyms",
         ) from error
     if len(key) < _KEY_BYTES:
         raise ConfigError("the pseudonym key is too short", where=str(path), remedy=f"It needs {_KEY_BYTES} bytes")

@@ -70,7 +70,7 @@ def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, fact
         line = next(line for line, one in zip(sheet.lines, patients, strict=True) if not one or says_nothing(one))
         raise CohortError(f"no patient in column '{sheet.columns.patient}'", where=f"{sheet.path}:{line}")
     further = sheet.further(scored, facts)
-    chosen, left_out = choose_facts(further, reference) if facts is None else (further, {})
+    chosen, left_out = choose_facts(further, reference, asked=facts is not None)
     table = ScoreTable(
         source=sheet.path.name,
         labels=labels,

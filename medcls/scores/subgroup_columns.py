@@ -7,17 +7,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.evaluation.subgroups.grouping import MOST_GROUPS, NOT_STATED, are_numbers, group_fact, is_known
+from medcls.evaluation.subgroups.grouping import MOST_GROUPS, NOT_STATED, UNREAD, are_numbers, group_fact, is_known
 
 Columns = dict[str, tuple[str, ...]]
 
 
-def choose_facts(columns: Mapping[str, Sequence[str]], reference: NDArray[np.bool_]) -> tuple[Columns, dict[str, str]]:
+def choose_facts(
+    columns: Mapping[str, Sequence[str]], reference: NDArray[np.bool_], *, asked: bool = False
+) -> tuple[Columns, dict[str, str]]:
     """Part further columns into facts to form subgroups by, and those that are none.
 
     Args:
         columns: By name, a text for each case.
         reference: ``(n, labels)`` booleans.
+        asked: They were asked for: all are facts but those that cannot be read.
 
     Returns:
         The facts; and the others, with the reason in words that go after the column's name.
@@ -26,6 +29,7 @@ def choose_facts(columns: Mapping[str, Sequence[str]], reference: NDArray[np.boo
     left_out: dict[str, str] = {}
     for name, values in columns.items():
         why = _no_fact(name, values, reference)
+        why = None if asked and why != UNREAD else why
         if why is None:
             facts[name] = tuple(values)
         else:
@@ -43,6 +47,8 @@ def left_out_in_words(left_out: Mapping[str, str]) -> str:
 
 def _no_fact(name: str, values: Sequence[str], reference: NDArray[np.bool_]) -> str | None:
     grouping = group_fact(name, values)
+    if grouping.left_out == UNREAD:
+        return UNREAD
     known = is_known(name, values)
     stated = [value for value in values if value != ""]
     different = len(set(stated))

@@ -40,11 +40,12 @@ def unread_column(
     return next((name for name in others if _means(name, role)), None) or next(held, None)
 
 
-def doubted_patients(cells: Iterable[tuple[int, str]], where: str, remedy: str) -> list[str]:
+def doubted_patients(cells: Iterable[tuple[int | None, str]], where: str, remedy: str) -> list[str]:
     """What to warn of where most of a column of patients are dates: whoever was there on one day would be one patient.
 
     Args:
-        cells: With their lines, of which the warning names one: it quotes no cell, for a date may tell who it is.
+        cells: With their lines, if they have any, of which the warning names one: it quotes no cell, for a date may tell who
+            it is.
         where: What the column is called.
         remedy: How to name another.
     """
@@ -54,8 +55,9 @@ def doubted_patients(cells: Iterable[tuple[int, str]], where: str, remedy: str) 
         return []
     which = "all" if len(dates) == len(named) else str(len(dates))
     line, form = dates[0][0], _DIGIT.sub("0", dates[0][1])
+    place = form if line is None else f"line {line}: {form}"
     return [
-        f"{where} should name patients, and {which} of its cells are dates (line {line}: {form}): all cases of a day "
+        f"{where} should name patients, and {which} of its values are dates ({place}): all cases of a day "
         f"count as one patient, and a patient with several days as several. {remedy}, or remove the dates where no patient is "
         "known"
     ]

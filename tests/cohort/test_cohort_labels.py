@@ -114,6 +114,14 @@ PLACEHOLDERS = [
 ]
 
 
+def test_dates_for_patients_in_headers_are_doubted(tmp_path: Path) -> None:
+    for number, (label, day) in enumerate((("ill", "20240101"), ("well", "20240102"), ("ill", "20240103"))):
+        (tmp_path / label).mkdir(exist_ok=True)
+        save(instance(PatientID=day, SeriesInstanceUID=f"1.{number}"), tmp_path / label / f"{number}.dcm")
+    (warning,) = from_folder(tmp_path).warnings
+    assert warning.startswith("the headers' PatientID should name patients, and all of its values are dates (00000000)")
+
+
 @pytest.mark.parametrize("placeholder", PLACEHOLDERS)
 def test_a_placeholder_in_headers_ties_no_cases_and_it_is_said(tmp_path: Path, placeholder: str) -> None:
     for index, (label, patient) in enumerate(

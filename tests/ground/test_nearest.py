@@ -51,6 +51,8 @@ def test_beside_a_path_is_the_nearest_file_with_the_way_that_was_given(
     )
     for wrong in ("p1", "p1.nii", "p1.nii.gz.nii.gz"):
         assert beside(root / "scans" / wrong).startswith(f"Did you mean '{root / 'scans' / 'p1.nii.gz'}'? "), wrong
+    (root / "scans" / "linked").symlink_to("gone")
+    assert beside(root / "scans" / "linked").endswith("linked is a link that leads nowhere")
     assert (
         beside(root / "scans" / "note.txt", (".gz",))
         == f"There is a folder {tmp_path / 'scans'}, and no 'note.txt' in it"

@@ -385,6 +385,10 @@ def test_columns_that_are_no_facts_form_no_subgroups_and_one_note_says_which(tmp
     named = medcls.evaluate_predictions(table, tmp_path / "p", positive="sick", facts=["volume", "grade"], **FAST)
     assert {one["fact"] for one in named.metrics["subgroups"]["facts"]} == {"volume", "grade"}
     assert not any("no subgroups" in note for note in named.warnings)
+    write_table(tmp_path / "s.csv", [{**row, "age": f"{row['age']} years"} for row in rows])
+    for number, facts in enumerate((None, ["age"])):
+        unread = medcls.evaluate_predictions(table, tmp_path / f"{number}", positive="sick", facts=facts, **FAST)
+        assert "‘age’ (none of its values can be read as what its name says)" in " ".join(unread.warnings)
 
 
 def test_the_column_gender_keeps_its_name_and_what_it_says_beyond_the_sexes(tmp_path: Path) -> None:

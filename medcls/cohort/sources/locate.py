@@ -19,6 +19,7 @@ from medcls.errors import CohortError, ConfigError, ScanRefused
 from medcls.progress import SILENT, Progress
 from medcls.scans import CAUSES, RefusalCode, ScanSource, find_one
 from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.tables.roles import doubted_patients
 from medcls.tables.words import is_placeholder
 
 
@@ -112,10 +113,12 @@ def _with_source(case: Case, source: ScanSource) -> Case:
 
 
 def _placeholders(given: Sequence[Case], located: Sequence[Case]) -> list[str]:
-    """What to warn of: PatientIDs that would have tied cases without a patient of their own, and name none."""
+    """What to warn of: PatientIDs that tie cases without a patient of their own, or would have, and name none."""
     unnamed = {case.name for case in given if not case.patient}
-    found = Counter(case.source.patient_id for case in located if case.source and case.name in unnamed)
+    taken = [case.source.patient_id for case in located if case.source and case.name in unnamed]
+    found = Counter(taken)
     said = ", ".join(f"'{word}' ({count})" for word, count in sorted(found.items()) if is_placeholder(word))
-    return (
-        [f"headers have {said} for a PatientID: taken for no patient, not for one patient of that name"] if said else []
-    )
+    none = f"headers have {said} for a PatientID: taken for no patient, not for one patient of that name"
+    remedy = "Name the patients in a column of the table"
+    dates = doubted_patients(((None, one) for one in taken), "the headers' PatientID", remedy)
+    return [*([none] if said else []), *dates]

@@ -11,7 +11,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ _Rule = tuple[str, Callable[[str], str]]
 _DATE = re.compile(r"((?:19|20)\d\d)(?:[-/.]?\d\d[-/.]?\d\d.*)?")
 _FIELDS = (0.35, 0.5, 1.0, 1.5, 3.0, 7.0)  # tesla
 _AGE_BANDS = {18.0: "under 18 years", 40.0: "18 to 39 years", 60.0: "40 to 59 years", 80.0: "60 to 79 years"}
+UNREAD = "none of its values can be read as what its name says"
 _OLDEST = "80 years and over"
 _THICKNESS_BANDS = {1.0: "up to 1 mm", 2.5: "over 1 to 2.5 mm", 5.0: "over 2.5 to 5 mm"}
 _THICKEST = "over 5 mm"
@@ -88,7 +89,9 @@ def group_fact(fact: str, values: Sequence[str]) -> Grouping:
     if len(set(texts) - {NOT_STATED}) > MOST_GROUPS and (numbers := _numbers(texts)) is not None:
         how, order = "thirds of these cases", _bands(numbers)
         texts = _thirds(texts, order)
-    return _grouping(fact, how, texts, order)
+    found = _grouping(fact, how, texts, order)
+    stated = any(_stated(str(value), None) != NOT_STATED for value in group_of)
+    return replace(found, left_out=UNREAD) if stated and set(found.groups) == {NOT_STATED} else found
 
 
 def without_rare(grouping: Grouping, patients: Sequence[object], fewest: int) -> Grouping:

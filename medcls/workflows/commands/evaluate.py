@@ -170,7 +170,7 @@ def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILEN
     pseudonyms = config.privacy.pseudonyms()
     cohort = _own_test(run, classifier, config, pseudonyms, progress)
     for warning in changed_config(classifier, config, run.config_file):
-        progress.note(f"  mind: {warning}")
+        progress.note(f"  warning: {warning}")
     items: list[ScanSource | Refusal] = [
         replace(case.source, name=pseudonyms.case(case.name)) for case in cohort.cases if case.source is not None
     ]

@@ -89,9 +89,9 @@ def _say_unused(config: Config, progress: Progress) -> None:
         ("model", "weights_sha256", weights, "model.weights"),
     ):
         if not used and getattr(getattr(config, section), name) != getattr(getattr(plain, section), name):
-            progress.note(f"  mind: {section}.{name} is not used without {need}")
+            progress.note(f"  warning: {section}.{name} is not used without {need}")
     if config.model.freeze and not weights:
-        progress.note("  mind: model.freeze without model.weights keeps random blocks as they are")
+        progress.note("  warning: model.freeze without model.weights keeps random blocks as they are")
     key = config.privacy.key_file
     if key is not None and config.privacy.identifiers == "hash" and not key.exists():
         progress.note(
