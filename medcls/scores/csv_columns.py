@@ -127,6 +127,8 @@ class ScoreSheet:
         taken = {*self.columns.roles().values(), *scored.values(), *_OWN_COLUMNS}
         rest = [name for name in self.header if name and name not in taken and not name.startswith(PREFIX)]
         for name in wanted or ():
+            if name == self.columns.reference:
+                raise self.wrong(1, f"'{name}' is the reference itself, and no fact to form subgroups by")
             if name not in self.header:
                 raise CohortError(
                     f"there is no column '{name}' to form subgroups by",

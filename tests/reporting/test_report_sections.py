@@ -108,3 +108,11 @@ def test_the_page_of_a_comparison_is_safe_and_says_what_the_file_says(tmp_path: 
     evil = Page(render_comparison(ComparisonContent(("well", EVIL), EVIL, False, "", document)))
     assert not evil.all("script")
     assert EVIL in evil.text
+
+
+def test_a_fact_that_cannot_be_read_is_said() -> None:
+    predictions = some_binary()
+    for cell, said in (("34 years", True), ("", False)):
+        facts = {"age": [cell] * predictions.n_cases}
+        notes = evaluate_study(predictions, half(predictions), SETTINGS, facts=facts).to_json()["notes"]
+        assert ("no subgroups are formed by 'age': none of its values can be read" in " ".join(notes)) is said

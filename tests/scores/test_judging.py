@@ -186,6 +186,7 @@ WRONG: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "there is no column 'scoer' for the score. Did you mean 'score'?",
     ),
     ("an unknown role", {}, {"columns": {"scor": "score"}}, "'scor' is no role of a column. Did you mean 'score'?"),
+    ("the reference as a fact", {}, {"facts": ["reference"]}, "'reference' is the reference itself, and no fact"),
     ("a strange fact", {}, {"facts": ["weight"]}, "there is no column 'weight' to form subgroups by"),
 ]
 

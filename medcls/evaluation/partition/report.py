@@ -7,7 +7,7 @@ frozen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.schema_parts import TEXT, Schema, by_name, closed, or_null, said
 from medcls.evaluation.shift.distribution_shift import CohortShift, shift_schema
 from medcls.evaluation.statistics.arrays import Bools
+from medcls.evaluation.subgroups.grouping import UNREAD
 from medcls.evaluation.subgroups.subgroups import Subgroups, subgroup_figures, subgroups_schema
 from medcls.evaluation.thresholds.operating_point import OperatingPoint
 
@@ -121,6 +122,9 @@ def evaluate_study(
     sets = conformal if sound else None
     facts = facts if one_point else None
     groups = subgroup_figures(predictions, point, facts, settings, seed) if facts else None
+    unread = [fact for fact, why in (groups.left_out if groups else {}).items() if why == UNREAD]
+    notes = (f"no subgroups are formed by '{fact}': {UNREAD}" for fact in unread)
+    metrics = replace(metrics, notes=(*metrics.notes, *notes))
     rates = metrics.of_labels("sensitivity", "specificity")
     wrong = (
         failure_analysis(predictions, point, names, refused, settings=settings, seed=seed).beside(rates)

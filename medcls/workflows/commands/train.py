@@ -77,7 +77,7 @@ def finish_run(run: Run, progress: Progress = SILENT) -> Run:
 
 
 def _choose_run(config: Config, name: str | None, resume: bool, progress: Progress) -> tuple[Run, Config]:
-    wanted = name or config.name or config.region
+    wanted = (config.name or config.region) if name is None else name
     if not resume:
         run = new_run(config.runs, wanted, exact=name is not None)
         return run, config.model_copy(update={"name": run.name})
