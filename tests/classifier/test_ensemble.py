@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from medcls.classifier import load_classifier
+from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ClassifierError, UsageError

@@ -285,7 +285,9 @@ def test_dates_in_the_place_of_patients_are_said_before_anything_long(
     config = load_config(None, (), {"positive": "ill", "data": {"cases": cases}})
     look_first(config, Progress())
     said = capsys.readouterr().err
-    assert said.startswith("  warning: column 'patient' should name patients, and all of its values are dates (line 2: ")
+    assert said.startswith(
+        "  warning: column 'patient' should name patients, and all of its values are dates (line 2: "
+    )
     assert "data.columns.patient" in said
     assert not any(
         day in said for day in ("Mar 2021", "2021-03", "03.2021")
