@@ -241,6 +241,15 @@ def anchors_of(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_lines_of_prose_are_as_short_as_those_of_code(page: Path) -> None:
+    lines = [line for line in prose(page).splitlines() if not line.lstrip().startswith("|")]
+    too_long = [
+        line for line in lines if len(line) >= 120 and max(map(len, line.split())) < 100
+    ]  # addresses may be long
+    assert too_long == [], f"run python3 scripts/wrapping.py {page_name(page)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in _LINK.findall(prose(page)):
         if link.startswith("http") and not link.startswith(_ONLINE):
