@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from medcls.config import load_config
 from medcls.runs.folder import Run
-from medcls.workflows.commands.train import train_run
 
 SMALL: Mapping[str, Any] = {
     "positive": "ill",
@@ -59,23 +57,6 @@ def settings(pictures: Pictures, runs: Path, **changes: Any) -> Any:
     for key, value in changes.items():
         values[key] = {**values[key], **value} if isinstance(values.get(key), Mapping) else value
     return load_config(None, (), values)
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    return make_pictures(tmp_path_factory.mktemp("pictures"))
-
-
-@pytest.fixture(scope="module")
-def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture(scope="module")
-def run(pictures: Pictures, key_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    runs = tmp_path_factory.mktemp("runs")
-    privacy = {"key_file": key_folder / "key"}
-    return train_run(settings(pictures, runs, privacy=privacy, store={"folder": key_folder / "store"}))
 
 
 def names_stay_home(run: Run, pictures: Pictures) -> None:

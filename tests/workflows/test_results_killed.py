@@ -16,9 +16,7 @@ from medcls.runs.folder import Run
 from medcls.runs.output_folder import alone, results_folder
 from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.reporting.figure_files import write_figure_files
-from tests.factories.runs import Pictures, key_folder, pictures, run
-
-__all__ = ["key_folder", "pictures", "run"]
+from tests.factories.runs import Pictures
 
 
 class Killed(BaseException):
