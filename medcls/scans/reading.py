@@ -120,9 +120,9 @@ def find_one_or_why(path: str | os.PathLike[str], name: str, *, leniency: Lenien
 
 
 def _found(path: str | os.PathLike[str], leniency: Leniency) -> Found:
-    if not str(as_path(path, "a scan")):
+    given = as_path(path, "a scan")
+    if not os.fspath(path):  # as a path it would be the working folder
         raise refusal(RefusalCode.NO_SCAN, "the path is empty", remedy="Name a file or a folder")
-    given = Path(path)
     return chosen(find_scans(searched(given), leniency=leniency), given)
 
 
