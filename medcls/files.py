@@ -124,8 +124,10 @@ def as_path(value: object, what: str) -> Path:
     """What a caller of Python gave as a path.
 
     Raises:
-        UsageError: It is none, but a number, a table or the like.
+        UsageError: It is none, but a number, a table or the like; or empty, which would be the working folder.
     """
+    if value == "":
+        raise UsageError(f"{what} is an empty path", remedy="Name a file or a folder")
     if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
         return Path(value)
     raise UsageError(f"{what} must be a path, and is none", remedy="Give one path, as text")

@@ -21,10 +21,8 @@ T = TypeVar("T")
 
 EVERY = 10.0  # seconds: in a log, nobody waits longer for a sign of life
 _LOOK = 1.0  # seconds between looks at the clock
-_ENOUGH = (
-    0.05  # of the whole, or so many parts, and EVERY seconds: before that the time left is a guess of the first parts
-)
-_ENOUGH_PARTS = 20
+_ENOUGH, _ENOUGH_PARTS = 0.05, 20
+"""Of the whole, or so many parts, and EVERY seconds: before that the time left is a guess of the first parts."""
 
 
 @dataclass
@@ -88,6 +86,11 @@ class Progress:
             self._say(text)
             if not text.startswith(" "):
                 self._noted = _Work("Working", self._last)
+
+    def warn(self, *texts: str) -> None:
+        """Say what a reader must know before believing what follows, each text once, on a line of its own."""
+        for text in dict.fromkeys(texts):
+            self.note(f"  warning: {text}")
 
     def begin(self, text: str) -> None:
         """Say what is going on from here on, until another line is said."""

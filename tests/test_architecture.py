@@ -55,7 +55,7 @@ ORDER = (
 )
 ON_GROUND_ALONE = ("evaluation", "scans", "synthesis", "networks", "reporting")
 HEAVY = {"torch", "monai", "lightning", "sklearn", "pandas", "matplotlib", "skimage", "torchvision", "tensorboard"}
-WITHOUT_HEAVY = (*GROUND, "evaluation", "scans", "synthesis", "cohort")
+WITHOUT_HEAVY = (*GROUND, "evaluation", "scans", "synthesis", "cohort", "scores")
 LIGHT_AT_IMPORT = ("__init__", "__main__", "cli", "preprocessing", "reporting")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 CATALOGUES = {"preprocessing/steps"}

@@ -27,9 +27,8 @@ def stoppable(command: Callable[[], int]) -> int:
     """Run the command and give its code; 1, and one line, where Ctrl-C is why it did not end well."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a job in the background ignores it
         signal.signal(signal.SIGINT, _stop)
-    atexit.register(
-        signal.signal, signal.SIGINT, signal.SIG_IGN
-    )  # the last to be called; from then on Python has no handlers
+    # The last to be called; from then on Python has no handlers.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         code = command()
     except BaseException:
@@ -40,9 +39,8 @@ def stoppable(command: Callable[[], int]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(f"medcls: {_STOPPED}", file=sys.stderr, flush=True)
         code = 1
-    namedtuple(
-        "_Text", ()
-    )  # which Python evaluates a text for: had the last one been stopped, it would end by the signal
+    # Python evaluates a text for it: had the last such text been stopped, Python would end by the signal.
+    namedtuple("_Text", ())
     signal.signal(signal.SIGINT, lambda *_: os._exit(code))  # all that is left is to end
     return code
 

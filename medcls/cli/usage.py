@@ -121,9 +121,8 @@ def _too_many(verb: str, extra: str, context: Any) -> str:
 
     if is_model(Path(extra)):
         return f"{what}Where '{extra}' is the classifier, write medcls {verb} {first} --model {extra}"
-    if verb not in _SCANS_FIRST or (
-        Path(first).exists() and not is_model(Path(first))
-    ):  # often the shell has expanded a *
+    found = Path(first).exists() and not is_model(Path(first))  # often the shell has expanded a *
+    if verb not in _SCANS_FIRST or found:
         table = ", or a CSV table with a column 'scan'" if verb in _SCANS_FIRST else ""
         classifier = "; the classifier is named by --model" if verb in _SCANS_FIRST else ""
         return f"{what}It takes one path: name the folder above{table}{classifier}"

@@ -186,7 +186,7 @@ def pixels_trained_on(classifier: Classifier, progress: Progress = SILENT) -> fr
     except RunError as error:
         known, why = None, str(error)
     if known is None:
-        progress.note(f"  warning: it is not known whether scans here were trained on: {why}")
+        progress.warn(f"it is not known whether scans here were trained on: {why}")
     return frozenset(row["pixels"] for row in (known or {}).values())
 
 

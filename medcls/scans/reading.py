@@ -18,7 +18,7 @@ from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.notes import Note
 from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.scans.core.scan import Scan
-from medcls.scans.core.source import Found, ReadableScan, Refusal, ScanSource
+from medcls.scans.core.source import Found, OwnSource, ReadableScan, Refusal, ScanSource
 from medcls.scans.search.find import find_scans
 from medcls.scans.search.selecting import chosen, searched
 
@@ -42,14 +42,12 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
         ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which. No other error
             is raised for a bad file.
     """
-    if not isinstance(scan, str | os.PathLike | ScanSource):
-        if not hasattr(scan, "read"):
-            as_path(scan, "a scan")
-        return scan.read(leniency=leniency)
-    source = scan if isinstance(scan, ScanSource) else find_one(scan, leniency=leniency)
     from medcls.scans.dicom.series.read_uncompressed import read_plain
     from medcls.scans.sandbox import read_apart
 
+    if isinstance(scan, OwnSource):
+        return scan.read(leniency=leniency)
+    source = scan if isinstance(scan, ScanSource) else find_one(scan, leniency=leniency)
     with naming(source.name):
         with refusing(source.name):
             plain = read_plain(source, leniency)
@@ -61,7 +59,7 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
 
 
 def pass_slices(
-    source: ReadableScan, take: Callable[[NDArray[np.generic]], None], *, leniency: Leniency = STRICT
+    source: ScanSource, take: Callable[[NDArray[np.generic]], None], *, leniency: Leniency = STRICT
 ) -> Scan | None:
     """Read a scan slice by slice, so that it is never in memory as a whole.
 
@@ -79,8 +77,6 @@ def pass_slices(
     Raises:
         ScanRefused: As :func:`read_scan`.
     """
-    if not isinstance(source, ScanSource):
-        return None
     from medcls.scans.dicom.series.stream_slices import pass_plain
 
     with naming(source.name), refusing(source.name):
@@ -120,9 +116,9 @@ def find_one_or_why(path: str | os.PathLike[str], name: str, *, leniency: Lenien
 
 
 def _found(path: str | os.PathLike[str], leniency: Leniency) -> Found:
-    given = as_path(path, "a scan")
-    if not os.fspath(path):  # as a path it would be the working folder
+    if path == "":  # a row of a table may say so, and costs itself alone
         raise refusal(RefusalCode.NO_SCAN, "the path is empty", remedy="Name a file or a folder")
+    given = as_path(path, "a scan")
     return chosen(find_scans(searched(given), leniency=leniency), given)
 
 

@@ -21,7 +21,6 @@ from medcls.reporting.report import write_report
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import write_studies
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
-from medcls.runs.print_warnings import say_what_to_mind
 from medcls.scores.csv_columns import ScoreColumns
 from medcls.scores.operating_point import Decision, decide, parse_thresholds
 from medcls.scores.read_csv import read_scores
@@ -175,7 +174,7 @@ def judge_into(
     point = judging.decide(table)
     progress.begin(f"Judging {int(test.sum())} cases of {predictions.name}")
     metrics = _figures(table, given, point, judging)
-    say_what_to_mind(warnings, metrics["test"], progress)
+    progress.warn(*warnings, *metrics["test"]["notes"])
     discard_earlier(folder, FILES)
     write_studies(folder, metrics)
     content = judged_content(predictions.stem, table, metrics, warnings, classifier, pages or {})

@@ -19,8 +19,8 @@ from medcls.preprocessing import Recipe, build_recipe
 from medcls.preprocessing.recipes.checks import take_in
 from medcls.preprocessing.recipes.separable import SliceResampler, resampling_weights
 from medcls.preprocessing.steps import Orientation, Spacing
-from medcls.preprocessing.steps.resampling import resample_to
-from medcls.preprocessing.steps.step import affine_of, make_image
+from medcls.preprocessing.steps.common.resampling import resample_to
+from medcls.preprocessing.steps.common.step import affine_of, make_image
 from medcls.preprocessing.store.digests import pixel_digest
 from medcls.preprocessing.store.ingest import ingest
 from medcls.scans import find_scans, pass_slices, read_scan

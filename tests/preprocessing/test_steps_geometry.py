@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from medcls.config.settings import PreprocessingSettings
 from medcls.preprocessing import Prepared, build_recipe
-from medcls.preprocessing.steps.resampling import is_sheared, resample_to, straighten
-from medcls.preprocessing.steps.step import affine_of, make_image
+from medcls.preprocessing.steps.common.resampling import is_sheared, resample_to, straighten
+from medcls.preprocessing.steps.common.step import affine_of, make_image
 from medcls.scans import read_scan
 from medcls.scans.core.scan import Scan
 from tests.factories.scans import GEOMETRIES, LPS, affine, chest, planted

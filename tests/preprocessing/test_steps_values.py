@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from medcls.config.settings import PreprocessingSettings
 from medcls.preprocessing import build_recipe
 from medcls.preprocessing.steps import STEPS
-from medcls.preprocessing.steps.components import bounding_box, largest_parts
+from medcls.preprocessing.steps.common.components import bounding_box, largest_parts
+from medcls.preprocessing.steps.common.foreground import find_foreground
+from medcls.preprocessing.steps.common.step import Context, make_image
 from medcls.preprocessing.steps.denoise_nlm import noise_level
-from medcls.preprocessing.steps.foreground import find_foreground
-from medcls.preprocessing.steps.step import Context, make_image
 from tests.factories.scans import GEOMETRIES, ball, chest, picture, planted
 
 torch.set_num_threads(1)

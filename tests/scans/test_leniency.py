@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medcls import Leniency, read_scan
+from medcls import Leniency, find_scans, read_scan
 from medcls.errors import ScanRefused, UsageError
 
 
@@ -18,3 +18,5 @@ def test_an_empty_path_is_not_the_folder_one_stands_in(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ScanRefused, match="the path is empty"):
         read_scan("")
+    with pytest.raises(UsageError, match="empty path"):
+        find_scans("")

@@ -323,7 +323,7 @@ def test_what_failed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     material: Any = SimpleNamespace(recipe=SimpleNamespace(dimensions=2), cohort=SimpleNamespace(multilabel=False))
     config: Any = SimpleNamespace(train=SETTINGS, model=ModelSettings())
     _, found = of_runs.settle_arithmetic(config, material, network(WrongInput()), progress)
-    assert said == [f"warning: {found.notes[0]}"]
+    assert said == [f"  warning: {found.notes[0]}"]
     assert of_runs.describe_arithmetic(found.compute) == "bfloat16, float32 in backbone.3"
 
 

@@ -17,7 +17,7 @@ from medcls.preprocessing.recipes.recipe import Recipe
 from medcls.preprocessing.recipes.regions import Defaults, find_defaults
 from medcls.preprocessing.recipes.slices import Slices
 from medcls.preprocessing.steps import STEPS, StepParameters
-from medcls.preprocessing.steps.step import Step
+from medcls.preprocessing.steps.common.step import Step
 from medcls.scans.core.sequence import MOST_FRAMES
 
 # Each of these brings grey values to 0..1 from units of its own, so only one of them makes sense.

@@ -13,7 +13,7 @@ from medcls.preprocessing.images.refusals import no_uptake, not_finite, wrong_co
 from medcls.preprocessing.images.white import white_of
 from medcls.preprocessing.recipes.modalities import contradicts
 from medcls.preprocessing.recipes.regions import GREY_KINDS
-from medcls.preprocessing.steps.step import Context, make_image
+from medcls.preprocessing.steps.common.step import Context, make_image
 from medcls.scans.core.notes import Note
 from medcls.scans.core.scan import STORED_UNIT, Scan
 from medcls.scans.dicom.values.suv import factor

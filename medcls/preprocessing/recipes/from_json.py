@@ -11,7 +11,7 @@ from medcls.config.settings import Kind, Pet, PreprocessingSettings, Region
 from medcls.errors import ConfigError
 from medcls.preprocessing.images.encoding import Precision
 from medcls.preprocessing.steps import STEPS
-from medcls.preprocessing.steps.step import Step
+from medcls.preprocessing.steps.common.step import Step
 
 LATEST_VERSION = 3
 """Raise it when any step changes its numbers, so that stored tensors of the old version are never read, or for a new key."""

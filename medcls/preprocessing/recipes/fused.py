@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medcls.preprocessing.images.reorient import turn, turned_affine, turns_to
 from medcls.preprocessing.recipes.checks import image_of
 from medcls.preprocessing.steps import Orientation, Spacing, StepParameters
-from medcls.preprocessing.steps.resampling import check_grid, is_sheared, scaling
+from medcls.preprocessing.steps.common.resampling import check_grid, is_sheared, scaling
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -30,8 +30,8 @@ from medcls.preprocessing.recipes.from_json import LATEST_VERSION, damaged, reci
 from medcls.preprocessing.recipes.fused import Fused, Plan
 from medcls.preprocessing.recipes.slices import Slices, cut_slices
 from medcls.preprocessing.steps import STEPS, Orientation, Resize, Spacing, StepParameters
-from medcls.preprocessing.steps.resampling import squared
-from medcls.preprocessing.steps.step import Context, Ranges, Step, affine_of
+from medcls.preprocessing.steps.common.resampling import squared
+from medcls.preprocessing.steps.common.step import Context, Ranges, Step, affine_of
 from medcls.scans.core.contrast import one_value
 from medcls.scans.core.notes import Note
 from medcls.scans.core.scan import Scan

@@ -3,7 +3,7 @@
 Index ``i`` of an axis that goes from ``n`` to ``m`` voxels lies at ``(i + 1/2) n / m - 1/2`` of the old axis, and is the mean
 of the voxels around it, weighted by a triangle as wide as two new voxels where the axis shrinks (an anti-aliased area), and as
 two old ones where it grows (linear interpolation). These are the weights of torch's ``interpolate`` with ``antialias``, which
-:func:`medcls.preprocessing.steps.resampling.resample_to` takes for a whole volume.
+:func:`medcls.preprocessing.steps.common.resampling.resample_to` takes for a whole volume.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Which of them a recipe uses is chosen by region and config; their order never ch
 """
 
 from medcls.preprocessing.steps.clahe import Clahe
+from medcls.preprocessing.steps.common.step import Context, StepParameters
 from medcls.preprocessing.steps.crop_border import CropBorder
 from medcls.preprocessing.steps.crop_foreground import CropForeground
 from medcls.preprocessing.steps.denoise_gaussian import DenoiseGaussian
@@ -20,7 +21,6 @@ from medcls.preprocessing.steps.resize import Resize
 from medcls.preprocessing.steps.scale import Scale
 from medcls.preprocessing.steps.segment_foreground import SegmentForeground
 from medcls.preprocessing.steps.spacing import Spacing
-from medcls.preprocessing.steps.step import Context, StepParameters
 from medcls.preprocessing.steps.window import Window
 from medcls.preprocessing.steps.zscore import ZScore
 

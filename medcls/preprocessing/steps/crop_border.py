@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from medcls.config.settings import Fraction
-from medcls.preprocessing.steps.components import bounding_box, largest_parts
-from medcls.preprocessing.steps.cropping import crop_to
-from medcls.preprocessing.steps.step import Context, StepParameters
+from medcls.preprocessing.steps.common.components import bounding_box, largest_parts
+from medcls.preprocessing.steps.common.cropping import crop_to
+from medcls.preprocessing.steps.common.step import Context, StepParameters
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from medcls.preprocessing.steps.components import bounding_box
-from medcls.preprocessing.steps.cropping import crop_to
-from medcls.preprocessing.steps.foreground import find_foreground
-from medcls.preprocessing.steps.step import Context, StepParameters
+from medcls.preprocessing.steps.common.components import bounding_box
+from medcls.preprocessing.steps.common.cropping import crop_to
+from medcls.preprocessing.steps.common.foreground import find_foreground
+from medcls.preprocessing.steps.common.step import Context, StepParameters
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -19,7 +19,7 @@ _SMALLEST = 0.1
 
 
 class CropForeground(StepParameters):
-    """Keep the box around the foreground (:mod:`medcls.preprocessing.steps.foreground`) and a margin."""
+    """Keep the box around the foreground (:mod:`medcls.preprocessing.steps.common.foreground`) and a margin."""
 
     name: ClassVar[str] = "crop_foreground"
 

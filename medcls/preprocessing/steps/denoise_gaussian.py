@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from medcls.config.settings import Positive
-from medcls.preprocessing.steps.step import Context, StepParameters, on_plain
+from medcls.preprocessing.steps.common.step import Context, StepParameters, on_plain
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

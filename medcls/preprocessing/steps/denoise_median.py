@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from medcls.preprocessing.steps.step import Context, StepParameters, on_plain
+from medcls.preprocessing.steps.common.step import Context, StepParameters, on_plain
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

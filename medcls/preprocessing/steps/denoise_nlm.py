@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from medcls.config.settings import Count, Positive
-from medcls.preprocessing.steps.step import Context, StepParameters, on_plain
+from medcls.preprocessing.steps.common.step import Context, StepParameters, on_plain
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from medcls.config.settings import Count
 from medcls.errors import MissingExtraError
-from medcls.preprocessing.steps.foreground import find_foreground
-from medcls.preprocessing.steps.step import Context, StepParameters, on_plain, spacing_of
+from medcls.preprocessing.steps.common.foreground import find_foreground
+from medcls.preprocessing.steps.common.step import Context, StepParameters, on_plain, spacing_of
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from medcls.config.settings import Positive
-from medcls.preprocessing.steps.step import Context, Ranges, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.common.step import Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

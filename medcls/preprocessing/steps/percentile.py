@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from medcls.preprocessing.steps.step import UNIT, Context, Ranges, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.common.step import UNIT, Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from medcls.preprocessing.steps.resampling import resample_to
-from medcls.preprocessing.steps.step import Context, StepParameters, spacing_of
+from medcls.preprocessing.steps.common.resampling import resample_to
+from medcls.preprocessing.steps.common.step import Context, StepParameters, spacing_of
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

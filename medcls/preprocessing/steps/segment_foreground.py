@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from medcls.preprocessing.steps.foreground import find_foreground
-from medcls.preprocessing.steps.step import Context, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.common.foreground import find_foreground
+from medcls.preprocessing.steps.common.step import Context, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -14,7 +14,10 @@ _LONGEST = 256
 
 
 class SegmentForeground(StepParameters):
-    """Set voxels outside the foreground (:mod:`medcls.preprocessing.steps.foreground`) to the lowest value inside the image."""
+    """Set voxels outside the foreground to the lowest value inside the image.
+
+    The foreground is that of :mod:`medcls.preprocessing.steps.common.foreground`.
+    """
 
     name: ClassVar[str] = "segment_foreground"
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from medcls.config.settings import Positive
-from medcls.preprocessing.steps.resampling import resample_to, straighten
-from medcls.preprocessing.steps.step import Context, StepParameters, spacing_of
+from medcls.preprocessing.steps.common.resampling import resample_to, straighten
+from medcls.preprocessing.steps.common.step import Context, StepParameters, spacing_of
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from medcls.preprocessing.steps.common.step import UNIT, Context, Ranges, StepParameters, affine_of, make_image
 from medcls.preprocessing.steps.scale import to_unit
-from medcls.preprocessing.steps.step import UNIT, Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from medcls.config.settings import Positive
-from medcls.preprocessing.steps.foreground import find_foreground
-from medcls.preprocessing.steps.step import Context, Ranges, StepParameters, affine_of, make_image
+from medcls.preprocessing.steps.common.foreground import find_foreground
+from medcls.preprocessing.steps.common.step import Context, Ranges, StepParameters, affine_of, make_image
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -22,8 +22,8 @@ _CERTAINLY_HU = -100.0
 class ZScore(StepParameters):
     """Subtract the mean and divide by the standard deviation of the foreground (MONAI ``NormalizeIntensity``).
 
-    The foreground is that of :mod:`medcls.preprocessing.steps.foreground`; without one, all voxels count. An image of one
-    value becomes 0.
+    The foreground is that of :mod:`medcls.preprocessing.steps.common.foreground`; without one, all voxels count. An image of
+    one value becomes 0.
     """
 
     name: ClassVar[str] = "zscore"

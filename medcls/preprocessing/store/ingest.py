@@ -60,13 +60,12 @@ def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) ->
     Raises:
         ScanRefused: The scan cannot be read rightly, or is not what the recipe is for.
     """
-    if isinstance(source, ScanSource):
-        source = replace(source, notes=())
     try:
-        source = recipe.taken(source) if isinstance(source, ScanSource) else source
-        passed = _passed(source, recipe, leniency) if isinstance(source, ScanSource) else None
-        if passed is not None:
-            return passed
+        if isinstance(source, ScanSource):
+            source = recipe.taken(replace(source, notes=()))
+            passed = _passed(source, recipe, leniency)
+            if passed is not None:
+                return passed
         scan = read_scan(source, leniency=leniency)
         return Ingested.of(recipe.encode(scan), pixel_digest(scan), source_values(scan), scan)
     except ScanRefused as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from medcls.errors import ScanRefused
 from medcls.scans.core.leniency import Leniency
@@ -97,6 +97,7 @@ class ScanSource:
         )
 
 
+@runtime_checkable
 class OwnSource(Protocol):
     """A source of one's own, for scans of a kind that medcls does not read."""
 

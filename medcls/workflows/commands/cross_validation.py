@@ -38,8 +38,8 @@ from medcls.runs.calibration_status import why_no_figures_before
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.metric_tables import write_studies
-from medcls.runs.print_warnings import say_what_to_mind
 from medcls.training.device import choose_compute
+from medcls.workflows.commands.cross_validation_report import report_cross_validation
 from medcls.workflows.commands.learning_curve import learning_curve
 from medcls.workflows.commands.out_of_fold import CrossValidated, OutOfFold, read_out_of_fold, write_joint_predictions
 from medcls.workflows.commands.train_once import open_folder, say_what_there_is, train_material
@@ -66,8 +66,6 @@ def cross_validate(
     Raises:
         RunError: The run was started with another cohort or other folds.
     """
-    from medcls.workflows.commands.cross_validation_report import report_cross_validation
-
     compute = choose_compute(config.train, config.model.name, plan.material.recipe.dimensions)
     environment = describe_environment(compute.device)
     with run.locked():
@@ -93,7 +91,7 @@ def cross_validate(
         test = [(case, joined.answers[case.name]) for case in plan.material.cohort.partition("test")]
         write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort, pseudonyms)
         write_studies(run.path, joined.metrics)
-        say_what_to_mind((), joined.metrics["pooled"], progress)  # of the cohort it is said above
+        progress.warn(*joined.metrics["pooled"]["notes"])  # of the cohort it is said above
         progress.begin("Explaining and reporting")
         report_cross_validation(run, config, plan, joined, pseudonyms, environment, progress)
     progress.note(f"Done: {run.report_file}")

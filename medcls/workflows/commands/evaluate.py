@@ -29,7 +29,6 @@ from medcls.runs.folder import Run
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import TABLES, write_studies
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
-from medcls.runs.print_warnings import say_what_to_mind
 from medcls.runs.provenance import changed_config, origin_of_evaluated
 from medcls.runs.run_tables import read_partitions, write_excluded, write_predictions
 from medcls.runs.scan_notes import say_notes
@@ -170,7 +169,7 @@ def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILEN
     pseudonyms = config.privacy.pseudonyms()
     cohort = _own_test(run, classifier, config, pseudonyms, progress)
     for warning in changed_config(classifier, config, run.config_file):
-        progress.note(f"  warning: {warning}")
+        progress.warn(warning)
     items: list[ScanSource | Refusal] = [
         replace(case.source, name=pseudonyms.case(case.name)) for case in cohort.cases if case.source is not None
     ]
@@ -255,7 +254,7 @@ def _write(
 ) -> Evaluated:
     shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
     cohort = material.cohort if shifted is None else material.cohort.warn(shifted)
-    say_what_to_mind(cohort.warnings, metrics, progress)
+    progress.warn(*cohort.warnings, *metrics["notes"])
     write_studies(folder, {name: metrics})
     write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)
     write_excluded(folder / "excluded.csv", cohort, pseudonyms, start)

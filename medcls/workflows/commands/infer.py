@@ -143,8 +143,8 @@ def infer(
         (one for one in tally_notes((row.scan, row.notes) for row in rows) if one.what == Note.TRAINED_ON), None
     )
     if seen is not None:
-        progress.note(
-            f"  warning: {seen.count} of {len(rows)} scans are ones that the classifier was trained or tuned on, for example "
+        progress.warn(
+            f"{seen.count} of {len(rows)} scans are ones that the classifier was trained or tuned on, for example "
             f"{seen.example}: such answers do not say how good it is"
         )
     result = Inference(

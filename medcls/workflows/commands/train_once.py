@@ -159,5 +159,4 @@ def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
         progress.note(
             f"  {counted(len(cohort.excluded), 'case')} left out: see {run.path / 'excluded.csv'}; {way_back}"
         )
-    for warning in cohort.warnings:
-        progress.note(f"  warning: {warning}")
+    progress.warn(*cohort.warnings)

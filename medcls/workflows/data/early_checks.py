@@ -43,8 +43,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     check_writable(config.runs)
     cohort = named_cases(config)
     check_evaluation(config, cohort)
-    for warning in cohort.warnings:  # also said, and reported, once all is prepared: that takes long
-        progress.note(f"  warning: {warning}")
+    progress.warn(*cohort.warnings)  # also said, and reported, once all is prepared: that takes long
     if not cohort.cases:  # a folder's are known only when its scans are looked for
         return cohort.labels
     _check_partitions(cohort, config)
@@ -53,7 +52,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     for group in sorted(equal_groups(cohort.cases, images), key=is_conflict, reverse=True)[:_NAMED]:
         lines = " and ".join(f"line {case.line}" for case in group[:_NAMED])
         what = "has different reference labels" if is_conflict(group) else f"counts as {len(group)} cases"
-        progress.note(f"  warning: one scan {what}: {lines}")
+        progress.warn(f"one scan {what}: {lines}")
     if config.split.on_leak == "error" and config.split.allow_leakage is None:
         leaks = find_leaks(cohort, images, _sides(cohort, config))
         if leaks:
@@ -76,9 +75,7 @@ def _check_weights(weights: str | None) -> None:
 def _say_unused(config: Config, progress: Progress) -> None:
     """What the config asks for and does not get."""
     if config.split.folds is not None and config.split.test != SplitSettings().test:
-        progress.note(
-            "  warning: split.test is not used with split.folds: only cases that the table gives to test stay outside"
-        )
+        progress.warn("split.test is not used with split.folds: only cases that the table gives to test stay outside")
     plain, train = Config(), config.train
     falls, weights = train.schedule in ("step", "plateau"), config.model.weights is not None
     for section, name, used, need in (
@@ -89,14 +86,12 @@ def _say_unused(config: Config, progress: Progress) -> None:
         ("model", "weights_sha256", weights, "model.weights"),
     ):
         if not used and getattr(getattr(config, section), name) != getattr(getattr(plain, section), name):
-            progress.note(f"  warning: {section}.{name} is not used without {need}")
+            progress.warn(f"{section}.{name} is not used without {need}")
     if config.model.freeze and not weights:
-        progress.note("  warning: model.freeze without model.weights keeps random blocks as they are")
+        progress.warn("model.freeze without model.weights keeps random blocks as they are")
     key = config.privacy.key_file
     if key is not None and config.privacy.identifiers == "hash" and not key.exists():
-        progress.note(
-            f"  warning: there is no {key}: a new pseudonym key is made, so codes differ from those of earlier runs"
-        )
+        progress.warn(f"there is no {key}: a new pseudonym key is made, so codes differ from those of earlier runs")
 
 
 def _check_partitions(cohort: Cohort, config: Config) -> None:

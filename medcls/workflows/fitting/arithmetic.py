@@ -55,8 +55,7 @@ def settle_arithmetic(
         # float32 takes more memory than what the batch size was settled for.
         settled = settle_batch_size(config, material, network, found.compute, progress, run=run)
         found = replace(_tried(settled, material, network, found.compute, progress), notes=found.notes)
-    for note in found.notes:
-        progress.note(f"warning: {note}")
+    progress.warn(*found.notes)
     return settled, found if kept is None else replace(found, notes=kept.notes + found.notes)
 
 

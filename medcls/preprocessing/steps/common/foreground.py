@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.preprocessing.steps.components import largest_parts
-from medcls.preprocessing.steps.step import Context
+from medcls.preprocessing.steps.common.components import largest_parts
+from medcls.preprocessing.steps.common.step import Context
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.preprocessing.images.refusals import too_large
-from medcls.preprocessing.steps.step import affine_of, make_image, spacing_of
+from medcls.preprocessing.steps.common.step import affine_of, make_image, spacing_of
 from medcls.scans.core.pixel_shape import SQUARE
 
 if TYPE_CHECKING:
