@@ -75,6 +75,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("medcls")
     if name not in _HOMES:
         raise AttributeError(f"module 'medcls' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib import metadata
 from typing import Any
 
 import yaml
 
+import medcls
 from tests.conftest import REPOSITORY
 
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -22,6 +24,8 @@ def test_the_citation_has_the_version_the_licence_and_the_address_of_the_project
     assert citation["cff-version"] == "1.2.0"
     assert {"message", "title", "abstract"} <= citation.keys()
     assert str(citation["version"]) == PROJECT["version"]
+    assert f"## [{citation['version']}] - {citation['date-released']}\n" in read("CHANGELOG.md")
+    assert medcls.__version__ == metadata.version("medcls")
     assert citation["license"] == PROJECT["license"]
     assert "Apache License" in read("LICENSE")
     assert citation["authors"] == PROJECT["authors"]
