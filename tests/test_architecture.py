@@ -29,6 +29,7 @@ GROUND = (
     "offspring",
     "progress",
     "privacy",
+    "plugins",
     "config",
 )
 ORDER = (

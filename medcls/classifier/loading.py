@@ -17,7 +17,9 @@ from medcls.classifier.classifier import Classifier
 from medcls.classifier.consistency import check_claims, check_parts
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.saving import DESCRIPTION, FORMAT, MEMBERS, WEIGHTS, description_sha256
+from medcls.config.network_names import is_known
 from medcls.config.settings import ModelSettings
+from medcls.display import one_line
 from medcls.errors import ClassifierError, MedclsError, UsageError
 from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
 from medcls.evaluation.shift.out_of_distribution import Familiar
@@ -57,13 +59,14 @@ def load_classifier(
         check_claims(description)
         if "members" in description:
             return load_ensemble(folder, description, device=device, engine=engine, progress=progress)
-        network = _build(description["network"])
+        settings = _settings(description["network"]["model"], folder)
+        network = _build(description["network"], settings)
         weights = read_bounded(folder / WEIGHTS, WEIGHTS_BYTES)
         _check_weights(weights, description["weights_sha256"], folder)
         _fill(network, weights, folder)
         classifier = Classifier(
             network=network.to(_device(device)),
-            model=ModelSettings.model_validate(description["network"]["model"]),
+            model=settings,
             recipe=Recipe.from_json(description["recipe"]),
             labels=tuple(description["labels"]),
             positive=description["positive"],
@@ -182,12 +185,19 @@ def _familiar(value: dict[str, Any] | None) -> Familiar | None:
     return None if value is None else Familiar.from_json(value)
 
 
-def _build(network: dict[str, Any]) -> ClassificationNetwork:
+def _settings(model: dict[str, Any], folder: Path) -> ModelSettings:
+    if isinstance(model["name"], str) and not is_known(model["name"]):
+        raise ClassifierError(
+            f"no installed package has the network '{one_line(model['name'])}'",
+            where=str(folder),
+            remedy="Install the package that adds it",
+        )
+    return ModelSettings.model_validate(model)
+
+
+def _build(network: dict[str, Any], settings: ModelSettings) -> ClassificationNetwork:
     return build_network(
-        ModelSettings.model_validate(network["model"]),
-        dimensions=network["dimensions"],
-        channels=network["channels"],
-        classes=network["classes"],
+        settings, dimensions=network["dimensions"], channels=network["channels"], classes=network["classes"]
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from medcls.bounded import JSON_BYTES, read_bounded
 from medcls.classifier.model import TrainedModel
+from medcls.config.network_names import NAMED_WEIGHTS
 from medcls.files import as_path, check_writable, write_bytes, write_json
 from medcls.networks import ClassificationNetwork
 
@@ -30,7 +31,7 @@ def save_classifier(classifier: TrainedModel, folder: str | os.PathLike[str]) ->
     write_bytes(folder / WEIGHTS, data)
     network = classifier.network
     # A weights file's path stays home; only a published source's name changes what the network is made of.
-    named = classifier.model.weights if classifier.model.weights in ("imagenet", "medicalnet") else None
+    named = classifier.model.weights if classifier.model.weights in NAMED_WEIGHTS else None
     model = classifier.model.model_copy(update={"weights": named, "weights_sha256": None})
     write_json(
         folder / DESCRIPTION,

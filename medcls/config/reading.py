@@ -104,8 +104,8 @@ def config_schema() -> dict[str, Any]:
     schema = Config.model_json_schema()
     # A bare network name is accepted where the mapping is; see Config._model_may_be_a_name.
     model = schema["properties"]["model"]
-    names = schema["$defs"]["ModelSettings"]["properties"]["name"]["enum"]
-    schema["properties"]["model"] = {**model, "anyOf": [{"$ref": model.pop("$ref")}, {"enum": names}]}
+    names = schema["$defs"]["ModelSettings"]["properties"]["name"]["anyOf"]
+    schema["properties"]["model"] = {**model, "anyOf": [{"$ref": model.pop("$ref")}, *names]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "medcls config", **schema}
 
 

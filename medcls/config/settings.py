@@ -14,6 +14,8 @@ from pydantic import Field, field_validator, model_validator
 from medcls.config.augmentation_settings import AugmentationSettings as AugmentationSettings
 from medcls.config.augmentation_settings import MonaiTransform as MonaiTransform
 from medcls.config.evaluation_settings import EvaluationSettings as EvaluationSettings
+from medcls.config.network_names import NAMED_WEIGHTS as NAMED_WEIGHTS
+from medcls.config.network_names import NetworkName as NetworkName
 from medcls.config.section import Count as Count
 from medcls.config.section import Fraction as Fraction
 from medcls.config.section import Positive as Positive
@@ -25,20 +27,6 @@ from medcls.privacy import Pseudonyms, load_pseudonyms
 
 Region = Literal["brain", "lung", "stomach", "generic"]
 Kind = Literal["auto", "ct", "xray", "mr", "endoscopy", "other"]
-NetworkName = Literal[
-    "densenet121",
-    "densenet169",
-    "densenet201",
-    "densenet264",
-    "resnet10",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-    "resnet200",
-]
-NAMED_WEIGHTS = ("imagenet", "medicalnet")
 Partition = Literal["train", "tune", "test"]
 OnIrregular = Literal["error", "warn", "resample"]
 Pet = Literal["suv-bw", "suv-lbm"]
@@ -306,7 +294,9 @@ def _is_number(value: Any) -> bool:
 class ModelSettings(Section):
     """The network and what it starts from."""
 
-    name: NetworkName = Field("densenet121", description="Which network.")
+    name: NetworkName = Field(
+        "densenet121", description="Which network: one of medcls', or one that an installed package adds."
+    )
     weights: str | None = Field(
         None, description="Starting weights: a file, or a named source (imagenet, medicalnet); null: random."
     )

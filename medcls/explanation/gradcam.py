@@ -62,7 +62,7 @@ def gradcam(
     if bool(((chosen < 0) | (chosen >= network.classes)).any()):
         raise UsageError(f"a target lies outside the network's {network.classes} labels")
     with torch.no_grad(), exact_float32(images.device.type), _evaluating(network):
-        features = network.features(images.to(network.head.weight.dtype))
+        features = network.features(images.to(network.get_parameter("head.weight").dtype))
         logits = network.classify(features).float()
         weights = _target_weights(network, chosen, multilabel=multilabel)
         return CamResult(_weigh(features.float(), weights), logits)
@@ -70,7 +70,7 @@ def gradcam(
 
 def _target_weights(network: ClassificationNetwork, targets: Tensor, *, multilabel: bool) -> Tensor:
     """What each feature's mean adds to each target's score: ``(B, K)``."""
-    weights = network.head.weight.detach().float()
+    weights = network.get_parameter("head.weight").detach().float()
     if network.classes == 2 and not multilabel:
         return weights[targets] - weights[1 - targets]
     return weights[targets]

@@ -1,12 +1,12 @@
-"""The shape that every classifier's network has: a backbone, a mean over space, and one linear layer.
+"""The shape that every classifier's network has: a backbone, and a head that turns its features into scores.
 
-Because the linear layer sees nothing but the mean of the last feature map, what each cell of that map adds to a score
-is known in closed form (:mod:`medcls.explanation.gradcam`).
+Where the head is one linear layer over the mean of the last feature map, what each cell of that map adds to a score is known in
+closed form (:mod:`medcls.explanation.gradcam`).
 
 Names of the tensors, which saved classifiers rely on:
 
 ====================  ===================================================================================
-``backbone.*``        the convolutional part, named as in MONAI: ``backbone.conv0.weight`` and
+``backbone.*``        all but the head; the shipped ones are named as in MONAI: ``backbone.conv0.weight`` and
                       ``backbone.denseblock1.denselayer1.layers.norm1.weight`` of a DenseNet,
                       ``backbone.conv1.weight`` and ``backbone.layer1.0.bn1.weight`` of a ResNet
 ``head.weight``       ``(classes, features)``, the linear layer
@@ -22,57 +22,62 @@ import torch
 from torch import Tensor, nn
 
 from medcls.errors import UsageError
+from medcls.networks.heads import Head
 
 
 class ClassificationNetwork(nn.Module):
-    """A convolutional network that ends in a global average and a linear layer.
+    """A network of a backbone and a head.
 
     Args:
-        backbone: Children in the order in which they are applied; the last one gives the tensor that is averaged.
-        name: What the settings call it, as ``densenet121``.
-        features: ``K``, the channels that the backbone gives.
+        backbone: From images to features.
+        head: From features to scores.
+        name: What the settings call it.
         dimensions: 2 or 3 spatial axes.
         channels: Channels of the input.
         classes: Outputs: one for each label, for exclusive labels (softmax) and for several at once (sigmoid) alike.
         blocks: The backbone's parts from the input on, each with the names of its children.
         smallest: Fewest voxels an axis of the input may have.
-        dropout: Probability of dropping a mean before the linear layer.
+        dropout: Probability of dropping a pooled feature before the linear layer.
+        explained: Name of the module whose output Grad-CAM looks at where the head is not linear over the mean.
     """
 
     def __init__(
         self,
-        backbone: nn.Sequential,
+        backbone: nn.Module,
+        head: Head,
         *,
         name: str,
-        features: int,
         dimensions: int,
         channels: int,
         classes: int,
         blocks: Mapping[str, tuple[str, ...]],
         smallest: int = 1,
         dropout: float = 0.0,
+        explained: str = "backbone",
     ) -> None:
         super().__init__()
         self.name = name
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(features, classes)
-        nn.init.zeros_(self.head.bias)
+        self.head: Head = head
+        if isinstance(head, nn.Linear):
+            nn.init.zeros_(head.bias)
         self.dimensions = dimensions
         self.channels = channels
         self.classes = classes
         self.blocks = dict(blocks)
         self.smallest = smallest
+        self.explained = explained
         self.frozen: tuple[str, ...] = ()
 
     def features(self, images: Tensor) -> Tensor:
-        """The tensor whose mean over space the linear layer sees: for a DenseNet, after its last norm and ReLU.
+        """The tensor that the head takes: of a convolutional network, the last feature map after its norm and ReLU.
 
         Args:
             images: ``(B, C, *spatial)``.
 
         Returns:
-            ``(B, K, *cells)``.
+            ``(B, K, *cells)``, or ``(B, N, K)`` for a head over tokens or slices.
 
         Raises:
             UsageError: The images have other channels or axes than the network, or are too small for it.
@@ -93,9 +98,8 @@ class ClassificationNetwork(nn.Module):
         return self.classify(self.features(images))
 
     def classify(self, features: Tensor) -> Tensor:
-        """Scores ``(B, classes)`` from the feature map ``(B, K, *cells)``."""
-        scores: Tensor = self.head(self.dropout(features.mean(dim=tuple(range(2, features.ndim)))))
-        return scores
+        """Scores ``(B, classes)`` from the features."""
+        return self.head(self.dropout(self.head.pool(features)))
 
     def train(self, mode: bool = True) -> ClassificationNetwork:
         """Switch between training and evaluation; frozen blocks stay in evaluation, so their statistics do not move."""
@@ -122,5 +126,5 @@ class ClassificationNetwork(nn.Module):
         if not torch.compiler.is_compiling() and min(given[2:]) < self.smallest:
             raise UsageError(
                 f"the network needs at least {self.smallest} voxels along every axis, and the images have {given[2:]}",
-                remedy="Set a larger preprocessing size, or choose a ResNet",
+                remedy="Set a larger preprocessing.size, or choose another network",
             )

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -41,54 +42,30 @@ class Source:
     sha256: str = ""
 
 
-def _torchvision(file: str) -> Source:
+def torchvision(file: str) -> Source:
+    """One of torchvision's files: its name ends in the digits that its hash begins with."""
     return Source(file, f"https://download.pytorch.org/models/{file}", Path(file).stem.rpartition("-")[2])
 
 
-def _medicalnet(depth: int, file: str) -> Source:
-    return Source(file, f"https://huggingface.co/TencentMedicalNet/MedicalNet-Resnet{depth}/resolve/main/{file}")
-
-
-_IMAGENET_FILES = (
-    "densenet121-a639ec97.pth",
-    "densenet169-b2777c0a.pth",
-    "densenet201-c1103571.pth",
-    "resnet18-f37072fd.pth",
-    "resnet34-b627a593.pth",
-    "resnet50-0676ba61.pth",
-    "resnet101-63fe2227.pth",
-    "resnet152-394f9c45.pth",
-)
-_MEDICALNET_FILES = {
-    10: "resnet_10_23dataset.pth",
-    18: "resnet_18_23dataset.pth",
-    34: "resnet_34_23dataset.pth",
-    50: "resnet_50_23dataset.pth",
-    101: "resnet_101.pth",
-    152: "resnet_152.pth",
-    200: "resnet_200.pth",
-}
 DIMENSIONS = {"imagenet": 2, "medicalnet": 3}
-SOURCES: dict[str, dict[str, Source]] = {
-    "imagenet": {file.partition("-")[0]: _torchvision(file) for file in _IMAGENET_FILES},
-    "medicalnet": {f"resnet{depth}": _medicalnet(depth, file) for depth, file in _MEDICALNET_FILES.items()},
-}
+"""The named sources, with the spatial axes of their networks."""
 
 
-def find_source(source: str, *, name: str, dimensions: int) -> Source:
+def find_source(source: str, published: Mapping[str, Mapping[str, Source]], *, name: str, dimensions: int) -> Source:
     """The published file of a named source for a network.
 
     Args:
-        source: ``imagenet`` or ``medicalnet``.
-        name: The network, as ``densenet121``.
+        source: One of :data:`DIMENSIONS`.
+        published: Named source to network to file.
+        name: The network, as the settings call it.
         dimensions: 2 or 3.
 
     Raises:
         WeightsError: The source has no weights for it.
     """
-    files = SOURCES[source]
+    files = published[source]
     if DIMENSIONS[source] != dimensions:
-        other = next((one for one, axes in DIMENSIONS.items() if axes == dimensions and name in SOURCES[one]), None)
+        other = next((one for one, axes in DIMENSIONS.items() if axes == dimensions and name in published[one]), None)
         raise WeightsError(
             f"the {source} weights are {DIMENSIONS[source]}-D, and this network is {dimensions}-D",
             where="model.weights",

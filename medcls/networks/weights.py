@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medcls.errors import WeightsError
 from medcls.nearest import one_of
 from medcls.networks import layouts
 from medcls.networks.architecture import ClassificationNetwork
+from medcls.networks.families import FAMILIES, family_of, published
 from medcls.networks.report import WeightsReport
-from medcls.networks.sources import SOURCES, fetch, find_source
+from medcls.networks.sources import DIMENSIONS, fetch, find_source
 from medcls.networks.tensor_files import TensorFile, read_tensors
 from medcls.progress import SILENT, Progress
 
@@ -50,9 +51,10 @@ def load_weights(
         WeightsError: The file is missing, damaged, has another hash, holds more than weights, or is of another network.
     """
     source = os.fspath(path_or_source)
-    if source in SOURCES:
-        published = find_source(source, name=network.name, dimensions=network.dimensions)
-        file = read_tensors(fetch(published, progress=progress), sha256=sha256 or published.sha256)
+    if source in DIMENSIONS:
+        files = published(family_of(network.name))
+        one = find_source(source, files, name=network.name, dimensions=network.dimensions)
+        file = read_tensors(fetch(one, progress=progress), sha256=sha256 or one.sha256)
     else:
         file = read_tensors(_local_file(source), sha256=sha256)
     return fit_tensors(network, file)
@@ -64,16 +66,22 @@ def fit_tensors(network: ClassificationNetwork, file: TensorFile) -> WeightsRepo
     Raises:
         WeightsError: The tensors are those of another network, or are not finite.
     """
-    layout = layouts.recognise(file.tensors)
+    known = (
+        layouts.OWN,
+        *family_of(network.name).layouts,
+        *(one for each in FAMILIES.values() for one in each.layouts),
+    )
+    layout = layouts.recognise(file.tensors, known)
     if layout is None:
         raise WeightsError(
             "the tensors in this file are named in no known way",
             where=file.name,
-            remedy=f"Known are {', '.join(one.name for one in layouts.LAYOUTS)}",
+            remedy=f"Known are {', '.join(dict.fromkeys(one.name for one in known))}",
         )
     translated, unused = _translate(file, layout)
-    _check_axes(network, translated, file)
-    fitting = _Fitting(network.state_dict(), unused=unused)
+    first = _first_convolution(network)
+    _check_axes(network, first, translated, file)
+    fitting = _Fitting(network.state_dict(), first, unused, layout.fold(translated))
     for key, (original, tensor) in translated.items():
         fitting.place(key, original, tensor)
     _check_fit(fitting, translated, file, layout)
@@ -106,38 +114,29 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
 
 @dataclass
 class _Fitting:
-    """The tensors of a network that found their values so far."""
+    """The tensors of a network that found their values so far; ``folded`` says what was done to some of the file's."""
 
     own: Mapping[str, Tensor]
+    first: str
     unused: list[str]
+    folded: Mapping[str, str]
     taken: dict[str, Tensor] = field(default_factory=dict)
     adapted: dict[str, str] = field(default_factory=dict)
 
     def place(self, key: str, original: str, tensor: Tensor) -> None:
         """Give the network's tensor ``key`` its value, or note why not."""
-        if key.endswith(".downsample.0.bias") and key not in self.own:
-            self._absorb_bias(key, original, tensor)
-        elif key not in self.own:
+        if key not in self.own:
             self.unused.append(original)
         elif tensor.shape == self.own[key].shape:
             self.taken[key] = tensor
-        elif key in ("backbone.conv0.weight", "backbone.conv1.weight") and _same_but_channels(tensor, self.own[key]):
+            if key in self.folded:
+                self.adapted[key] = self.folded[key]
+        elif key == self.first and _same_but_channels(tensor, self.own[key]):
             channels = self.own[key].shape[1]
             self.taken[key] = adapt_channels(tensor, channels)
             self.adapted[key] = f"first convolution from {tensor.shape[1]} to {channels} channels"
         else:
             self.unused.append(original)
-
-    def _absorb_bias(self, key: str, original: str, bias: Tensor) -> None:
-        # A batch norm takes away the mean, so a bias before it is the same as a mean that is smaller by it, exactly.
-        mean = key.replace(".downsample.0.bias", ".downsample.1.running_mean")
-        if mean not in self.own or self.own[mean].shape != bias.shape:
-            self.unused.append(original)
-            return
-        before = self.taken.get(mean)
-        if before is not None:
-            self.taken[mean] = before - bias
-            self.adapted[mean] = "bias of a shortcut taken into its batch norm"
 
 
 def _local_file(source: str) -> Path:
@@ -148,17 +147,16 @@ def _local_file(source: str) -> Path:
             raise WeightsError(f"the folder holds no {WEIGHTS_FILE}", where=str(path), remedy="Name the file itself")
     if not path.exists():
         what = "there is no such file, and it is no named source"
-        raise WeightsError(what, where=source, remedy=one_of(source, SOURCES, "Named sources"))
+        raise WeightsError(what, where=source, remedy=one_of(source, DIMENSIONS, "Named sources"))
     return path
 
 
-def _translate(file: TensorFile, layout: layouts.Layout) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
-    """The file's tensors by the network's names, with their own; biases last, after the means that take them in."""
-    translated: dict[str, tuple[str, Tensor]] = {}
+def _translate(file: TensorFile, layout: layouts.Layout) -> tuple[layouts.Translated, list[str]]:
+    """The file's tensors by the network's names, with their own; and those that have none."""
+    translated: layouts.Translated = {}
     unused: list[str] = []
-    plain = layouts.unwrap(file.tensors)
-    for original in sorted(plain, key=lambda key: key.endswith(".downsample.0.bias")):
-        key = layout.translate(plain[original])
+    for original, plain in layouts.unwrap(file.tensors).items():
+        key = layout.translate(plain)
         tensor = file.tensors[original]
         if key is None or (key.startswith("head.") and tensor.ndim > 2):
             unused.append(original)
@@ -169,33 +167,33 @@ def _translate(file: TensorFile, layout: layouts.Layout) -> tuple[dict[str, tupl
     return translated, unused
 
 
-def _check_axes(network: ClassificationNetwork, translated: Mapping[str, tuple[str, Tensor]], file: TensorFile) -> None:
-    for key in ("backbone.conv0.weight", "backbone.conv1.weight"):
-        if key in translated and translated[key][1].ndim != network.dimensions + 2:
-            raise WeightsError(
-                f"the weights are of a {translated[key][1].ndim - 2}-D network, and this one is {network.dimensions}-D",
-                where=file.name,
-                remedy="Weights are not carried from 2-D to 3-D; choose others, or preprocessing.dimensions to match",
-            )
+def _first_convolution(network: ClassificationNetwork) -> str:
+    """The name of the weight that sees the image's channels; empty where no convolution does."""
+    kinds = (nn.Conv2d, nn.Conv3d)
+    return next((f"{name}.weight" for name, one in network.named_modules() if isinstance(one, kinds)), "")
 
 
-def _check_fit(
-    fitting: _Fitting, translated: Mapping[str, tuple[str, Tensor]], file: TensorFile, layout: layouts.Layout
-) -> None:
+def _check_axes(network: ClassificationNetwork, first: str, translated: layouts.Translated, file: TensorFile) -> None:
+    if first in translated and translated[first][1].ndim != network.dimensions + 2:
+        raise WeightsError(
+            f"the weights are of a {translated[first][1].ndim - 2}-D network, and this one is {network.dimensions}-D",
+            where=file.name,
+            remedy="Weights are not carried from 2-D to 3-D; choose others, or preprocessing.dimensions to match",
+        )
+
+
+def _check_fit(fitting: _Fitting, translated: layouts.Translated, file: TensorFile, layout: layouts.Layout) -> None:
     wanted = [key for key in fitting.own if key.startswith("backbone.") and not key.endswith(_COUNTER)]
     offered = [key for key in translated if key.startswith("backbone.") and not key.endswith(_COUNTER)]
     fitted = sum(key in fitting.taken for key in wanted)
     used = sum(translated[key][0] not in set(fitting.unused) for key in offered)
     if fitted >= _ENOUGH * len(wanted) and used >= _ENOUGH * len(offered):
         return
-    remedy = "Choose the network that the file was made for"
-    if layout is layouts.MEDICALNET and not any(".downsample." in key for key in offered):
-        remedy = "Write 'weights: medicalnet', so that the network gets the shortcuts of these weights"
     raise WeightsError(
         f"the weights are of another network: {fitted} of its {len(wanted)} tensors are in the file, "
         f"and {used} of the file's {len(offered)} have a place",
         where=file.name,
-        remedy=remedy,
+        remedy=layout.remedy,
     )
 
 

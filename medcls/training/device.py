@@ -10,6 +10,7 @@ from torch import nn
 
 from medcls.config.settings import NetworkName, TrainSettings
 from medcls.errors import ConfigError
+from medcls.networks.families import family_of
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -95,8 +96,8 @@ def choose_compute(settings: TrainSettings, network: NetworkName, dimensions: in
 
 
 def _channels_last(wanted: bool | None, device: str, network: NetworkName, dimensions: int, *, fast_bf16: bool) -> bool:
-    # On a CPU in float32 channels-last pays for every network but the 3-D DenseNets; with fast bf16 for those too.
-    gains = device == "cuda" or fast_bf16 or not (dimensions == 3 and network.startswith("densenet"))
+    # With fast bf16 it pays for every network.
+    gains = device == "cuda" or fast_bf16 or dimensions in family_of(network).channels_last
     return gains if wanted is None else wanted
 
 

@@ -16,6 +16,7 @@ import torch
 from medcls.config.settings import ModelSettings
 from medcls.errors import StorageError, WeightsError
 from medcls.networks import ClassificationNetwork, build_network, load_weights, sources
+from medcls.networks.families import FAMILIES, published
 
 torch.set_num_threads(1)
 
@@ -63,7 +64,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, network: str, data: bytes, *, hashe
     """Let a file with ``data`` be the one that is published."""
     digits = hashlib.sha256(data).hexdigest()[:8] if hashed else ""
     source = sources.Source(f"{network}-x.pth", "https://example.org/x.pth", digits)
-    monkeypatch.setitem(sources.SOURCES["imagenet"], network, source)
+    monkeypatch.setitem(FAMILIES["resnet"].weights["imagenet"], network, source)
     return source
 
 
@@ -149,11 +150,11 @@ def test_a_redirect_to_an_unprotected_address_is_not_followed(monkeypatch: pytes
     answer.geturl = lambda: "http://example.org/x.pth"  # type: ignore[attr-defined]
     monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: answer)
     with pytest.raises(WeightsError, match="cannot be downloaded"):
-        sources.fetch(sources.SOURCES["medicalnet"]["resnet10"])
+        sources.fetch(FAMILIES["resnet"].weights["medicalnet"]["resnet10"])
     assert answer.closed
 
 
 def test_published_hashes_are_those_in_the_files_names() -> None:
-    for source in sources.SOURCES["imagenet"].values():
+    for source in published(FAMILIES["resnet"])["imagenet"].values():
         assert re.fullmatch(r"[0-9a-f]{8}", source.sha256)
         assert source.url.startswith("https://download.pytorch.org/models/")

@@ -23,6 +23,7 @@ from medcls.config.settings import ModelSettings, TrainSettings
 from medcls.errors import RunError
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.networks.arithmetic import exact_float32, float32_products, layers_in_float32
+from medcls.networks.heads import MeanLinearHead
 from medcls.progress import Progress
 from medcls.runs.folder import Run
 from medcls.training.device import Compute
@@ -103,7 +104,14 @@ def network(*middle: nn.Module, dropout: float = 0.0) -> ClassificationNetwork:
     torch.manual_seed(0)
     layers = [nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(inplace=True), *middle, nn.Conv2d(6, 6, 3), nn.ReLU()]
     return ClassificationNetwork(
-        nn.Sequential(*layers), name="tiny", features=6, dimensions=2, channels=1, classes=2, blocks={}, dropout=dropout
+        nn.Sequential(*layers),
+        MeanLinearHead(6, 2),
+        name="tiny",
+        dimensions=2,
+        channels=1,
+        classes=2,
+        blocks={},
+        dropout=dropout,
     )
 
 

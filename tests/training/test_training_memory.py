@@ -14,6 +14,7 @@ import torch
 from medcls.config.settings import PreprocessingSettings, TrainSettings
 from medcls.loading import Augmentation, Item, PreparedDataset, eval_loader, train_loader
 from medcls.networks import ClassificationNetwork
+from medcls.networks.heads import MeanLinearHead
 from medcls.preprocessing import PreparedStore, StoredPrepared, build_recipe, prepare_many
 from medcls.progress import Progress
 from medcls.training.device import Compute
@@ -69,7 +70,7 @@ def test_memory_stays_where_it_was_after_fifty_batches(tmp_path: Path) -> None:
     channels = train[0].images.shape[0]
     network = ClassificationNetwork(
         torch.nn.Sequential(torch.nn.Conv2d(channels, 4, 5, stride=4), torch.nn.ReLU()),
-        name="tiny", features=4, dimensions=2, channels=channels, classes=2, blocks={},
+        MeanLinearHead(4, 2), name="tiny", dimensions=2, channels=channels, classes=2, blocks={},
     )  # fmt: skip
     settings = TrainSettings(epochs=1, loggers=["csv"], precision="32", schedule="constant", warmup_epochs=0)
     module = Watched(

@@ -15,6 +15,7 @@ from medcls.config.settings import ModelSettings, TrainSettings
 from medcls.files import read_csv
 from medcls.loading import Augmentation, Item, Mixing, PreparedDataset, eval_loader, train_loader
 from medcls.networks import ClassificationNetwork, build_network
+from medcls.networks.heads import MeanLinearHead
 from medcls.preprocessing import Prepared
 from medcls.progress import Progress
 from medcls.training.device import Compute, gains_by_bf16
@@ -60,7 +61,7 @@ def tiny(*, norm: bool = True) -> ClassificationNetwork:
     if norm:
         parts.insert(1, torch.nn.BatchNorm2d(6))
     return ClassificationNetwork(
-        torch.nn.Sequential(*parts), name="tiny", features=6, dimensions=2, channels=1, classes=2, blocks={}
+        torch.nn.Sequential(*parts), MeanLinearHead(6, 2), name="tiny", dimensions=2, channels=1, classes=2, blocks={}
     )
 
 

@@ -179,11 +179,12 @@ def _training_step() -> list[Check]:
 
     network = build_network(ModelSettings(name="resnet10"), dimensions=3, channels=1, classes=2)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    before = network.head.weight.detach().clone()
+    weight = network.get_parameter("head.weight")
+    before = weight.detach().clone()
     loss = torch.nn.functional.cross_entropy(network(torch.randn(2, 1, 32, 32, 32)), torch.tensor([0, 1]))
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    moved = bool(torch.isfinite(loss)) and not torch.equal(before, network.head.weight)
+    moved = bool(torch.isfinite(loss)) and not torch.equal(before, weight)
     return [Check("training step", moved, f"loss {loss.item():.3f}", "" if moved else "Reinstall torch")]
 
 

@@ -1,0 +1,41 @@
+"""The names that ``model.name`` takes, known without torch: those that are shipped, and those that installed packages add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticKnownError
+
+from medcls.plugins import installed
+
+SHIPPED: Mapping[str, tuple[str, ...]] = {
+    "densenet": ("densenet121", "densenet169", "densenet201", "densenet264"),
+    "resnet": ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
+}
+"""Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
+NAMES = tuple(name for names in SHIPPED.values() for name in names)
+GIVEN = "from-python"
+"""Stands for a network that was given as an object."""
+GROUP = "medcls.networks"
+"""Entry points of installed packages: from the name of a network to its family."""
+NAMED_WEIGHTS = ("imagenet", "medicalnet")
+
+
+def is_known(name: object) -> bool:
+    """Whether a network of this name is shipped, was given as an object, or is of an installed package."""
+    return name in NAMES or name == GIVEN or name in installed(GROUP)
+
+
+def _checked(name: str) -> str:
+    if not is_known(name):
+        raise PydanticKnownError("literal_error", {"expected": ", ".join((*NAMES, *sorted(installed(GROUP))))})
+    return name
+
+
+NetworkName = Annotated[
+    str,
+    AfterValidator(_checked),
+    WithJsonSchema({"anyOf": [{"enum": list(NAMES)}, {"type": "string"}]}),
+]

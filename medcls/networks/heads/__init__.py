@@ -1,0 +1,6 @@
+"""What turns a backbone's features into scores: one linear layer, over what the head pools."""
+
+from medcls.networks.heads.head import Head
+from medcls.networks.heads.mean_linear import MeanLinearHead
+
+__all__ = ["Head", "MeanLinearHead"]
