@@ -44,6 +44,12 @@ def train(
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> run = medcls.train("lung.yaml", run="quick", train={"epochs": 1})
+        >>> run.metrics["test"]["n_patients"]
+        6
     """
     if config is not None:
         as_path(config, "config")  # sections are given by their names: train={"epochs": 5}
@@ -64,6 +70,12 @@ def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress:
         ClassifierError: It is damaged, or the engine cannot compute it.
         MissingExtraError: The engine is not installed.
         RunError: There is no such run, it is not finished, or no path is given and no run has finished.
+
+    Examples:
+        >>> import medcls
+        >>> classifier = medcls.load("runs/lung")
+        >>> classifier.labels
+        ('ill', 'well')
     """
     progress = as_progress(progress)
     folder = newest_finished().path if path is None else model_folder(as_path(path, "the model"))
@@ -95,6 +107,12 @@ def infer(
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> answers = medcls.infer("scans", "runs/lung", out="answers")
+        >>> answers.answered, answers.rows[0].answer.predicted
+        (24, ('well',))
     """
     scans = as_path(scans, "scans")
     classifier = load(model, engine=engine, progress=progress)
@@ -133,6 +151,12 @@ def evaluate(
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> auc = medcls.evaluate("runs/lung").metrics["auc"]
+        >>> auc["low"] <= auc["value"] <= auc["high"]
+        True
     """
     return evaluate_run(
         open_run(as_path(run, "the run")),
@@ -169,6 +193,12 @@ def explain(
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> explained = medcls.explain("scans/image01.png", "runs/lung", out="looked").explained
+        >>> len(explained)
+        1
     """
     return explain_run(
         as_path_or_none(scans, "scans"),

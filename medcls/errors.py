@@ -31,6 +31,11 @@ class MedclsError(Exception):
         what: What is wrong, as a short clause.
         where: The file, key, column or object it is wrong in; empty when the message already says so.
         remedy: What the user can do about it.
+
+    Examples:
+        >>> from medcls import MedclsError
+        >>> print(MedclsError("there is no such run", where="runs/lung", remedy="Name one that exists"))
+        runs/lung: there is no such run. Name one that exists
     """
 
     exit_code = 1
@@ -131,6 +136,14 @@ class ScanRefused(MedclsError):
         what: What is wrong.
         where: The file or folder.
         remedy: What the user can do about it.
+
+    Examples:
+        >>> import medcls
+        >>> try:
+        ...     medcls.read_scan("scans/nowhere.dcm")
+        ... except medcls.ScanRefused as refused:
+        ...     print(refused.code)
+        no-scan
     """
 
     exit_code = 3

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from textwrap import indent
+from textwrap import dedent, indent
 from typing import Any
 
 import medcls
@@ -27,7 +27,7 @@ reading scans never does. `SILENT` is of `medcls.progress`, whose `Progress()` s
 ## Functions
 """
 _ROOMS = ("config", "scans", "preprocessing", "loading", "networks", "evaluation", "explanation", "synthesis")
-_SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields):$", re.MULTILINE)
+_SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Examples):$", re.MULTILINE)
 _ENTRY = re.compile(r"^    (\*{0,2}\w+): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 
 
@@ -58,7 +58,7 @@ class _Page:
         text = f"\n### `medcls.{name}`\n\n{_code(call)}\n{self.plain(about)}\n"
         text += self._entries("Argument", sections.get("Args", ""))
         text += "".join(f"\nReturns: {self._line(sections[key])}\n" for key in ("Returns",) if key in sections)
-        return text + self._raises(sections.get("Raises", ""))
+        return text + self._raises(sections.get("Raises", "")) + _example(sections)
 
     def kind(self, title: str, one: type, *, made: bool = True) -> str:
         """A class: how it is made, what it holds, what it can do."""
@@ -69,6 +69,7 @@ class _Page:
         text = f"\n### {title}\n\n{begin}{self.plain(sections[0][0])}\n"
         text += "".join(self._entries("Argument", part.get("Args", "")) for _, part in sections)
         text += "".join(self._entries("Attribute", part.get("Attributes", "")) for _, part in sections)
+        text += _example(sections[0][1])
         rows = [
             (f"`{name}{call}`", self._given(*_parted(value))) for base in ours for name, value, call in _members(base)
         ]
@@ -119,8 +120,12 @@ def _parted(thing: Any) -> tuple[str, dict[str, str]]:
     return about.strip(), dict(zip(rest[::2], rest[1::2], strict=True))
 
 
-def _code(text: str) -> str:
-    return f"```python\n{text}\n```\n"
+def _code(text: str, language: str = "python") -> str:
+    return f"```{language}\n{text}\n```\n"
+
+
+def _example(sections: dict[str, str]) -> str:
+    return "\n" + _code(dedent(sections["Examples"]).strip(), "pycon") if "Examples" in sections else ""
 
 
 def _arguments(signature: inspect.Signature) -> list[str]:

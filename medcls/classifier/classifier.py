@@ -40,6 +40,12 @@ class Classifier(TrainedModel):
             pseudonyms have them, where the header says them; ``status`` (``answered`` or ``refused``),
             ``predicted``, ``p_LABEL`` for each label, ``prediction_set``, ``refer``, ``unlike_training`` (in what the scan
             lies far from those of the training), ``code`` and ``reason`` of a refusal, ``notes``.
+
+        Examples:
+            >>> import medcls
+            >>> table = medcls.load("runs/lung").predict("scans/image23.png")
+            >>> list(table["predicted"]), float(table["p_ill"][0] + table["p_well"][0])
+            (['ill'], 1.0)
         """
         one = isinstance(scans, str | os.PathLike) or not isinstance(scans, Iterable)
         paths = [as_path(path, "a scan") for path in (cast(Any, [scans] if one else scans))]

@@ -41,6 +41,12 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
     Raises:
         ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which. No other error
             is raised for a bad file.
+
+    Examples:
+        >>> import medcls
+        >>> scan = medcls.read_scan("scans/image00.png")
+        >>> scan.array.shape, scan.photometric, scan.has_geometry
+        ((1, 24, 24), 'grey', False)
     """
     from medcls.scans.dicom.series.read_uncompressed import read_plain
     from medcls.scans.sandbox import read_apart

@@ -64,6 +64,12 @@ def evaluate_predictions(
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> judged = medcls.evaluate_predictions("scores.csv", "judged", threshold=0.5, replicates=100)
+        >>> round(judged.metrics["sensitivity"]["value"], 2)
+        0.75
     """
     how = replace(
         _judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation),
@@ -101,6 +107,12 @@ def compare(
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> compared = medcls.compare("scores.csv", "others.csv", out="compared", threshold=0.5, replicates=100)
+        >>> compared.folder.name
+        'compared'
     """
     how = replace(_judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation), facts=())
     folder, progress = as_path_or_none(out, "out"), as_progress(progress)

@@ -31,6 +31,14 @@ class Leniency:
 
     Raises:
         UsageError: A value is none of these.
+
+    Examples:
+        >>> from medcls import Leniency
+        >>> Leniency(on_gap="resample").on_tilt
+        'error'
+        >>> Leniency(on_gap="fill")
+        Traceback (most recent call last):
+        medcls.errors.UsageError: on_gap cannot be 'fill'...
     """
 
     on_gap: OnIrregular = "error"

@@ -42,6 +42,12 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, len
 
     Raises:
         ScanRefused: ``no-scan`` when the path itself does not exist, ``unreadable`` when it may not be read.
+
+    Examples:
+        >>> import medcls
+        >>> found = medcls.find_scans("scans")
+        >>> len(found.scans), found.scans[0].name, found.scans[0].shape
+        (24, 'image00.png', (24, 24))
     """
     root = as_path(path, "what is searched for scans")
     as_progress(progress)
