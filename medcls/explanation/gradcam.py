@@ -1,9 +1,9 @@
-"""Grad-CAM in closed form, for networks that end in a global average and a linear layer.
+"""Grad-CAM: in closed form where a network ends in a mean over space and a linear layer, by gradients elsewhere.
 
 Selvaraju et al., 'Grad-CAM' (arXiv 1610.02391), equations 1 and 2: with ``A_k`` the feature maps of ``N`` cells and
-``y`` the score, ``alpha_k = 1/N sum_cells dy/dA_k`` and ``L = ReLU(sum_k alpha_k A_k)``. Here ``y = sum_k w_k
-mean(A_k) + b``, so every ``dy/dA_k`` is ``w_k / N`` and so is their mean. One forward pass gives scores and maps,
-with no gradient at all.
+``y`` the score, ``alpha_k = 1/N sum_cells dy/dA_k`` and ``L = ReLU(sum_k alpha_k A_k)``. Where ``y = sum_k w_k
+mean(A_k) + b``, every ``dy/dA_k`` is ``w_k / N`` and so is their mean: one forward pass gives scores and maps, with no
+gradient at all.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medcls.errors import UsageError
 from medcls.networks import ClassificationNetwork
@@ -25,9 +25,8 @@ class CamResult:
     """Maps and scores of a batch.
 
     Attributes:
-        maps: ``(B, *cells)`` float32, on the network's device: how much each cell of the last feature map adds to the
-        target's
-            score, never below 0. They are raw: no map is scaled to its own maximum, so a map of zeros says that
+        maps: ``(B, *cells)`` float32, on the network's device: how much each cell of the explained feature map adds to the
+            target's score, never below 0. They are raw: no map is scaled to its own maximum, so a map of zeros says that
             nothing spoke for the target.
         logits: ``(B, classes)`` float32, before softmax or sigmoid, from the same pass.
     """
@@ -54,31 +53,63 @@ def gradcam(
         multilabel: Whether labels do not exclude each other.
 
     Raises:
-        UsageError: There is not one target an image, or a target is no label.
+        UsageError: There is not one target an image, a target is no label, or no layer of the network gives maps.
     """
     chosen = torch.as_tensor(targets, dtype=torch.long, device=images.device)
     if chosen.shape != images.shape[:1]:
         raise UsageError(f"{len(images)} images need as many targets, not {tuple(chosen.shape)}")
     if bool(((chosen < 0) | (chosen >= network.classes)).any()):
         raise UsageError(f"a target lies outside the network's {network.classes} labels")
+    signs = _signs(network, chosen, multilabel=multilabel)
+    images = images.to(next(network.parameters()).dtype)
     with torch.no_grad(), exact_float32(images.device.type), _evaluating(network):
-        features = network.features(images.to(network.get_parameter("head.weight").dtype))
-        logits = network.classify(features).float()
-        weights = _target_weights(network, chosen, multilabel=multilabel)
-        return CamResult(_weigh(features.float(), weights), logits)
+        return (in_closed_form if network.head.linear_over_mean else by_gradients)(network, images, signs)
 
 
-def _target_weights(network: ClassificationNetwork, targets: Tensor, *, multilabel: bool) -> Tensor:
-    """What each feature's mean adds to each target's score: ``(B, K)``."""
-    weights = network.get_parameter("head.weight").detach().float()
-    if network.classes == 2 and not multilabel:
-        return weights[targets] - weights[1 - targets]
-    return weights[targets]
+def in_closed_form(network: ClassificationNetwork, images: Tensor, signs: Tensor) -> CamResult:
+    """For a head that is linear over the mean of the feature map.
+
+    Args:
+        network: In evaluation.
+        images: ``(B, C, *spatial)``.
+        signs: ``(B, classes)``, how much each score counts in the one that is explained.
+    """
+    features = network.features(images)
+    logits = network.classify(features).float()
+    weights = signs @ network.get_parameter("head.weight").float()
+    cells = features[0, 0].numel() if len(features) else 1
+    return CamResult(_weigh(features.float(), weights / cells), logits)
+
+
+def by_gradients(network: ClassificationNetwork, images: Tensor, signs: Tensor) -> CamResult:
+    """For any head, at the layer that the network names. Arguments as for :func:`in_closed_form`."""
+    layer = network.get_submodule(network.explained)
+    seen: list[Tensor] = []
+
+    def begin(_layer: nn.Module, _given: object, output: Tensor) -> Tensor:
+        torch.set_grad_enabled(True)  # from here on, until the block below ends
+        seen.append(output.detach().requires_grad_())
+        return seen[-1].clone()  # what follows may change it in place
+
+    with torch.inference_mode(False), torch.no_grad():
+        hook = layer.register_forward_hook(begin)
+        try:
+            logits = network(images.clone())
+        finally:
+            hook.remove()
+        (gradient,) = torch.autograd.grad((logits * signs.clone()).sum(), seen[-1])
+    maps, gradients = (network.head.maps(one.float(), images.shape[2:]) for one in (seen[-1].detach(), gradient))
+    return CamResult(_weigh(maps, gradients.flatten(2).mean(dim=2)), logits.detach().float())
+
+
+def _signs(network: ClassificationNetwork, targets: Tensor, *, multilabel: bool) -> Tensor:
+    """How much each score counts in the explained one: ``(B, classes)``."""
+    signs = nn.functional.one_hot(targets, network.classes).float()
+    return signs - signs.flip(1) if network.classes == 2 and not multilabel else signs
 
 
 def _weigh(features: Tensor, weights: Tensor) -> Tensor:
-    cells = features[0, 0].numel() if len(features) else 1
-    return torch.einsum("bk...,bk->b...", features, weights / cells).relu()
+    return torch.einsum("bk...,bk->b...", features, weights).relu()
 
 
 @contextmanager

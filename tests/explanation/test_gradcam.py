@@ -1,6 +1,9 @@
-"""Closed-form Grad-CAM, held against Captum's and MONAI's, which differentiate."""
+"""Grad-CAM, in closed form and by gradients, held against Captum's and MONAI's."""
 
 from __future__ import annotations
+
+import copy
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.explanation.gradcam import gradcam
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks
+from medcls.networks.heads import SequenceHead, TokenHead
 
 torch.set_num_threads(1)
 
@@ -140,3 +144,94 @@ def test_a_planted_feature_is_found_where_it_is() -> None:
 def test_wrong_targets_are_refused(targets: list[int]) -> None:
     with pytest.raises(UsageError):
         gradcam(make(), noise(), targets)
+
+
+@pytest.mark.parametrize(("name", "dimensions", "size"), SHAPES)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_by_gradients_is_the_closed_form(name: str, dimensions: int, size: int, classes: int) -> None:
+    network, images = make(name, dimensions, classes), noise(dimensions, size)
+    exact = gradcam(network, images, [1, 0])
+    network.head.linear_over_mean = False
+    with torch.inference_mode():
+        found = gradcam(network, images, [1, 0])
+    assert exact.maps.max() > 0
+    torch.testing.assert_close(found.maps, exact.maps, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.logits, exact.logits)
+    assert not found.maps.requires_grad
+    assert all(one.grad is None for one in network.parameters())
+
+
+class Patches(torch.nn.Module):
+    """A small transformer: patches of 8 x 8, a class token, two layers of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = torch.nn.Conv2d(2, 16, 8, stride=8)
+        self.first = torch.nn.Parameter(torch.randn(1, 1, 16))
+        self.layers = torch.nn.Sequential(
+            *(torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True) for _ in range(2))
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = self.embed(images).flatten(2).transpose(1, 2)
+        out: torch.Tensor = self.layers(torch.cat([self.first.expand(len(tokens), -1, -1), tokens], dim=1))
+        return out
+
+
+@pytest.mark.parametrize(("pool", "explained"), [("mean", "backbone"), ("class", "backbone.layers.0")])
+def test_tokens_are_explained_on_their_grid_as_captum_does(pool: Any, explained: str) -> None:
+    from captum.attr import LayerGradCam
+
+    torch.manual_seed(0)
+    network = ClassificationNetwork(
+        Patches(), TokenHead(16, 3, (8, 8), pool=pool), name="tokens", dimensions=2, channels=2, classes=3, blocks={},
+        explained=explained,
+    ).eval()  # fmt: skip
+    images = torch.randn(2, 2, 32, 48)
+    layer = network.get_submodule(explained)
+    on_grid = torch.nn.Sequential(layer, OnGrid((4, 6)))
+    peer = LayerGradCam(replaced(network, explained, on_grid), on_grid[1].map).attribute(
+        images, torch.tensor([1, 2]), relu_attributions=True
+    )
+    result = gradcam(network, images, [1, 2])
+    assert result.maps.shape == (2, 4, 6)
+    assert result.maps.max() > 0
+    torch.testing.assert_close(result.maps, peer.detach()[:, 0], atol=1e-5, rtol=1e-4)
+
+
+class OnGrid(torch.nn.Module):
+    """Tokens to a map of their grid and back, so that there is a layer that Captum can look at."""
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid, self.map = grid, torch.nn.Identity()
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        laid = self.map(tokens[:, 1:].transpose(1, 2).unflatten(2, self.grid))
+        return torch.cat([tokens[:, :1], laid.flatten(2).transpose(1, 2)], dim=1)
+
+
+def replaced(network: ClassificationNetwork, name: str, layer: torch.nn.Module) -> torch.nn.Module:
+    """The network with another module in the place of one of its own."""
+    whole = copy.deepcopy(network)
+    whole.set_submodule(name, layer)
+    return whole
+
+
+def test_each_slice_is_a_cell_of_a_sequence() -> None:
+    torch.manual_seed(0)
+
+    class Slices(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean(dim=(2, 3)).transpose(1, 2)  # (B, S, C)
+
+    network = ClassificationNetwork(
+        Slices(), SequenceHead(2, 2, pool="mean"), name="slices", dimensions=3, channels=2, classes=2, blocks={}
+    )
+    images = torch.zeros(1, 2, 8, 8, 5)
+    images[0, 0, :, :, 3] = 1.0
+    with torch.no_grad():
+        network.head.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+    maps = gradcam(network, images, [1]).maps
+    assert maps.shape == (1, 1, 1, 5)
+    assert maps.flatten().nonzero().tolist() == [[3]]
