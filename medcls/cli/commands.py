@@ -171,7 +171,7 @@ def figures(
     from medcls.cli import show
     from medcls.workflows.reporting.figure_files import write_figure_files
 
-    written = write_figure_files(run, kind=kind.value, out=out, overwrite=overwrite)
+    written = write_figure_files(run, kind=kind.value, out=out, overwrite=overwrite, progress=lively(quiet))
     show.figure_files(written, as_json=json, quiet=quiet)
     return 0
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from medcls.classifier import Classifier
-from medcls.config import PARTITIONS, Config, config_text
+from medcls.config import PARTITIONS, Config
 from medcls.preprocessing import build_recipe
 from medcls.reporting.record import Origin
 from medcls.reporting.text.numbers import counted
 from medcls.runs.calibration_status import calibration_sentence, why_not_calibrated
+from medcls.runs.changed_files import CONFIG, changed_files, config_sums
+from medcls.runs.folder import Run
 from medcls.runs.training_cases import KnownCases
 
 _MADE_WITH = ("train", "tune")
@@ -48,24 +48,27 @@ def origin_of_evaluated(classifier: Classifier, known: KnownCases | None, audit:
     )
 
 
-def changed_config(classifier: Classifier, config: Config, file: Path) -> tuple[str, ...]:
-    """What to mind where a run's ``config.yaml`` is no longer the one that the classifier was trained by.
+def changed_since_training(run: Run, classifier: Classifier, config: Config) -> tuple[str, ...]:
+    """What to mind where files of a run are no longer those that its training wrote.
 
     Args:
-        classifier: The run's.
-        config: As the file says now.
-        file: The file.
+        run: The run.
+        classifier: The run's, which knows the config that it was trained by.
+        config: As the run's file says now.
     """
+    return (*_changed_config(run, classifier, config), *changed_files(run.path, lambda name: name != CONFIG))
+
+
+def _changed_config(run: Run, classifier: Classifier, config: Config) -> tuple[str, ...]:
     trained = classifier.provenance.get("config_sha256")
-    now = {hashlib.sha256(text).hexdigest() for text in (file.read_bytes(), config_text(config).encode("utf-8"))}
-    if trained is None or trained in now:  # the second: only comments were added
+    if trained is None or trained in config_sums(run.config_file):
         return ()
     recipe = build_recipe(config.region, config.preprocessing).to_json() == classifier.recipe.to_json()
     positive = classifier.positive in (None, config.positive)
     differ = [key for key, same in (("positive", positive), ("preprocessing", recipe)) if not same]
     named = f" ({' and '.join(differ)} differ)" if differ else ""
     own = "labels, positive, recipe, calibration and threshold are the classifier's own all the same"
-    return (f"{file.name} was changed after the training{named}: {own}",)
+    return (f"the file {CONFIG} was changed after the training{named}: {own}",)
 
 
 def _training(classifier: Classifier, known: KnownCases | None) -> str:

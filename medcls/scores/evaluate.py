@@ -18,6 +18,7 @@ from medcls.evaluation.partition.report import evaluate_study
 from medcls.names import file_stem
 from medcls.progress import SILENT, Progress
 from medcls.reporting.report import write_report
+from medcls.runs.changed_files import SUMS, changed_table, write_sums
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import write_studies
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
@@ -29,7 +30,7 @@ from medcls.scores.report import FAILED, judged_content
 from medcls.scores.score_table import ScoreTable
 from medcls.scores.subgroup_columns import left_out_in_words
 
-FILES = ("metrics.json", "figures.csv", "subgroups.csv", "report.html")
+FILES = ("metrics.json", "figures.csv", "subgroups.csv", SUMS, "report.html")
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def judge_into(
     if not (test & ~table.failed).any():
         raise CohortError("no row is to be judged", where=str(predictions), remedy="Mark rows as test, with scores")
     with leaks_listed(folder):
-        warnings = [*_check_sides(predictions, table, judging), *_notes(table, judging)]
+        warnings = [*changed_table(predictions), *_check_sides(predictions, table, judging), *_notes(table, judging)]
     given = table
     table, classifier = judging.calibrated(given)
     point = judging.decide(table)
@@ -178,6 +179,7 @@ def judge_into(
     discard_earlier(folder, FILES)
     write_studies(folder, metrics)
     content = judged_content(predictions.stem, table, metrics, warnings, classifier, pages or {})
+    write_sums(folder)
     write_report(folder / "report.html", content)
     failed = int((table.failed & test).sum())
     answered = int(test.sum()) - failed

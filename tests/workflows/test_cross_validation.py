@@ -20,6 +20,7 @@ from medcls.cli import show
 from medcls.config import load_config
 from medcls.errors import ClassifierError, CohortError, RunError
 from medcls.evaluation import metrics_schema
+from medcls.runs.changed_files import SUMS, changed_files, changed_parts
 from medcls.runs.folder import Run
 from medcls.workflows.commands.train import train_run
 from tests.factories.runs import Pictures, make_pictures, names_stay_home, settings
@@ -108,7 +109,8 @@ def test_pooled_figures_are_those_of_the_folds_own_decisions(run: Run) -> None:
 def test_cross_validations_are_compared_by_their_folds_own_decisions(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    shutil.copy(run.path / "metrics.json", other)
+    for name in ("metrics.json", SUMS):
+        shutil.copy(run.path / name, other)
     table = pd.read_csv(run.predictions_file)
     found = table.index[(table.reference == "ill") & (table.predicted == "ill")][:2]
     table.loc[found, "predicted"] = "well"  # the probabilities stay
@@ -123,6 +125,8 @@ def test_cross_validations_are_compared_by_their_folds_own_decisions(run: Run, t
     own = document["models"][0]["figures"]["sensitivity"]["value"]
     assert own == pytest.approx(run.metrics["pooled"]["sensitivity"]["value"])
     assert any("its own fold's classifier" in note for note in document["notes"])
+    (changed,) = [note for note in document["notes"] if "was changed after" in note]
+    assert changed.startswith("'other': the file predictions.csv was changed")
 
 
 def test_folds_figures_and_their_mean_are_told_apart(run: Run) -> None:
@@ -263,6 +267,7 @@ def test_a_killed_cross_validation_keeps_its_folds_and_ends_as_it_would_have(
     assert trained == (["1-2", "1-3"] if moment == "second fold" else [])
     for name in ("metrics.json", "predictions.csv", "folds.csv"):
         assert (resumed.path / name).read_bytes() == (run.path / name).read_bytes(), name
+    assert changed_files(resumed.path) == changed_parts(resumed) == ()
 
 
 def test_one_fold_can_be_trained_alone_and_is_the_same(run: Run, places: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from medcls.config import Config, dump_config, load_config
 from medcls.errors import RunError
 from medcls.files import write_csv, write_json
+from medcls.runs.changed_files import changed_files, write_sums
 from medcls.runs.folder import Run, new_run
 from medcls.training import BEST, FITTED
 from medcls.training.history import COLUMNS
@@ -80,8 +81,10 @@ def test_what_cannot_be_lengthened_is_left_as_it_is(
 
 def test_a_longer_run_is_open_again_and_says_so(tmp_path: Path) -> None:
     run = begun(tmp_path, epochs=40)
+    write_sums(run.path)
     assert go_on(run, asked(run, epochs=60)).train.epochs == run.load_config().train.epochs == 60
     assert not run.is_finished
+    assert changed_files(run.path) == ()
     assert not (run.checkpoints / FITTED).exists()
     (said,) = how_it_went_on(run.path)
     assert "from 40 to 60 epochs after epoch 40, after test had been judged" in said
@@ -135,4 +138,5 @@ def test_longer_with_a_constant_rate_is_the_training_that_had_all_epochs_and_a_s
     history = [row["train_loss"] for row in rows(longer.path / "history.csv")]
     assert history[:3] == [row["train_loss"] for row in rows(whole.path / "history.csv")]
     assert len(history) == 4
+    assert changed_files(ended.path) == ()
     assert "lengthened from 3 to 4 epochs" in longer.report_file.read_text(encoding="utf-8")

@@ -37,6 +37,7 @@ def test_a_run_folder_holds_everything_it_promises(run: Run) -> None:
         "classifier/classifier.json",
         "predictions.csv",
         "metrics.json",
+        "SHA256SUMS",
         "report.html",
         "environment.json",
     ):

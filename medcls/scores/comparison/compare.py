@@ -21,6 +21,7 @@ from medcls.evaluation.statistics.bootstrap_interval import FEW_PATIENTS
 from medcls.files import reading_kept, write_csv, write_json
 from medcls.progress import SILENT, Progress
 from medcls.reporting.comparison import ComparisonContent, write_comparison
+from medcls.runs.changed_files import changed_files, changed_table
 from medcls.runs.folder import Run, open_run
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.short_paths import tails
@@ -126,7 +127,11 @@ def judge_and_compare(
         names = scores if scores[0] != scores[1] else names
     points = [how.decide(table) for table, (_, how) in zip(tables, pairs, strict=True)]
     contestants = _with_sources(
-        [Contestant(*one) for one in zip(names, tables, points, strict=True)], [path for path, _ in pairs]
+        [
+            Contestant(name, table, point, changed=changed_table(path))
+            for name, table, point, (path, _) in zip(names, tables, points, pairs, strict=True)
+        ],
+        [path for path, _ in pairs],
     )
     join(contestants)  # what cannot be compared is known before anything is written
     pages = {PAGE: f"{names[0]} against {names[1]}: the comparison has a page of its own."}
@@ -252,7 +257,7 @@ def _with_sources(contestants: Sequence[Contestant], models: Sequence[Path]) -> 
 def _contestant(path: Path, name: str, judging: Judging) -> Contestant:
     if path.suffix.lower() == ".csv":
         table = judging.calibrated(judging.read(path))[0]
-        return Contestant(name, table, judging.decide(table))
+        return Contestant(name, table, judging.decide(table), changed=changed_table(path))
     folder = path if (path / PREDICTIONS).is_file() and (path / "metrics.json").is_file() else open_run(path).path
     run = Run(folder)
     metrics = run.metrics
@@ -261,7 +266,7 @@ def _contestant(path: Path, name: str, judging: Judging) -> Contestant:
         raise RunError("nothing was judged here", where=str(folder), remedy="Name a run with a test partition")
     with reading_kept(run.metrics_file):
         point = OperatingPoint.from_json(metrics[reported]["operating_point"])
-    return answers_of_run(folder / PREDICTIONS, name, point, reported)
+    return replace(answers_of_run(folder / PREDICTIONS, name, point, reported), changed=changed_files(folder))
 
 
 def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
@@ -286,6 +291,7 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
         ],
         "comparisons": [one.to_json() for one in compare_several(judged, settings, seed, called=called)],
         "notes": [
+            *(f"'{one.name}': {text}" for one in joined.contestants for text in one.changed),
             *doubted,
             *joined.notes,
             *known_in_words(dict(zip(table.labels, table.known.sum(axis=0).tolist(), strict=True)), len(table.names)),

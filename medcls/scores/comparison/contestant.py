@@ -24,6 +24,7 @@ class Contestant:
         of_run: Whether a run said it, about test cases that the run had chosen.
         decided: Case to its labels, where each case was decided already, by a threshold of its own fold; ``None``: ``point``
             decides.
+        changed: What to mind of its files, which were changed since they were written.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Contestant:
     point: OperatingPoint
     of_run: bool = False
     decided: Mapping[str, frozenset[str]] | None = None
+    changed: tuple[str, ...] = ()
 
     @property
     def called(self) -> NDArray[np.bool_] | None:

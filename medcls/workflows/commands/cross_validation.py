@@ -35,6 +35,7 @@ from medcls.files import reading_kept
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.calibration_status import why_no_figures_before
+from medcls.runs.changed_files import changed_parts
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.metric_tables import write_studies
@@ -74,7 +75,8 @@ def cross_validate(
         else:
             plan.write(run.folds_file, pseudonyms)
         open_folder(run, config, plan.material, environment, pseudonyms)
-        plan = replace(plan, material=replace(plan.material, cohort=plan.material.cohort.warn(*_went_on(run))))
+        cohort = plan.material.cohort.warn(*_went_on(run), *changed_parts(run))
+        plan = replace(plan, material=replace(plan.material, cohort=cohort))
         say_what_there_is(run, plan.material, progress)
         folds = _train_folds(run, config, plan, pseudonyms, progress)
         known = [case for case in plan.material.cohort.cases if case.partition != "test"]

@@ -24,12 +24,13 @@ from medcls.progress import SILENT, Progress
 from medcls.reporting.checklists import FILES as LISTS
 from medcls.reporting.record import Origin
 from medcls.runs import explanation_files
+from medcls.runs.changed_files import SUMS
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import TABLES, write_studies
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
-from medcls.runs.provenance import changed_config, origin_of_evaluated
+from medcls.runs.provenance import changed_since_training, origin_of_evaluated
 from medcls.runs.run_tables import read_partitions, write_excluded, write_predictions
 from medcls.runs.scan_notes import say_notes
 from medcls.runs.training_cases import read_training_cases
@@ -45,7 +46,7 @@ from medcls.workflows.reporting.evaluate_cases import study_cases
 from medcls.workflows.reporting.report import classifier_facts, cohort_content, explain_cases
 
 _TABLES = (*TABLES, "predictions.csv", "excluded.csv", AUDIT)
-_OWN = (*_TABLES, MODEL_CARD, *(f"{CHECKLISTS}/{name}" for name in LISTS), "report.html")
+_OWN = (*_TABLES, MODEL_CARD, *(f"{CHECKLISTS}/{name}" for name in LISTS), SUMS, "report.html")
 FILES = (*_OWN, *(f"explanations/{name}" for name in explanation_files.FILES))
 
 
@@ -115,7 +116,7 @@ def evaluate_run(
         if cases is None
         else _external(cases, frozen, progress)
     )
-    cohort = cohort.warn(*changed_config(classifier, config, run.config_file))
+    cohort = cohort.warn(*changed_since_training(run, classifier, config))
     default = run.path / f"evaluation-{file_stem(name if cases is None else cases.stem)}"
     folder = results_folder(out, default, FILES, overwrite=overwrite)
     store = PreparedStore.of(config.store)
@@ -168,8 +169,7 @@ def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILEN
     config = run.load_config()
     pseudonyms = config.privacy.pseudonyms()
     cohort = _own_test(run, classifier, config, pseudonyms, progress)
-    for warning in changed_config(classifier, config, run.config_file):
-        progress.warn(warning)
+    progress.warn(*changed_since_training(run, classifier, config))
     items: list[ScanSource | Refusal] = [
         replace(case.source, name=pseudonyms.case(case.name)) for case in cohort.cases if case.source is not None
     ]

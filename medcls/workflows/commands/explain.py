@@ -10,6 +10,7 @@ from medcls.classifier.predict import prepare_row
 from medcls.errors import RunError
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.runs.changed_files import changed_classifier
 from medcls.runs.explanation_files import FILES, Explanations, Writer, columns_with_maps
 from medcls.runs.folder import Run, model_folder, open_run
 from medcls.runs.output_folder import alone, results_folder
@@ -55,6 +56,7 @@ def explain(
     say_leakage(classifier, progress)
     classifier.check_label(label)
     if scans is not None:
+        progress.warn(*changed_classifier(classifier.loaded_from))
         targets = find_targets(scans, classifier.leniency, columns_with_maps(classifier.labels), progress)
     elif run is not None:
         from medcls.workflows.commands.evaluate import targets_of_test

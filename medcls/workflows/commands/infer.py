@@ -18,6 +18,7 @@ from medcls.files import write_csv, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs import explanation_files
+from medcls.runs.changed_files import changed_classifier
 from medcls.runs.environment import describe_environment
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.tallies import Tally, tally, tally_notes
@@ -131,6 +132,7 @@ def infer(
     files = (*FILES, *(f"{_MAPS}/{name}" for name in explanation_files.FILES))
     out = results_folder(out, Path("predictions"), files, overwrite=overwrite)
     say_leakage(classifier, progress)
+    progress.warn(*changed_classifier(classifier.loaded_from))
     engines = engines_in_words(classifier)
     if engines is not None:
         progress.note(f"Computed by {engines}")

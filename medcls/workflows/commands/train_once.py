@@ -14,6 +14,7 @@ from medcls.files import write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.reporting.text.numbers import counted
+from medcls.runs.changed_files import SUMS, changed_parts
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.metric_tables import write_studies
@@ -51,7 +52,7 @@ def train_material(
     with run.locked():
         open_folder(run, config, material, environment, pseudonyms)
         write_arithmetic(run, arithmetic)
-        material = replace(material, cohort=material.cohort.warn(*how_it_went_on(run.path)))
+        material = replace(material, cohort=material.cohort.warn(*how_it_went_on(run.path), *changed_parts(run)))
         say_what_there_is(run, material, progress)
         trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
         trained.classifier.save(run.classifier_folder)
@@ -132,6 +133,7 @@ def open_folder(
                 where=str(run.path),
                 remedy="Restore the scans and the table, or start anew without --resume",
             )
+        (run.path / SUMS).unlink(missing_ok=True)
         return
     # config.yaml makes the folder a run, and so comes last.
     write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms, config.places_from)

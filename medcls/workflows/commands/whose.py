@@ -23,6 +23,7 @@ from medcls.errors import CohortError, MedclsError, ScanRefused, UsageError
 from medcls.files import read_csv, reading_kept
 from medcls.privacy import Pseudonyms, default_key_file
 from medcls.progress import SILENT, Progress
+from medcls.runs.changed_files import changed_files
 from medcls.runs.folder import Run, all_runs, open_run
 from medcls.scans import ScanSource, find_one, find_scans
 from medcls.scans.core.leniency import Leniency
@@ -116,6 +117,7 @@ class Origin:
             if of_run is None:
                 raise UsageError("it is not said where the code comes from", remedy="Name --run, --config or --data")
             progress.note(f"Codes of the newest run: {of_run.path}")
+        progress.warn(*(changed_files(of_run.path) if of_run is not None else ()))
         settings = of_run.load_config() if of_run is not None else load_config(config)
         if data is not None:
             place = {"folder": data, "cases": None} if data.is_dir() else {"folder": None, "cases": data}

@@ -16,6 +16,7 @@ from medcls.config import Config, dump_config
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_json
 from medcls.progress import SILENT, Progress
+from medcls.runs.changed_files import SUMS, changed_files
 from medcls.runs.folder import Run
 from medcls.training import BEST, FITTED
 
@@ -38,6 +39,7 @@ def go_on(run: Run, config: Config, progress: Progress = SILENT) -> Config:
         RunError: The run is finished and nothing is asked for; anything else has changed; or more epochs would do nothing.
     """
     kept = run.load_config()
+    progress.warn(*changed_files(run.path))
     wanted = as_in(kept, config.model_copy(update={"name": kept.name, "runs": kept.runs}))
     changed = list(_changed(kept.model_dump(mode="json"), wanted.model_dump(mode="json")))
     if not changed and run.is_finished:
@@ -145,6 +147,7 @@ def _lengthen(run: Run, config: Config) -> None:
                 continue
             own, had_report = one.load_config(), one.is_finished
             one.report_file.unlink(missing_ok=True)
+            (one.path / SUMS).unlink(missing_ok=True)
             (one.checkpoints / FITTED).unlink(missing_ok=True)
             before, after = own.train.epochs, _epochs(one)
             change = {"before": before, "epochs": config.train.epochs, "after": after, "had_report": had_report}

@@ -16,6 +16,7 @@ from medcls.reporting.content import ReportContent
 from medcls.reporting.documents.model_card import model_card
 from medcls.reporting.record import Origin, Record
 from medcls.reporting.report import write_report
+from medcls.runs.changed_files import write_sums
 
 CHECKLISTS = "checklists"
 MODEL_CARD = "model-card.md"
@@ -29,7 +30,7 @@ def write_documents(
     classifier: Path,
     origin: Origin,
 ) -> None:
-    """Write ``checklists/``, ``model-card.md`` and, last, ``report.html``.
+    """Write ``checklists/``, ``model-card.md``, the sums of what was written and, last, ``report.html``.
 
     Args:
         folder: Where they go.
@@ -44,6 +45,7 @@ def write_documents(
     for name, one in zip(FILES, filled, strict=True):
         write_text(folder / CHECKLISTS / name, markdown(one, content.title))
     write_text(folder / MODEL_CARD, model_card(record))
+    write_sums(folder)
     write_report(folder / "report.html", content, (checklists_section(filled),))
 
 

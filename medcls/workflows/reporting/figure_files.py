@@ -11,8 +11,10 @@ from medcls.bounded import read_json
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_bytes, write_csv
 from medcls.names import file_stem
+from medcls.progress import SILENT, Progress
 from medcls.reporting.charts.paper_figures import paper_figures
 from medcls.reporting.content import Epoch
+from medcls.runs.changed_files import changed_files
 from medcls.runs.folder import CLASSIFIER_FILE, Run, open_run
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 
@@ -37,7 +39,12 @@ class FigureFiles:
 
 @alone
 def write_figure_files(
-    run: Path, *, kind: FigureFormat = "pdf", out: Path | None = None, overwrite: bool = False
+    run: Path,
+    *,
+    kind: FigureFormat = "pdf",
+    out: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
 ) -> FigureFiles:
     """Write each figure of a run's report, or of an evaluation's, as a file of its own.
 
@@ -46,6 +53,7 @@ def write_figure_files(
         kind: ``svg`` and ``pdf`` are drawings of lines; ``png`` is a picture of 300 points an inch.
         out: Folder for the files; by default ``figures`` in the run.
         overwrite: Replace earlier ones.
+        progress: Where to say what to mind.
 
     Raises:
         RunError: There is no such run, or it has no figures yet.
@@ -53,6 +61,7 @@ def write_figure_files(
     """
     folder = Run(run) if (run / "metrics.json").is_file() else open_run(run)
     studies = folder.metrics
+    progress.warn(*changed_files(folder.path))
     judged = [
         name
         for name in ("pooled", "test", *studies)
