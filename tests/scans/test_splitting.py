@@ -47,6 +47,8 @@ CLASSIC = {
     "corrections": ({"CorrectedImage": ["DECY", "ATTN"]}, {"CorrectedImage": ["DECY"]}),
     "protocol": ({"ProtocolName": "before"}, {"ProtocolName": "after"}),
     "description": ({"SeriesDescription": "before"}, {"SeriesDescription": "after"}),
+    "algorithm": ({"ReconstructionAlgorithm": "FILTER_BACK_PROJ"}, {"ReconstructionAlgorithm": "ITERATIVE"}),
+    "comment": ({"ImageComments": "soft"}, {"ImageComments": "sharp"}),
 }
 PRIVATE = {
     "Siemens": (0x0019, "SIEMENS MR HEADER", 0x0C, "IS", ("0", "1000")),
@@ -163,12 +165,19 @@ def test_one_stack_dealt_out_to_folders_is_one_volume(tmp_path):
 )
 @pytest.mark.parametrize(
     "keyword",
-    ["AcquisitionNumber", "TriggerTime", "InversionTime", "SliceThickness", "NominalPercentageOfCardiacPhase"],
+    [
+        "AcquisitionNumber",
+        "TriggerTime",
+        "InversionTime",
+        "SliceThickness",
+        "NominalPercentageOfCardiacPhase",
+        "ImageComments",
+    ],
 )
 def test_circumstances_that_change_within_a_volume_do_not_tear_it(tmp_path, numbers, keyword):
     made = slices([2.5 * number for number in range(8)])
     for number, dataset in zip(numbers, made, strict=True):
-        setattr(dataset, keyword, number)
+        setattr(dataset, keyword, f"slice {number}" if keyword == "ImageComments" else number)
     save_all(made, tmp_path)
     scan = read_scan(tmp_path)
     assert scan.shape == (4, 3, 8)
@@ -278,6 +287,11 @@ ENHANCED = {
     "dimension": ("FrameContentSequence", {"DimensionIndexValues": [1, 1]}, {"DimensionIndexValues": [1, 2]}),
     "energy": ("CTXRayDetailsSequence", {"KVP": 80.0}, {"KVP": 140.0}),
     "kernel": ("CTReconstructionSequence", {"ConvolutionKernel": "A"}, {"ConvolutionKernel": "B"}),
+    "algorithm": (
+        "CTReconstructionSequence",
+        {"ReconstructionAlgorithm": "FILTER_BACK_PROJ"},
+        {"ReconstructionAlgorithm": "ITERATIVE"},
+    ),
     "inversion": ("MRModifierSequence", {"InversionTimes": 100.0}, {"InversionTimes": 900.0}),
 }
 

@@ -64,9 +64,11 @@ _SPLITS = {
     "scan options": "ScanOptions",
     "filter": "FilterType",
     "reconstruction": "ReconstructionMethod",
+    "algorithm": "ReconstructionAlgorithm",
     "corrections": "CorrectedImage",
     "protocol": "ProtocolName",
     "description": "SeriesDescription",
+    "comment": "ImageComments",
 }
 """What tells volumes at one place apart, in the order it is tried, after echo and type."""
 

@@ -98,6 +98,7 @@ def _splits(dataset: Dataset, groups: _Groups) -> dict[str, str]:
         "flip angle": groups.text("MRTimingAndRelatedParametersSequence", "FlipAngle"),
         "energy": groups.text("CTXRayDetailsSequence", "KVP"),
         "kernel": groups.text("CTReconstructionSequence", "ConvolutionKernel"),
+        "algorithm": groups.text("CTReconstructionSequence", "ReconstructionAlgorithm"),
         "contrast": groups.text("ContrastBolusUsageSequence", "ContrastBolusAgentPhase")
         or groups.text("ContrastBolusUsageSequence", "ContrastBolusAgentAdministered"),
         "stack": groups.text("FrameContentSequence", "StackID"),

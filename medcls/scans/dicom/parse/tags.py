@@ -77,6 +77,8 @@ TAGS: dict[str, tuple[int, str]] = {
     "ScanOptions": (0x00180022, "CS"),
     "FilterType": (0x00181160, "SH"),
     "ReconstructionMethod": (0x00541103, "LO"),
+    "ReconstructionAlgorithm": (0x00189315, "CS"),
+    "ImageComments": (0x00204000, "LT"),
     "CorrectedImage": (0x00280051, "CS"),
     "AcquisitionTime": (0x00080032, "TM"),
     # facts

@@ -20,7 +20,7 @@ from medcls.scans.dicom.frames.frame_places import count_positions, heights_of, 
 _RANKED = frozenset(
     (
         *("direction", "file", "acquisition time", "contrast", "sequence", "frame of reference"),
-        *("filter", "reconstruction", "protocol", "description"),
+        *("filter", "reconstruction", "algorithm", "protocol", "description", "comment"),
     )
 )
 """Told by their rank, as long or free text is."""
@@ -48,9 +48,11 @@ _CIRCUMSTANCES = (
     "scan options",
     "filter",
     "reconstruction",
+    "algorithm",
     "corrections",
     "protocol",
     "description",
+    "comment",
 )
 """What may change within a volume (several runs of a helical scan, the heart's rhythm, an inversion time that is adjusted on
 the way), and tells volumes apart where the slices of each lie between those of the others."""
