@@ -187,7 +187,7 @@ def test_sequences_of_undefined_length_are_passed_over(tmp_path, syntax):
 
 
 def test_a_long_header_is_read_on_until_the_pixels(tmp_path):
-    data = save(instance(ImageComments="x" * (5 * HEAD)), tmp_path / "x").read_bytes()
+    data = save(instance(PatientComments="x" * (5 * HEAD)), tmp_path / "x").read_bytes()
     with pytest.raises(Short):
         parse(data[:HEAD], len(data))
     elements = plain_elements(io.BytesIO(data), len(data), data[:HEAD])
