@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.backends.parity_record import EngineName
 from medcls.config import load_config
+from medcls.config.network_names import GIVEN
+from medcls.errors import ConfigError, UsageError
 from medcls.files import as_path, as_path_or_none
+from medcls.networks.given import Given, given_network
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress, as_progress
 from medcls.runs.explanation_files import Explanations
@@ -27,6 +31,7 @@ def train(
     *,
     run: str | None = None,
     resume: bool = False,
+    network: Given | None = None,
     progress: Progress = SILENT,
     **changes: Any,
 ) -> Run:
@@ -36,6 +41,8 @@ def train(
         config: The config file; ``None`` for defaults with ``changes`` alone.
         run: Name of the run folder; by default the config's.
         resume: Go on with the unfinished run of this name.
+        network: A network as an object, in the place of one that the config names; see
+            :func:`medcls.networks.given.given_network`. Whoever loads its classifier gives it again.
         progress: Where to say how far it is; silent by default.
         **changes: Sections or keys of the config to change, e.g. ``train={"epochs": 5}``.
 
@@ -54,16 +61,29 @@ def train(
     if config is not None:
         as_path(config, "config")  # sections are given by their names: train={"epochs": 5}
     name, progress = None if run is None else str(as_path(run, "the run's name")), as_progress(progress)
-    return train_run(load_config(config, (), changes), name=name, resume=resume, progress=progress)
+    if network is not None:
+        own = changes.get("model", {})
+        if not isinstance(own, Mapping) or "name" in own:
+            raise ConfigError("a network is both named and given", where="model", remedy="Leave out one of the two")
+        changes["model"] = {**own, "name": GIVEN}
+    with given_network(network):
+        return train_run(load_config(config, (), changes), name=name, resume=resume, progress=progress)
 
 
-def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress: Progress = SILENT) -> Classifier:
+def load(
+    path: PathLike | None = None,
+    *,
+    engine: EngineName = "auto",
+    network: Given | None = None,
+    progress: Progress = SILENT,
+) -> Classifier:
     """Load the classifier of a run, or of a classifier's folder; by default of the newest finished run.
 
     Args:
         path: The folder, or the run's name.
         engine: What computes its answers: ``torch``; ``openvino`` (``pip install 'medcls[fast]'``); or ``auto``: OpenVINO on
             a CPU where it is installed and agrees with torch.
+        network: The network that :func:`train` was given, where it was given one.
         progress: Where to say why an engine is not used.
 
     Raises:
@@ -79,7 +99,11 @@ def load(path: PathLike | None = None, *, engine: EngineName = "auto", progress:
     """
     progress = as_progress(progress)
     folder = newest_finished().path if path is None else model_folder(as_path(path, "the model"))
-    return load_classifier(folder, engine=engine, progress=progress)
+    with given_network(network):
+        classifier = load_classifier(folder, engine=engine, progress=progress)
+    if network is not None and classifier.model.name != GIVEN:
+        raise UsageError(f"the classifier has its own network, {classifier.model.name}", remedy="Leave out network=")
+    return classifier
 
 
 def infer(
@@ -91,6 +115,7 @@ def infer(
     keep_names: bool = False,
     overwrite: bool = False,
     engine: EngineName = "auto",
+    network: Given | None = None,
     progress: Progress = SILENT,
 ) -> Inference:
     """Classify scans and write ``predictions.csv`` and ``predictions.json``; see :mod:`medcls.workflows.commands.infer`.
@@ -103,6 +128,7 @@ def infer(
         keep_names: Give identifiers of patients, orders, studies and series as they are, and not as keyed hashes.
         overwrite: Replace earlier answers in ``out``.
         engine: As for :func:`load`.
+        network: As for :func:`load`.
         progress: Where to say how far it is.
 
     Raises:
@@ -115,7 +141,7 @@ def infer(
         (24, ('well',))
     """
     scans = as_path(scans, "scans")
-    classifier = load(model, engine=engine, progress=progress)
+    classifier = load(model, engine=engine, network=network, progress=progress)
     folder = as_path_or_none(out, "out")
     return infer_scans(
         classifier,
@@ -136,6 +162,7 @@ def evaluate(
     allow_leakage: str | None = None,
     exploratory: bool = False,
     overwrite: bool = False,
+    network: Given | None = None,
     progress: Progress = SILENT,
 ) -> Evaluated:
     """Evaluate a run's frozen classifier on its test partition again, or on an external cohort.
@@ -147,6 +174,7 @@ def evaluate(
         allow_leakage: Why cases may be judged that the classifier was trained or tuned on; the report says it first.
         exploratory: Choose the threshold anew on these cases; every page is marked.
         overwrite: Replace earlier results in ``out``.
+        network: As for :func:`load`.
         progress: Where to say how far it is.
 
     Raises:
@@ -158,15 +186,16 @@ def evaluate(
         >>> auc["low"] <= auc["value"] <= auc["high"]
         True
     """
-    return evaluate_run(
-        open_run(as_path(run, "the run")),
-        cases=as_path_or_none(cases, "the table of cases"),
-        out=as_path_or_none(out, "out"),
-        allow_leakage=allow_leakage,
-        exploratory=exploratory,
-        overwrite=overwrite,
-        progress=as_progress(progress),
-    )
+    with given_network(network):
+        return evaluate_run(
+            open_run(as_path(run, "the run")),
+            cases=as_path_or_none(cases, "the table of cases"),
+            out=as_path_or_none(out, "out"),
+            allow_leakage=allow_leakage,
+            exploratory=exploratory,
+            overwrite=overwrite,
+            progress=as_progress(progress),
+        )
 
 
 def explain(
@@ -177,6 +206,7 @@ def explain(
     out: PathLike | None = None,
     keep_names: bool = False,
     overwrite: bool = False,
+    network: Given | None = None,
     progress: Progress = SILENT,
 ) -> Explanations:
     """Write Grad-CAM overlays and maps of scans, or of a run's test cases, and the tables of which is whose.
@@ -189,6 +219,7 @@ def explain(
             taken.
         keep_names: As for :func:`infer`; a run's test cases are called as its config says.
         overwrite: Replace earlier explanations in ``out``.
+        network: As for :func:`load`.
         progress: Where to say how far it is.
 
     Raises:
@@ -200,12 +231,13 @@ def explain(
         >>> len(explained)
         1
     """
-    return explain_run(
-        as_path_or_none(scans, "scans"),
-        as_path_or_none(model, "the model"),
-        load_pseudonyms(keep=keep_names),
-        label=label,
-        out=as_path_or_none(out, "out"),
-        overwrite=overwrite,
-        progress=as_progress(progress),
-    )
+    with given_network(network):
+        return explain_run(
+            as_path_or_none(scans, "scans"),
+            as_path_or_none(model, "the model"),
+            load_pseudonyms(keep=keep_names),
+            label=label,
+            out=as_path_or_none(out, "out"),
+            overwrite=overwrite,
+            progress=as_progress(progress),
+        )

@@ -20,9 +20,11 @@ from medcls.classifier.predictions import Row
 from medcls.cohort import Case, Cohort
 from medcls.cohort.sources.locate import locate_scans
 from medcls.config import Config, load_config
+from medcls.config.network_names import GIVEN
 from medcls.errors import CohortError, ConfigError, ScanRefused
 from medcls.leftovers import temporary_folder
 from medcls.nearest import did_you_mean, one_of
+from medcls.networks.given import Given, given_network
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
@@ -56,7 +58,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ``model__dropout``. They change ``config``.
 
     Args:
-        model: Name of the network, e.g. ``resnet18``.
+        model: Name of the network, e.g. ``resnet18``; or a network as an object, as ``network`` of :func:`medcls.train`.
         region: Body region, which chooses recipe and augmentation.
         config: Further config sections, e.g. ``{"train": {"epochs": 5}, "preprocessing": {"size": [96, 96]}}``.
         positive: For two classes, the one that the operating point is about; by default ``classes_[1]``, as in
@@ -76,7 +78,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: str = "densenet121",
+        model: str | Given = "densenet121",
         region: str = "generic",
         config: Mapping[str, Any] | None = None,
         positive: Any = None,
@@ -129,6 +131,10 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             CohortError: Fewer than two classes, or too few patients of one.
             ValueError: The lengths differ.
         """
+        with given_network(None if isinstance(self.model, str) else self.model):
+            return self._fit(X, y, groups)
+
+    def _fit(self, X: Sequence[str | os.PathLike[str]], y: ArrayLike, groups: ArrayLike | None) -> ScanClassifier:
         if self.refused not in (allowed := ("raise", "skip")):
             raise ConfigError(f"'refused={self.refused}' is not allowed", remedy=one_of(self.refused, allowed))
         config = self._config()
@@ -207,7 +213,10 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         changes: dict[str, Any] = {
             **{key: value for key, value in (self.config or {}).items() if key != "model"},
             "region": self.region,
-            "model": {**(self.config or {}).get("model", {}), "name": self.model},
+            "model": {
+                **(self.config or {}).get("model", {}),
+                "name": self.model if isinstance(self.model, str) else GIVEN,
+            },
             "seed": self.seed,
         }
         changes["split"] = {**changes.get("split", {}), "tune": self.tune}

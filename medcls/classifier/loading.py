@@ -17,7 +17,7 @@ from medcls.classifier.classifier import Classifier
 from medcls.classifier.consistency import check_claims, check_parts
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.saving import DESCRIPTION, FORMAT, MEMBERS, WEIGHTS, description_sha256
-from medcls.config.network_names import is_known
+from medcls.config.network_names import NAMES, is_known
 from medcls.config.settings import ModelSettings
 from medcls.display import one_line
 from medcls.errors import ClassifierError, MedclsError, UsageError
@@ -60,7 +60,7 @@ def load_classifier(
         if "members" in description:
             return load_ensemble(folder, description, device=device, engine=engine, progress=progress)
         settings = _settings(description["network"]["model"], folder)
-        network = _build(description["network"], settings)
+        network = _build(description["network"], settings, folder)
         weights = read_bounded(folder / WEIGHTS, WEIGHTS_BYTES)
         _check_weights(weights, description["weights_sha256"], folder)
         _fill(network, weights, folder)
@@ -96,7 +96,9 @@ def load_classifier(
         raise _damaged(folder, f"{DESCRIPTION} lacks '{error.args[0]}'") from None
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
         raise _damaged(folder, f"{DESCRIPTION} holds a value of the wrong kind") from None
-    return with_engine(classifier, engine, weights_sha256=description["weights_sha256"], progress=progress)
+    # What is converted of a network is kept by the names of its parts, which say all of those of medcls alone.
+    sha256 = description["weights_sha256"] if settings.name in NAMES else None
+    return with_engine(classifier, engine, weights_sha256=sha256, progress=progress)
 
 
 def load_ensemble(
@@ -195,10 +197,15 @@ def _settings(model: dict[str, Any], folder: Path) -> ModelSettings:
     return ModelSettings.model_validate(model)
 
 
-def _build(network: dict[str, Any], settings: ModelSettings) -> ClassificationNetwork:
-    return build_network(
-        settings, dimensions=network["dimensions"], channels=network["channels"], classes=network["classes"]
-    )
+def _build(network: dict[str, Any], settings: ModelSettings, folder: Path) -> ClassificationNetwork:
+    try:
+        return build_network(
+            settings, dimensions=network["dimensions"], channels=network["channels"], classes=network["classes"]
+        )
+    except UsageError as error:
+        if settings.name in NAMES:
+            raise
+        raise ClassifierError(error.what, where=str(folder), remedy=error.remedy) from error
 
 
 def _check_weights(data: bytes, expected: str, folder: Path) -> None:
@@ -213,6 +220,12 @@ def _fill(network: ClassificationNetwork, data: bytes, folder: Path) -> None:
     try:
         network.load_state_dict(load(data))
     except (RuntimeError, SafetensorError):
+        if network.name not in NAMES:
+            raise ClassifierError(
+                f"the weights do not fit the network '{network.name}': it is another than was saved, or has changed",
+                where=str(folder),
+                remedy="Use the network that it was saved with",
+            ) from None
         raise _damaged(folder, f"{WEIGHTS} does not fit the network of {DESCRIPTION}") from None
     network.eval()
 

@@ -9,7 +9,7 @@ gradient at all.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -83,7 +83,7 @@ def in_closed_form(network: ClassificationNetwork, images: Tensor, signs: Tensor
 
 def by_gradients(network: ClassificationNetwork, images: Tensor, signs: Tensor) -> CamResult:
     """For any head, at the layer that the network names. Arguments as for :func:`in_closed_form`."""
-    layer = network.get_submodule(network.explained)
+    layer = network.get_submodule(network.explained or _last_map(network, images[:1]))
     seen: list[Tensor] = []
 
     def begin(_layer: nn.Module, _given: object, output: Tensor) -> Tensor:
@@ -100,6 +100,27 @@ def by_gradients(network: ClassificationNetwork, images: Tensor, signs: Tensor) 
         (gradient,) = torch.autograd.grad((logits * signs.clone()).sum(), seen[-1])
     maps, gradients = (network.head.maps(one.float(), images.shape[2:]) for one in (seen[-1].detach(), gradient))
     return CamResult(_weigh(maps, gradients.flatten(2).mean(dim=2)), logits.detach().float())
+
+
+def _last_map(network: ClassificationNetwork, images: Tensor) -> str:
+    """Name of the module that computes the last feature map of more than one cell."""
+    found: list[str] = []
+
+    def look(name: str, output: object) -> None:
+        if isinstance(output, Tensor) and output.ndim == images.ndim and output[0, 0].numel() > 1:
+            found.append(name)
+
+    with ExitStack() as hooks:
+        for name, module in network.named_modules():
+            hook = module.register_forward_hook(lambda _module, _given, output, name=name: look(name, output))
+            hooks.callback(hook.remove)
+        network(images)
+    if not found:
+        raise UsageError(
+            "no layer of the network gives a map of features to explain it by",
+            remedy="Name a submodule in the network's attribute explained_layer",
+        )
+    return found[-1]
 
 
 def _signs(network: ClassificationNetwork, targets: Tensor, *, multilabel: bool) -> Tensor:

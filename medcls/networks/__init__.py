@@ -1,4 +1,4 @@
-"""Networks: DenseNets and ResNets in two and three dimensions, their pretrained weights, and what of them is frozen."""
+"""Networks by family, in two and three dimensions, their heads, pretrained weights, and what of them is frozen."""
 
 from medcls.networks.architecture import ClassificationNetwork
 from medcls.networks.build import build_network

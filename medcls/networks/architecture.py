@@ -38,7 +38,8 @@ class ClassificationNetwork(nn.Module):
         blocks: The backbone's parts from the input on, each with the names of its children.
         smallest: Fewest voxels an axis of the input may have.
         dropout: Probability of dropping a pooled feature before the linear layer.
-        explained: Name of the module whose output Grad-CAM looks at where the head is not linear over the mean.
+        explained: Name of the module whose output Grad-CAM looks at where the head is not linear over the mean; ``None``: the
+            last feature map that is computed.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class ClassificationNetwork(nn.Module):
         blocks: Mapping[str, tuple[str, ...]],
         smallest: int = 1,
         dropout: float = 0.0,
-        explained: str = "backbone",
+        explained: str | None = "backbone",
     ) -> None:
         super().__init__()
         self.name = name

@@ -23,13 +23,13 @@ class Backbone:
         features: ``K``, the features that the head takes.
         blocks: Its parts from the input on, each with the names of its submodules, for ``model.freeze``.
         explained: Name of the submodule whose output Grad-CAM looks at, where the head is not linear over its mean; empty:
-            the output of ``module``.
+            the output of ``module``; ``None``: the last feature map that it computes.
     """
 
     module: nn.Module
     features: int
     blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    explained: str = ""
+    explained: str | None = ""
 
 
 @dataclass(frozen=True)

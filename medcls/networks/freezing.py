@@ -30,7 +30,7 @@ def freeze_blocks(network: ClassificationNetwork, count: int) -> tuple[str, ...]
         raise ConfigError(
             f"{count} blocks cannot be frozen: the network has {len(names)}",
             where="model.freeze",
-            remedy=f"Choose from 0 to {len(names)}: {', '.join(names)}",
+            remedy=f"Choose from 0 to {len(names)}: {', '.join(names)}" if names else "Leave it out",
         )
     network.requires_grad_(True)
     network.frozen = names[:count]

@@ -45,12 +45,14 @@ class Record:
         config: The resolved config; only what names nobody and no path is taken from it.
         hashes: What was hashed, to its SHA-256.
         origin: How the classifier was made.
+        kind: Of network, before 'neural network'; empty: not known.
     """
 
     content: ReportContent
     config: Config
     hashes: Mapping[str, str] = field(default_factory=dict)
     origin: Origin = Origin()
+    kind: str = ""
 
     @property
     def metrics(self) -> Mapping[str, Any]:

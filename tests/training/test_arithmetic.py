@@ -123,6 +123,24 @@ def settled(
     return right_arithmetic(one, loss, SETTINGS.model_copy(update=settings), compute, "resnet10", sizes)
 
 
+class Attention(nn.Module):
+    """Cells that attend to each other: its layer takes three tensors and gives two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        cells = features.flatten(2).transpose(1, 2)
+        out: Tensor = self.layer(cells, cells, cells)[0].transpose(1, 2).reshape(features.shape)
+        return out
+
+
+def test_layers_of_several_tensors_are_left_out_of_the_check_and_the_others_are_not() -> None:
+    assert settled(network(Attention())).compute.mixed
+    assert settled(network(Attention(), Overflowing(6, 6, 3))).compute.float32_layers == ("backbone.4",)
+
+
 @pytest.mark.parametrize(
     ("name", "dimensions", "precision"),
     [

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from medcls import plugins
-from medcls.config.network_names import GROUP, SHIPPED
+from medcls.config.network_names import GIVEN, GROUP, SHIPPED
 from medcls.networks.family import NetworkFamily
+from medcls.networks.given import given_family
 from medcls.networks.sources import DIMENSIONS, Source
 
 FAMILIES: Mapping[str, NetworkFamily] = {name: import_module(f"{__name__}.{name}").FAMILY for name in SHIPPED}
 
 
 def family_of(name: str) -> NetworkFamily:
-    """The family that builds the network of a name: shipped, or of an installed package.
+    """The family that builds the network of a name: shipped, given as an object, or of an installed package.
 
     Raises:
         UsageError: There is none, or the package that has it is broken.
@@ -22,7 +23,7 @@ def family_of(name: str) -> NetworkFamily:
     for row, names in SHIPPED.items():
         if name in names:
             return FAMILIES[row]
-    return _installed(name)
+    return given_family() if name == GIVEN else _installed(name)
 
 
 def published(family: NetworkFamily) -> dict[str, dict[str, Source]]:

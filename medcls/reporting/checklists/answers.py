@@ -18,10 +18,8 @@ _CLASSIFIER = "report: Classifier; classifier/classifier.json"
 
 
 def _technology(run: Record) -> Said:
-    return (
-        f"deep learning: convolutional neural network {run.config.model.name} for image classification",
-        _CLASSIFIER,
-    )
+    kind = f"{run.kind} neural network".strip()
+    return f"deep learning: {kind} {run.config.model.name} for image classification", _CLASSIFIER
 
 
 def _question(run: Record) -> Said:

@@ -189,6 +189,8 @@ class _Watch:
 
     def _forward_of(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def look(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+            if not (len(given) == 1 and isinstance(given[0], Tensor) and isinstance(output, Tensor)):
+                return  # as attention and recurrent layers: cannot be computed again alone
             taken = given[0]
             with torch.no_grad():
                 expected = self._again(layer, taken)
@@ -237,7 +239,9 @@ def _is_layer(module: nn.Module) -> bool:
     return not list(module.children()) or bool(list(module.parameters(recurse=False)))
 
 
-def _of_its_own(_layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _of_its_own(_layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    if not (given and isinstance(given[0], Tensor)):
+        return None
     # Of a tensor that several layers take, the gradient is the sum over all; of an alias it is that of one layer.
     return (given[0].view_as(given[0]), *given[1:])
 

@@ -8,6 +8,7 @@ import torch
 
 from medcls.config import Config
 from medcls.config.amounts import amount_of
+from medcls.config.network_names import NAMES
 from medcls.errors import ConfigError
 from medcls.preprocessing import Recipe
 from medcls.progress import SILENT, Progress
@@ -32,6 +33,9 @@ def check_room(config: Config, recipe: Recipe, progress: Progress = SILENT) -> N
     try:
         need = step_memory(config.model, dimensions=recipe.dimensions, channels=recipe.channels, size=recipe.size)
     except RuntimeError:  # torch cannot even count the bytes
+        if config.model.name not in NAMES:
+            progress.note("How much memory a step needs cannot be reckoned for this network")
+            return
         what = f"no machine has the memory for images of {_shape(recipe)}"
         raise ConfigError(what, where="preprocessing.size", remedy="Lower it") from None
     on_card = torch.cuda.is_available() and config.train.device != "cpu"

@@ -10,6 +10,7 @@ from typing import Any
 from medcls.bounded import JSON_BYTES, read_bounded, read_json
 from medcls.config import Config
 from medcls.files import write_text
+from medcls.networks.families import family_of
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.filling import checklists_section
 from medcls.reporting.content import ReportContent
@@ -40,7 +41,7 @@ def write_documents(
         classifier: The classifier's folder, for its hash.
         origin: How the classifier was made.
     """
-    record = Record(content, config, _hashes(provenance, classifier), origin)
+    record = Record(content, config, _hashes(provenance, classifier), origin, family_of(config.model.name).kind)
     filled = filled_checklists(record)
     for name, one in zip(FILES, filled, strict=True):
         write_text(folder / CHECKLISTS / name, markdown(one, content.title))
