@@ -171,7 +171,7 @@ def evaluate(
         run: The run.
         cases: A table of an external cohort; ``None``: the run's own test partition.
         out: Folder for the results; by default one in the run, with a number when it is taken.
-        allow_leakage: Why cases may be judged that the classifier was trained or tuned on; the report says it first.
+        allow_leakage: Why cases may be evaluated that the classifier was trained or tuned on; the report says it first.
         exploratory: Choose the threshold anew on these cases; every page is marked.
         overwrite: Replace earlier results in ``out``.
         network: As for :func:`load`.

@@ -161,7 +161,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Calibrated probabilities ``(n, classes)``, columns as ``classes_``; NaN for a refused scan when skipping."""
         check_is_fitted(self)
         missing = [float("nan")] * len(self.classes_)
-        return np.array([missing if row.answer is None else row.answer.probabilities for row in self._rows(X)])
+        return np.array([missing if row.prediction is None else row.prediction.probabilities for row in self._rows(X)])
 
     def predict(self, X: Sequence[str | os.PathLike[str]]) -> NDArray[Any]:
         """The label of each scan at the operating point that was chosen in ``fit``.
@@ -171,11 +171,11 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         rows = self._rows(X)
         for row in rows:
-            if row.answer is None:
+            if row.prediction is None:
                 raise ScanRefused(row.code, row.reason, where=row.scan)
         names = [str(label) for label in self.classes_]
         return np.asarray(
-            self.classes_[[names.index(row.answer.predicted[0]) for row in rows if row.answer is not None]]
+            self.classes_[[names.index(row.prediction.predicted[0]) for row in rows if row.prediction is not None]]
         )
 
     def _rows(self, X: Sequence[str | os.PathLike[str]]) -> list[Row]:
@@ -189,7 +189,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 rows.append(Row(str(path), code=refusal.code, reason=refusal.what))
         if self.refused == "raise":
             for row in rows:
-                if row.answer is None:
+                if row.prediction is None:
                     raise ScanRefused(row.code, row.reason, where=row.scan)
         return rows
 

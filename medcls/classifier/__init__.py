@@ -2,6 +2,6 @@
 
 from medcls.classifier.classifier import Classifier
 from medcls.classifier.loading import load_classifier
-from medcls.classifier.predictions import Answer, Row
+from medcls.classifier.predictions import Prediction, Row
 
-__all__ = ["Answer", "Classifier", "Row", "load_classifier"]
+__all__ = ["Classifier", "Prediction", "Row", "load_classifier"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from medcls.classifier.model import TrainedModel
 from medcls.classifier.predict import predict_paths
-from medcls.classifier.predictions import answers_table
+from medcls.classifier.predictions import predictions_table
 from medcls.classifier.saving import save_classifier
 from medcls.errors import UsageError
 from medcls.files import as_path
@@ -52,7 +52,7 @@ class Classifier(TrainedModel):
         if batch_size < 1:
             raise UsageError(f"a batch of {batch_size} scans is none", remedy="Set batch_size to 1 or more")
         rows = predict_paths(self, paths, pseudonyms or load_pseudonyms(), batch_size=batch_size, progress=progress)
-        return answers_table(rows, self.labels)
+        return predictions_table(rows, self.labels)
 
     def explain(self, scan: str | os.PathLike[str] | Scan, label: str | None = None) -> Explanation:
         """Where the network looked: a Grad-CAM map in the scan's own space.
@@ -73,7 +73,7 @@ class Classifier(TrainedModel):
             loaded = read_scan(self.recipe.taken(find_one(scan, leniency=self.leniency)), leniency=self.leniency)
         prepared = self.recipe.prepare(loaded)
         if label is None:
-            label = self.label_to_explain(self.answer(next(iter(self.logits([prepared])))))
+            label = self.label_to_explain(self.prediction(next(iter(self.logits([prepared])))))
         return self.explain_prepared(loaded, prepared, label)
 
     def save(self, folder: str | os.PathLike[str]) -> None:

@@ -60,6 +60,6 @@ def check_parts(classifier: TrainedModel) -> None:
     if classifier.conformal is not None and classifier.conformal.multilabel != classifier.multilabel:
         raise UsageError("conformal: of another kind of labels")
     point.of_probabilities()
-    answer = classifier.answer(np.zeros(len(classifier.labels), np.float32))
-    if not all(0 <= probability <= 1 for probability in answer.probabilities):
+    prediction = classifier.prediction(np.zeros(len(classifier.labels), np.float32))
+    if not all(0 <= probability <= 1 for probability in prediction.probabilities):
         raise UsageError("calibration: what it gives are no probabilities")

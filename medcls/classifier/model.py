@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medcls.classifier.backends.parity_record import EngineCheck
 from medcls.classifier.forward import Scores, mean_logits, torch_scores
-from medcls.classifier.predictions import Answer
+from medcls.classifier.predictions import Prediction
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
@@ -78,13 +78,13 @@ class TrainedModel:
         """Scores before softmax or sigmoid, ``(labels,)`` for each scan; see :func:`medcls.classifier.forward.mean_logits`."""
         return mean_logits(self.scores, prepared, batch_size=batch_size)
 
-    def answer(self, logits: NDArray[np.float32]) -> Answer:
+    def prediction(self, logits: NDArray[np.float32]) -> Prediction:
         """Calibrated probabilities, the decision at the operating point, and the set, from logits ``(labels,)``."""
         probabilities = self.calibration.probabilities(logits[None])
         predicted = self._chosen(self.operating_point.decide(probabilities)[0])
         chosen = None if self.conformal is None else self._chosen(self.conformal.sets(probabilities)[0])
         before = uncalibrated(logits[None].astype(np.float64), self.calibration.link)
-        return Answer(
+        return Prediction(
             predicted,
             tuple(float(p) for p in probabilities[0]),
             uncalibrated=tuple(float(p) for p in before[0]),
@@ -92,9 +92,9 @@ class TrainedModel:
             refer=self.refer and chosen is not None and chosen != predicted,
         )
 
-    def label_to_explain(self, answer: Answer) -> str:
+    def label_to_explain(self, prediction: Prediction) -> str:
         """The label that a map argues for where none is named: the positive one, or the most probable."""
-        return self.labels[int(np.argmax(answer.probabilities))] if self.positive is None else self.positive
+        return self.labels[int(np.argmax(prediction.probabilities))] if self.positive is None else self.positive
 
     def explain_prepared(self, scan: Scan, prepared: Prepared, label: str) -> Explanation:
         """The Grad-CAM map of a scan that the recipe has prepared already, for one of the labels."""

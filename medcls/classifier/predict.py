@@ -100,7 +100,7 @@ def predict_sources(
         for logits in classifier.logits(prepared(ready), batch_size=batch_size):
             while waiting[0].prepared is None:
                 yield waiting.popleft().row
-            yield replace(waiting.popleft().row, answer=classifier.answer(logits))
+            yield replace(waiting.popleft().row, prediction=classifier.prediction(logits))
     while waiting:
         yield waiting.popleft().row
 
@@ -155,7 +155,7 @@ def _far(classifier: TrainedModel, source: ScanSource, scan: Scan, prepared: Pre
     """In what a scan is far from those of the training; ``None`` where nothing is kept of them."""
     if classifier.familiar is None:
         return None
-    return classifier.familiar.far(traits_of(source, prepared, scan.facts, source_values(scan)))
+    return classifier.familiar.far(traits_of(source, prepared, scan.attributes, source_values(scan)))
 
 
 def _find(path: str | os.PathLike[str], classifier: TrainedModel, progress: Progress, *, many: bool) -> Found:

@@ -19,7 +19,7 @@ NOT_COMPARED = "not compared"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What a classifier says about one scan.
 
     Attributes:
@@ -48,7 +48,7 @@ class Row:
         study: Of the StudyInstanceUID.
         series: Of the SeriesInstanceUID.
         instance: Of the SOPInstanceUID, where the scan is one instance and no series.
-        answer: ``None`` when it was refused.
+        prediction: ``None`` when it was refused.
         code: Why it was refused, as a code.
         reason: Why it was refused, in words, and what to do.
         notes: What was done to the scan's pixels or geometry, and what is doubtful.
@@ -63,7 +63,7 @@ class Row:
     study: str = ""
     series: str = ""
     instance: str = ""
-    answer: Answer | None = None
+    prediction: Prediction | None = None
     code: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
@@ -80,51 +80,51 @@ class Row:
         value: dict[str, Any] = {"scan": self.scan, **self.identifiers}
         if self.table:
             value["table"] = dict(self.table)
-        if self.answer is None:
+        if self.prediction is None:
             return value | {"status": "refused", "code": self.code, "reason": self.reason}
-        probabilities = dict(zip(labels, self.answer.probabilities, strict=True))
-        predicted, chosen = list(self.answer.predicted), self.answer.prediction_set
+        probabilities = dict(zip(labels, self.prediction.probabilities, strict=True))
+        predicted, chosen = list(self.prediction.predicted), self.prediction.prediction_set
         return value | {
             "status": "answered",
             "predicted": predicted,
             "probabilities": probabilities,
             "prediction_set": None if chosen is None else list(chosen),
-            "refer": self.answer.refer,
+            "refer": self.prediction.refer,
             UNLIKE: None if self.unlike is None else list(self.unlike),
             "notes": list(self.notes),
         }
 
 
-def answer_columns(labels: tuple[str, ...]) -> list[str]:
+def prediction_columns(labels: tuple[str, ...]) -> list[str]:
     """The columns of the table of answers."""
     answered = ["predicted", *(f"p_{label}" for label in labels), *SET_COLUMNS]
     return ["scan", *IDENTIFIERS, "status", *answered, UNLIKE, "code", "reason", "notes"]
 
 
-def answer_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
+def prediction_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
     """A row's cells by column, those of the user's table too; ``None`` where there is nothing to say."""
-    cells: dict[str, Any] = dict.fromkeys(answer_columns(labels)) | dict(row.table)
+    cells: dict[str, Any] = dict.fromkeys(prediction_columns(labels)) | dict(row.table)
     cells |= {"scan": row.scan, **row.identifiers, "notes": MULTILABEL_SEPARATOR.join(row.notes) or None}
-    if row.answer is None:
+    if row.prediction is None:
         return cells | {"status": "refused", "code": row.code, "reason": row.reason}
-    cells |= {f"p_{label}": p for label, p in zip(labels, row.answer.probabilities, strict=True)} | set_cells(
-        row.answer
+    cells |= {f"p_{label}": p for label, p in zip(labels, row.prediction.probabilities, strict=True)} | set_cells(
+        row.prediction
     )
     cells[UNLIKE] = NOT_COMPARED if row.unlike is None else MULTILABEL_SEPARATOR.join(row.unlike) or None
-    return cells | {"status": "answered", "predicted": MULTILABEL_SEPARATOR.join(row.answer.predicted)}
+    return cells | {"status": "answered", "predicted": MULTILABEL_SEPARATOR.join(row.prediction.predicted)}
 
 
-def set_cells(answer: Answer) -> dict[str, Any]:
+def set_cells(prediction: Prediction) -> dict[str, Any]:
     """The cells of :data:`SET_COLUMNS`: a set without labels is ``none``, and no set leaves its cell empty."""
-    labels = answer.prediction_set
+    labels = prediction.prediction_set
     return {
         "prediction_set": None if labels is None else MULTILABEL_SEPARATOR.join(labels) or NO_LABEL,
-        "refer": "refer" if answer.refer else None,
+        "refer": "refer" if prediction.refer else None,
     }
 
 
-def answers_table(rows: Iterable[Row], labels: tuple[str, ...]) -> pd.DataFrame:
+def predictions_table(rows: Iterable[Row], labels: tuple[str, ...]) -> pd.DataFrame:
     """The rows as a table."""
     import pandas as pd
 
-    return pd.DataFrame([answer_cells(row, labels) for row in rows], columns=answer_columns(labels))
+    return pd.DataFrame([prediction_cells(row, labels) for row in rows], columns=prediction_columns(labels))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from medcls.config.settings import EvaluationSettings
     from medcls.progress import Progress
     from medcls.runs.folder import Run
-    from medcls.scores.evaluate import Judged, Judging
+    from medcls.scores.evaluate import EvaluatedScores, ScoreOptions
 
 _RULE_NAMES = ("youden", "sensitivity", "specificity")
 _RULES = "youden, sensitivity=X or specificity=X, with X between 0 and 1, for example sensitivity=0.95"
@@ -93,7 +93,7 @@ def refuse_for_runs(**given: object) -> None:
             )
 
 
-def judging(
+def options(
     *,
     columns: Sequence[str] | None = None,
     positive: str | None = None,
@@ -102,18 +102,18 @@ def judging(
     rule: str | None = None,
     exploratory: bool = False,
     calibrate: str | None = None,
-    facts: str | None = None,
+    covariates: str | None = None,
     allow_leakage: str | None = None,
     keep_names: bool = False,
     changes: Sequence[str] | None = None,
-) -> Judging:
-    """How a table of scores is judged, from the options' texts.
+) -> ScoreOptions:
+    """How a table of scores is evaluated, from the options' texts.
 
     Raises:
         UsageError: An option is wrong, or two do not go together.
     """
     from medcls.config import load_config
-    from medcls.scores.evaluate import Judging
+    from medcls.scores.evaluate import ScoreOptions
 
     if threshold and (rule or exploratory):
         other = "--rule" if rule else "--exploratory"
@@ -122,14 +122,16 @@ def judging(
     if rule:
         rule_settings(rule)
     config = load_config(None, [*(changes or ()), *rule_override(rule), *chosen])
-    return Judging(
+    return ScoreOptions(
         columns=pairs(columns or (), "--columns"),
         positive=positive or config.positive,
         multilabel=multilabel,
         thresholds=tuple(threshold or ()),
         exploratory=exploratory,
         calibrate=config.evaluation.calibration_method if calibrate else None,
-        facts=tuple(name.strip() for name in facts.split(",") if name.strip()) if facts is not None else None,
+        covariates=tuple(name.strip() for name in covariates.split(",") if name.strip())
+        if covariates is not None
+        else None,
         allow_leakage=allow_leakage,
         keep_names=keep_names,
         settings=config.evaluation,
@@ -137,17 +139,17 @@ def judging(
     )
 
 
-def judge(
+def evaluate_scores(
     asked: Asked,
-    how: Judging,
+    how: ScoreOptions,
     compare_columns: Sequence[str] | None,
     compare_threshold: Sequence[str] | None,
     out: Path | None,
     *,
     overwrite: bool,
     progress: Progress,
-) -> Judged:
-    """Judge the table of scores, and compare it with the second one where there is one.
+) -> EvaluatedScores:
+    """Evaluate the table of scores, and compare it with the second one where there is one.
 
     Raises:
         UsageError: An option of the second table is given without it.
@@ -156,13 +158,13 @@ def judge(
     if asked.compare is None:
         if compare_columns or compare_threshold:
             raise UsageError("--compare-columns and --compare-threshold need --compare")
-        from medcls.scores.evaluate import judge
+        from medcls.scores.evaluate import evaluate_scores
 
-        return judge(predictions, how, out, overwrite=overwrite, progress=progress)
-    from medcls.scores.comparison.compare import judge_and_compare
+        return evaluate_scores(predictions, how, out, overwrite=overwrite, progress=progress)
+    from medcls.scores.comparison.compare import evaluate_and_compare
 
     other = how.like(columns=pairs(compare_columns or (), "--compare-columns"), thresholds=compare_threshold or ())
-    return judge_and_compare((predictions, how), (asked.compare, other), out, overwrite=overwrite, progress=progress)
+    return evaluate_and_compare((predictions, how), (asked.compare, other), out, overwrite=overwrite, progress=progress)
 
 
 def rule_settings(rule: str) -> EvaluationSettings:

@@ -1,4 +1,4 @@
-"""The verbs ``evaluate`` and ``compare``: of runs, and of tables of anybody's scores."""
+"""The verbs ``evaluate`` and ``compare``: of runs, and of tables of any model's scores."""
 
 from __future__ import annotations
 
@@ -67,10 +67,12 @@ def evaluate(
             metavar="METHOD",
         ),
     ] = None,
-    facts: Annotated[
+    covariates: Annotated[
         str | None,
         typer.Option(
-            "--facts", help="Columns of scores' table to form subgroups by; default: all other facts.", metavar="A,B"
+            "--covariates",
+            help="Columns of scores' table to form subgroups by; default: all other covariates.",
+            metavar="A,B",
         ),
     ] = None,
     allow_leakage: AllowLeakage = None,
@@ -83,14 +85,14 @@ def evaluate(
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Evaluate a frozen classifier on its test cases again or on other cases, or judge a table of any model's scores."""
+    """Evaluate a frozen classifier on its test cases again or on other cases, or evaluate a table of any model's scores."""
     from medcls.cli import evaluating, show
 
     progress = lively(quiet)
     asked = evaluating.Asked(run=run, cases=cases, predictions=predictions, compare=compare)
     asked.check()
     if predictions is not None:
-        judging = evaluating.judging(
+        options = evaluating.options(
             columns=columns,
             positive=positive,
             multilabel=multilabel,
@@ -98,22 +100,22 @@ def evaluate(
             rule=rule,
             exploratory=exploratory,
             calibrate=calibrate,
-            facts=facts,
+            covariates=covariates,
             allow_leakage=allow_leakage,
             keep_names=identifiers is Identifiers.KEEP,
             changes=set_,
         )
-        judged = evaluating.judge(
-            asked, judging, compare_columns, compare_threshold, out, overwrite=overwrite, progress=progress
+        evaluated = evaluating.evaluate_scores(
+            asked, options, compare_columns, compare_threshold, out, overwrite=overwrite, progress=progress
         )
-        show.evaluation(judged, as_json=json, quiet=quiet)
-        return code_of(judged.answered, judged.refused)
+        show.evaluation(evaluated, as_json=json, quiet=quiet)
+        return code_of(evaluated.answered, evaluated.refused)
     evaluating.refuse_for_runs(
         columns=columns,
         positive=positive,
         multilabel=multilabel,
         threshold=threshold,
-        facts=facts,
+        covariates=covariates,
         calibrate=calibrate,
         set_=set_,
     )
@@ -161,16 +163,16 @@ def compare(
     from medcls.cli import evaluating, show
     from medcls.scores.comparison.compare import compare as run_comparison
 
-    judging = evaluating.judging(
+    options = evaluating.options(
         columns=columns,
         positive=positive,
         multilabel=multilabel,
         threshold=threshold,
         rule=rule,
         exploratory=exploratory,
-        facts="",
+        covariates="",
         changes=set_,
     )
-    result = run_comparison(models, judging, out, overwrite=overwrite, progress=lively(quiet))
+    result = run_comparison(models, options, out, overwrite=overwrite, progress=lively(quiet))
     show.comparison(result, as_json=json, quiet=quiet)
     return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medcls.runs.explanation_files import Explanations
     from medcls.runs.folder import Run
     from medcls.scores.comparison.compare import Compared
-    from medcls.scores.evaluate import Judged
+    from medcls.scores.evaluate import EvaluatedScores
     from medcls.workflows.commands.doctor import Check
     from medcls.workflows.commands.evaluate import Evaluated
     from medcls.workflows.commands.infer import Inference
@@ -36,7 +36,7 @@ def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
         _mark_leakage(finished)
         for name in ("pooled", "test"):
             if name in metrics:
-                _figures(name, metrics[name])
+                _estimates(name, metrics[name])
             if name == "pooled" and name in metrics:
                 _within_folds(metrics["per_fold"]["auc_within_folds"])
         say(f"Report: {finished.report_file}")
@@ -51,14 +51,14 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
         return
     rows = []
     for row in result.rows[:_MOST_ROWS]:
-        if row.answer is None:
+        if row.prediction is None:
             rows.append([row.scan, "refused", row.code, ""])
         else:
-            probabilities = zip(result.labels, row.answer.probabilities, strict=True)
+            probabilities = zip(result.labels, row.prediction.probabilities, strict=True)
             shown = "  ".join(f"{label} {probability:.3f}" for label, probability in probabilities)
-            warnings = [word for word, so in (("refer", row.answer.refer), ("unlike training", row.unlike)) if so]
+            warnings = [word for word, so in (("refer", row.prediction.refer), ("unlike training", row.unlike)) if so]
             warnings += ["trained on"] * any(note_code(note) == Note.TRAINED_ON for note in row.notes)
-            rows.append([row.scan, "; ".join(row.answer.predicted) or "none", shown, ", ".join(warnings)])
+            rows.append([row.scan, "; ".join(row.prediction.predicted) or "none", shown, ", ".join(warnings)])
     _table(["scan", "answer", "probabilities", "warnings"], rows)
     if len(result.rows) > _MOST_ROWS:
         say(f"… and {len(result.rows) - _MOST_ROWS} more")
@@ -70,7 +70,7 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
 
 def _what_to_know(result: Inference) -> None:
     """Why scans were refused, what was noted of others, which a reader should decide, and which lie far from the training's."""
-    _refusals([row for row in result.rows if row.answer is None])
+    _refusals([row for row in result.rows if row.prediction is None])
     noted = {(row.scan, note.partition(": ")[0]): note.partition(": ")[2] for row in result.rows for note in row.notes}
     for one in (one for one in result.notes if one.what != Note.TRAINED_ON):  # that has a line of its own
         words = noted[one.example, one.what]
@@ -78,7 +78,7 @@ def _what_to_know(result: Inference) -> None:
     if not result.answered:
         return
     if result.to_refer:
-        example = next(row.scan for row in result.rows if row.answer is not None and row.answer.refer)
+        example = next(row.scan for row in result.rows if row.prediction is not None and row.prediction.refer)
         say(
             f"REFER: {result.to_refer} of {result.answered} answered scans should be decided by a reader, for example {example}"
         )
@@ -110,7 +110,7 @@ def led_back(led: LedBack, *, as_json: bool) -> None:
             say(f"{code}: {place}")
 
 
-def evaluation(result: Evaluated | Judged, *, as_json: bool, quiet: bool) -> None:
+def evaluation(result: Evaluated | EvaluatedScores, *, as_json: bool, quiet: bool) -> None:
     """The figures of an evaluation, and where its report lies."""
     compared: Mapping[str, Any] | None = getattr(result, "comparison", None)
     if as_json:
@@ -120,7 +120,7 @@ def evaluation(result: Evaluated | Judged, *, as_json: bool, quiet: bool) -> Non
         for warning in result.warnings:
             if warning.startswith(_LEAKAGE):
                 say(warning)
-        _figures(result.name, result.metrics, scores=getattr(result, "scores", False))
+        _estimates(result.name, result.metrics, scores=getattr(result, "scores", False))
         if compared is not None:
             _differences(compared)
             say(f"Comparison: {result.folder / 'compare.html'}")
@@ -205,7 +205,7 @@ def _differences(document: Mapping[str, Any]) -> None:
         say(f"Mind: {note}")
     for model in document["models"]:
         if model["operating_point"]["exploratory"]:
-            say(f"EXPLORATORY: the threshold of {model['name']} was chosen on the very cases that it is judged on")
+            say(f"EXPLORATORY: the threshold of {model['name']} was chosen on the very cases that it is evaluated on")
     several = len(document["comparisons"]) > 1  # then p-values are adjusted
     for pair in document["comparisons"]:
         who = f"{counted(pair['n_cases'], 'case')} of {counted(pair['n_patients'], 'patient')}"
@@ -227,7 +227,7 @@ def _p_value(value: float | None, how: str = "") -> str:
     return f"  p{how} < 0.0001" if value < 0.0001 else f"  p{how} {value:.4f}"
 
 
-def _figures(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -> None:
+def _estimates(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -> None:
     from medcls.reporting.text.numbers import counted
     from medcls.reporting.text.operating_point import decision_sentences, exploratory_banner
 
@@ -236,12 +236,12 @@ def _figures(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -> 
         say(f"EXPLORATORY: {banner}")
     who = f"{counted(metrics['n_cases'], 'case')} of {counted(metrics['n_patients'], 'patient')}"
     say(f"{name}: {who} ({metrics['averaging']})")
-    for figure in _FIGURES:
-        estimate = metrics[figure]
+    for metric in _FIGURES:
+        estimate = metrics[metric]
         if estimate["value"] is None:
-            say(f"  {figure:18} not estimable: {estimate['reason']}")
+            say(f"  {metric:18} not estimable: {estimate['reason']}")
         else:
-            say(f"  {figure:18} {estimate['value']:.3f}  ({estimate['low']:.3f} to {estimate['high']:.3f})")
+            say(f"  {metric:18} {estimate['value']:.3f}  ({estimate['low']:.3f} to {estimate['high']:.3f})")
     for sentence in decision_sentences(metrics, metrics["operating_point"]["multilabel"], scores=scores):
         say(sentence.replace("\u00a0", " "))
 

@@ -25,7 +25,7 @@ class Case:
         reference: Indices into the cohort's labels: exactly one, or any number for multi-label.
         partition: Where the case is used; ``None`` until the cohort is split.
         source: The scan found at ``scan``; ``None`` until it is located.
-        facts: Further facts: from the user's table, then from the scan's header.
+        covariates: Further covariates: from the user's table, then from the scan's header.
         line: The line of the user's table that the case ends at; ``None`` where there is no table.
         names_patient: Whether the table or the header names the patient; else the case stands for one.
         notes: What search, reading and preparing noted of the scan, as ``infer`` gives them: a code of
@@ -39,7 +39,7 @@ class Case:
     reference: tuple[int, ...]
     partition: Partition | None = None
     source: ScanSource | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
+    covariates: Mapping[str, str] = field(default_factory=dict)
     line: int | None = None
     names_patient: bool = True
     notes: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ class Cohort:
         warnings: What a reader of the results should know about the cohort.
         given: Partitions that the table, or the folders, gave; the others were made. ``None``: not parted yet.
         source: The table or folder that it was read from, for errors.
-        unused: Columns of the table that are named as facts are (sex, age, site, …), and that the config does not ask for.
+        unused: Columns of the table that are named as covariates are (sex, age, site, …), and that the config does not ask for.
     """
 
     cases: tuple[Case, ...]

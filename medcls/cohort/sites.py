@@ -33,7 +33,7 @@ def with_sites(cases: Iterable[Case], key_file: Path | None = None) -> tuple[Cas
         ConfigError: The key file does not hold a key.
     """
     cases = tuple(cases)
-    if any(name.casefold() == SITE for case in cases for name in case.facts):
+    if any(name.casefold() == SITE for case in cases for name in case.covariates):
         return cases
 
     @cache
@@ -41,7 +41,7 @@ def with_sites(cases: Iterable[Case], key_file: Path | None = None) -> tuple[Cas
         return load_pseudonyms(key_file=key_file).site(institution)
 
     return tuple(
-        replace(case, facts={**case.facts, SITE: hashed(institution)})
+        replace(case, covariates={**case.covariates, SITE: hashed(institution)})
         if (institution := institution_of(case))
         else case
         for case in cases

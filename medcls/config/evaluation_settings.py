@@ -41,13 +41,13 @@ class FixedThreshold(Section):
     threshold: Fraction
 
 
-class ReferByAlpha(Section):
+class SelectByAlpha(Section):
     """How often a prediction set may miss."""
 
     alpha: Fraction
 
 
-class ReferByCoverage(Section):
+class SelectByCoverage(Section):
     """How often a prediction set must hold the reference label."""
 
     coverage: Fraction
@@ -80,7 +80,7 @@ class EvaluationSettings(Section):
     baseline: bool = Field(
         True, description="Fit a linear model on simple features of the input too, to show what the network adds."
     )
-    refer: Literal[False] | ReferByAlpha | ReferByCoverage = Field(
+    refer: Literal[False] | SelectByAlpha | SelectByCoverage = Field(
         False,
         description="Mark scans for a reader to decide, where the prediction set is not exactly the answer: "
         "{alpha: x} (sets may miss so often) or {coverage: 1 - x}; false marks none.",
@@ -89,9 +89,9 @@ class EvaluationSettings(Section):
     @property
     def alpha(self) -> float:
         """How often a prediction set may miss the reference label."""
-        if isinstance(self.refer, ReferByAlpha):
+        if isinstance(self.refer, SelectByAlpha):
             return self.refer.alpha
-        return 1 - self.refer.coverage if isinstance(self.refer, ReferByCoverage) else DEFAULT_ALPHA
+        return 1 - self.refer.coverage if isinstance(self.refer, SelectByCoverage) else DEFAULT_ALPHA
 
     @property
     def calibration_method(self) -> CalibrationMethod | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from medcls.config.augmentation_settings import AugmentationSettings as AugmentationSettings
 from medcls.config.augmentation_settings import MonaiTransform as MonaiTransform
@@ -32,7 +32,7 @@ OnIrregular = Literal["error", "warn", "resample"]
 Pet = Literal["suv-bw", "suv-lbm"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
 _OWN_COLUMNS = ("case", "patient", "partition", "reference", "unknown", "notes")
-"""Of ``cohort.csv``, beside the facts: a fact of such a name would stand in their place, a patient's number for its hash."""
+"""Of ``cohort.csv`` beside the covariates, whose place one of such a name would take."""
 
 
 def _each_once(names: list[str]) -> list[str]:
@@ -52,11 +52,13 @@ class Columns(Section):
     scan: str = Field("scan", description="Path of the scan: a file, or the folder of a DICOM series.")
     label: str | list[str] = Field("label", description="Label column; a list of 0/1 columns for multi-label.")
     split: str | None = Field("split", description="Partition column; used when the table has it.")
-    facts: list[str] = Field(
-        [], description="Columns to describe the cohort and form subgroups by (age, sex, site, …)."
+    covariates: list[str] = Field(
+        [],
+        description="Columns to describe the cohort and form subgroups by (age, sex, site, …).",
+        validation_alias=AliasChoices("covariates", "facts"),  # facts: as versions before 0.2 called them
     )
 
-    @field_validator("facts")
+    @field_validator("covariates")
     @classmethod
     def _no_column_of_ours(cls, value: list[str]) -> list[str]:
         taken = next((name for name in value if name in _OWN_COLUMNS), None)
@@ -68,7 +70,7 @@ class Columns(Section):
     def _the_label_is_nothing_else(self) -> Columns:
         labels = [self.label] if isinstance(self.label, str) else self.label
         roles = [("case", self.case), ("patient", self.patient), ("scan", self.scan), ("split", self.split)]
-        for role, name in [*roles, *(("facts", fact) for fact in self.facts)]:
+        for role, name in [*roles, *(("covariates", covariate) for covariate in self.covariates)]:
             if name in labels:
                 raise ValueError(f"the column '{name}' is that of the label, and cannot be {role} too")
         return self

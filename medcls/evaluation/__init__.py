@@ -29,7 +29,12 @@ from medcls.evaluation.calibration.brier import brier
 from medcls.evaluation.calibration.reliability import ReliabilityBin, reliability_curve
 from medcls.evaluation.clinical.decision_curve import DecisionCurve, decision_curve, decision_curve_schema
 from medcls.evaluation.clinical.predictive_values import PredictiveValues, predictive_values, predictive_values_schema
-from medcls.evaluation.clinical.selective_prediction import ReferCurve, ReferPoint, refer_curve, refer_schema
+from medcls.evaluation.clinical.selective_prediction import (
+    SelectiveCurve,
+    SelectivePoint,
+    selective_curve,
+    selective_schema,
+)
 from medcls.evaluation.comparison.compare import (
     Comparison,
     compare_predictions,
@@ -38,7 +43,7 @@ from medcls.evaluation.comparison.compare import (
     with_holm,
 )
 from medcls.evaluation.comparison.differences import Difference
-from medcls.evaluation.conformal.coverage import ConformalFigures, conformal_figures, conformal_schema
+from medcls.evaluation.conformal.coverage import ConformalMetrics, conformal_metrics, conformal_schema
 from medcls.evaluation.conformal.prediction_sets import Conformal, ConformalLimit, fit_conformal
 from medcls.evaluation.discrimination.auc import RocCurve, auc, macro_auc, one_vs_rest, roc_curve
 from medcls.evaluation.discrimination.average_precision import average_precision
@@ -54,9 +59,9 @@ from medcls.evaluation.discrimination.obuchowski import (
 )
 from medcls.evaluation.discrimination.partial_auc import partial_auc
 from medcls.evaluation.discrimination.ranking import RankingStatistic, RocStatistic
-from medcls.evaluation.partition.baseline import BaselineAnswers, BaselineFigures, baseline_figures
+from medcls.evaluation.partition.baseline import BaselineMetrics, BaselinePredictions, baseline_metrics
 from medcls.evaluation.partition.cross_validation import (
-    FoldFigures,
+    FoldMetrics,
     PerFold,
     Spread,
     over_folds,
@@ -67,7 +72,7 @@ from medcls.evaluation.partition.failed_cases import FailedCases
 from medcls.evaluation.partition.failures import (
     FailureAnalysis,
     LabelFailures,
-    WrongAnswer,
+    WrongPrediction,
     failure_analysis,
     failures_schema,
 )
@@ -78,13 +83,20 @@ from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.shift.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.shift.distribution_shift import CohortShift, cohort_shift
 from medcls.evaluation.statistics.bootstrap import PatientResampling
-from medcls.evaluation.statistics.estimate import Estimate, Figure, Method, Undefined, macro
+from medcls.evaluation.statistics.estimate import Estimate, Method, PointEstimate, Undefined, macro
 from medcls.evaluation.statistics.holm import holm
 from medcls.evaluation.statistics.intervals import clopper_pearson, hoeffding, wilson
 from medcls.evaluation.statistics.mcnemar import McNemar, discordant, mcnemar
 from medcls.evaluation.subgroups.group_metrics import GROUP_FIGURES
-from medcls.evaluation.subgroups.grouping import Grouping, group_fact
-from medcls.evaluation.subgroups.subgroups import FactGroups, Gap, Group, Subgroups, subgroup_figures, subgroups_schema
+from medcls.evaluation.subgroups.grouping import Grouping, group_covariate
+from medcls.evaluation.subgroups.subgroups import (
+    CovariateGroups,
+    Gap,
+    Group,
+    Subgroups,
+    subgroup_metrics,
+    subgroups_schema,
+)
 from medcls.evaluation.thresholds.confusion import RATE_NAMES, Counts, confusion_matrix
 from medcls.evaluation.thresholds.operating_point import (
     OperatingPoint,
@@ -99,26 +111,25 @@ __all__ = [
     "GROUP_FIGURES",
     "RATE_NAMES",
     "AucDifference",
-    "BaselineAnswers",
-    "BaselineFigures",
+    "BaselineMetrics",
+    "BaselinePredictions",
     "Calibration",
     "CohortMeasures",
     "CohortShift",
     "CohortSummary",
     "Comparison",
     "Conformal",
-    "ConformalFigures",
     "ConformalLimit",
+    "ConformalMetrics",
     "Counts",
+    "CovariateGroups",
     "DecisionCurve",
     "Difference",
     "Dirichlet",
     "Estimate",
-    "FactGroups",
     "FailedCases",
     "FailureAnalysis",
-    "Figure",
-    "FoldFigures",
+    "FoldMetrics",
     "Gap",
     "Group",
     "Grouping",
@@ -133,27 +144,28 @@ __all__ = [
     "PatientResampling",
     "PerFold",
     "Platt",
+    "PointEstimate",
     "Predictions",
     "PredictiveValues",
     "RankingStatistic",
-    "ReferCurve",
-    "ReferPoint",
     "ReliabilityBin",
     "RocCurve",
     "RocDrawing",
     "RocStatistic",
+    "SelectiveCurve",
+    "SelectivePoint",
     "Spread",
     "Subgroups",
     "Temperature",
     "Threshold",
     "Undefined",
     "VectorScaling",
-    "WrongAnswer",
+    "WrongPrediction",
     "analytic_auc",
     "auc",
     "auc_difference",
     "average_precision",
-    "baseline_figures",
+    "baseline_metrics",
     "brier",
     "calibration_from_json",
     "choose_operating_point",
@@ -163,7 +175,7 @@ __all__ = [
     "compare_predictions",
     "compare_several",
     "comparison_schema",
-    "conformal_figures",
+    "conformal_metrics",
     "conformal_schema",
     "confusion_matrix",
     "decision_curve",
@@ -179,7 +191,7 @@ __all__ = [
     "fit_calibration",
     "fit_conformal",
     "fit_temperature",
-    "group_fact",
+    "group_covariate",
     "hand_till",
     "hoeffding",
     "holm",
@@ -198,11 +210,11 @@ __all__ = [
     "pooled_operating_point",
     "predictive_values",
     "predictive_values_schema",
-    "refer_curve",
-    "refer_schema",
     "reliability_curve",
     "roc_curve",
-    "subgroup_figures",
+    "selective_curve",
+    "selective_schema",
+    "subgroup_metrics",
     "subgroups_schema",
     "summarise_cohort",
     "uncalibrated",

@@ -116,13 +116,13 @@ class Predictions:
         return len(self.patients)
 
     @property
-    def figure_labels(self) -> tuple[str, ...]:
+    def metric_labels(self) -> tuple[str, ...]:
         """The labels that get figures of their own: the positive one of two exclusive labels, else all."""
         return self.labels if self.positive is None else (self.positive,)
 
     def columns(self) -> Iterator[LabelCases]:
-        """The cases of each of :attr:`figure_labels`."""
-        return map(self.of_label, self.figure_labels)
+        """The cases of each of :attr:`metric_labels`."""
+        return map(self.of_label, self.metric_labels)
 
     def of_label(self, label: str) -> LabelCases:
         """The cases of which a label is known."""

@@ -87,7 +87,7 @@ class Explanation:
             handle.write(data)
 
     def figure(self, title: str = "", below: Sequence[str] = ()) -> Any:
-        """The plain image beside the image under the map, as a matplotlib ``Figure``.
+        """The plain image beside the image under the map, as a matplotlib ``PointEstimate``.
 
         ``below`` are further lines of the title.
 

@@ -53,7 +53,7 @@ def draw_overlay(
         unit: What the colour bar's numbers are.
 
     Returns:
-        A ``matplotlib.figure.Figure`` with an Agg canvas.
+        A ``matplotlib.figure.PointEstimate`` with an Agg canvas.
 
     Raises:
         ValueError: The map is negative somewhere, or is not on the picture's grid.
@@ -80,7 +80,7 @@ def draw_slices(
         unit: What the colour bar's numbers are.
 
     Returns:
-        A ``matplotlib.figure.Figure`` with an Agg canvas.
+        A ``matplotlib.figure.PointEstimate`` with an Agg canvas.
 
     Raises:
         ValueError: No slice is given, or a map is negative somewhere, or not on its picture's grid.

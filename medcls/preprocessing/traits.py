@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.evaluation.shift.out_of_distribution import Traits
-from medcls.evaluation.subgroups.grouping import NOT_STATED, group_fact
+from medcls.evaluation.subgroups.grouping import NOT_STATED, group_covariate
 from medcls.preprocessing.features import INTENSITIES, feature_names, simple_features
 from medcls.preprocessing.images.prepared import Prepared
 from medcls.preprocessing.images.source_values import LEVELS, SourceValues
@@ -30,7 +30,7 @@ _AS_STATED = {
 def traits_of(
     source: ScanSource,
     prepared: Prepared | StoredPrepared,
-    facts: Mapping[str, str],
+    attributes: Mapping[str, str],
     values: SourceValues,
     features: NDArray[np.float64] | None = None,
 ) -> Traits:
@@ -39,7 +39,7 @@ def traits_of(
     Args:
         source: As it was found.
         prepared: As the recipe made it.
-        facts: As its header has them (:attr:`medcls.scans.Scan.facts`).
+        attributes: As its header has them (:attr:`medcls.scans.Scan.attributes`).
         values: Of its own voxels.
         features: The :func:`~medcls.preprocessing.features.simple_features` of ``prepared`` where they are known.
 
@@ -51,7 +51,7 @@ def traits_of(
     shape = prepared.shape if isinstance(prepared, StoredPrepared) else prepared.images.shape[1:]
     names = feature_names(len(shape) - 1)
     return Traits(
-        lengths=_lengths(source, facts),
+        lengths=_lengths(source, attributes),
         brightness={
             "input": {name: float(features[names.index(name)]) for name in INTENSITIES},
             "source": {f"percentile {level}": value for level, value in zip(LEVELS, values.percentiles, strict=False)},
@@ -63,11 +63,11 @@ def traits_of(
             "channels": str(source.channels),
             "bit depth": values.depth,
         },
-        words=_words(facts),
+        words=_words(attributes),
     )
 
 
-def _lengths(source: ScanSource, facts: Mapping[str, str]) -> dict[str, float]:
+def _lengths(source: ScanSource, attributes: Mapping[str, str]) -> dict[str, float]:
     """Voxels and millimetres along each axis, where the scan has such an axis and a geometry."""
     found = {
         f"voxels along {axis}": float(n) for axis, n in zip(_AXES, source.shape[: len(source.spacing)], strict=False)
@@ -75,12 +75,18 @@ def _lengths(source: ScanSource, facts: Mapping[str, str]) -> dict[str, float]:
     if source.sized:
         found |= {f"voxel size along {axis} (mm)": size for axis, size in zip(_AXES, source.spacing, strict=False)}
     with contextlib.suppress(ValueError):
-        found["slice thickness (mm)"] = float(facts.get("slice_thickness", "nan"))
+        found["slice thickness (mm)"] = float(attributes.get("slice_thickness", "nan"))
     return found
 
 
-def _words(facts: Mapping[str, str]) -> dict[str, str]:
+def _words(attributes: Mapping[str, str]) -> dict[str, str]:
     """What the header says of part and scanner, however it is spelt."""
-    grouped = {name: group_fact(fact, [facts.get(fact, "")]).groups[0] for fact, name in _GROUPED.items()}
-    stated = {name: re.sub(r"[\W_]+", " ", facts.get(fact, "")).strip().upper() for fact, name in _AS_STATED.items()}
+    grouped = {
+        name: group_covariate(attribute, [attributes.get(attribute, "")]).groups[0]
+        for attribute, name in _GROUPED.items()
+    }
+    stated = {
+        name: re.sub(r"[\W_]+", " ", attributes.get(attribute, "")).strip().upper()
+        for attribute, name in _AS_STATED.items()
+    }
     return {name: "" if value == NOT_STATED else value for name, value in {**grouped, **stated}.items()}

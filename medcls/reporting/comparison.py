@@ -94,14 +94,14 @@ def _banner(document: Mapping[str, Any]) -> str:
     marked = [model["name"] for model in document["models"] if model["operating_point"]["exploratory"]]
     if not marked:
         return ""
-    return f"the threshold of {', '.join(marked)} was chosen on the very cases that it is judged on, which is too favourable."
+    return f"the threshold of {', '.join(marked)} was chosen on the cases that it is evaluated on, which is too favourable."
 
 
 def _differences(content: ComparisonContent) -> Section:
     document = content.document
     pairs = document["comparisons"]
     words = (
-        f"All models judged the same {counted(document['n_cases'], 'case')} of "
+        f"All models evaluated the same {counted(document['n_cases'], 'case')} of "
         f"{counted(pairs[0]['n_patients'], 'patient')}. "
         "A difference is first minus second: above 0 the first is better. "
         f"An interval that holds 0 leaves it open which one is. {_holm(len(pairs))}"
@@ -119,15 +119,15 @@ def _holm(pairs: int) -> str:
 
 def _pair(pair: Mapping[str, Any], *, folded: bool) -> Block:
     name = f"{pair['first']} against {pair['second']}"
-    rows = tuple((_figure(one), _cells(one)) for one in pair["differences"])
+    rows = tuple((_metric(one), _cells(one)) for one in pair["differences"])
     level = f"{100 * pair['intervals']['confidence']:g} %"
     heads = ("Figure", pair["first"], pair["second"], "Difference", "p", "p, adjusted", "Test")
     table = Table(f"{name}, with {level} intervals of the difference.", heads, rows)
-    chart = differences_chart(name, [(_figure(one), one["difference"]) for one in pair["differences"]])
+    chart = differences_chart(name, [(_metric(one), one["difference"]) for one in pair["differences"]])
     return Block("" if folded else name, table=table, drawings=drawings((chart, "")), folded=name if folded else "")
 
 
-def _figure(one: Mapping[str, Any]) -> str:
+def _metric(one: Mapping[str, Any]) -> str:
     title = _FIGURES.get(one["figure"], one["figure"])
     return f"{title}, ‘{one['label']}’" if one["label"] else title
 
@@ -162,9 +162,9 @@ def _models(content: ComparisonContent) -> Section:
     for model in content.document["models"]:
         point = model["operating_point"]
         cuts = ", ".join(threshold(float(cut["threshold"])) for cut in point["thresholds"]) or "–"
-        figures = model["figures"]
-        shown = [show_as("", figures["auc"])] + [
-            show_as("", figures[name], as_percent=True) for name in ("sensitivity", "specificity", "accuracy")
+        metrics = model["figures"]
+        shown = [show_as("", metrics["auc"])] + [
+            show_as("", metrics[name], as_percent=True) for name in ("sensitivity", "specificity", "accuracy")
         ]
         rows.append((model["name"], (*shown, cuts, sentence(chosen_by(point)))))
     heads = ("Model", "AUC", "Sensitivity", "Specificity", "Accuracy", "Threshold", "Where it is from")

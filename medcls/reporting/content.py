@@ -157,7 +157,7 @@ class ReportContent:
         history: The training, epoch by epoch; empty when an external cohort is evaluated.
         best_epoch: Number of the epoch whose weights are kept.
         explanations: Cases with their maps, right and wrong ones.
-        classifier: Facts about the classifier: network, input, starting weights, calibration, hashes.
+        classifier: Covariates about the classifier: network, input, starting weights, calibration, hashes.
         config_text: The resolved config as YAML, without paths.
         environment: Versions and device.
         warnings: What a reader must know before believing a figure.
@@ -165,9 +165,9 @@ class ReportContent:
         per_fold: Of a cross-validation: each fold's figures and their spread, as in ``metrics.json``; ``metrics`` then
             has ``pooled``.
         learning_curve: Figures of trainings on parts of the training patients, as in ``metrics.json``.
-        scores: Whether what was judged is a bare score, not a stated probability.
+        scores: Whether what was evaluated is a bare score, not a stated probability.
         pages: Pages that lie beside the report: file name to what stands in it.
-        unchecked: Whether it is not known if the judged cases took part in training.
+        unchecked: Whether it is not known if the evaluated cases took part in training.
         unnamed: Reported cases whose patient neither table nor header names.
         near: Reported cases that look nearly the same as a case that helped to make the classifier, or of another fold.
         without: Parts that do not apply, such as ``training`` where no model was trained, or ``config-file``; they

@@ -19,9 +19,9 @@ class Origin:
 
     Attributes:
         given: Partitions that the table gave; the others were made at random; ``None``: not known.
-        evaluated: Whether the cases were judged after the training, so that the report's cohort is not that of the training.
-        training: What is known of the training cases where others are judged; empty: nothing.
-        met: Whether training cases are among those judged then; empty where nothing was evaluated.
+        evaluated: Whether the cases were evaluated after the training, so that the report's cohort is not that of the training.
+        training: What is known of the training cases where others are evaluated; empty: nothing.
+        met: Whether training cases are among those evaluated then; empty where nothing was evaluated.
         checked: Whether that could be looked for.
         calibrated: Whether a calibration changed the probabilities.
         calibration: What was done about the probabilities after the training, as half a sentence.
@@ -69,13 +69,13 @@ class Record:
         """Confidence level of the intervals."""
         return level_text(self.metrics)
 
-    def figure(self, name: str) -> str:
+    def metric(self, name: str) -> str:
         """A figure with its interval, or why there is none."""
         shown = show(name, self.metrics.get(name))
         if not shown.defined:
             return f"{shown.title} {shown.value} ({shown.note})"
         return f"{shown.title} {shown.value} ({shown.interval})" if shown.interval else f"{shown.title} {shown.value}"
 
-    def figures(self, *names: str) -> str:
+    def estimates(self, *names: str) -> str:
         """Figures with their intervals, one after the other."""
-        return "; ".join(self.figure(name) for name in names)
+        return "; ".join(self.metric(name) for name in names)

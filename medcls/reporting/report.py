@@ -17,9 +17,9 @@ from medcls.reporting.blocks import Section
 from medcls.reporting.charts import plots
 from medcls.reporting.content import OUTCOMES, ExplainedCase, ReportContent
 from medcls.reporting.sections.folds import folds_table
-from medcls.reporting.sections.independence import judged_sentences
+from medcls.reporting.sections.independence import independence_sentences
 from medcls.reporting.sections.learning_curve import curve_shown
-from medcls.reporting.sections.sections import study_sections
+from medcls.reporting.sections.sections import evaluation_sections
 from medcls.reporting.text.numbers import percent
 from medcls.reporting.text.operating_point import are_scores, decision_sentences, exploratory_banner
 from medcls.reporting.text.wording import (
@@ -57,7 +57,7 @@ _LABEL_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class _FigureRow:
+class _MetricRow:
     """A row of the table of figures: what it means, on the reported partition, and on the one that chose."""
 
     shown: Shown
@@ -119,7 +119,7 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
     metrics = content.metrics[content.reported]
     positive = content.positive if content.binary else None
     counted = units(metrics, content.unnamed)
-    studied = study_sections(metrics)
+    studied = evaluation_sections(metrics)
     rows = _rows(content, metrics, positive, TITLES)
     further = _rows(content, metrics, positive, [name for name in FURTHER_TITLES if name in metrics])
     label_rows = _label_rows(metrics)
@@ -146,7 +146,7 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
             metrics, positive, content.multilabel, scores=content.scores, unnamed=content.unnamed
         ),
         "decision": decision_sentences(metrics, content.multilabel, scores=content.scores),
-        "judged": judged_sentences(content, metrics),
+        "independence": independence_sentences(content, metrics),
         "warnings": _warnings(content, metrics),
         "rows": rows,
         "further": further,
@@ -196,11 +196,11 @@ def _warnings(content: ReportContent, metrics: Mapping[str, Any]) -> list[str]:
 
 def _rows(
     content: ReportContent, metrics: Mapping[str, Any], positive: str | None, names: Iterable[str]
-) -> list[_FigureRow]:
+) -> list[_MetricRow]:
     shown = content.reported != "tune" and not exploratory_banner(metrics)
     tune = content.metrics.get("tune") if shown else None
     return [
-        _FigureRow(
+        _MetricRow(
             show(name, metrics.get(name)),
             meaning(name, positive, content.multilabel, scores=content.scores or are_scores(metrics)),
             show(name, tune.get(name)) if tune is not None else None,
@@ -209,10 +209,10 @@ def _rows(
     ]
 
 
-def _has_at_end(rows: Iterable[_FigureRow], label_rows: Iterable[_LabelRow], sections: Iterable[Section]) -> bool:
+def _has_at_end(rows: Iterable[_MetricRow], label_rows: Iterable[_LabelRow], sections: Iterable[Section]) -> bool:
     """Whether a figure on the page stands at an end of its interval, which needs a word."""
     shown = [row.shown for row in rows] + [row.chosen for row in rows if row.chosen is not None]
-    shown += [one for *_, figures_shown in label_rows for one in figures_shown]
+    shown += [one for *_, metrics_shown in label_rows for one in metrics_shown]
     return any(one.at_end for one in shown) or any(section.has_at_end for section in sections)
 
 

@@ -32,7 +32,7 @@ def members_not_calibrated(ensemble: Ensemble) -> dict[str, str]:
     return {name: why for name, why in found.items() if why is not None}
 
 
-def calibration_fact(classifier: Classifier) -> str:
+def calibration_statement(classifier: Classifier) -> str:
     """The calibration in a line: how, where it was fitted, and what could not be."""
     if isinstance(classifier, Ensemble):
         own, lacking = "each member's own, fitted on its tune part", members_not_calibrated(classifier)
@@ -69,7 +69,7 @@ def mean_of_members(ensemble: Ensemble) -> str:
     return f"{members} folds' classifiers: the mean of their {kind}{some}"
 
 
-def why_no_figures_before(classifier: Classifier) -> str:
+def why_no_metrics_before(classifier: Classifier) -> str:
     """Why there are no figures of the probabilities before a calibration that may have changed nothing."""
     why = why_not_calibrated(classifier)
     if why is not None:

@@ -37,7 +37,7 @@ def changed_files(folder: Path, asked: Callable[[str], bool] = lambda _: True, *
     """What to mind of files that are not as they were when their folder was finished; comments in a config are no change.
 
     Args:
-        folder: A run's, or an evaluation's; one without ``SHA256SUMS``, as earlier versions wrote them, is not judged.
+        folder: A run's, or an evaluation's; one without ``SHA256SUMS``, as earlier versions wrote them, is not evaluated.
         asked: Which names within the folder are meant.
         within: What stands before the names when they are shown.
     """

@@ -11,15 +11,15 @@ _PACKAGES = ("medcls", "torch", "monai", "lightning", "pydicom", "nibabel", "num
 
 def describe_environment(device: str = "cpu", arithmetic: str = "") -> dict[str, str]:
     """Versions, device and the arithmetic of a training as name to value, in the order to show them."""
-    facts = {
+    covariates = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    facts |= {package: _version(package) for package in _PACKAGES}
-    facts["device"] = _device_name(device)
+    covariates |= {package: _version(package) for package in _PACKAGES}
+    covariates["device"] = _device_name(device)
     if arithmetic:
-        facts["arithmetic"] = arithmetic
-    return facts
+        covariates["arithmetic"] = arithmetic
+    return covariates
 
 
 def _version(package: str) -> str:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medcls.classifier import Answer, Classifier, Row
-from medcls.classifier.predictions import MULTILABEL_SEPARATOR, answer_cells, answer_columns
+from medcls.classifier import Classifier, Prediction, Row
+from medcls.classifier.predictions import MULTILABEL_SEPARATOR, prediction_cells, prediction_columns
 from medcls.classifier.provenance import identify, model_name, weights_digest
 from medcls.errors import RunError
 from medcls.explanation import Explanation
@@ -84,7 +84,7 @@ class ExplainedScan:
         about["notes"] = MULTILABEL_SEPARATOR.join(self.notes) or None
         told = {name: about[name.removeprefix("map_")] for name in _MAP_COLUMNS}
         peak = dict(zip(_PEAK_COLUMNS, self.peak or (), strict=False))
-        return answer_cells(self.row, labels) | told | peak | {name: about[name] for name in _FILE_COLUMNS}
+        return prediction_cells(self.row, labels) | told | peak | {name: about[name] for name in _FILE_COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,13 @@ class Writer:
         self._models: dict[int, tuple[str, str]] = {}
         self._explained: list[ExplainedScan] = []
 
-    def add(self, row: Row, answer: Answer, classifier: Classifier, explanation: Explanation) -> ExplainedScan:
+    def add(self, row: Row, prediction: Prediction, classifier: Classifier, explanation: Explanation) -> ExplainedScan:
         """Write picture and map of a scan that the classifier has answered."""
         if id(classifier) not in self._models:
             self._models[id(classifier)] = model_name(classifier), weights_digest(classifier)
         model, digest = self._models[id(classifier)]
         label = explanation.label
-        probability = answer.probabilities[classifier.labels.index(label)]
+        probability = prediction.probabilities[classifier.labels.index(label)]
         stem = file_stem("--".join((row.scan, label, METHOD.lower(), model)), self._taken)
         picture, map_file = self._folder / f"{stem}.png", self._folder / f"{stem}.nii.gz"
         scan = row.scan if len(row.scan) <= _LONGEST else f"…{row.scan[-_LONGEST:]}"
@@ -148,7 +148,7 @@ class Writer:
         )
         explanation.save(map_file)
         one = ExplainedScan(
-            row=replace(row, answer=answer),
+            row=replace(row, prediction=prediction),
             label=label,
             probability=probability,
             model=model,
@@ -171,7 +171,7 @@ class Writer:
         """
         labels = classifier.labels
         made = Explanations(tuple(self._explained), tuple(refused), self._folder, labels, identify(classifier))
-        rows = [one.cells(labels) for one in made.explained] + [answer_cells(row, labels) for row in made.refused]
+        rows = [one.cells(labels) for one in made.explained] + [prediction_cells(row, labels) for row in made.refused]
         write_csv(self._folder / TABLES[0], [*columns_with_maps(labels), *columns], rows)
         write_json(self._folder / TABLES[1], made.to_json())
         return made
@@ -179,7 +179,7 @@ class Writer:
 
 def columns_with_maps(labels: tuple[str, ...]) -> list[str]:
     """The columns of the table of explanations, which begin with those of answers."""
-    return [*answer_columns(labels), *_MAP_COLUMNS, *_PEAK_COLUMNS, *_FILE_COLUMNS]
+    return [*prediction_columns(labels), *_MAP_COLUMNS, *_PEAK_COLUMNS, *_FILE_COLUMNS]
 
 
 def clear(folder: Path) -> None:

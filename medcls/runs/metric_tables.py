@@ -20,21 +20,21 @@ _POINTS = ("prevalence", "target")  # what tells the entries of a list apart
 Row = dict[str, Any]
 
 
-def write_studies(folder: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+def write_metrics(folder: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """Write ``metrics.json``, ``figures.csv`` and ``subgroups.csv``."""
     write_json(folder / "metrics.json", metrics)
-    write_figures(folder / "figures.csv", metrics)
+    write_metric_table(folder / "figures.csv", metrics)
     write_subgroups(folder / "subgroups.csv", metrics)
 
 
-def write_figures(path: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+def write_metric_table(path: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """Write ``figures.csv``.
 
     Args:
         path: The file.
         metrics: As in ``metrics.json``: by partition.
     """
-    write_csv(path, FIGURE_COLUMNS, figure_rows(metrics))
+    write_csv(path, FIGURE_COLUMNS, metric_rows(metrics))
 
 
 def write_subgroups(path: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
@@ -48,20 +48,20 @@ def subgroup_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
 
 
 def _group_rows(partition: str, document: Mapping[str, Any]) -> Iterator[Row]:
-    for fact in (document.get("subgroups") or {}).get("facts", ()):
-        for label, found in fact["labels"].items():
-            cells = {"partition": partition, "label": label, "fact": fact["fact"]}
+    for covariate in (document.get("subgroups") or {}).get("facts", ()):
+        for label, found in covariate["labels"].items():
+            cells = {"partition": partition, "label": label, "fact": covariate["fact"]}
             for group in found["groups"]:
                 counts = {name: group[name] for name in ("n_cases", "n_patients", "n_positive")}
-                for figure, estimate in group.items():
+                for metric, estimate in group.items():
                     if isinstance(estimate, Mapping):
-                        yield {**cells, **counts, "group": group["name"], "figure": figure, **estimate}
-            for figure, gap in found["gaps"].items():
+                        yield {**cells, **counts, "group": group["name"], "figure": metric, **estimate}
+            for metric, gap in found["gaps"].items():
                 between = f"{gap['highest']} − {gap['lowest']}" if gap["highest"] is not None else ""
-                yield {**cells, "group": between, "figure": f"gap.{figure}", **gap["gap"]}
+                yield {**cells, "group": between, "figure": f"gap.{metric}", **gap["gap"]}
 
 
-def figure_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     """A row for each estimate outside curves and subgroups.
 
     ``figure`` is the way to it in ``metrics.json``, joined by dots; ``label`` is the label that it is about, else empty.
@@ -71,9 +71,9 @@ def figure_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
         if "cases_per_label" not in document:  # no partition, but what compares several
             continue
         labels = frozenset(document["cases_per_label"])
-        for label, figure, estimate in _estimates(document, labels, "", ()):
+        for label, metric, estimate in _estimates(document, labels, "", ()):
             cells = {name: estimate[name] for name in ("value", "low", "high", "method", "reason")}
-            rows.append({"partition": partition, "label": label, "figure": figure, **cells})
+            rows.append({"partition": partition, "label": label, "figure": metric, **cells})
     return rows
 
 

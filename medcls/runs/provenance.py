@@ -29,10 +29,10 @@ def origin_of(classifier: Classifier) -> Origin:
 
 
 def origin_of_evaluated(classifier: Classifier, known: KnownCases | None, audit: Mapping[str, Any]) -> Origin:
-    """For the documents of cases that are judged after the training.
+    """For the documents of cases that are evaluated after the training.
 
     Args:
-        classifier: The classifier that judged them.
+        classifier: The classifier that evaluated them.
         known: The training cases that the run keeps; ``None`` where it keeps none.
         audit: The contents of the evaluation's ``audit.json``.
     """
@@ -87,22 +87,22 @@ def _training(classifier: Classifier, known: KnownCases | None) -> str:
 
 
 def _met(found: Mapping[str, Any]) -> str:
-    """Whether cases that the classifier was made with are among those that are judged."""
+    """Whether cases that the classifier was made with are among those that are evaluated."""
     known = found["n_training_cases"]
     if known is None:
         return (
-            "not known whether training cases are judged here: the run keeps no list of its training cases to hold these "
+            "not known whether training cases are evaluated here: the run keeps no list of its training cases to hold these "
             "cases against"
         )
     tied = len({one["case"] for one in found["exact"]})
     if tied:
         return (
-            f"{counted(tied, 'case')} of those judged here tied by patient, study or image to training cases, which was "
+            f"{counted(tied, 'case')} of those evaluated here tied by patient, study or image to training cases, which was "
             "allowed: see the report's first warning"
         )
     if not found["same_key"]:
         return (
-            f"equal images: no case judged here is tied to the {known} of training and tuning; patients and studies could not "
-            "be compared, since the pseudonym key is not the one that the run was made with"
+            f"equal images: no case evaluated here is tied to the {known} of training and tuning; patients and studies could "
+            "not be compared, since the pseudonym key is not the one that the run was made with"
         )
-    return f"patient, study, and equal images: no case judged here is tied to the {known} of training and tuning"
+    return f"patient, study, and equal images: no case evaluated here is tied to the {known} of training and tuning"

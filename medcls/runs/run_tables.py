@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcls.classifier.predictions import MULTILABEL_SEPARATOR, SET_COLUMNS, Answer, set_cells
+from medcls.classifier.predictions import MULTILABEL_SEPARATOR, SET_COLUMNS, Prediction, set_cells
 from medcls.cohort import Case, Cohort
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.cohort.sources.paths import path_from
@@ -18,13 +18,13 @@ from medcls.tables.words import NO_LABEL
 
 
 def write_cohort(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
-    """Write ``cohort.csv``: case, patient, partition, reference, those of several labels that are not known, facts, notes."""
-    facts = sorted({name for case in cohort.cases for name in case.facts})
+    """Write ``cohort.csv``: case, patient, partition, reference, labels that are not known, covariates, notes."""
+    covariates = sorted({name for case in cohort.cases for name in case.covariates})
     rows = [
-        dict(case.facts) | cohort_row(case, cohort.labels, pseudonyms) | {"notes": notes_cell(case, pseudonyms)}
+        dict(case.covariates) | cohort_row(case, cohort.labels, pseudonyms) | {"notes": notes_cell(case, pseudonyms)}
         for case in cohort.cases
     ]
-    write_csv(path, [*case_columns(cohort), *facts, "notes"], rows)
+    write_csv(path, [*case_columns(cohort), *covariates, "notes"], rows)
 
 
 def case_columns(cohort: Cohort) -> list[str]:
@@ -84,14 +84,16 @@ def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms, start: Pa
     write_csv(path, ["case", "patient", "code", "reason", "line", *(["scan"] if start is not None else [])], rows)
 
 
-def write_predictions(path: Path, cohort: Cohort, answers: Mapping[str, Answer], pseudonyms: Pseudonyms) -> None:
-    """Write ``predictions.csv``: what ``cohort.csv`` has but facts, predicted and ``p_LABEL`` for each label."""
+def write_predictions(
+    path: Path, cohort: Cohort, case_predictions: Mapping[str, Prediction], pseudonyms: Pseudonyms
+) -> None:
+    """Write ``predictions.csv``: what ``cohort.csv`` has but covariates, predicted and ``p_LABEL`` for each label."""
     columns = [f"p_{label}" for label in cohort.labels]
     rows = []
     for case in cohort.cases:
-        if case.name in answers:
-            answer = answers[case.name]
+        if case.name in case_predictions:
+            prediction = case_predictions[case.name]
             row = cohort_row(case, cohort.labels, pseudonyms)
-            row["predicted"] = MULTILABEL_SEPARATOR.join(answer.predicted)
-            rows.append(row | dict(zip(columns, answer.probabilities, strict=True)) | set_cells(answer))
+            row["predicted"] = MULTILABEL_SEPARATOR.join(prediction.predicted)
+            rows.append(row | dict(zip(columns, prediction.probabilities, strict=True)) | set_cells(prediction))
     write_csv(path, [*case_columns(cohort), "predicted", *columns, *SET_COLUMNS], rows)

@@ -40,7 +40,7 @@ class Overlap:
     """A case that the classifier may have learnt from.
 
     Attributes:
-        case: The case that is to be judged.
+        case: The case that is to be evaluated.
         tie: One of :data:`~medcls.cohort.leakage.gate.TIES`, or ``near`` for a nearly equal picture.
         training: The pseudonym of the case that was trained or tuned on.
         different_bits: For ``near``: of the perceptual hashes.
@@ -54,7 +54,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Overlaps:
-    """How cases that are to be judged meet those that a classifier was trained and tuned on.
+    """How cases that are to be evaluated meet those that a classifier was trained and tuned on.
 
     Attributes:
         exact: Beyond doubt.
@@ -78,8 +78,8 @@ class Overlaps:
         found = []
         if self.exact:
             found.append(
-                f"LEAKAGE: {_counted(self.exact)} of the cases that the classifier was trained or tuned on are judged here, so "
-                f"figures are too favourable. It was allowed because: {self.allowed}"
+                f"LEAKAGE: {_counted(self.exact)} of the cases that the classifier was trained or tuned on are evaluated here, "
+                f"so results are too favourable. It was allowed because: {self.allowed}"
             )
         if self.near:
             found.append(
@@ -94,10 +94,12 @@ class Overlaps:
         if self.known is not None and not self.same_key:
             found.append(
                 "the pseudonym key is not the one that the run was made with, so it is not known whether patients or studies "
-                "of the training are judged here; equal images were looked for"
+                "of the training are evaluated here; equal images were looked for"
             )
         if self.known is None:
-            found.append("the run keeps no list of its training cases, so it is not known whether they are judged here")
+            found.append(
+                "the run keeps no list of its training cases, so it is not known whether they are evaluated here"
+            )
         return tuple(found)
 
     @property
@@ -211,7 +213,7 @@ def meet_training_cases(
 
     Args:
         known: As :func:`read_training_cases` gives them.
-        cohort: The cases that are to be judged.
+        cohort: The cases that are to be evaluated.
         content: Case name to a digest of its scan's voxels.
         hashes: Case name to the text of its fingerprint; empty where near-duplicates are not looked for.
         pseudonyms: For the cases; with another key than the run's, patients and studies meet nobody.
@@ -296,7 +298,7 @@ def _error(overlaps: Sequence[Overlap], known: KnownCases, pseudonyms: Pseudonym
         kept = known[one.training]
         rows.append(group | {"side": kept["partition"], "case": one.training, "patient": kept["patient"] or None})
     return LeakageError(
-        f"{_counted(overlaps)} of the cases that the classifier was trained or tuned on would be judged: {named}{more}",
+        f"{_counted(overlaps)} of the cases that the classifier was trained or tuned on would be evaluated: {named}{more}",
         remedy="Leave them out of the table; when another hospital merely counts its patients alike, put its name before "
         "their numbers; or go on with --allow-leakage REASON, which the report then says first",
         rows=rows,

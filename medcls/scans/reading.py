@@ -36,7 +36,7 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
         leniency: What is done with an irregular series; by default it is refused.
 
     Returns:
-        The scan: ``(C, x, y)`` or ``(C, x, y, z)``, its affine to RAS+ millimetres, header facts and notes.
+        The scan: ``(C, x, y)`` or ``(C, x, y, z)``, its affine to RAS+ millimetres, header attributes and notes.
 
     Raises:
         ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which. No other error

@@ -1,4 +1,4 @@
-"""Judging and comparing anybody's scores, as functions of plain values; neither torch nor MONAI is imported."""
+"""Evaluating and comparing any model's scores, as functions of plain values; neither torch nor MONAI is imported."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from medcls.config import load_config
 from medcls.errors import UsageError
 from medcls.files import as_path, as_path_or_none
 from medcls.progress import SILENT, Progress, as_progress
-from medcls.scores.comparison.compare import Compared, judge_and_compare
+from medcls.scores.comparison.compare import Compared, evaluate_and_compare
 from medcls.scores.comparison.compare import compare as compare_paths
-from medcls.scores.evaluate import Judged, Judging, judge
+from medcls.scores.evaluate import EvaluatedScores, ScoreOptions, evaluate_scores
 
 PathLike = str | os.PathLike[str]
 Thresholds = float | Mapping[str, float]
@@ -29,7 +29,7 @@ def evaluate_predictions(
     threshold: Thresholds | None = None,
     exploratory: bool = False,
     calibrate: str | None = None,
-    facts: Sequence[str] | None = None,
+    covariates: Sequence[str] | None = None,
     compare: PathLike | None = None,
     compare_columns: Mapping[str, str] | None = None,
     compare_threshold: Thresholds | None = None,
@@ -39,8 +39,8 @@ def evaluate_predictions(
     seed: int = 0,
     progress: Progress = SILENT,
     **evaluation: Any,
-) -> Judged:
-    """Judge a CSV table of any model's scores; see :mod:`medcls.scores.evaluate` for what is written.
+) -> EvaluatedScores:
+    """Evaluate a CSV table of any model's scores; see :mod:`medcls.scores.evaluate` for what is written.
 
     Args:
         predictions: The table: columns case, patient, reference, partition, and ``score`` or a ``p_LABEL`` for each label.
@@ -49,9 +49,9 @@ def evaluate_predictions(
         positive: The positive one of two labels.
         multilabel: A case may have any number of labels.
         threshold: The operating point, in the scores' own unit; by label where there are several.
-        exploratory: Choose it on the cases that are judged; every page is marked.
+        exploratory: Choose it on the cases that are evaluated; every page is marked.
         calibrate: Calibrate on the tune rows: ``temperature``, ``platt``, ``isotonic``, ``vector`` or ``dirichlet``.
-        facts: Columns to form subgroups by; ``None``: all further ones that are facts.
+        covariates: Columns to form subgroups by; ``None``: all further ones that are covariates.
         compare: A second table of the same cases.
         compare_columns: As ``columns``, where the second table differs.
         compare_threshold: As ``threshold``, for the second table.
@@ -72,9 +72,9 @@ def evaluate_predictions(
         0.75
     """
     how = replace(
-        _judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation),
+        _options(columns, positive, multilabel, threshold, exploratory, seed, evaluation),
         calibrate=_method(calibrate),
-        facts=None if facts is None else (facts,) if isinstance(facts, str) else tuple(facts),
+        covariates=None if covariates is None else (covariates,) if isinstance(covariates, str) else tuple(covariates),
         allow_leakage=allow_leakage,
         keep_names=keep_names,
     )
@@ -82,10 +82,12 @@ def evaluate_predictions(
     if compare is None:
         if compare_columns or compare_threshold is not None:
             raise UsageError("compare_columns and compare_threshold need compare")
-        return judge(as_path(predictions, "the table of scores"), how, folder, overwrite=overwrite, progress=progress)
+        return evaluate_scores(
+            as_path(predictions, "the table of scores"), how, folder, overwrite=overwrite, progress=progress
+        )
     other = how.like(columns=_roles(compare_columns), thresholds=_texts(compare_threshold))
     pair = (as_path(predictions, "the table of scores"), how), (as_path(compare, "the second table"), other)
-    return judge_and_compare(*pair, folder, overwrite=overwrite, progress=progress)
+    return evaluate_and_compare(*pair, folder, overwrite=overwrite, progress=progress)
 
 
 def compare(
@@ -114,14 +116,14 @@ def compare(
         >>> compared.folder.name
         'compared'
     """
-    how = replace(_judging(columns, positive, multilabel, threshold, exploratory, seed, evaluation), facts=())
+    how = replace(_options(columns, positive, multilabel, threshold, exploratory, seed, evaluation), covariates=())
     folder, progress = as_path_or_none(out, "out"), as_progress(progress)
     return compare_paths(
         [as_path(one, "a model") for one in models], how, folder, overwrite=overwrite, progress=progress
     )
 
 
-def _judging(
+def _options(
     columns: Mapping[str, str] | None,
     positive: str | None,
     multilabel: bool,
@@ -129,9 +131,9 @@ def _judging(
     exploratory: bool,
     seed: int,
     evaluation: Mapping[str, Any],
-) -> Judging:
-    """What judging and comparing are both told."""
-    return Judging(
+) -> ScoreOptions:
+    """What evaluating and comparing are both told."""
+    return ScoreOptions(
         columns=_roles(columns),
         positive=positive,
         multilabel=multilabel,

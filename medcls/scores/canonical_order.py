@@ -32,13 +32,13 @@ def in_order(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
 
 
 def _order_of(tables: Sequence[ScoreTable]) -> NDArray[np.intp]:
-    """Rows by patient where they are known, then reference, scores and facts; names tell only rows apart that are equal."""
+    """Rows by patient where they are known, then reference, scores and covariates; names only where rows are equal."""
     first = tables[0]
     keys: list[NDArray[np.generic]] = [np.array(first.patients)] if first.patients_known else []
     keys += [*first.reference.T, *first.known.T]
     # Whichever table comes first: that of a pair is the same when the two change places.
     for table in sorted(tables, key=lambda one: np.sort(one.scores, axis=0).tobytes()):
         keys += list(table.scores.T)
-    keys += [np.array(first.partitions), *(np.array(first.facts[name]) for name in sorted(first.facts))]
+    keys += [np.array(first.partitions), *(np.array(first.covariates[name]) for name in sorted(first.covariates))]
     keys.append(np.array(first.names))
     return np.asarray(np.lexsort(keys[::-1]), dtype=np.intp)

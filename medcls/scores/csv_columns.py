@@ -107,7 +107,7 @@ class ScoreSheet:
             raise CohortError(
                 f"there are both '{self.columns.score}' and '{PREFIX}LABEL' columns",
                 where=f"{self.path}:1",
-                remedy=f"Name the score to judge with --columns score={self.columns.score}, or remove that column",
+                remedy=f"Name the score to evaluate with --columns score={self.columns.score}, or remove that column",
             )
         if not several:
             raise CohortError(

@@ -1,4 +1,4 @@
-"""``evaluate --predictions``: judges anybody's scores, without a model and without a scan."""
+"""``evaluate --predictions``: evaluates any model's scores, without a model and without a scan."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSetti
 from medcls.errors import CohortError
 from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
 from medcls.evaluation.partition.failed_cases import FailedCases
-from medcls.evaluation.partition.report import evaluate_study
+from medcls.evaluation.partition.report import evaluate_in_full
 from medcls.names import file_stem
 from medcls.progress import SILENT, Progress
 from medcls.reporting.report import write_report
 from medcls.runs.changed_files import SUMS, changed_table, write_sums
 from medcls.runs.leak_list import leaks_listed
-from medcls.runs.metric_tables import write_studies
+from medcls.runs.metric_tables import write_metrics
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.scores.csv_columns import ScoreColumns
 from medcls.scores.operating_point import Decision, decide, parse_thresholds
 from medcls.scores.read_csv import read_scores
 from medcls.scores.recalibrate import recalibrated
-from medcls.scores.report import FAILED, judged_content
+from medcls.scores.report import FAILED, score_content
 from medcls.scores.score_table import ScoreTable
 from medcls.scores.subgroup_columns import left_out_in_words
 
@@ -34,18 +34,18 @@ FILES = ("metrics.json", "figures.csv", "subgroups.csv", SUMS, "report.html")
 
 
 @dataclass(frozen=True)
-class Judging:
-    """How a file of scores is read and judged.
+class ScoreOptions:
+    """How a file of scores is read and evaluated.
 
     Attributes:
         columns: Role to column (``case``, ``patient``, ``reference``, ``score``, ``partition``) where they differ from that.
         positive: The positive one of two labels.
         multilabel: A case may have any number of labels.
         thresholds: ``0.3``, or ``LABEL=0.3`` for each label; empty: chosen on the tune rows by the rule in the settings.
-        exploratory: Choose on the cases that are judged, and mark every page.
-        calibrate: Calibrate the probabilities on the tune rows by this method; ``None``: judge them as they are.
-        facts: Columns to form subgroups by; ``None``: all further columns that are facts.
-        allow_leakage: Why a patient may be both in a partition that is judged and in another; ``None``: that is an error.
+        exploratory: Choose on the cases that are evaluated, and mark every page.
+        calibrate: Calibrate the probabilities on the tune rows by this method; ``None``: evaluate them as they are.
+        covariates: Columns to form subgroups by; ``None``: all further columns that are covariates.
+        allow_leakage: Why a patient may be both in a partition that is evaluated and in another; ``None``: that is an error.
         keep_names: Call cases by their names; else by their lines in the file, which name nobody.
         settings: Confidence level, replicates, rule, prevalences.
         seed: Seed of the bootstrap.
@@ -57,13 +57,13 @@ class Judging:
     thresholds: tuple[str, ...] = ()
     exploratory: bool = False
     calibrate: CalibrationMethod | None = None
-    facts: tuple[str, ...] | None = None
+    covariates: tuple[str, ...] | None = None
     allow_leakage: str | None = None
     keep_names: bool = False
     settings: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0
 
-    def like(self, *, columns: Mapping[str, str] | None = None, thresholds: Sequence[str] = ()) -> Judging:
+    def like(self, *, columns: Mapping[str, str] | None = None, thresholds: Sequence[str] = ()) -> ScoreOptions:
         """The same for a second table, but for its own columns and thresholds."""
         return replace(self, columns={**self.columns, **(columns or {})}, thresholds=tuple(thresholds))
 
@@ -74,7 +74,7 @@ class Judging:
             columns=ScoreColumns.of(self.columns),
             positive=self.positive,
             multilabel=self.multilabel,
-            facts=self.facts,
+            covariates=self.covariates,
         )
 
     def calibrated(self, table: ScoreTable) -> tuple[ScoreTable, dict[str, str]]:
@@ -91,17 +91,17 @@ class Judging:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What came of judging a file of scores.
+class EvaluatedScores:
+    """What came of evaluating a file of scores.
 
     Attributes:
-        name: The partition that was judged: ``test``.
+        name: The partition that was evaluated: ``test``.
         metrics: Its figures, as in ``metrics.json``.
         folder: Where the files lie.
         answered: How many cases have a score.
         refused: How many have none.
         warnings: What a reader must know before believing a figure, as in the report.
-        scores: Whether a bare score was judged, not a stated probability.
+        scores: Whether a bare score was evaluated, not a stated probability.
         comparison: Of a comparison with a second file, as in ``comparison.json``.
     """
 
@@ -116,19 +116,19 @@ class Judged:
 
 
 @alone
-def judge(
+def evaluate_scores(
     predictions: Path,
-    judging: Judging | None = None,
+    options: ScoreOptions | None = None,
     out: Path | None = None,
     *,
     overwrite: bool = False,
     progress: Progress = SILENT,
-) -> Judged:
-    """Judge a file of scores.
+) -> EvaluatedScores:
+    """Evaluate a file of scores.
 
     Args:
         predictions: The CSV file.
-        judging: How to read and judge it.
+        options: How to read and evaluate it.
         out: Folder for ``metrics.json``, ``figures.csv``, ``subgroups.csv`` and ``report.html``; by default
             ``evaluation-NAME`` after the file, with a number when it is taken.
         overwrite: Replace earlier results in ``out``.
@@ -138,57 +138,57 @@ def judge(
         CohortError: The file, a row or a column is wrong, or a patient is on two sides.
         UsageError: The positive label or the operating point is not given and cannot be known; or ``out`` has results.
     """
-    folder = judged_folder(predictions, out, FILES, overwrite=overwrite)
-    return judge_into(folder, predictions, judging or Judging(), progress=progress)
+    folder = evaluation_folder(predictions, out, FILES, overwrite=overwrite)
+    return evaluate_into(folder, predictions, options or ScoreOptions(), progress=progress)
 
 
-def judged_folder(predictions: Path, out: Path | None, files: Sequence[str], *, overwrite: bool) -> Path:
-    """The folder for the results of judging a file; see :func:`medcls.runs.output_folder.results_folder`."""
+def evaluation_folder(predictions: Path, out: Path | None, files: Sequence[str], *, overwrite: bool) -> Path:
+    """The folder for the results of evaluating a file; see :func:`medcls.runs.output_folder.results_folder`."""
     return results_folder(out, Path(f"evaluation-{file_stem(predictions.stem)}"), files, overwrite=overwrite)
 
 
-def judge_into(
+def evaluate_into(
     folder: Path,
     predictions: Path,
-    judging: Judging,
+    options: ScoreOptions,
     *,
     pages: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
-) -> Judged:
-    """Judge a file of scores as :func:`judge` does, with the results in ``folder``, whatever is there.
+) -> EvaluatedScores:
+    """Evaluate a file of scores as :func:`judge` does, with the results in ``folder``, whatever is there.
 
     Args:
         folder: Folder for the results.
         predictions: The CSV file.
-        judging: How to read and judge it.
+        options: How to read and evaluate it.
         pages: Pages that will lie beside the report, which links them: file name to words.
         progress: Where to say how far it is.
     """
-    table = judging.read(predictions)
+    table = options.read(predictions)
     test = table.where("test")
     if not (test & ~table.failed).any():
-        raise CohortError("no row is to be judged", where=str(predictions), remedy="Mark rows as test, with scores")
+        raise CohortError("no row is to be evaluated", where=str(predictions), remedy="Mark rows as test, with scores")
     with leaks_listed(folder):
-        warnings = [*changed_table(predictions), *_check_sides(predictions, table, judging), *_notes(table, judging)]
+        warnings = [*changed_table(predictions), *_check_sides(predictions, table, options), *_notes(table, options)]
     given = table
-    table, classifier = judging.calibrated(given)
-    point = judging.decide(table)
-    progress.begin(f"Judging {int(test.sum())} cases of {predictions.name}")
-    metrics = _figures(table, given, point, judging)
+    table, classifier = options.calibrated(given)
+    point = options.decide(table)
+    progress.begin(f"Evaluating {int(test.sum())} cases of {predictions.name}")
+    metrics = _metrics(table, given, point, options)
     progress.warn(*warnings, *metrics["test"]["notes"])
     discard_earlier(folder, FILES)
-    write_studies(folder, metrics)
-    content = judged_content(predictions.stem, table, metrics, warnings, classifier, pages or {})
+    write_metrics(folder, metrics)
+    content = score_content(predictions.stem, table, metrics, warnings, classifier, pages or {})
     write_sums(folder)
     write_report(folder / "report.html", content)
     failed = int((table.failed & test).sum())
     answered = int(test.sum()) - failed
-    return Judged("test", metrics["test"], folder, answered, failed, tuple(warnings), content.scores)
+    return EvaluatedScores("test", metrics["test"], folder, answered, failed, tuple(warnings), content.scores)
 
 
-def _figures(table: ScoreTable, given: ScoreTable, point: OperatingPoint, judging: Judging) -> dict[str, Any]:
+def _metrics(table: ScoreTable, given: ScoreTable, point: OperatingPoint, options: ScoreOptions) -> dict[str, Any]:
     """``tune``, where there is any, as a glance; ``test`` with everything."""
-    scales, settings, seed = table.scales(), judging.settings, judging.seed
+    scales, settings, seed = table.scales(), options.settings, options.seed
     test, tune = (table.where(name) & ~table.failed for name in ("test", "tune"))
     metrics = {}
     conformal = None
@@ -198,33 +198,33 @@ def _figures(table: ScoreTable, given: ScoreTable, point: OperatingPoint, judgin
         shown = evaluate_partition(chosen_on, scales.ranked(point) if scales else point, settings, seed)
         metrics["tune"] = (scales.restored(shown, point) if scales else shown).to_json()
     kept = table.take(np.flatnonzero(test).tolist())
-    study = evaluate_study(
+    evaluation = evaluate_in_full(
         table.predictions(test, scales),
         point,
         settings,
         seed,
         uncalibrated=None if given is table else given.predictions(test),
         conformal=conformal,
-        facts=kept.facts,
-        names=_names(kept, judging),
-        refused=_failed(table, judging),
+        covariates=kept.covariates,
+        names=_names(kept, options),
+        refused=_failed(table, options),
         scales=scales,
     )
-    return {**metrics, "test": study.to_json()}
+    return {**metrics, "test": evaluation.to_json()}
 
 
-def _failed(table: ScoreTable, judging: Judging) -> FailedCases:
+def _failed(table: ScoreTable, options: ScoreOptions) -> FailedCases:
     """The test cases without a score."""
     failed = table.take(np.flatnonzero(table.where("test") & table.failed).tolist())
-    names = _names(failed, judging)
+    names = _names(failed, options)
     return FailedCases(names, failed.reference, failed.patients, (FAILED,) * len(names), failed.known)
 
 
-def _names(table: ScoreTable, judging: Judging) -> tuple[str, ...]:
-    return table.names if judging.keep_names else tuple(f"line {line}" for line in table.lines)
+def _names(table: ScoreTable, options: ScoreOptions) -> tuple[str, ...]:
+    return table.names if options.keep_names else tuple(f"line {line}" for line in table.lines)
 
 
-def _check_sides(path: Path, table: ScoreTable, judging: Judging) -> list[str]:
+def _check_sides(path: Path, table: ScoreTable, options: ScoreOptions) -> list[str]:
     """No patient on two sides, unless the user says why that may be."""
     if not table.patients_known:
         return []
@@ -239,21 +239,21 @@ def _check_sides(path: Path, table: ScoreTable, judging: Judging) -> list[str]:
         return []
     count = len({patient for _, patient in both})
     what = f"{count} {'patient is' if count == 1 else 'patients are'} both among the test rows and the others"
-    allowed = judging.allow_leakage
+    allowed = options.allow_leakage
     if allowed is None:
         line, patient = both[0]
         raise LeakageError(
             f"{what}; the first is that of line {first[patient]} too",
             where=f"{path}:{line}",
             remedy="Mend the partitions, or say why it may be so with --allow-leakage REASON",
-            rows=_leaking_rows(table, [patient for _, patient in both], judging),
+            rows=_leaking_rows(table, [patient for _, patient in both], options),
         )
     return [f"LEAKAGE: {what}, which was allowed: {allowed}. The figures may be too favourable"]
 
 
-def _leaking_rows(table: ScoreTable, patients: Iterable[str], judging: Judging) -> list[dict[str, object]]:
+def _leaking_rows(table: ScoreTable, patients: Iterable[str], options: ScoreOptions) -> list[dict[str, object]]:
     """Every row of these patients, for the list of what leaks tie."""
-    names = _names(table, judging)
+    names = _names(table, options)
     return [
         {
             "group": number,
@@ -267,7 +267,7 @@ def _leaking_rows(table: ScoreTable, patients: Iterable[str], judging: Judging) 
     ]
 
 
-def _notes(table: ScoreTable, judging: Judging) -> list[str]:
+def _notes(table: ScoreTable, options: ScoreOptions) -> list[str]:
     notes = []
     if not table.patients_known:
         notes.append(
@@ -275,18 +275,18 @@ def _notes(table: ScoreTable, judging: Judging) -> list[str]:
             "too narrow"
         )
     else:
-        notes += table.doubted_patients(f"column '{judging.columns.get('patient', 'patient')}'")
+        notes += table.doubted_patients(f"column '{options.columns.get('patient', 'patient')}'")
     if not table.are_probabilities:
         notes.append(
             f"the scores are not probabilities ({_outside(table)}): what asks for probabilities is not computed"
         )
-    elif table.bare and judging.calibrate is None:
+    elif table.bare and options.calibrate is None:
         notes.append(
-            "the scores lie between 0 and 1 and are judged as probabilities, which their column does not say. Where they are "
+            "the scores lie between 0 and 1 and are evaluated as probabilities, which their column does not say. Where they are "
             "none, do not believe Brier's score, calibration and decision curves"
         )
-    if table.no_facts:
-        notes.append(left_out_in_words(table.no_facts))
+    if table.no_covariates:
+        notes.append(left_out_in_words(table.no_covariates))
     return notes
 
 

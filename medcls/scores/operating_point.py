@@ -1,4 +1,4 @@
-"""The operating point of anybody's scores: given, chosen on tune rows, or, marked as such, on the rows that are judged."""
+"""The operating point of any model's scores: given, chosen on tune rows, or, marked as such, on the rows that are evaluated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Decision:
     Attributes:
         thresholds: Threshold for each label that is called, in the scores' own unit; empty: choose by the rule.
         settings: Has the rule.
-        exploratory: Choose on the cases that are judged.
+        exploratory: Choose on the cases that are evaluated.
     """
 
     thresholds: tuple[tuple[str, float], ...]
@@ -63,7 +63,7 @@ def decide(table: ScoreTable, decision: Decision, tune: Bools, test: Bools) -> O
         table: The scores.
         decision: What was asked for.
         tune: ``(n,)`` the rows to choose on.
-        test: ``(n,)`` the rows that are judged.
+        test: ``(n,)`` the rows that are evaluated.
 
     Raises:
         UsageError: It is not given, and there is nothing to choose it on.

@@ -1,4 +1,4 @@
-"""Reads anybody's scores from a CSV file; a wrong row is one line that names the file's line and the column."""
+"""Reads any model's scores from a CSV file; a wrong row is one line that names the file's line and the column."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medcls.nearest import one_of
 from medcls.scores.canonical_order import in_order
 from medcls.scores.csv_columns import PREFIX, ScoreColumns, ScoreSheet, read_rows
 from medcls.scores.score_table import Floats, ScoreTable
-from medcls.scores.subgroup_columns import choose_facts
+from medcls.scores.subgroup_columns import choose_covariates
 from medcls.tables.words import NO_LABEL, holds_several, same_label, same_value, says_nothing
 
 _ROUNDING = 1e-3
@@ -28,7 +28,7 @@ def read_scores(
     columns: ScoreColumns | None = None,
     positive: str | None = None,
     multilabel: bool = False,
-    facts: Sequence[str] | None = None,
+    covariates: Sequence[str] | None = None,
 ) -> ScoreTable:
     """Read a file of scores.
 
@@ -37,7 +37,7 @@ def read_scores(
         columns: Which column holds what.
         positive: The positive one of two labels; not needed where labels are 0 and 1, or one column is ``p_LABEL``.
         multilabel: A case may have any number of labels; known without it where a reference cell holds several.
-        facts: Columns to form subgroups by; ``None``: all others that are facts (:mod:`medcls.scores.subgroup_columns`).
+        covariates: Columns to form subgroups by; ``None``: as :mod:`medcls.scores.subgroup_columns` finds.
 
     Raises:
         CohortError: The file is missing or no table, a column is missing, or a row is wrong.
@@ -45,10 +45,12 @@ def read_scores(
     """
     header, rows = read_rows(path)
     sheet = ScoreSheet(path, header, rows, columns or ScoreColumns())
-    return scores_of(sheet, positive=positive, multilabel=multilabel, facts=facts)
+    return scores_of(sheet, positive=positive, multilabel=multilabel, covariates=covariates)
 
 
-def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, facts: Sequence[str] | None) -> ScoreTable:
+def scores_of(
+    sheet: ScoreSheet, *, positive: str | None, multilabel: bool, covariates: Sequence[str] | None
+) -> ScoreTable:
     """The scores in a table of text; arguments and errors as :func:`read_scores`."""
     sheet.check()
     scored = sheet.score_columns()
@@ -69,8 +71,8 @@ def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, fact
     if patients is not None and not known:
         line = next(line for line, one in zip(sheet.lines, patients, strict=True) if not one or says_nothing(one))
         raise CohortError(f"no patient in column '{sheet.columns.patient}'", where=f"{sheet.path}:{line}")
-    further = sheet.further(scored, facts)
-    chosen, left_out = choose_facts(further, reference, asked=facts is not None)
+    further = sheet.further(scored, covariates)
+    chosen, left_out = choose_covariates(further, reference, asked=covariates is not None)
     table = ScoreTable(
         source=sheet.path.name,
         labels=labels,
@@ -84,8 +86,8 @@ def scores_of(sheet: ScoreSheet, *, positive: str | None, multilabel: bool, fact
         lines=np.array(sheet.lines, dtype=np.intp),
         patients=np.array(patients if patients is not None else names, dtype=np.str_),
         partitions=_partitions(sheet),
-        facts=chosen,
-        no_facts=left_out,
+        covariates=chosen,
+        no_covariates=left_out,
         patients_known=known,
         cases_known=sheet.cells("case") is not None,
         bare="" in scored,

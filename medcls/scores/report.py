@@ -1,4 +1,4 @@
-"""The report of a judged file of scores: of its cases and figures, with nothing about a model, a training or a scan."""
+"""The report of an evaluated file of scores: of its cases and figures, with nothing about a model, a training or a scan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FAILED_MEANING = "The file has no score for the case: whatever made the scores 
 _NOT_KNOWN = frozenset({"training", "explanations", "config-file"})
 
 
-def judged_content(
+def score_content(
     name: str,
     table: ScoreTable,
     metrics: Mapping[str, Any],
@@ -26,11 +26,11 @@ def judged_content(
     classifier: Mapping[str, str],
     pages: Mapping[str, str],
 ) -> ReportContent:
-    """Everything that stands in the report of a judged file.
+    """Everything that stands in the report of an evaluated file.
 
     Args:
         name: Of the file, without its ending.
-        table: The scores as they are judged.
+        table: The scores as they are evaluated.
         metrics: By partition, as in ``metrics.json``.
         warnings: What a reader must know before believing a figure.
         classifier: What is known of the model: its calibration, if it was fitted here.

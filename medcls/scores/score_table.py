@@ -35,10 +35,10 @@ class ScoreTable:
         lines: ``(n,)`` line of each case in the file.
         patients: ``(n,)`` identifiers; numbers where the file names none.
         partitions: The partition of each case.
-        facts: Columns to form subgroups by, a text for each case.
+        covariates: Columns to form subgroups by, a text for each case.
         patients_known: Whether the file names patients; else every case is its own.
         cases_known: Whether the file names cases; else they are called by their lines.
-        no_facts: Further columns that form no subgroups, and why.
+        no_covariates: Further columns that form no subgroups, and why.
         bare: Whether the scores are of one column, which does not say that they are probabilities.
     """
 
@@ -54,10 +54,10 @@ class ScoreTable:
     lines: NDArray[np.intp]
     patients: NDArray[np.str_]
     partitions: tuple[Partition, ...]
-    facts: Mapping[str, tuple[str, ...]]
+    covariates: Mapping[str, tuple[str, ...]]
     patients_known: bool
     cases_known: bool
-    no_facts: Mapping[str, str] = field(default_factory=dict)
+    no_covariates: Mapping[str, str] = field(default_factory=dict)
     bare: bool = False
 
     @property
@@ -81,7 +81,7 @@ class ScoreTable:
         return np.array([one == partition for one in self.partitions], dtype=np.bool_)
 
     def scales(self) -> ScoreScales | None:
-        """The scales on which scores that are no probabilities are judged; ``None`` where they are."""
+        """The scales on which scores that are no probabilities are evaluated; ``None`` where they are."""
         if self.are_probabilities:
             return None
         if len(self.labels) > 2 and not self.multilabel:
@@ -133,7 +133,7 @@ class ScoreTable:
             lines=self.lines[kept],
             patients=self.patients[kept],
             partitions=tuple(self.partitions[row] for row in rows),
-            facts={name: tuple(values[row] for row in rows) for name, values in self.facts.items()},
+            covariates={name: tuple(values[row] for row in rows) for name, values in self.covariates.items()},
         )
 
     def with_labels(self, labels: tuple[str, ...]) -> ScoreTable:

@@ -1,4 +1,4 @@
-"""Which further columns of a file of scores are facts about cases: not another name, a number, or the reference itself."""
+"""Which further columns of a file of scores are covariates about cases: not another name, a number, or the reference itself."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.evaluation.subgroups.grouping import MOST_GROUPS, NOT_STATED, UNREAD, are_numbers, group_fact, is_known
+from medcls.evaluation.subgroups.grouping import MOST_GROUPS, NOT_STATED, UNREAD, are_numbers, group_covariate, is_known
 
 Columns = dict[str, tuple[str, ...]]
 
 
-def choose_facts(
+def choose_covariates(
     columns: Mapping[str, Sequence[str]], reference: NDArray[np.bool_], *, asked: bool = False
 ) -> tuple[Columns, dict[str, str]]:
-    """Part further columns into facts to form subgroups by, and those that are none.
+    """Part further columns into covariates to form subgroups by, and those that are none.
 
     Args:
         columns: By name, a text for each case.
         reference: ``(n, labels)`` booleans.
-        asked: They were asked for: all are facts but those that cannot be read.
+        asked: They were asked for: all are covariates but those that cannot be read.
 
     Returns:
-        The facts; and the others, with the reason in words that go after the column's name.
+        The covariates; and the others, with the reason in words that go after the column's name.
     """
-    facts: Columns = {}
+    covariates: Columns = {}
     left_out: dict[str, str] = {}
     for name, values in columns.items():
-        why = _no_fact(name, values, reference)
+        why = _no_covariate(name, values, reference)
         why = None if asked and why != UNREAD else why
         if why is None:
-            facts[name] = tuple(values)
+            covariates[name] = tuple(values)
         else:
             left_out[name] = why
-    return facts, left_out
+    return covariates, left_out
 
 
 def left_out_in_words(left_out: Mapping[str, str]) -> str:
@@ -42,11 +42,13 @@ def left_out_in_words(left_out: Mapping[str, str]) -> str:
     if not left_out:
         return ""
     named = "; ".join(f"‘{name}’ ({why})" for name, why in left_out.items())
-    return f"no subgroups are formed by {named}. Where one is a fact all the same, --facts names all that are wanted"
+    return (
+        f"no subgroups are formed by {named}. Where one is a fact all the same, --covariates names all that are wanted"
+    )
 
 
-def _no_fact(name: str, values: Sequence[str], reference: NDArray[np.bool_]) -> str | None:
-    grouping = group_fact(name, values)
+def _no_covariate(name: str, values: Sequence[str], reference: NDArray[np.bool_]) -> str | None:
+    grouping = group_covariate(name, values)
     if grouping.left_out == UNREAD:
         return UNREAD
     known = is_known(name, values)

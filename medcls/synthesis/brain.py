@@ -14,7 +14,7 @@ from medcls.files import write_bytes
 from medcls.synthesis.fields import Field, Points, grid_points
 from medcls.synthesis.head import draw_head, draw_head_lesion
 from medcls.synthesis.lesion import Lesion
-from medcls.synthesis.look import Look, WrittenCase
+from medcls.synthesis.look import Probed, WrittenCase
 from medcls.synthesis.plan import Patient, Stream
 
 DEFAULT_SIZE = 72
@@ -24,7 +24,7 @@ _HEIGHT = 196.0  # mm, from below to above
 _WORLD = {"R": (1, 0, 0), "L": (-1, 0, 0), "A": (0, 1, 0), "P": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
 
 
-def write_brain_patient(patient: Patient, root: Path, look: Look) -> list[WrittenCase]:
+def write_brain_patient(patient: Patient, root: Path, look: Probed) -> list[WrittenCase]:
     """Write the volume of one patient.
 
     Args:
@@ -73,7 +73,7 @@ def _draw_grid(
     return affine.astype(np.float32).astype(np.float64), (int(shape[0]), int(shape[1]), int(shape[2]))
 
 
-def _scanned(rng: np.random.Generator, image: Field, points: Points, look: Look) -> NDArray[np.int16]:
+def _scanned(rng: np.random.Generator, image: Field, points: Points, look: Probed) -> NDArray[np.int16]:
     """What the coil and the receiver make of the signal: shading, Rician noise, and a scale of the scanner's own."""
     slope = rng.uniform(-1, 1, 6).astype(np.float32)
     x, y, z = (values / np.float32(100) for values in points)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medcls.synthesis.fields import Field, Noise3D, Points, cover, cylinder, ellipsoid, noise_3d, paint
-from medcls.synthesis.look import Look
+from medcls.synthesis.look import Probed
 from medcls.synthesis.vessels import Vessels, draw_vessels
 
 AIR, FAT, MUSCLE, BLOOD, SPONGIOSA, CORTEX = -1000.0, -100.0, 50.0, 42.0, 250.0, 620.0
@@ -201,7 +201,7 @@ def draw_chest(rng: np.random.Generator) -> Chest:
     )
 
 
-def draw_chest_lesion(rng: np.random.Generator, chest: Chest, look: Look) -> ChestLesion:
+def draw_chest_lesion(rng: np.random.Generator, chest: Chest, look: Probed) -> ChestLesion:
     """Draw a lesion that lies in a lung, away from hilum and diaphragm."""
     kind = "nodule" if rng.random() < 0.5 else "consolidation"
     low, high = (13.0, 18.0) if kind == "nodule" else (23.0, 34.0)

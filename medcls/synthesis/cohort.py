@@ -16,7 +16,7 @@ from medcls.nearest import one_of
 from medcls.progress import SILENT, Progress
 from medcls.synthesis import brain, lung, stomach
 from medcls.synthesis.lesion import ABOUT, Lesion, save_lesions
-from medcls.synthesis.look import Look, WrittenCase
+from medcls.synthesis.look import Probed, WrittenCase
 from medcls.synthesis.plan import REGIONS, Patient, SyntheticRegion, plan_patients, shuffled_positives
 
 CASES_FILE = "cases.csv"
@@ -28,7 +28,7 @@ _SMALLEST = 32
 
 @dataclass(frozen=True)
 class _Kind:
-    write: Callable[[Patient, Path, Look], list[WrittenCase]]
+    write: Callable[[Patient, Path, Probed], list[WrittenCase]]
     size: int
     negative: str
     positive: str
@@ -96,7 +96,7 @@ def write_cohort(
     """
     _check(region, patients, seed, size, difficulty, positives)
     kind = _KINDS[region]
-    look = Look(kind.size if size is None else size, difficulty)
+    look = Probed(kind.size if size is None else size, difficulty)
     plan = plan_patients(region, patients, seed, positives)
     answers = shuffled_positives(plan, positives) if shuffled_labels else {p.index: p.positive for p in plan}
     target = Path(folder)

@@ -13,7 +13,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element, write_file_meta_info
 from pydicom.uid import UID
 
-from medcls.synthesis.dicom_facts import set_file_meta
+from medcls.synthesis.dicom_attributes import set_file_meta
 
 _PREAMBLE = b"\0" * 128 + b"DICM"
 

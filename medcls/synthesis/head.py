@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medcls.synthesis.fields import Field, Noise3D, Points, cover, cylinder, ellipsoid, noise_3d, paint
-from medcls.synthesis.look import Look
+from medcls.synthesis.look import Probed
 
 SCALP, WHITE, GREY, DEEP_GREY, MUSCLE, FLUID, BONE, AIR = 1.2, 1.0, 0.7, 0.8, 0.5, 0.25, 0.08, 0.02
 _TRIES = 4000
@@ -175,7 +175,7 @@ def draw_head(rng: np.random.Generator) -> Head:
     )
 
 
-def draw_head_lesion(rng: np.random.Generator, head: Head, look: Look) -> HeadLesion:
+def draw_head_lesion(rng: np.random.Generator, head: Head, look: Probed) -> HeadLesion:
     """Draw a lesion in the cerebrum, beside the ventricles."""
     kind = "bright" if rng.random() < 0.5 else "ring"
     radius = look.lesion_scale * float(rng.uniform(12.0, 18.0))

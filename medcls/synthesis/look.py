@@ -9,7 +9,7 @@ from medcls.synthesis.lesion import Lesion
 
 
 @dataclass(frozen=True)
-class Look:
+class Probed:
     """How large the pictures are and how hard the lesions are to see.
 
     Attributes:

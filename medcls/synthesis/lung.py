@@ -13,11 +13,11 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from medcls.synthesis.chest import ChestLesion, draw_chest, draw_chest_lesion
-from medcls.synthesis.dicom_facts import Device, common_dataset, uid
+from medcls.synthesis.dicom_attributes import Device, common_dataset, uid
 from medcls.synthesis.dicom_slices import SliceWriter
 from medcls.synthesis.fields import Field, grid_points
 from medcls.synthesis.lesion import Lesion
-from medcls.synthesis.look import Look, WrittenCase
+from medcls.synthesis.look import Probed, WrittenCase
 from medcls.synthesis.plan import Patient, Stream
 
 DEVICES = (
@@ -74,7 +74,7 @@ class SeriesGrid:
         return _decimal(self.origin + index * self.gap * np.cross(self.row, self.column))
 
 
-def write_lung_patient(patient: Patient, root: Path, look: Look) -> list[WrittenCase]:
+def write_lung_patient(patient: Patient, root: Path, look: Probed) -> list[WrittenCase]:
     """Write all studies of one patient.
 
     Args:
@@ -126,7 +126,7 @@ def _decimal(values: NDArray[np.float64]) -> list[float]:
     return [round(float(value), 8) + 0.0 for value in values]
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, ...], device: Device, look: Look) -> Field:
+def _noise(rng: np.random.Generator, shape: tuple[int, ...], device: Device, look: Probed) -> Field:
     """Quantum noise as the reconstruction leaves it: blurred within a slice, independent between slices, in HU."""
     white = rng.standard_normal(shape, dtype=np.float32)
     smooth = ndimage.gaussian_filter(white, (0.9 - 0.6 * device.sharpness,) * 2 + (0,), mode="wrap")

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from medcls.synthesis.fields import Field, cover, noise_2d
-from medcls.synthesis.look import Look
+from medcls.synthesis.look import Probed
 
 _BASE = np.array((0.80, 0.44, 0.35), np.float32)
 _RED = np.array((0.66, 0.13, 0.11), np.float32)
@@ -78,7 +78,7 @@ def draw_stomach(rng: np.random.Generator) -> Stomach:
     )
 
 
-def draw_ulcer(rng: np.random.Generator, look: Look) -> Ulcer:
+def draw_ulcer(rng: np.random.Generator, look: Probed) -> Ulcer:
     """Draw one view of an ulcer that lies wholly within the octagon."""
     return Ulcer(
         column=float(rng.uniform(-0.34, 0.34)),
@@ -91,7 +91,7 @@ def draw_ulcer(rng: np.random.Generator, look: Look) -> Ulcer:
 
 
 def paint_frame(
-    rng: np.random.Generator, spots: np.random.Generator, stomach: Stomach, ulcer: Ulcer | None, look: Look
+    rng: np.random.Generator, spots: np.random.Generator, stomach: Stomach, ulcer: Ulcer | None, look: Probed
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """One frame.
 

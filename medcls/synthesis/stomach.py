@@ -14,9 +14,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, VLEndoscopicImageStorage
 
 from medcls.files import write_bytes
-from medcls.synthesis.dicom_facts import Device, common_dataset, set_file_meta, uid
+from medcls.synthesis.dicom_attributes import Device, common_dataset, set_file_meta, uid
 from medcls.synthesis.lesion import Lesion
-from medcls.synthesis.look import Look, WrittenCase
+from medcls.synthesis.look import Probed, WrittenCase
 from medcls.synthesis.mucosa import Ulcer, draw_stomach, draw_ulcer, frame_shape, paint_frame
 from medcls.synthesis.plan import Patient, Stream
 
@@ -30,7 +30,7 @@ _QUALITY = 90
 _JPEG, _JPEG_IN_DICOM, _DICOM = range(3)
 
 
-def write_stomach_patient(patient: Patient, root: Path, look: Look) -> list[WrittenCase]:
+def write_stomach_patient(patient: Patient, root: Path, look: Probed) -> list[WrittenCase]:
     """Write the frames of one patient's examination.
 
     Args:

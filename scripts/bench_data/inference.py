@@ -114,7 +114,7 @@ def _from_files(ours: str, made: Classifier, scores: Scores, scale: Scale, dimen
         if scores is _absent:
             _absent(None)
         rows = list(predict_sources(fast, sources, names, batch_size=count))
-        if any(row.answer is None for row in rows):
+        if any(row.prediction is None for row in rows):
             raise ValueError("medcls refused a file that it was given")
         return rows
 

@@ -45,10 +45,10 @@ def find_in_child(name: str, root: Path, tiny: Path, *, cores: tuple[int, ...], 
     done = subprocess.run(words, env=_environment(cache), capture_output=True, text=True, check=False)
     if done.returncode:
         raise ChildError(_last_line(done.stderr))
-    answer = json.loads(done.stdout.splitlines()[-1])
-    if not answer["right"]:
+    prediction = json.loads(done.stdout.splitlines()[-1])
+    if not prediction["right"]:
         raise ChildError("found other series than were written")
-    return Sample(answer["cpu"], answer["wall"])
+    return Sample(prediction["cpu"], prediction["wall"])
 
 
 def peak_in_child(name: str, folder: Path, tiny: Path, *, cache: Path) -> dict[str, int]:
@@ -79,12 +79,12 @@ def peak_in_child(name: str, folder: Path, tiny: Path, *, cache: Path) -> dict[s
                 highest = max(highest, _of_workers(child.pid))
             _await(child.stdout, "done")
             _say(child.stdin)
-            answer: dict[str, Any] = json.loads(child.stdout.read())
+            prediction: dict[str, Any] = json.loads(child.stdout.read())
         except (OSError, ValueError) as error:
             child.kill()
             raise ChildError(_last_line(child.stderr.read())) from error
-    base = answer["base_kb"] * 1024 + before
-    return {"base": base, "peak": answer["peak_kb"] * 1024 + highest, "workers": highest - before}
+    base = prediction["base_kb"] * 1024 + before
+    return {"base": base, "peak": prediction["peak_kb"] * 1024 + highest, "workers": highest - before}
 
 
 def _await(stream: IO[str], word: str) -> None:

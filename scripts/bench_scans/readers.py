@@ -231,9 +231,9 @@ def monai_load_image(kind: str, path: Path) -> Callable[[], Any]:
         done = 0
 
         def get_data(self, image: Any) -> Any:
-            answer = super().get_data(image)
+            prediction = super().get_data(image)
             self.done += 1
-            return answer
+            return prediction
 
     reader = Counted()
     load = LoadImage(reader=reader, image_only=True)

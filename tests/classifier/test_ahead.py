@@ -109,9 +109,9 @@ def test_answers_are_the_same_whatever_the_number_of_readers(
     assert rows_of(pictures, 3, monkeypatch, batch_size=1) == one_by_one
     assert rows_of(pictures, 3, monkeypatch) == rows_of(pictures, 1, monkeypatch)
     assert [row.scan for row in one_by_one] == [source.name for source in pictures]
-    refused = {row.scan for row in one_by_one if row.answer is None}
+    refused = {row.scan for row in one_by_one if row.prediction is None}
     assert refused == {"0000.png", "0005.png", "0006.png", "0011.png"}
-    assert len({row.answer for row in one_by_one}) == 8 + 1  # every picture has its own
+    assert len({row.prediction for row in one_by_one}) == 8 + 1  # every picture has its own
 
 
 def test_scans_that_wait_for_their_batch_are_few(pictures: Sources, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from medcls.workflows.commands.infer import infer
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.data.label_checks import check_evaluation
 from medcls.workflows.fitting.fit_classifier import as_predictions
-from medcls.workflows.reporting.report import classifier_facts
+from medcls.workflows.reporting.report import classifier_properties
 from tests.factories.classifiers import LABELS, classifier, sets
 
 torch.set_num_threads(1)
@@ -51,8 +51,8 @@ def test_a_saved_classifier_answers_as_before(method: Any, tmp_path: Path) -> No
     after = load_classifier(tmp_path, device="cpu")
     assert (after.calibration, after.conformal, after.refer) == (calibration, before.conformal, True)
     for row in logits[:5].astype(np.float32):
-        assert after.answer(row) == before.answer(row)
-        assert after.answer(row).uncalibrated == pytest.approx(softmax(row.astype(float)))
+        assert after.prediction(row) == before.prediction(row)
+        assert after.prediction(row).uncalibrated == pytest.approx(softmax(row.astype(float)))
 
 
 def test_a_classifier_of_before_prediction_sets_still_loads(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_a_classifier_of_before_prediction_sets_still_loads(tmp_path: Path) -> N
     loaded = load_classifier(tmp_path, device="cpu")
     assert loaded.calibration == Temperature("softmax", (2.0,), "tune")
     assert (loaded.conformal, loaded.refer) == (None, False)
-    answer = loaded.answer(np.array([1.0, 0.0], np.float32))
-    assert (answer.prediction_set, answer.refer) == (None, False)
+    prediction = loaded.prediction(np.array([1.0, 0.0], np.float32))
+    assert (prediction.prediction_set, prediction.refer) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ def test_a_scan_is_referred_when_its_set_is_not_exactly_the_answer(
     conformal: Conformal, held: tuple[str, ...], refer: bool
 ) -> None:
     logits = np.array([2.0, 0.0], np.float32)  # ill 0.73, well 0.27 at temperature 2
-    answer = classifier(conformal=conformal, refer=True).answer(logits)
-    assert (answer.predicted, answer.prediction_set, answer.refer) == (("ill",), held, refer)
-    quiet = classifier(conformal=conformal).answer(logits)
+    prediction = classifier(conformal=conformal, refer=True).prediction(logits)
+    assert (prediction.predicted, prediction.prediction_set, prediction.refer) == (("ill",), held, refer)
+    quiet = classifier(conformal=conformal).prediction(logits)
     assert (quiet.prediction_set, quiet.refer) == (held, False)
 
 
@@ -140,10 +140,10 @@ def test_the_sets_of_tune_hold_what_they_guarantee() -> None:
     tune = Predictions(LABELS, "ill", False, both, np.stack([ill, ~ill], axis=1), patients)
     fitted = fit_conformal(tune, alpha=0.2)
     model = classifier(conformal=fitted, calibration=Temperature("softmax", (1.0,), "tune"))
-    told = [model.answer(np.array([one, 0.0], np.float32)) for one in x]
+    told = [model.prediction(np.array([one, 0.0], np.float32)) for one in x]
     held = [
-        (label in (answer.prediction_set or ()))
-        for answer, label in zip(told, np.where(ill, "ill", "well"), strict=True)
+        (label in (prediction.prediction_set or ()))
+        for prediction, label in zip(told, np.where(ill, "ill", "well"), strict=True)
     ]
     assert np.mean(held) >= 0.8
 
@@ -152,10 +152,10 @@ def test_predictions_before_calibration_are_the_networks_own() -> None:
     model = classifier()
     cases = [Case(str(number), str(number), Path(f"{number}.png"), (number % 2,)) for number in range(4)]
     logits = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
-    answers = {case.name: model.answer(row) for case, row in zip(cases, logits, strict=True)}
+    predictions = {case.name: model.prediction(row) for case, row in zip(cases, logits, strict=True)}
     keep = Pseudonyms(b"", keep=True)
-    after = as_predictions(model, cases, answers, keep)
-    before = as_predictions(model, cases, answers, keep, calibrated=False)
+    after = as_predictions(model, cases, predictions, keep)
+    before = as_predictions(model, cases, predictions, keep, calibrated=False)
     np.testing.assert_allclose(before.probabilities, softmax(logits.astype(float), axis=1))
     np.testing.assert_allclose(after.probabilities, softmax(logits.astype(float) / 2, axis=1))
 
@@ -181,10 +181,10 @@ def test_what_is_not_for_these_labels_is_refused_in_one_line(
 
 
 def test_the_report_says_how_probabilities_came_about() -> None:
-    assert classifier_facts(classifier())["Calibration"] == "temperature 2, fitted on tune"
+    assert classifier_properties(classifier())["Calibration"] == "temperature 2, fitted on tune"
     unfit = Temperature("softmax", (1.0,), "tune", reason="there are no cases: not calibrated")
-    assert "no cases" in classifier_facts(classifier(calibration=unfit))["Calibration"]
-    assert "own" in classifier_facts(classifier(calibration=Temperature("softmax", (1.0,), "none")))["Calibration"]
+    assert "no cases" in classifier_properties(classifier(calibration=unfit))["Calibration"]
+    assert "own" in classifier_properties(classifier(calibration=Temperature("softmax", (1.0,), "none")))["Calibration"]
 
 
 def test_a_misfit_stops_a_training_before_anything_is_prepared(tmp_path: Path) -> None:

@@ -76,8 +76,8 @@ def test_whatever_value_is_changed_nothing_but_one_line_comes_of_it(
             except MedclsError as error:
                 refused += "\n" not in str(error) and len(str(error)) < 8000
             else:
-                answer = found.answer(np.zeros(2, np.float32))
-                assert all(0 <= probability <= 1 for probability in answer.probabilities)
+                prediction = found.prediction(np.zeros(2, np.float32))
+                assert all(0 <= probability <= 1 for probability in prediction.probabilities)
                 loaded += 1
             tried += 1
     assert tried == loaded + refused

@@ -50,16 +50,16 @@ def scans(n: int = 5) -> list[Prepared]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_are_the_members_mean(kind: str) -> None:
     joined, batch_size = ensemble(kind), 3  # views of one scan lie in different batches
-    answers = [joined.answer(row) for row in joined.logits(scans(), batch_size=batch_size)]
+    predictions = [joined.prediction(row) for row in joined.logits(scans(), batch_size=batch_size)]
     apart = [
-        [one.answer(row).probabilities for row in one.logits(scans(), batch_size=batch_size)]
+        [one.prediction(row).probabilities for row in one.logits(scans(), batch_size=batch_size)]
         for one in joined.members.values()
     ]
-    together = np.array([answer.probabilities for answer in answers])
+    together = np.array([prediction.probabilities for prediction in predictions])
     assert np.allclose(together, np.mean(apart, axis=0), atol=1e-6)
     assert np.ptp(apart, axis=0).max() > 0.05  # members differ, so the mean is no single member
     decided = joined.operating_point.decide(together)
-    assert [answer.predicted for answer in answers] == [
+    assert [prediction.predicted for prediction in predictions] == [
         tuple(label for label, one in zip(joined.labels, row, strict=True) if one) for row in decided
     ]
 

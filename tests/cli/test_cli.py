@@ -100,12 +100,12 @@ def test_infer_answers_the_others_and_exits_with_3(work: Path, tmp_path: Path) -
     (mixed / "letter.docx").write_bytes(b"PK\x03\x04 not a scan")
     result = medcls("infer", mixed, "--model", "small", "--out", tmp_path / "out", "--json", folder=work)
     assert result.returncode == 3
-    answer = json.loads(result.stdout)
-    refused = {scan["scan"]: scan["code"] for scan in answer["scans"] if scan["status"] == "refused"}
-    assert (answer["n_answered"], answer["n_refused"]) == (3, 3)
+    prediction = json.loads(result.stdout)
+    refused = {scan["scan"]: scan["code"] for scan in prediction["scans"] if scan["status"] == "refused"}
+    assert (prediction["n_answered"], prediction["n_refused"]) == (3, 3)
     assert refused.keys() == {"broken.png", "letter.docx", "blank.png"}
     assert refused["blank.png"] == "no-contrast"
-    assert json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8")) == answer
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8")) == prediction
 
 
 def test_a_table_of_scans_is_answered_row_by_row_under_its_own_names(work: Path, tmp_path: Path) -> None:
@@ -171,10 +171,10 @@ def test_evaluate_and_explain_from_the_command_line(work: Path, tmp_path: Path) 
         "explain", "pictures/image2.png", "--model", "runs/small", "--out", tmp_path / "x", "--json", folder=work
     )
     assert explained.returncode == 0, explained.stderr
-    answer = json.loads(explained.stdout)
-    (one,) = answer["explained"]
+    prediction = json.loads(explained.stdout)
+    (one,) = prediction["explained"]
     for kind in ("picture", "map"):
-        assert Path(answer["folder"], one["explanation"][kind]).is_file()
+        assert Path(prediction["folder"], one["explanation"][kind]).is_file()
 
 
 @pytest.mark.parametrize(
@@ -293,11 +293,11 @@ def test_explained_test_cases_stay_apart_from_the_reports_and_are_called_as_the_
     with open(run / "explanations-test" / "explanations.csv", newline="", encoding="utf-8") as handle:
         rows = {row["scan"]: row for row in csv.DictReader(handle)}
     with open(run / "predictions.csv", newline="", encoding="utf-8") as handle:
-        answers = {row["case"]: row for row in csv.DictReader(handle) if row["partition"] == "test"}
-    assert rows.keys() == answers.keys()
+        predictions = {row["case"]: row for row in csv.DictReader(handle) if row["partition"] == "test"}
+    assert rows.keys() == predictions.keys()
     for name, row in rows.items():
-        assert row["patient"] == answers[name]["patient"]
-        assert float(row["map_probability"]) == pytest.approx(float(answers[name]["p_ill"]), abs=1e-5)
+        assert row["patient"] == predictions[name]["patient"]
+        assert float(row["map_probability"]) == pytest.approx(float(predictions[name]["p_ill"]), abs=1e-5)
         assert row["picture"].startswith(f"{name}--ill--grad-cam--small-")
     assert {path.name: path.read_bytes() for path in (run / "explanations").iterdir()} == before
     assert {"explanations.csv", "explanations.json"} < before.keys()

@@ -101,7 +101,7 @@ def test_the_screen_says_what_flatters_and_from_which_score_on_a_case_is_called(
     assert "EXPLORATORY" not in plain
     assert "LEAKAGE" not in plain
     _, explored, _ = said(*common, "--exploratory", "--out", tmp_path / "explored")
-    assert explored.startswith("EXPLORATORY: the threshold was chosen on the very cases that it is judged on")
+    assert explored.startswith("EXPLORATORY: the threshold was chosen on the very cases that it is evaluated on")
     rows = binary_rows(120)
     rows[2]["patient"] = "p0"  # a test case of a tune patient
     leaky = write_table(tmp_path / "leaky.csv", rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medcls.classifier import Answer, Row
+from medcls.classifier import Prediction, Row
 from medcls.cli import show
 from medcls.evaluation.shift.out_of_distribution import familiar_with
 from medcls.privacy import Pseudonyms
@@ -22,7 +22,7 @@ def said(result: Inference, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def row(name: str, *, refer: bool = False, unlike: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> Row:
-    return Row(name, answer=Answer(("ill",), (0.75, 0.25), refer=refer), unlike=unlike, notes=notes)
+    return Row(name, prediction=Prediction(("ill",), (0.75, 0.25), refer=refer), unlike=unlike, notes=notes)
 
 
 def test_each_answer_that_is_not_to_be_taken_as_it_is_says_so_in_its_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,7 +103,7 @@ def test_help_is_whole_at_any_width(
         assert not {"<str>", "<int>"} & set(shown.split())
     assert "--install-completion" in typed("-h", monkeypatch, capsys)[1]
     words = " ".join(typed("-h", monkeypatch, capsys)[1].split())
-    assert "judge a table of any model's scores." in words
+    assert "evaluate a table of any model's scores." in words
 
 
 def test_a_model_by_name_is_the_run_and_not_the_folder_of_its_data(tmp_path: Path) -> None:

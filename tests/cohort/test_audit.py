@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.leakage.audit import audit_cohort, few_positives
-from medcls.cohort.leakage.confounding import header_facts, header_scores
+from medcls.cohort.leakage.confounding import header_attributes, header_scores
 from medcls.cohort.leakage.fingerprints import fingerprint
 from medcls.cohort.leakage.gate import find_leaks, leak_error, shared_instances
 from medcls.cohort.leakage.identities import find_shared_identities
@@ -187,9 +187,9 @@ def scanned(count: int, seed: int, confounded: float) -> Cohort:
     for patient in range(count):
         ill = int(rng.integers(2))
         second = ill if rng.random() < confounded else int(rng.integers(2))
-        facts = {"manufacturer": f"maker {second}", "kernel": f"k{rng.integers(5)}", "age": str(30 + 40 * ill)}
+        covariates = {"manufacturer": f"maker {second}", "kernel": f"k{rng.integers(5)}", "age": str(30 + 40 * ill)}
         for scan in range(2):
-            cases.append(case(f"c{patient}-{scan}", f"p{patient}", ill, facts=facts))
+            cases.append(case(f"c{patient}-{scan}", f"p{patient}", ill, covariates=covariates))
     return cohort(*cases)
 
 
@@ -201,7 +201,7 @@ def test_a_label_that_the_scanner_tells_is_warned_of() -> None:
     (one,) = found
     assert one.auc is not None
     assert one.auc > 0.85
-    assert one.by_fact[0][0] == "manufacturer"
+    assert one.by_covariate[0][0] == "manufacturer"
     audit = audit_cohort(drawn, {}, relations, confounding=found)
     assert "'ill' with AUC" in audit.warnings[0]
     assert "manufacturer" in audit.warnings[0]
@@ -237,7 +237,7 @@ def test_few_cases_that_are_known_to_be_without_a_label_are_said() -> None:
 
 
 def test_age_and_sex_are_no_confounding_by_the_scanner() -> None:
-    assert set(header_facts(scanned(30, 0, 0.5).cases)) == {"manufacturer", "kernel"}
+    assert set(header_attributes(scanned(30, 0, 0.5).cases)) == {"manufacturer", "kernel"}
 
 
 def test_a_header_that_cannot_be_judged_says_why() -> None:
@@ -245,7 +245,7 @@ def test_a_header_that_cannot_be_judged_says_why() -> None:
     assert confounding_of(alike, list(range(60)), EvaluationSettings(), 0)[0].reason == (
         "no fact of the headers differs between cases"
     )
-    few = cohort(*(case(f"c{n}", label=int(n < 3), facts={"model": str(n % 2)}) for n in range(60)))
+    few = cohort(*(case(f"c{n}", label=int(n < 3), covariates={"model": str(n % 2)}) for n in range(60)))
     assert "fewer than 10" in confounding_of(few, list(range(60)), EvaluationSettings(), 0)[0].reason
 
 
@@ -253,9 +253,9 @@ def test_a_patients_own_scanner_does_not_tell_the_patients_other_scans() -> None
     """A fact that is another for every patient tells nothing, and would tell everything if patients were parted."""
     rng = np.random.default_rng(0)
     labels = np.repeat(rng.integers(2, size=40), 5)
-    facts = {"model": [f"m{n // 5}" for n in range(200)]}
-    grouped = header_scores(facts, labels > 0, [n // 5 for n in range(200)])
-    alone = header_scores(facts, labels > 0, list(range(200)))
+    covariates = {"model": [f"m{n // 5}" for n in range(200)]}
+    grouped = header_scores(covariates, labels > 0, [n // 5 for n in range(200)])
+    alone = header_scores(covariates, labels > 0, list(range(200)))
     assert grouped is not None
     assert alone is not None
     assert float(auc(labels > 0, grouped.scores)) < 0.65  # type: ignore[arg-type]

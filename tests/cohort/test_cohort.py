@@ -54,7 +54,7 @@ def test_columns_that_hold_facts_are_named_when_nothing_asks_for_them(tmp_path: 
     rows = TABLE.splitlines()
     text = "\n".join([f"{rows[0]},Sex,age,Patient_Age,remark", *(f"{row},F,60,60,x" for row in rows[1:])])
     assert table(tmp_path, text).unused == ("Sex", "age", "Patient_Age")
-    assert table(tmp_path, text, columns={"facts": ["age"]}).unused == ("Sex", "Patient_Age")
+    assert table(tmp_path, text, columns={"covariates": ["age"]}).unused == ("Sex", "Patient_Age")
     assert table(
         tmp_path, text, None, columns={"patient": "Patient_Age", "label": "Sex"}, labels=["F", "M", "ill"]
     ).unused == ("age",)
@@ -69,12 +69,12 @@ def test_a_fact_that_nothing_asks_for_and_that_tells_the_label_is_warned_of(tmp_
 
     assert warned("ABABAB") == [
         "column 'site' tells the label of every case: each of its 2 values has cases of one label alone, so the network may "
-        "learn to tell 'site'. Add cases of other labels to each; data.columns.facts has it looked at"
+        "learn to tell 'site'. Add cases of other labels to each; data.columns.covariates has it looked at"
     ]
     assert not warned("ABABAA")
     assert not warned("ABCDEF")  # nearly every case has its own
     assert not warned("AAAAAA")
-    assert not warned("ABABAB", columns={"facts": ["site"]})  # the audit says how well it tells them
+    assert not warned("ABABAB", columns={"covariates": ["site"]})  # the audit says how well it tells them
 
 
 def test_training_says_in_one_line_which_columns_it_does_not_use(tmp_path: Path) -> None:
@@ -92,12 +92,13 @@ def test_training_says_in_one_line_which_columns_it_does_not_use(tmp_path: Path)
     }
     prepare_whole(load_config(None, (), values), Progress(stream=said))
     assert [line for line in said.getvalue().splitlines() if "sex, age" in line] == [
-        "The table also has sex, age: with data.columns.facts: [sex, age] the cohort is described and figures are given by them"
+        "The table also has sex, age: with data.columns.covariates: [sex, age] the cohort is described and "
+        "results are given by them"
     ]
     said.truncate(0)
-    values["data"] = {**data, "columns": {"facts": ["sex", "age"]}}
+    values["data"] = {**data, "columns": {"covariates": ["sex", "age"]}}
     prepare_whole(load_config(None, (), values), Progress(stream=said))
-    assert "data.columns.facts" not in said.getvalue()
+    assert "data.columns.covariates" not in said.getvalue()
 
 
 def test_columns_can_be_mapped(tmp_path: Path) -> None:

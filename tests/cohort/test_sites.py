@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from medcls.cohort import Cohort, read_cohort
-from medcls.cohort.leakage.confounding import header_facts
+from medcls.cohort.leakage.confounding import header_attributes
 from medcls.config import load_config
 from medcls.privacy import load_pseudonyms
 from medcls.runs.folder import Run
@@ -53,14 +53,14 @@ def write(folder: Path, institutions: list[str | None], **columns: list[str]) ->
     return table
 
 
-def read(table: Path, key: Path, facts: tuple[str, ...] = (), identifiers: str = "hash") -> Cohort:
+def read(table: Path, key: Path, covariates: tuple[str, ...] = (), identifiers: str = "hash") -> Cohort:
     privacy = {"key_file": key, "identifiers": identifiers}
-    data = {"cases": table, "columns": {"facts": list(facts)}}
+    data = {"cases": table, "columns": {"covariates": list(covariates)}}
     return read_cohort(load_config(None, (), {"data": data, "positive": "ill", "privacy": privacy}))
 
 
 def sites(cohort: Cohort) -> list[str]:
-    return [case.facts.get("site", "") for case in cohort.cases]
+    return [case.covariates.get("site", "") for case in cohort.cases]
 
 
 def test_a_site_is_a_short_keyed_hash_that_spelling_does_not_change(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_no_key_is_made_where_no_header_names_an_institution(tmp_path: Path) -> 
 
 def test_the_audit_for_confounding_sees_the_site(tmp_path: Path) -> None:
     cohort = read(write(tmp_path, [NORTH, SOUTH] * 4), tmp_path / "key")
-    assert header_facts(cohort.cases)["site"] == sites(cohort)
+    assert header_attributes(cohort.cases)["site"] == sites(cohort)
     assert len(set(sites(cohort))) == 2
 
 
@@ -113,7 +113,7 @@ def test_the_institution_is_an_identifier_and_no_fact_of_the_scan(tmp_path: Path
     for one in (source, read_scan(source)):
         assert one.identity["institution"] == NORTH
         assert NORTH not in repr(one)
-        assert NORTH not in one.facts.values()
+        assert NORTH not in one.attributes.values()
 
 
 @pytest.fixture(scope="module")

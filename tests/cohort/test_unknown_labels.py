@@ -23,11 +23,11 @@ from medcls.evaluation import (
     fit_conformal,
     metrics_schema,
 )
-from medcls.evaluation.clinical.selective_prediction import refer_curve
+from medcls.evaluation.clinical.selective_prediction import selective_curve
 from medcls.evaluation.comparison.compare import compare_predictions
 from medcls.evaluation.discrimination.within_folds import auc_within_folds
 from medcls.evaluation.partition.failed_cases import FailedCases
-from medcls.evaluation.partition.report import evaluate_study
+from medcls.evaluation.partition.report import evaluate_in_full
 from medcls.evaluation.shift.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.shift.distribution_shift import cohort_shift
 from medcls.evaluation.thresholds.confidence import certainty
@@ -61,13 +61,13 @@ def everything(predictions: Predictions, seed: int = 0) -> dict[str, Any]:
     sex = ["M" if patient[-1] in "02468" else "F" for patient in predictions.patients.tolist()]
     random = np.random.default_rng(5)
     refused = random.random((12, 3)) < 0.5
-    study = evaluate_study(
+    study = evaluate_in_full(
         predictions,
         half(predictions),
         FAST,
         seed,
         conformal=fit_conformal(predictions, alpha=0.2),
-        facts={"sex": sex},
+        covariates={"sex": sex},
         names=[f"case {index}" for index in range(n)],
         refused=FailedCases(
             tuple(f"r{index}" for index in range(12)),
@@ -100,7 +100,7 @@ def of_label(document: dict[str, Any], label: str) -> dict[str, Any]:
         "calibration": document["calibration"]["after"]["per_label"][label],
         "clinical": document["clinical"][label],
         "conformal": document["conformal"]["per_label"][label],
-        "subgroups": [fact["labels"][label] for fact in document["subgroups"]["facts"]],
+        "subgroups": [covariate["labels"][label] for covariate in document["subgroups"]["facts"]],
         "failures": [document["failures"]["labels"][label][name] for name in (*counted, "complete_case", "worst_case")],
         "compared": [one for one in document["compared"]["differences"] if one["label"] == label],
         "within": document["within"][label],
@@ -162,7 +162,7 @@ def test_figures_are_scikit_learns_on_the_rows_that_are_known(seed: int, share: 
             "sensitivity": recall_score(truth, scores >= 0.5),
         }
         for name, value in expected.items():
-            assert found.per_label[label].figures[name].value == pytest.approx(value)
+            assert found.per_label[label].estimates[name].value == pytest.approx(value)
             macro[name].append(value)
         assert found.known_per_label is not None
         assert found.known_per_label[label] == rows.sum()
@@ -176,7 +176,7 @@ def test_figures_are_scikit_learns_on_the_rows_that_are_known(seed: int, share: 
 def test_referral_counts_a_case_as_wrong_where_a_label_that_is_known_is() -> None:
     predictions = partly_known(3, 0.5)
     point = half(predictions)
-    found = refer_curve(predictions, point, FAST)
+    found = selective_curve(predictions, point, FAST)
     called = predictions.probabilities >= 0.5
     wrong = ((called != predictions.reference) & predictions.known).any(axis=1)
     sure = certainty(predictions, point)

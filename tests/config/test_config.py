@@ -149,7 +149,7 @@ positive: true
 data:
   labels: [01, 1.0, 0x1F, 1e3, True, 2020-01-02]
   label_values: {true: 1.50, 01: 007, 1: 1_000, 2020-01-02: off}
-  columns: {label: 01, patient: 10, facts: [2.50]}
+  columns: {label: 01, patient: 10, covariates: [2.50]}
 split: {values: {0: train, 00: tune, 0.0: test}}
 train: {epochs: 03}
 """
@@ -158,7 +158,7 @@ train: {epochs: 03}
     assert config.data.labels == ["01", "1.0", "0x1F", "1e3", "True", "2020-01-02"]
     assert config.data.label_values == {"true": "1.50", "01": "007", "1": "1_000", "2020-01-02": "off"}
     assert (config.data.columns.label, config.data.columns.patient) == ("01", "10")
-    assert config.data.columns.facts == ["2.50"]
+    assert config.data.columns.covariates == ["2.50"]
     assert config.split.values == {"0": "train", "00": "tune", "0.0": "test"}
     assert (config.train.epochs, config.name) == (3, "2024_01")
     assert load_config(write(tmp_path, config_text(config))) == config
@@ -317,7 +317,7 @@ def test_a_config_that_is_no_regular_file_is_not_waited_for(tmp_path: Path, kind
 
 
 def test_aliases_within_reason_are_what_they_stand_for(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, "data: {columns: {facts: &f [age, sex]}, labels: *f}\n"))
+    config = load_config(write(tmp_path, "data: {columns: {covariates: &f [age, sex]}, labels: *f}\n"))
     assert config.data.labels == ["age", "sex"]
 
 
@@ -326,10 +326,10 @@ def test_an_override_made_to_harm_is_one_line(tmp_path: Path) -> None:
     assert "is not a valid value" in fault(tmp_path, SMALLEST, "seed=!!int ''")
 
 
-@pytest.mark.parametrize("role", ["case", "patient", "scan", "split", "facts"])
+@pytest.mark.parametrize("role", ["case", "patient", "scan", "split", "covariates"])
 def test_the_column_of_the_label_is_nothing_else(role: str) -> None:
     with pytest.raises(ConfigError) as error:
-        load_config(None, (), {"data": {"columns": {role: ["label"] if role == "facts" else "label"}}})
+        load_config(None, (), {"data": {"columns": {role: ["label"] if role == "covariates" else "label"}}})
     assert f"the column 'label' is that of the label, and cannot be {role} too" in str(error.value)
 
 

@@ -136,9 +136,9 @@ def test_thinning_keeps_the_ends_the_shape_and_few_points() -> None:
 def test_what_needs_both_kinds_of_cases_is_undefined_without_them(positive: list[bool], reason: str) -> None:
     scores = np.arange(len(positive), dtype=float)
     reference = np.array(positive, dtype=bool)
-    for figure in (auc(reference, scores), roc_curve(reference, scores), delong_variance(reference, scores)):
-        assert isinstance(figure, Undefined)
-        assert reason in figure.reason
+    for metric in (auc(reference, scores), roc_curve(reference, scores), delong_variance(reference, scores)):
+        assert isinstance(metric, Undefined)
+        assert reason in metric.reason
     assert delong(reference, scores).value is None
 
 

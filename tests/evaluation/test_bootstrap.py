@@ -51,7 +51,7 @@ def test_replicates_equal_a_plain_loop_with_the_same_weights(seed: int, mixed: b
     cells = np.stack([positive & called, ~positive & called, positive & ~called, ~positive & ~called], axis=1)
     statistics = [RankingStatistic(resampling, positive, scores, grid), resampling.sums(cells.astype(float))]
     curves, sums = resampling.replicate(statistics, replicates=20, seed=seed)
-    figures = rates(*sums.T)
+    estimates = rates(*sums.T)
     weights = np.concatenate(list(resampling.weights(20, seed)))
     for row, replicate in enumerate(weights):
         cases = drawn_cases(resampling, replicate)
@@ -65,8 +65,8 @@ def test_replicates_equal_a_plain_loop_with_the_same_weights(seed: int, mixed: b
             curve = roc_curve(positive[cases], scores[cases])
             np.testing.assert_allclose(curves[row, 3:], np.interp(grid, curve.fpr, curve.tpr), atol=1e-9)  # type: ignore[union-attr]
         counts = Counts.of(positive[cases], called[cases])
-        for name, values in figures.items():
-            value = counts.figure(name)
+        for name, values in estimates.items():
+            value = counts.metric(name)
             assert np.isfinite(values[row]) == (not isinstance(value, Undefined))
             assert isinstance(value, Undefined) or values[row] == pytest.approx(value)
 

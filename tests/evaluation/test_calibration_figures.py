@@ -17,7 +17,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import Predictions, metrics_schema
-from medcls.evaluation.calibration.metrics import calibration_figures, calibration_schema
+from medcls.evaluation.calibration.metrics import calibration_metrics, calibration_schema
 from medcls.evaluation.calibration.reliability import bin_edges, bin_of, reliability_curve
 from medcls.evaluation.calibration.slope_intercept import RecalibrationStatistic
 from medcls.evaluation.calibration.view import CALIBRATION_NAMES
@@ -36,14 +36,14 @@ def stated(seed: int, n: int = 400, sharpness: float = 1.0, shift: float = 0.0, 
     return binary(generator.random(n) < expit(x), expit(sharpness * (x + shift)), owner)
 
 
-def value(figures: Any, name: str) -> float:
-    found = figures.figures[name].value
-    assert found is not None, figures.figures[name].reason
+def value(estimates: Any, name: str) -> float:
+    found = estimates.estimates[name].value
+    assert found is not None, estimates.estimates[name].reason
     return float(found)
 
 
-def as_document(figures: Any) -> Any:
-    document = json.loads(json.dumps(figures.to_json(), allow_nan=False))
+def as_document(estimates: Any) -> Any:
+    document = json.loads(json.dumps(estimates.to_json(), allow_nan=False))
     schema = {**calibration_schema(), "$defs": metrics_schema()["$defs"]}
     jsonschema.validate(document, schema)
     return document
@@ -71,12 +71,12 @@ def test_expected_calibration_error_of_the_published_example(
 
 
 def test_figures_of_the_published_example() -> None:
-    figures = calibration_figures(binary(HAPPENED, SAID), QUICK)
-    assert value(figures, "ece") == pytest.approx(0.359, abs=5e-4)
-    assert value(figures, "mce") == pytest.approx(0.96, abs=5e-4)  # the one case near 1 that is negative
-    assert value(figures, "brier") == pytest.approx(brier_score_loss(HAPPENED, SAID))
-    assert value(figures, "nll") == pytest.approx(log_loss(HAPPENED, SAID))
-    assert figures.view == "positive label: sick"
+    estimates = calibration_metrics(binary(HAPPENED, SAID), QUICK)
+    assert value(estimates, "ece") == pytest.approx(0.359, abs=5e-4)
+    assert value(estimates, "mce") == pytest.approx(0.96, abs=5e-4)  # the one case near 1 that is negative
+    assert value(estimates, "brier") == pytest.approx(brier_score_loss(HAPPENED, SAID))
+    assert value(estimates, "nll") == pytest.approx(log_loss(HAPPENED, SAID))
+    assert estimates.view == "positive label: sick"
 
 
 @settings(max_examples=30)
@@ -84,20 +84,20 @@ def test_figures_of_the_published_example() -> None:
 def test_figures_are_those_of_the_curves_bins_and_of_scikit_learn(seed: int, n: int) -> None:
     predictions = stated(seed, n, sharpness=2.0)
     said, happened = predictions.probabilities[:, 1], predictions.reference[:, 1]
-    figures = calibration_figures(predictions, EvaluationSettings(replicates=100))
-    assert figures.reliability is not None
+    estimates = calibration_metrics(predictions, EvaluationSettings(replicates=100))
+    assert estimates.reliability is not None
     for curve, expected, greatest in (
-        (figures.reliability.equal_width, "ece", "mce"),
-        (figures.reliability.equal_mass, "ece_equal_mass", "mce_equal_mass"),
+        (estimates.reliability.equal_width, "ece", "mce"),
+        (estimates.reliability.equal_mass, "ece_equal_mass", "mce_equal_mass"),
     ):
         gaps = np.array([abs(one.predicted - float(one.observed.value)) for one in curve])  # type: ignore[arg-type]
-        assert value(figures, expected) == pytest.approx(gaps @ [one.n for one in curve] / n)
-        assert value(figures, greatest) == pytest.approx(gaps.max())
+        assert value(estimates, expected) == pytest.approx(gaps @ [one.n for one in curve] / n)
+        assert value(estimates, greatest) == pytest.approx(gaps.max())
         assert sum(one.n for one in curve) == n
     observed, predicted = calibration_curve(happened, said, n_bins=10, strategy="quantile")
-    np.testing.assert_allclose([one.predicted for one in figures.reliability.equal_mass], predicted)
-    np.testing.assert_allclose([one.observed.value for one in figures.reliability.equal_mass], observed)
-    for estimate in figures.figures.values():
+    np.testing.assert_allclose([one.predicted for one in estimates.reliability.equal_mass], predicted)
+    np.testing.assert_allclose([one.observed.value for one in estimates.reliability.equal_mass], observed)
+    for estimate in estimates.estimates.values():
         if estimate.value is None:
             assert estimate.reason
         else:
@@ -117,18 +117,18 @@ def test_slope_and_intercept_are_an_unpenalised_logistic_regression(seed: int) -
     predictions = stated(seed, 300, sharpness=1.7, shift=0.3)
     x, happened = logit(predictions.probabilities[:, 1]), predictions.reference[:, 1]
     oracle = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(x[:, None], happened)
-    figures = calibration_figures(predictions, QUICK)
-    assert value(figures, "slope") == pytest.approx(oracle.coef_[0, 0], rel=1e-5)
-    assert value(figures, "intercept") == pytest.approx(oracle.intercept_[0], abs=1e-5)
+    estimates = calibration_metrics(predictions, QUICK)
+    assert value(estimates, "slope") == pytest.approx(oracle.coef_[0, 0], rel=1e-5)
+    assert value(estimates, "intercept") == pytest.approx(oracle.intercept_[0], abs=1e-5)
     # Calibration-in-the-large makes the mean probability the observed share.
-    moved = expit(x + value(figures, "in_the_large"))
+    moved = expit(x + value(estimates, "in_the_large"))
     assert moved.mean() == pytest.approx(happened.mean(), abs=1e-8)
 
 
 def test_what_is_said_too_sharply_or_too_often_shows_and_what_is_true_has_1_and_0() -> None:
-    honest = calibration_figures(stated(0, 4000), QUICK).figures
-    sharp = calibration_figures(stated(0, 4000, sharpness=2.0), QUICK).figures
-    often = calibration_figures(stated(0, 4000, shift=1.0), QUICK).figures
+    honest = calibration_metrics(stated(0, 4000), QUICK).estimates
+    sharp = calibration_metrics(stated(0, 4000, sharpness=2.0), QUICK).estimates
+    often = calibration_metrics(stated(0, 4000, shift=1.0), QUICK).estimates
     assert honest["slope"].low < 1 < honest["slope"].high  # type: ignore[operator]
     assert honest["intercept"].low < 0 < honest["intercept"].high  # type: ignore[operator]
     assert honest["in_the_large"].low < 0 < honest["in_the_large"].high  # type: ignore[operator]
@@ -200,7 +200,7 @@ def test_the_same_case_of_a_patient_several_times_adds_nothing() -> None:
         np.repeat(single.reference, 4, axis=0),
         owners.astype(str),
     )
-    alone, together = calibration_figures(single, QUICK).figures, calibration_figures(fourfold, QUICK).figures
+    alone, together = calibration_metrics(single, QUICK).estimates, calibration_metrics(fourfold, QUICK).estimates
     for name in CALIBRATION_NAMES:
         if "equal_mass" not in name:  # its bins part the cases elsewhere
             assert together[name].value == pytest.approx(alone[name].value)
@@ -211,30 +211,30 @@ def test_the_order_of_cases_and_the_seed() -> None:
     predictions = stated(6, 200, images=2)
     order = np.random.default_rng(0).permutation(200)
     shuffled = rows_of(predictions, order)
-    first, again = (as_document(calibration_figures(one, QUICK, seed=1)) for one in (predictions, shuffled))
+    first, again = (as_document(calibration_metrics(one, QUICK, seed=1)) for one in (predictions, shuffled))
     for name in CALIBRATION_NAMES:
         for key in ("value", "low", "high"):
             assert first[name][key] == pytest.approx(again[name][key], rel=1e-9)
-    assert as_document(calibration_figures(predictions, QUICK, seed=2))["nll"]["low"] != first["nll"]["low"]
+    assert as_document(calibration_metrics(predictions, QUICK, seed=2))["nll"]["low"] != first["nll"]["low"]
 
 
 def test_labels_that_exclude_each_other_are_judged_by_the_top_one_and_each_by_itself() -> None:
     predictions = some_labels(n=300)
-    figures = calibration_figures(predictions, QUICK)
-    document = as_document(figures)
-    assert figures.view == "top label"
+    estimates = calibration_metrics(predictions, QUICK)
+    document = as_document(estimates)
+    assert estimates.view == "top label"
     label = predictions.reference.argmax(axis=1)
-    assert value(figures, "nll") == pytest.approx(log_loss(label, predictions.probabilities))
+    assert value(estimates, "nll") == pytest.approx(log_loss(label, predictions.probabilities))
     expected = np.square(predictions.probabilities - predictions.reference).sum(axis=1).mean()
-    assert value(figures, "brier") == pytest.approx(expected)
+    assert value(estimates, "brier") == pytest.approx(expected)
     assert "each label" in document["slope"]["reason"]
     top = predictions.probabilities.max(axis=1)
     right = predictions.probabilities.argmax(axis=1) == label
     curve = reliability_curve(right, top)
     gap = sum(one.n * abs(one.predicted - one.observed.value) for one in curve) / 300  # type: ignore[operator]
-    assert value(figures, "ece") == pytest.approx(gap)
+    assert value(estimates, "ece") == pytest.approx(gap)
     for column, name in enumerate(predictions.labels):
-        own = figures.per_label[name].figures
+        own = estimates.per_label[name].estimates
         x = logit(predictions.probabilities[:, column])
         oracle = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(
             x[:, None], predictions.reference[:, column]
@@ -245,12 +245,12 @@ def test_labels_that_exclude_each_other_are_judged_by_the_top_one_and_each_by_it
 
 def test_several_labels_are_means_and_a_label_without_cases_says_what_it_lacks() -> None:
     predictions = some_multilabel(n=200)
-    figures = calibration_figures(predictions, QUICK)
-    document = as_document(figures)
-    assert (figures.view, document["reliability"]) == ("mean over labels", None)
+    estimates = calibration_metrics(predictions, QUICK)
+    document = as_document(estimates)
+    assert (estimates.view, document["reliability"]) == ("mean over labels", None)
     for name in ("brier", "nll", "ece"):
-        assert value(figures, name) == pytest.approx(
-            np.mean([one.figures[name].value for one in figures.per_label.values()])
+        assert value(estimates, name) == pytest.approx(
+            np.mean([one.estimates[name].value for one in estimates.per_label.values()])
         )
     assert document["per_label"]["never"]["slope"]["value"] is None
     assert "no case" in document["per_label"]["never"]["slope"]["reason"]
@@ -269,18 +269,18 @@ def test_several_labels_are_means_and_a_label_without_cases_says_what_it_lacks()
     ],
 )
 def test_what_does_not_exist_says_why(happened: list[int], said: list[float], name: str, reason: str) -> None:
-    figures = calibration_figures(binary(happened, said), QUICK)
-    estimate = figures.figures[name]
+    estimates = calibration_metrics(binary(happened, said), QUICK)
+    estimate = estimates.estimates[name]
     assert estimate.value is None
     assert reason in str(estimate.reason)
-    as_document(figures)
+    as_document(estimates)
 
 
 def test_separated_probabilities_still_have_a_calibration_in_the_large() -> None:
     happened, said = np.arange(40) % 2 == 1, np.where(np.arange(40) % 2 == 1, 0.9, 0.05)
-    figures = calibration_figures(binary(happened, said), QUICK).figures
-    assert figures["in_the_large"].value is not None
-    assert figures["slope"].value is None
+    estimates = calibration_metrics(binary(happened, said), QUICK).estimates
+    assert estimates["in_the_large"].value is not None
+    assert estimates["slope"].value is None
 
 
 @pytest.mark.slow
@@ -295,9 +295,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say(sharpness: float, images:
     truth["ece"] = sum(gaps) / x.size if sharpness != 1.0 else 0.0
     held = dict.fromkeys(truth, 0)
     for seed in range(150):
-        figures = calibration_figures(stated(seed, 120 * images, sharpness, images=images), QUICK, seed).figures
+        estimates = calibration_metrics(stated(seed, 120 * images, sharpness, images=images), QUICK, seed).estimates
         for name, true in truth.items():
-            held[name] += figures[name].low <= true <= figures[name].high  # type: ignore[operator]
+            held[name] += estimates[name].low <= true <= estimates[name].high  # type: ignore[operator]
     for name, times in held.items():
         assert times >= 0.88 * 150, (name, times)
 
@@ -313,4 +313,4 @@ def test_probabilities_near_certainty_keep_their_log_odds() -> None:
     )
     assert (both[:, 1] == 1).any()
     oracle = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000).fit(2 * x[:, None], happened)
-    assert value(calibration_figures(predictions, QUICK), "slope") == pytest.approx(oracle.coef_[0, 0], rel=1e-4)
+    assert value(calibration_metrics(predictions, QUICK), "slope") == pytest.approx(oracle.coef_[0, 0], rel=1e-4)

@@ -41,11 +41,11 @@ def two_raters(seed: int, patients: int, images: int, gain: float = 0.0) -> tupl
     sick = np.arange(patients) % 2 == 0
     owner = np.repeat(np.arange(patients), images)
     shared = generator.normal(size=patients)
-    answers = []
+    case_predictions = []
     for shift in (0.0, gain):
         own = generator.normal(size=patients)[owner] + 0.5 * generator.normal(size=owner.size)
-        answers.append(1 / (1 + np.exp(-(shared[owner] + own + (1.2 + shift) * (2 * sick[owner] - 1)))))
-    return binary(sick[owner], answers[0], owner), binary(sick[owner], answers[1], owner)
+        case_predictions.append(1 / (1 + np.exp(-(shared[owner] + own + (1.2 + shift) * (2 * sick[owner] - 1)))))
+    return binary(sick[owner], case_predictions[0], owner), binary(sick[owner], case_predictions[1], owner)
 
 
 def other(predictions: Predictions, **change: object) -> Predictions:
@@ -95,7 +95,7 @@ def test_one_case_a_patient_gets_mcnemar_on_its_own_cases() -> None:
 def test_several_cases_of_a_patient_get_the_bootstrap_everywhere() -> None:
     comparison = compare(*two_raters(0, 40, 5))
     assert {one.test for one in comparison.differences} == {"patient-bootstrap"}
-    assert {one.figure for one in comparison.differences} == {"auc", "sensitivity", "specificity"}
+    assert {one.metric for one in comparison.differences} == {"auc", "sensitivity", "specificity"}
 
 
 def test_tenfold_copies_of_a_patients_case_are_no_evidence() -> None:
@@ -106,8 +106,8 @@ def test_tenfold_copies_of_a_patients_case_are_no_evidence() -> None:
         for one in (first, second)
     ]
     once, tenfold = compare(first, second), compare(copies[0], copies[1])
-    for figure in ("auc", "sensitivity", "specificity"):
-        one, ten = once.of(figure), tenfold.of(figure)
+    for metric in ("auc", "sensitivity", "specificity"):
+        one, ten = once.of(metric), tenfold.of(metric)
         assert ten.difference.value == pytest.approx(one.difference.value)
         assert ten.p_value > one.p_value / 3  # as of 60 cases, not of 600  # type: ignore[operator]
         widths = [each.difference.high - each.difference.low for each in (one, ten)]  # type: ignore[operator]
@@ -118,11 +118,11 @@ def test_tenfold_copies_of_a_patients_case_are_no_evidence() -> None:
 def test_equal_classifiers_differ_by_chance_about_as_often_as_stated(images: int) -> None:
     options = EvaluationSettings(replicates=200)
     runs = [compare_pair(seed, images, options) for seed in range(150)]
-    for figure in ("auc", "sensitivity"):
-        found = np.mean([run.of(figure).p_value <= 0.05 for run in runs])  # type: ignore[operator]
-        assert found <= 0.11, figure  # 0.05 and 3.4 standard errors
-        covered = np.mean([one.low <= 0 <= one.high for one in (run.of(figure).difference for run in runs)])  # type: ignore[operator]
-        assert covered >= 0.89, figure
+    for metric in ("auc", "sensitivity"):
+        found = np.mean([run.of(metric).p_value <= 0.05 for run in runs])  # type: ignore[operator]
+        assert found <= 0.11, metric  # 0.05 and 3.4 standard errors
+        covered = np.mean([one.low <= 0 <= one.high for one in (run.of(metric).difference for run in runs)])  # type: ignore[operator]
+        assert covered >= 0.89, metric
 
 
 def compare_pair(seed: int, images: int, options: EvaluationSettings) -> Comparison:
@@ -148,7 +148,7 @@ def test_a_classifier_does_not_differ_from_itself() -> None:
 
 def test_several_exclusive_labels_get_accuracy_and_macro_auc() -> None:
     comparison = compare(some_labels(1), some_labels(2))
-    assert [(one.figure, one.label) for one in comparison.differences] == [("macro_auc", None), ("accuracy", None)]
+    assert [(one.metric, one.label) for one in comparison.differences] == [("macro_auc", None), ("accuracy", None)]
     assert comparison.of("macro_auc").test == "patient-bootstrap"
     assert comparison.of("accuracy").test == "mcnemar-chi2"
     absent = ("a", "b", "c", "never")
@@ -185,8 +185,8 @@ def test_several_classifiers_are_adjusted_by_holm_figure_by_figure() -> None:
         [(name, each, half(each)) for name, each in zip("abc", (one, two, three), strict=True)]
     )
     assert [comparison.names for comparison in comparisons] == [("a", "b"), ("a", "c"), ("b", "c")]
-    for figure in ("auc", "sensitivity"):
-        found = [comparison.of(figure) for comparison in comparisons]
+    for metric in ("auc", "sensitivity"):
+        found = [comparison.of(metric) for comparison in comparisons]
         adjusted = holm([each.p_value for each in found])  # type: ignore[misc]
         assert [each.p_adjusted for each in found] == pytest.approx(adjusted)
     for comparison in comparisons:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import ClassifierError, UsageError
-from medcls.evaluation import Conformal, Method, Predictions, conformal_figures, conformal_schema, fit_conformal
+from medcls.evaluation import Conformal, Method, Predictions, conformal_metrics, conformal_schema, fit_conformal
 from tests.factories.predictions import ESTIMATE_SCHEMA, binary, some_binary, some_labels, some_multilabel
 
 FAST = EvaluationSettings(replicates=200)
@@ -57,8 +57,8 @@ def test_the_guarantee_holds_on_average_for_every_label(cases: int, unit: str) -
 def test_marginal_sets_cover_over_all_but_not_each_label() -> None:
     generator = np.random.default_rng(5)
     tune, new = (patients(generator, 3000, 1, middle=1.5) for _ in range(2))
-    marginal = conformal_figures(fit_conformal(tune, alpha=0.1, guarantee="marginal"), new, FAST)
-    each = conformal_figures(fit_conformal(tune, alpha=0.1), new, FAST)
+    marginal = conformal_metrics(fit_conformal(tune, alpha=0.1, guarantee="marginal"), new, FAST)
+    each = conformal_metrics(fit_conformal(tune, alpha=0.1), new, FAST)
     assert marginal.coverage.value == pytest.approx(0.9, abs=0.025)
     assert marginal.per_label["sick"].value < 0.85  # the label that is missed pays  # type: ignore[operator]
     assert each.per_label["sick"].value == pytest.approx(0.9, abs=0.04)
@@ -98,9 +98,9 @@ def test_repeating_a_patients_cases_changes_nothing() -> None:
     for guarantee in ("marginal", "class-conditional"):
         first, second = (fit_conformal(one, guarantee=guarantee) for one in (once, again))  # type: ignore[arg-type]
         assert first.limits == second.limits
-        figures = [conformal_figures(first, one, FAST) for one in (once, again)]
-        assert figures[0].coverage == figures[1].coverage
-        assert figures[0].single == figures[1].single
+        estimates = [conformal_metrics(first, one, FAST) for one in (once, again)]
+        assert estimates[0].coverage == estimates[1].coverage
+        assert estimates[0].single == estimates[1].single
 
 
 def test_the_guarantee_about_a_whole_patient_is_stricter() -> None:
@@ -117,9 +117,9 @@ def test_the_guarantee_about_a_whole_patient_is_stricter() -> None:
 def test_every_kind_of_labels_gives_valid_json_and_comes_back(predictions: Predictions, guarantee: str) -> None:
     conformal = fit_conformal(predictions, guarantee=guarantee)  # type: ignore[arg-type]
     assert Conformal.from_json(json.loads(json.dumps(conformal.to_json()))) == conformal
-    figures = conformal_figures(conformal, predictions, FAST)
-    VALIDATOR.validate(json.loads(json.dumps(figures.to_json(), allow_nan=False)))
-    shares = [figures.empty.value, figures.single.value, figures.several.value]
+    estimates = conformal_metrics(conformal, predictions, FAST)
+    VALIDATOR.validate(json.loads(json.dumps(estimates.to_json(), allow_nan=False)))
+    shares = [estimates.empty.value, estimates.single.value, estimates.several.value]
     assert None in shares or sum(shares) == pytest.approx(1)  # type: ignore[arg-type]
 
 
@@ -136,9 +136,9 @@ def test_multilabel_marginal_sets_hold_all_labels_of_a_case() -> None:
 
 
 def test_one_case_a_patient_gets_wilsons_interval() -> None:
-    figures = conformal_figures(fit_conformal(some_binary(1)), some_binary(2), FAST)
-    assert figures.coverage.method == Method.WILSON
-    assert figures.mean_size.method == Method.PATIENT_BOOTSTRAP
+    estimates = conformal_metrics(fit_conformal(some_binary(1)), some_binary(2), FAST)
+    assert estimates.coverage.method == Method.WILSON
+    assert estimates.mean_size.method == Method.PATIENT_BOOTSTRAP
 
 
 @pytest.mark.parametrize("change", [{"alpha": 1.5}, {"limits": []}, {"guarantee": "hope"}, {"method": "x"}])
@@ -153,7 +153,7 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(UsageError, match="unit"):
         fit_conformal(some_binary(), unit="slice")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="other labels"):
-        conformal_figures(fit_conformal(some_binary()), some_labels())
+        conformal_metrics(fit_conformal(some_binary()), some_labels())
 
 
 def test_sets_from_a_handful_of_patients_promise_nothing() -> None:

@@ -39,23 +39,23 @@ def test_rates_are_scikit_learns_where_they_are_defined(cases: list[tuple[bool, 
     }
     assert set(expected) == set(RATE_NAMES)
     for name, compute in expected.items():
-        value = counts.figure(name)
+        value = counts.metric(name)
         if not isinstance(value, Undefined):
             assert value == pytest.approx(compute(), abs=1e-12), name
 
 
 def test_rates_by_hand() -> None:
     counts = Counts(tp=26, fp=14, fn=15, tn=58)
-    assert counts.figure("sensitivity") == 26 / 41
-    assert counts.figure("specificity") == 58 / 72
-    assert counts.figure("accuracy") == 84 / 113
-    assert counts.figure("ppv") == 26 / 40
-    assert counts.figure("npv") == 58 / 73
-    assert counts.figure("f1") == 52 / 81
-    assert counts.figure("balanced_accuracy") == pytest.approx((26 / 41 + 58 / 72) / 2)
-    assert counts.figure("mcc") == pytest.approx((26 * 58 - 14 * 15) / (40 * 41 * 72 * 73) ** 0.5)
-    assert counts.figure("lr_positive") == pytest.approx((26 / 41) / (14 / 72))
-    assert counts.figure("lr_negative") == pytest.approx((15 / 41) / (58 / 72))
+    assert counts.metric("sensitivity") == 26 / 41
+    assert counts.metric("specificity") == 58 / 72
+    assert counts.metric("accuracy") == 84 / 113
+    assert counts.metric("ppv") == 26 / 40
+    assert counts.metric("npv") == 58 / 73
+    assert counts.metric("f1") == 52 / 81
+    assert counts.metric("balanced_accuracy") == pytest.approx((26 / 41 + 58 / 72) / 2)
+    assert counts.metric("mcc") == pytest.approx((26 * 58 - 14 * 15) / (40 * 41 * 72 * 73) ** 0.5)
+    assert counts.metric("lr_positive") == pytest.approx((26 / 41) / (14 / 72))
+    assert counts.metric("lr_negative") == pytest.approx((15 / 41) / (58 / 72))
 
 
 @pytest.mark.parametrize(
@@ -71,18 +71,18 @@ def test_rates_by_hand() -> None:
     ],
 )
 def test_undefined_rates_say_why_and_are_never_zero(counts: Counts, undefined: set[str], reason: str) -> None:
-    values = {name: counts.figure(name) for name in RATE_NAMES}
+    values = {name: counts.metric(name) for name in RATE_NAMES}
     assert {name for name, value in values.items() if isinstance(value, Undefined)} == undefined
     assert {value.reason for value in values.values() if isinstance(value, Undefined)} == {reason}
 
 
 def test_f1_is_zero_when_no_case_with_the_label_is_called() -> None:
-    assert Counts(tp=0, fp=0, fn=3, tn=2).figure("f1") == 0.0
+    assert Counts(tp=0, fp=0, fn=3, tn=2).metric("f1") == 0.0
 
 
 def test_unknown_rate_is_refused() -> None:
     with pytest.raises(UsageError, match="sensitivity"):
-        Counts(1, 1, 1, 1).figure("recall")
+        Counts(1, 1, 1, 1).metric("recall")
 
 
 @settings(deadline=None)

@@ -14,7 +14,7 @@ from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
 from medcls.evaluation import (
     Estimate,
-    FoldFigures,
+    FoldMetrics,
     Method,
     OperatingPoint,
     Predictions,
@@ -81,7 +81,7 @@ def test_folds_are_read_from_their_partitions_and_match_the_schema() -> None:
     documents = {
         name: evaluate_partition(part, choose_operating_point(part), SETTINGS).to_json() for name, part in parts.items()
     }
-    folds = [FoldFigures.of(name, document) for name, document in documents.items()]
+    folds = [FoldMetrics.of(name, document) for name, document in documents.items()]
     per_fold = over_folds(folds, {"ill": estimate(0.7)}).to_json()
     schema = metrics_schema()
     section = {"$schema": schema["$schema"], "$defs": schema["$defs"], **schema["properties"]["per_fold"]}

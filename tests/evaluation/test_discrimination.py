@@ -105,21 +105,21 @@ def test_average_precision_is_scikit_learns(cases: list[tuple[bool, int]]) -> No
     assert average_precision(positive, scores) == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("figure", [auc, partial_auc, average_precision])
-def test_perfect_is_one_and_rising_maps_change_nothing(figure: Any) -> None:
+@pytest.mark.parametrize("metric", [auc, partial_auc, average_precision])
+def test_perfect_is_one_and_rising_maps_change_nothing(metric: Any) -> None:
     positive = np.array([False, False, True, True])
-    assert figure(positive, [0.1, 0.2, 0.3, 0.4]) == 1.0
+    assert metric(positive, [0.1, 0.2, 0.3, 0.4]) == 1.0
     scores = np.array([0.1, 0.6, 0.3, 0.9])
-    assert figure(positive, np.exp(3 * scores)) == figure(positive, scores)
+    assert metric(positive, np.exp(3 * scores)) == metric(positive, scores)
 
 
-@pytest.mark.parametrize("figure", [partial_auc, average_precision])
+@pytest.mark.parametrize("metric", [partial_auc, average_precision])
 @pytest.mark.parametrize(
     ("positive", "reason"),
     [([], "no cases"), ([False, False], "no case has the label"), ([True, True], "every case has the label")],
 )
-def test_without_both_kinds_of_cases_both_are_undefined(figure: Any, positive: list[bool], reason: str) -> None:
-    value = figure(np.array(positive, dtype=bool), np.arange(len(positive), dtype=float))
+def test_without_both_kinds_of_cases_both_are_undefined(metric: Any, positive: list[bool], reason: str) -> None:
+    value = metric(np.array(positive, dtype=bool), np.arange(len(positive), dtype=float))
     assert isinstance(value, Undefined)
     assert reason in value.reason
 

@@ -108,9 +108,9 @@ def test_a_scan_has_the_same_traits_from_the_store_and_from_an_answer(tmp_path: 
     scan = read_scan(source)
     passed = ingest(source, recipe)
     assert passed.values == source_values(scan)  # slice by slice, as series are prepared, and whole
-    traits = traits_of(source, recipe.prepare(scan), scan.facts, source_values(scan))
-    assert traits == traits_of(source, passed.encoded.decoded(), passed.facts, passed.values)
-    assert traits.facts["modality"] == "CT"
+    traits = traits_of(source, recipe.prepare(scan), scan.attributes, source_values(scan))
+    assert traits == traits_of(source, passed.encoded.decoded(), passed.attributes, passed.values)
+    assert traits.covariates["modality"] == "CT"
     assert traits.measures["source percentile 50"] == pytest.approx(np.median(scan.array), abs=5)
 
 
@@ -120,7 +120,7 @@ def known_pictures(folder: Path) -> Familiar:
     scans = []
     for path in sorted(folder.iterdir()):
         scan = medcls.read_scan(path)
-        scans.append(traits_of(find_one(path), made.recipe.prepare(scan), scan.facts, source_values(scan)))
+        scans.append(traits_of(find_one(path), made.recipe.prepare(scan), scan.attributes, source_values(scan)))
     return familiar_with(scans, [str(number) for number in range(len(scans))])
 
 

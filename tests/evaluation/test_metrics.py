@@ -68,12 +68,12 @@ def test_every_partition_gives_every_figure_as_valid_json(kind: str) -> None:
     groups = [document, *document.get("per_class", {}).values()]
     for group in groups:
         for name in FIGURE_NAMES:
-            figure = group[name]
-            if figure["value"] is None:
-                assert figure["reason"], name
+            metric = group[name]
+            if metric["value"] is None:
+                assert metric["reason"], name
             else:
-                assert figure["low"] <= figure["value"] <= figure["high"], name
-                assert figure["low"] < figure["high"], f"{name}: an interval without width says too much"
+                assert metric["low"] <= metric["value"] <= metric["high"], name
+                assert metric["low"] < metric["high"], f"{name}: an interval without width says too much"
     assert ("per_class" in document) == (predictions.positive is None)
     assert (document["confusion_matrix"] is None) == predictions.multilabel
     assert sum(document["cases_per_label"].values()) == predictions.reference.sum()
@@ -98,8 +98,8 @@ def test_binary_figures_are_scikit_learns() -> None:
     predictions = some_binary()
     positive, scores = predictions.reference[:, 1], predictions.probabilities[:, 1]
     called = scores >= 0.5
-    figures = {name: estimate.value for name, estimate in evaluate(predictions).figures.items()}
-    assert figures == {
+    estimates = {name: estimate.value for name, estimate in evaluate(predictions).estimates.items()}
+    assert estimates == {
         "auc": pytest.approx(oracle.roc_auc_score(positive, scores)),
         "partial_auc": pytest.approx(oracle.roc_auc_score(positive, scores, max_fpr=0.1)),
         "average_precision": pytest.approx(oracle.average_precision_score(positive, scores)),
@@ -123,17 +123,17 @@ def test_figures_of_several_labels_are_scikit_learns(seed: int) -> None:
     predictions = some_labels(seed, labels=("a", "b", "c", "d"), present=4)
     label, predicted = predictions.reference.argmax(axis=1), predictions.probabilities.argmax(axis=1)
     metrics = evaluate(predictions, options=EvaluationSettings(replicates=100))
-    figures = {name: estimate.value for name, estimate in metrics.figures.items()}
-    assert figures["auc"] == pytest.approx(
+    estimates = {name: estimate.value for name, estimate in metrics.estimates.items()}
+    assert estimates["auc"] == pytest.approx(
         oracle.roc_auc_score(label, predictions.probabilities, multi_class="ovr", average="macro")
     )
-    assert figures["accuracy"] == pytest.approx(oracle.accuracy_score(label, predicted))
-    assert figures["balanced_accuracy"] == pytest.approx(oracle.balanced_accuracy_score(label, predicted))
-    assert figures["sensitivity"] == figures["balanced_accuracy"]
-    assert figures["f1"] == pytest.approx(oracle.f1_score(label, predicted, average="macro"))
-    assert figures["brier"] == pytest.approx(oracle.brier_score_loss(label, predictions.probabilities))
+    assert estimates["accuracy"] == pytest.approx(oracle.accuracy_score(label, predicted))
+    assert estimates["balanced_accuracy"] == pytest.approx(oracle.balanced_accuracy_score(label, predicted))
+    assert estimates["sensitivity"] == estimates["balanced_accuracy"]
+    assert estimates["f1"] == pytest.approx(oracle.f1_score(label, predicted, average="macro"))
+    assert estimates["brier"] == pytest.approx(oracle.brier_score_loss(label, predictions.probabilities))
     if (np.bincount(predicted, minlength=4) > 0).all():
-        assert figures["ppv"] == pytest.approx(oracle.precision_score(label, predicted, average="macro"))
+        assert estimates["ppv"] == pytest.approx(oracle.precision_score(label, predicted, average="macro"))
     np.testing.assert_array_equal(metrics.confusion, oracle.confusion_matrix(label, predicted, labels=range(4)))
 
 
@@ -142,22 +142,22 @@ def test_multi_label_figures_are_means_over_labels_with_cases() -> None:
     metrics = evaluate(predictions)
     called = predictions.probabilities >= 0.5
     expected = oracle.f1_score(predictions.reference[:, :2], called[:, :2], average="macro")
-    assert metrics.figures["f1"].value == pytest.approx(expected)
-    assert "never (no case has the label)" in str(metrics.figures["f1"].reason)
+    assert metrics.estimates["f1"].value == pytest.approx(expected)
+    assert "never (no case has the label)" in str(metrics.estimates["f1"].reason)
 
 
 def test_an_absent_label_shifts_nothing() -> None:
     with_it, without = some_labels(labels=("a", "b", "c", "absent")), some_labels()
     metrics = evaluate(with_it)
-    absent = metrics.per_label["absent"].figures
+    absent = metrics.per_label["absent"].estimates
     for name in ("auc", "sensitivity", "balanced_accuracy", "ppv", "npv", "f1"):
         assert absent[name].value is None
         assert absent[name].reason == "no case has the label"
     assert absent["specificity"].value is not None  # its false alarms can be counted
     for name in ("auc", "sensitivity", "specificity", "f1"):
-        mean = np.mean([metrics.per_label[label].figures[name].value for label in "abc"])
-        assert metrics.figures[name].value == pytest.approx(mean)
-        assert "3 of 4" in str(metrics.figures[name].reason)
+        mean = np.mean([metrics.per_label[label].estimates[name].value for label in "abc"])
+        assert metrics.estimates[name].value == pytest.approx(mean)
+        assert "3 of 4" in str(metrics.estimates[name].reason)
     confusion = as_document(metrics)["confusion_matrix"]
     assert confusion["labels"] == ["a", "b", "c", "absent"]
     assert confusion["counts"][3] == [0, 0, 0, 0]
@@ -179,10 +179,10 @@ def test_a_label_in_front_that_never_occurs_moves_no_figure_of_the_others() -> N
     )
     first, second = evaluate(plain), evaluate(widened)
     for name in FIGURE_NAMES:
-        assert second.figures[name].value == pytest.approx(first.figures[name].value)
-        assert second.figures[name].low == pytest.approx(first.figures[name].low)
+        assert second.estimates[name].value == pytest.approx(first.estimates[name].value)
+        assert second.estimates[name].low == pytest.approx(first.estimates[name].low)
         for label in plain.labels:
-            assert second.per_label[label].figures[name] == first.per_label[label].figures[name]
+            assert second.per_label[label].estimates[name] == first.per_label[label].estimates[name]
 
 
 @pytest.mark.parametrize(
@@ -196,13 +196,13 @@ def test_a_label_in_front_that_never_occurs_moves_no_figure_of_the_others() -> N
 def test_a_partition_with_one_kind_of_cases_says_what_it_cannot_say(
     predictions: Predictions, defined: set[str], reason: str
 ) -> None:
-    figures = evaluate(predictions).figures
-    assert {name for name, estimate in figures.items() if estimate.value is not None} == defined
-    assert all(reason in str(figures[name].reason) for name in set(figures) - defined)
+    estimates = evaluate(predictions).estimates
+    assert {name for name, estimate in estimates.items() if estimate.value is not None} == defined
+    assert all(reason in str(estimates[name].reason) for name in set(estimates) - defined)
 
 
 def test_methods_follow_the_clusters() -> None:
-    alone, together = evaluate(some_binary(images=1)).figures, evaluate(some_binary(images=2)).figures
+    alone, together = evaluate(some_binary(images=1)).estimates, evaluate(some_binary(images=2)).estimates
     for name in FIGURE_NAMES:
         assert alone[name].method == (Method.WILSON if name in PROPORTIONS else Method.PATIENT_BOOTSTRAP), name
         assert together[name].method == Method.PATIENT_BOOTSTRAP, name
@@ -212,7 +212,7 @@ def test_copies_of_a_case_make_nothing_surer() -> None:
     once = some_binary(n=150)
     copies = rows_of(once, np.repeat(np.arange(150), 6))
     options = EvaluationSettings(replicates=1000)
-    first, second = evaluate(once, options=options).figures, evaluate(copies, options=options).figures
+    first, second = evaluate(once, options=options).estimates, evaluate(copies, options=options).estimates
     for name in FIGURE_NAMES:
         assert second[name].value == pytest.approx(first[name].value)
         width = first[name].high - first[name].low  # type: ignore[operator]
@@ -223,85 +223,89 @@ def test_copies_of_a_case_make_nothing_surer() -> None:
 
 
 def test_perfect_separation_is_not_certainty() -> None:
-    figures = evaluate(EVERY_KIND["perfect"]).figures
-    assert (figures["auc"].value, figures["auc"].high) == (1.0, 1.0)
-    assert figures["auc"].low == pytest.approx(0.025 ** (1 / 30))
-    assert figures["auc"].method == Method.DISJOINT_PAIRS
-    assert "no spread" in str(figures["auc"].reason)
-    assert figures["sensitivity"].method == Method.WILSON
+    estimates = evaluate(EVERY_KIND["perfect"]).estimates
+    assert (estimates["auc"].value, estimates["auc"].high) == (1.0, 1.0)
+    assert estimates["auc"].low == pytest.approx(0.025 ** (1 / 30))
+    assert estimates["auc"].method == Method.DISJOINT_PAIRS
+    assert "no spread" in str(estimates["auc"].reason)
+    assert estimates["sensitivity"].method == Method.WILSON
     for name in ("balanced_accuracy", "f1"):
-        assert figures[name].method == Method.BONFERRONI
+        assert estimates[name].method == Method.BONFERRONI
         # Both parts at 97.5 %: sensitivity alone would be at least this.
-        assert figures[name].low == pytest.approx(0.0125 ** (1 / 30))
+        assert estimates[name].low == pytest.approx(0.0125 ** (1 / 30))
 
 
 def test_a_mean_over_perfect_labels_shares_the_error_among_them() -> None:
     reference = np.repeat(np.eye(3, dtype=bool), 10, axis=0)
     probabilities = np.where(reference, 0.8, 0.1)
     predictions = Predictions(("a", "b", "c"), None, False, probabilities, reference, np.arange(30).astype(str))
-    sensitivity = evaluate(predictions).figures["sensitivity"]
+    sensitivity = evaluate(predictions).estimates["sensitivity"]
     assert (sensitivity.value, sensitivity.high, sensitivity.method) == (1.0, 1.0, Method.BONFERRONI)
     assert sensitivity.low == pytest.approx((0.05 / 3 / 2) ** (1 / 10))
 
 
 def test_the_other_figures_of_a_perfect_separation_know_their_worst() -> None:
-    figures = evaluate(EVERY_KIND["perfect"]).figures
+    estimates = evaluate(EVERY_KIND["perfect"]).estimates
     worst = 0.0125 ** (1 / 30)  # sensitivity and specificity, both at 97.5 %
-    assert figures["mcc"].low == pytest.approx(2 * worst - 1)
-    assert (figures["lr_positive"].value, figures["lr_negative"].value) == (None, 0.0)
-    assert "infinite" in str(figures["lr_positive"].reason)
-    assert figures["lr_negative"].high == pytest.approx((1 - worst) / worst)
-    assert "no spread" in str(figures["lr_negative"].reason)
+    assert estimates["mcc"].low == pytest.approx(2 * worst - 1)
+    assert (estimates["lr_positive"].value, estimates["lr_negative"].value) == (None, 0.0)
+    assert "infinite" in str(estimates["lr_positive"].reason)
+    assert estimates["lr_negative"].high == pytest.approx((1 - worst) / worst)
+    assert "no spread" in str(estimates["lr_negative"].reason)
     for name in ("partial_auc", "average_precision"):
-        assert (figures[name].value, figures[name].high, figures[name].method) == (1.0, 1.0, Method.DISJOINT_PAIRS)
-        assert figures[name].low < figures["auc"].low, name  # type: ignore[operator]
-        assert "no spread" in str(figures[name].reason)
+        assert (estimates[name].value, estimates[name].high, estimates[name].method) == (
+            1.0,
+            1.0,
+            Method.DISJOINT_PAIRS,
+        )
+        assert estimates[name].low < estimates["auc"].low, name  # type: ignore[operator]
+        assert "no spread" in str(estimates[name].reason)
 
 
 def test_intervals_of_likelihood_ratios_are_those_of_the_log_method() -> None:
     """With one case for each patient: Simel and others (J Clin Epidemiol 1991;44:763)."""
     metrics = evaluate(some_binary(n=600), options=EvaluationSettings(replicates=2000))
-    counts, figures = metrics.per_label["sick"].counts, metrics.figures
+    counts, estimates = metrics.per_label["sick"].counts, metrics.estimates
     ups, downs = counts.tp + counts.fn, counts.fp + counts.tn
     for name, first, second in (("lr_positive", counts.tp, counts.fp), ("lr_negative", counts.fn, counts.tn)):
         reach = np.exp(1.96 * (1 / first - 1 / ups + 1 / second - 1 / downs) ** 0.5)
-        value = figures[name].value
+        value = estimates[name].value
         assert isinstance(value, float)
-        assert (figures[name].low, figures[name].high) == pytest.approx((value / reach, value * reach), rel=0.02)
+        assert (estimates[name].low, estimates[name].high) == pytest.approx((value / reach, value * reach), rel=0.02)
 
 
 def test_a_likelihood_ratio_with_one_false_alarm_has_an_upper_limit() -> None:
     positive = np.arange(60) % 2 == 0
     scores = np.where(positive, 0.9, 0.1)
     scores[[1, 2, 4]] = 0.9, 0.1, 0.1
-    figure = evaluate(binary(positive, scores)).figures["lr_positive"]
-    assert figure.value == pytest.approx((28 / 30) / (1 / 30))
-    assert figure.low < 6  # type: ignore[operator]
-    assert 100 < figure.high < 1000  # type: ignore[operator]
+    metric = evaluate(binary(positive, scores)).estimates["lr_positive"]
+    assert metric.value == pytest.approx((28 / 30) / (1 / 30))
+    assert metric.low < 6  # type: ignore[operator]
+    assert 100 < metric.high < 1000  # type: ignore[operator]
 
 
 def test_the_aucs_formula_follows_the_clusters_and_agrees_with_the_bootstrap() -> None:
     for images, method in ((1, Method.DELONG), (3, Method.OBUCHOWSKI)):
         metrics = evaluate(some_binary(n=600, images=images), options=EvaluationSettings(replicates=1000))
-        analytic, bootstrap = metrics.per_label["sick"].auc_analytic, metrics.figures["auc"]
+        analytic, bootstrap = metrics.per_label["sick"].auc_analytic, metrics.estimates["auc"]
         assert (analytic.method, analytic.value) == (method, bootstrap.value)
         assert (analytic.low, analytic.high) == pytest.approx((bootstrap.low, bootstrap.high), abs=0.015)
         assert as_document(metrics)["auc_analytic"] == {"sick": analytic.to_json()}
 
 
 def test_one_patient_tells_almost_nothing() -> None:
-    figures = evaluate(ONE_PATIENT).figures
-    assert figures["auc"].low == 0.0
-    assert figures["auc"].high == 1.0
-    assert figures["sensitivity"].method == Method.CLOPPER_PEARSON
-    assert figures["sensitivity"].high - figures["sensitivity"].low > 0.9  # type: ignore[operator]
-    assert "too few patients" in str(figures["auc"].reason)
+    estimates = evaluate(ONE_PATIENT).estimates
+    assert estimates["auc"].low == 0.0
+    assert estimates["auc"].high == 1.0
+    assert estimates["sensitivity"].method == Method.CLOPPER_PEARSON
+    assert estimates["sensitivity"].high - estimates["sensitivity"].low > 0.9  # type: ignore[operator]
+    assert "too few patients" in str(estimates["auc"].reason)
 
 
 def test_few_patients_are_flagged() -> None:
     few = some_binary(n=36)
     metrics = evaluate(few)
-    assert "only 12 patients" in str(metrics.figures["auc"].reason)
+    assert "only 12 patients" in str(metrics.estimates["auc"].reason)
     assert any("sick (12)" in note for note in metrics.notes)
     assert evaluate(some_binary()).notes == ()
 
@@ -326,7 +330,7 @@ def test_a_threshold_that_parts_nothing_is_doubted(factor: float, doubted: bool)
 def test_the_order_of_cases_changes_nothing() -> None:
     predictions = some_binary(images=3)
     order = np.random.default_rng(1).permutation(predictions.n_cases)
-    first, second = evaluate(predictions).figures, evaluate(rows_of(predictions, order)).figures
+    first, second = evaluate(predictions).estimates, evaluate(rows_of(predictions, order)).estimates
     for name in FIGURE_NAMES:
         for part in ("value", "low", "high"):
             assert getattr(first[name], part) == pytest.approx(getattr(second[name], part), rel=1e-12)
@@ -335,7 +339,7 @@ def test_the_order_of_cases_changes_nothing() -> None:
 def test_naming_the_other_label_positive_turns_the_figures_round() -> None:
     sick = some_binary(images=2)
     well = Predictions(sick.labels, "well", False, sick.probabilities, sick.reference, sick.patients)
-    first, second = evaluate(sick).figures, evaluate(well).figures
+    first, second = evaluate(sick).estimates, evaluate(well).estimates
     for name, mirror in (("sensitivity", "specificity"), ("ppv", "npv"), ("auc", "auc"), ("brier", "brier")):
         assert second[mirror].value == pytest.approx(first[name].value)
         assert (second[mirror].low, second[mirror].high) == pytest.approx((first[name].low, first[name].high))
@@ -345,14 +349,14 @@ def test_the_seed_decides_the_bootstrap_and_nothing_else() -> None:
     predictions = some_binary()
     first, again, other = (evaluate(predictions, seed) for seed in (1, 1, 2))
     assert first.to_json() == again.to_json()
-    assert first.figures["auc"].low != other.figures["auc"].low
-    assert first.figures["sensitivity"] == other.figures["sensitivity"]
+    assert first.estimates["auc"].low != other.estimates["auc"].low
+    assert first.estimates["sensitivity"] == other.estimates["sensitivity"]
 
 
 def test_a_higher_confidence_gives_wider_intervals() -> None:
     predictions = some_binary(images=2)
-    usual = evaluate(predictions).figures
-    surer = evaluate(predictions, options=EvaluationSettings(replicates=200, confidence=0.99)).figures
+    usual = evaluate(predictions).estimates
+    surer = evaluate(predictions, options=EvaluationSettings(replicates=200, confidence=0.99)).estimates
     for name in FIGURE_NAMES:
         assert surer[name].low <= usual[name].low, name  # type: ignore[operator]
         assert surer[name].high >= usual[name].high, name  # type: ignore[operator]
@@ -386,7 +390,7 @@ def test_the_operating_point_is_taken_as_it_is() -> None:
     point = choose_operating_point(tune)
     metrics = evaluate_partition(test, point, FAST)
     called = test.probabilities[:, 1] >= point.thresholds[0]
-    assert metrics.figures["sensitivity"].value == pytest.approx(called[test.reference[:, 1]].mean())
+    assert metrics.estimates["sensitivity"].value == pytest.approx(called[test.reference[:, 1]].mean())
     assert as_document(metrics)["operating_point"] == json.loads(json.dumps(point.to_json()))
     with pytest.raises(UsageError, match="other labels"):
         evaluate_partition(some_labels(), point)

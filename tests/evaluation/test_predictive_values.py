@@ -36,7 +36,7 @@ def test_at_the_samples_prevalence_they_are_the_tables(counts: tuple[int, int, i
     n = sum(counts)
     (values,) = predictive_values(*table(*counts), [(tp + fn) / n], FAST)
     for name in ("ppv", "npv"):
-        expected, found = Counts(*counts).figure(name), getattr(values, name)
+        expected, found = Counts(*counts).metric(name), getattr(values, name)
         if isinstance(expected, Undefined):
             assert found.value is None
             assert found.reason == expected.reason

@@ -108,7 +108,11 @@ def test_what_is_kept_has_no_case_in_it_and_rare_values_are_one() -> None:
     makers = ["Siemens"] * 40 + ["Philips"] * FEWEST_WITH_FACT + ["Dr. Rare Scanner"] * (FEWEST_WITH_FACT - 1)
     training = measures(len(makers), 0, manufacturer=makers)
     summary = summarise_cohort(training)
-    assert summary.facts["manufacturer"] == {"Siemens": 40, "Philips": FEWEST_WITH_FACT, OTHER: FEWEST_WITH_FACT - 1}
+    assert summary.covariates["manufacturer"] == {
+        "Siemens": 40,
+        "Philips": FEWEST_WITH_FACT,
+        OTHER: FEWEST_WITH_FACT - 1,
+    }
     text = json.dumps(summary.to_json())
     assert "Rare" not in text
     values = training.intensity["mean"]
@@ -125,7 +129,7 @@ def test_a_patient_counts_once() -> None:
     often = CohortMeasures(
         intensity={name: np.repeat(values, 5) for name, values in one.intensity.items()},
         geometry={name: np.repeat(values, 5) for name, values in one.geometry.items()},
-        facts={name: [value for value in values for _ in range(5)] for name, values in one.facts.items()},
+        covariates={name: [value for value in values for _ in range(5)] for name, values in one.covariates.items()},
         labels=one.labels,
         reference=np.repeat(one.reference, 5, axis=0),
         patients=np.repeat(one.patients, 5),
@@ -133,7 +137,7 @@ def test_a_patient_counts_once() -> None:
     )
     kept, again = summarise_cohort(one), summarise_cohort(often)
     assert again.n_cases == 5 * kept.n_cases
-    assert (again.n_patients, again.labels, again.facts) == (kept.n_patients, kept.labels, kept.facts)
+    assert (again.n_patients, again.labels, again.covariates) == (kept.n_patients, kept.labels, kept.covariates)
     assert again.intensity["mean"].quantiles == pytest.approx(kept.intensity["mean"].quantiles)
     other = measures(40, 1, mean=0.4)
     assert [row.p_value for row in cohort_shift(kept, other).rows] == pytest.approx(

@@ -15,7 +15,7 @@ from jsonschema import validate
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import Predictions, choose_operating_point, evaluate_partition, fit_conformal, metrics_schema
 from medcls.evaluation.partition.failures import FailedCases
-from medcls.evaluation.partition.report import PartitionStudy, evaluate_study
+from medcls.evaluation.partition.report import PartitionEvaluation, evaluate_in_full
 from medcls.evaluation.partition.score_scale import RankScale
 from tests.factories.predictions import half, rows_of, some_binary
 
@@ -23,17 +23,17 @@ SETTINGS = EvaluationSettings(replicates=100, prevalences=[0.02, 0.3])
 SECTIONS = ("calibration", "clinical", "refer", "conformal", "subgroups", "failures")
 
 
-def whole_study(predictions: Predictions, **changes: Any) -> PartitionStudy:
+def whole_study(predictions: Predictions, **changes: Any) -> PartitionEvaluation:
     n = predictions.n_cases
     given_: dict[str, Any] = {
         "uncalibrated": replace(predictions, probabilities=np.square(predictions.probabilities).clip(0, 1))
         if predictions.multilabel
         else sharpened(predictions),
         "conformal": fit_conformal(predictions),
-        "facts": {"sex": ["F", "M"] * (n // 2), "age": [str(20 + index % 60) for index in range(n)]},
+        "covariates": {"sex": ["F", "M"] * (n // 2), "age": [str(20 + index % 60) for index in range(n)]},
         "names": [f"case {index}" for index in range(n)],
     }
-    return evaluate_study(predictions, half(predictions), SETTINGS, 0, **(given_ | changes))
+    return evaluate_in_full(predictions, half(predictions), SETTINGS, 0, **(given_ | changes))
 
 
 def sharpened(predictions: Predictions) -> Predictions:
@@ -55,7 +55,7 @@ def test_every_section_is_there_and_the_document_keeps_its_schema(predictions: P
     validate({"test": document}, metrics_schema())
     assert all(document[name] for name in SECTIONS)
     assert document["not_computed"] == {}
-    labels = set(predictions.figure_labels)
+    labels = set(predictions.metric_labels)
     assert set(document["clinical"]) == set(document["failures"]["labels"]) == labels
     assert [one["prevalence"] for one in document["clinical"][min(labels)]["predictive_values"]] == [0.02, 0.3]
     plain = evaluate_partition(predictions, half(predictions), SETTINGS).to_json()
@@ -64,7 +64,7 @@ def test_every_section_is_there_and_the_document_keeps_its_schema(predictions: P
 
 def test_what_does_not_apply_is_null_and_says_why() -> None:
     predictions = some_binary()
-    document = evaluate_study(predictions, half(predictions), SETTINGS).to_json()
+    document = evaluate_in_full(predictions, half(predictions), SETTINGS).to_json()
     validate({"test": document}, metrics_schema())
     assert [document[name] for name in ("conformal", "subgroups", "failures")] == [None] * 3
     assert document["calibration"]["before"] is None
@@ -89,10 +89,12 @@ def test_the_order_of_cases_changes_no_figure() -> None:
     predictions = some_binary(images=2)
     order = np.random.default_rng(0).permutation(predictions.n_cases)
     turned = rows_of(predictions, order)
-    facts = {"sex": np.array(["F", "M", "M"] * (predictions.n_cases // 3))}
+    covariates = {"sex": np.array(["F", "M", "M"] * (predictions.n_cases // 3))}
     names = np.array([f"case {index}" for index in range(predictions.n_cases)])
-    one = whole_study(predictions, facts={"sex": facts["sex"].tolist()}, names=names.tolist()).to_json()
-    other = whole_study(turned, facts={"sex": facts["sex"][order].tolist()}, names=names[order].tolist()).to_json()
+    one = whole_study(predictions, covariates={"sex": covariates["sex"].tolist()}, names=names.tolist()).to_json()
+    other = whole_study(
+        turned, covariates={"sex": covariates["sex"][order].tolist()}, names=names[order].tolist()
+    ).to_json()
     assert_same(one, other)
 
 
@@ -158,18 +160,18 @@ def test_ten_thousand_cases_take_seconds() -> None:
     predictions = Predictions(
         ("well", "sick"), "sick", False, np.stack((1 - up, up), axis=1), reference, np.arange(10_000).astype(str)
     )
-    facts = {
+    covariates = {
         "sex": ["F", "M"] * 5000,
         "site": ["a", "b", "c", "d"] * 2500,
         "age": [str(20 + index % 70) for index in range(10_000)],
     }
     start = time.process_time()
-    evaluate_study(
+    evaluate_in_full(
         predictions,
         choose_operating_point(predictions),
         uncalibrated=sharpened(predictions),
         conformal=fit_conformal(predictions),
-        facts=facts,
+        covariates=covariates,
         names=[str(index) for index in range(10_000)],
     )
     assert time.process_time() - start < 20

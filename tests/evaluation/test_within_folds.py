@@ -52,7 +52,7 @@ def test_it_is_the_share_of_rightly_ordered_pairs_within_folds(seed: int, folds:
 
 def test_one_fold_gives_the_auc_and_its_interval() -> None:
     made, _ = drawn(1, levels=1000)
-    whole = evaluate_partition(made, choose_operating_point(made), SETTINGS, seed=3).figures["auc"]
+    whole = evaluate_partition(made, choose_operating_point(made), SETTINGS, seed=3).estimates["auc"]
     within = auc_within_folds(made, np.zeros(made.n_cases), SETTINGS, seed=3)["ill"]
     assert within.value == pytest.approx(auc(made.reference[:, 0], made.probabilities[:, 0]))
     assert (within.low, within.high) == (pytest.approx(whole.low, abs=0.02), pytest.approx(whole.high, abs=0.02))
@@ -68,7 +68,7 @@ def test_a_fold_on_another_scale_lowers_the_pooled_auc_alone_and_is_warned_of() 
     within = auc_within_folds(other, fold, SETTINGS)["ill"]
     assert within.to_json() == same.to_json()
     point = choose_operating_point(other)
-    pooled = evaluate_partition(other, pooled_operating_point({"1-1": point}), SETTINGS).figures["auc"]
+    pooled = evaluate_partition(other, pooled_operating_point({"1-1": point}), SETTINGS).estimates["auc"]
     assert pooled.value is not None
     assert within.value is not None
     assert pooled.value < within.value - 0.05

@@ -16,12 +16,12 @@ def case(
     partition: Any = None,
     *,
     line: int | None = None,
-    facts: dict[str, str] | None = None,
+    covariates: dict[str, str] | None = None,
     shape: tuple[int, ...] = (8, 8),
     **identity: str,
 ) -> Case:
     source = ScanSource(name, (), "dicom", "CT", shape, (1.0, 1.0), identity=identity)
-    return Case(name, patient or name, Path(name), (label,), partition, source, facts or {}, line)
+    return Case(name, patient or name, Path(name), (label,), partition, source, covariates or {}, line)
 
 
 def cohort(*cases: Case) -> Cohort:

@@ -112,6 +112,14 @@ class FileSource:
             os._exit(9)
         if array.dtype == bool:
             raise ScanRefused("damaged", "the file is cut short", where=self.name)
-        facts, identity = {"sex": "F", "age": "61"}, {"patient_id": "DOE-1", "issuer": "H"}
+        attributes, identity = {"sex": "F", "age": "61"}, {"patient_id": "DOE-1", "issuer": "H"}
         notes = (f"read with on_gap={leniency.on_gap}",)
-        return Scan(array, np.eye(4), has_geometry=False, facts=facts, identity=identity, notes=notes, paths=self.paths)
+        return Scan(
+            array,
+            np.eye(4),
+            has_geometry=False,
+            attributes=attributes,
+            identity=identity,
+            notes=notes,
+            paths=self.paths,
+        )

@@ -149,7 +149,7 @@ def _trial(request: dict[str, Any], printed: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    predictions = os.fdopen(os.dup(1), "w", encoding="utf-8")
     requests = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -159,9 +159,9 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
         warnings.simplefilter("always")
         for line in requests:
-            answer = _trial(json.loads(line), Path(printed.name))
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
+            prediction = _trial(json.loads(line), Path(printed.name))
+            predictions.write(json.dumps(prediction) + "\n")
+            predictions.flush()
 
 
 if __name__ == "__main__":

@@ -24,11 +24,11 @@ from tests.fuzzing.seeds import Seed, project_seeds
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TIMES_DECLARED = 4
 FLOOR = 64 * 2**20
-"""Growth below this is not judged: allocators and caches take that much whatever is read."""
+"""Growth below this is not evaluated: allocators and caches take that much whatever is read."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What came of reading one folder.
 
     Attributes:
@@ -96,17 +96,17 @@ class ReaderProcess:
         """Of the child, while it runs."""
         return self._process.pid if self._process else None
 
-    def read(self, folder: Path, number: int = 0, *, whole: bool = True) -> Answer:
+    def read(self, folder: Path, number: int = 0, *, whole: bool = True) -> Prediction:
         """Let it find and read everything in a folder; ``whole`` calls ``read_scan`` on it too."""
         if self._process is None:
             self._start()
         if not self._warm:
             self._warm_up()
-        answer = self._ask(folder, number, whole=whole)
-        self._warm = not (answer.renewed or answer.fatal)
-        return answer
+        prediction = self._ask(folder, number, whole=whole)
+        self._warm = not (prediction.renewed or prediction.fatal)
+        return prediction
 
-    def _ask(self, folder: Path, number: int, *, whole: bool) -> Answer:
+    def _ask(self, folder: Path, number: int, *, whole: bool) -> Prediction:
         request = {"number": number, "folder": str(folder), "whole": whole}
         process = self._process
         if process is None or process.stdin is None:
@@ -117,10 +117,10 @@ class ReaderProcess:
         line, hung = self._line(process)
         if line:
             given: dict[str, Any] = json.loads(line)
-            return Answer(**{**given, "outcomes": tuple(given["outcomes"]), "broken": tuple(given["broken"])})
+            return Prediction(**{**given, "outcomes": tuple(given["outcomes"]), "broken": tuple(given["broken"])})
         code = self._stop()
         words = f"no answer after {self.patience:g} s" if hung else f"the process ended: {_ending(code)}"
-        return Answer(number, broken=(words,), fatal="hang" if hung else "death")
+        return Prediction(number, broken=(words,), fatal="hang" if hung else "death")
 
     def _line(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bool]:
         """One line, or nothing, and whether patience ended."""
@@ -185,15 +185,15 @@ def write(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
         (folder / name).write_bytes(data)
 
 
-def unbroken(seeds: Sequence[Seed], patience: float | None = None) -> dict[str, Answer]:
+def unbroken(seeds: Sequence[Seed], patience: float | None = None) -> dict[str, Prediction]:
     """What comes of the seeds as they are, by name: a reader that refuses everything keeps every other promise."""
-    answers = {}
+    predictions = {}
     with ReaderProcess(patience) as reader, tempfile.TemporaryDirectory(prefix="medcls-fuzz-") as folder:
         for number, seed in enumerate(seeds):
             here = Path(folder, str(number))
             write(here, ((seed.file, seed.data), *seed.beside))
-            answers[seed.name] = reader.read(here, number)
-    return answers
+            predictions[seed.name] = reader.read(here, number)
+    return predictions
 
 
 def trials(
@@ -203,7 +203,7 @@ def trials(
     seed: int = 0,
     jobs: int = 1,
     patience: float | None = None,
-    answered: Callable[[Answer], object] = lambda answer: None,
+    answered: Callable[[Prediction], object] = lambda prediction: None,
 ) -> None:
     """Read mutations of these numbers in ``jobs`` processes; ``answered`` is called with each answer as it comes."""
     left, lock = iter(numbers), threading.Lock()
@@ -213,10 +213,10 @@ def trials(
             for number in _shared(left, lock):
                 here = Path(folder, str(number))
                 write(here, mutant(seeds, number, seed).files)
-                answer = reader.read(here, number, whole=number % 8 == 0)
+                prediction = reader.read(here, number, whole=number % 8 == 0)
                 shutil.rmtree(here)
                 with lock:
-                    answered(answer)
+                    answered(prediction)
 
     threads = [_Raising(one_after_another) for _ in range(jobs)]
     for thread in threads:
@@ -268,17 +268,17 @@ class Tally:
 
     count: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    broken: list[Answer] = field(default_factory=list)
-    grown: Answer = field(default_factory=lambda: Answer(-1))
-    worker: Answer = field(default_factory=lambda: Answer(-1))
-    slowest: Answer = field(default_factory=lambda: Answer(-1))
+    broken: list[Prediction] = field(default_factory=list)
+    grown: Prediction = field(default_factory=lambda: Prediction(-1))
+    worker: Prediction = field(default_factory=lambda: Prediction(-1))
+    slowest: Prediction = field(default_factory=lambda: Prediction(-1))
 
-    def add(self, answer: Answer) -> None:
+    def add(self, prediction: Prediction) -> None:
         """Count one more."""
         self.count += 1
-        self.outcomes.update(answer.outcomes)
-        if answer.failures():
-            self.broken.append(answer)
-        self.grown = max(self.grown, answer, key=lambda one: one.grown)
-        self.worker = max(self.worker, answer, key=lambda one: one.workers)
-        self.slowest = max(self.slowest, answer, key=lambda one: one.seconds)
+        self.outcomes.update(prediction.outcomes)
+        if prediction.failures():
+            self.broken.append(prediction)
+        self.grown = max(self.grown, prediction, key=lambda one: one.grown)
+        self.worker = max(self.worker, prediction, key=lambda one: one.workers)
+        self.slowest = max(self.slowest, prediction, key=lambda one: one.seconds)

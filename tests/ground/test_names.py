@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcls.classifier import Answer, Row
+from medcls.classifier import Prediction, Row
 from medcls.errors import MedclsError, RunError, StorageError
 from medcls.files import read_csv, write_bytes
 from medcls.names import file_stem, is_plain_name, within
 from medcls.privacy import Pseudonyms
 from medcls.runs.folder import Run, discard_untrained, new_run
 from medcls.runs.output_folder import results_folder
-from medcls.scores.evaluate import judged_folder
+from medcls.scores.evaluate import evaluation_folder
 from medcls.workflows.commands import explain
 from medcls.workflows.data.find_inputs import Targets
 from medcls.workflows.reporting import report
 from tests.factories.engines import classifier
 
-ANSWER = Answer(("ill",), (0.75, 0.25))
+ANSWER = Prediction(("ill",), (0.75, 0.25))
 HOSTILE = (
     *(
         "../../../x",
@@ -142,7 +142,7 @@ def test_pictures_of_the_report_lie_in_their_folder_whatever_cases_are_called(tm
 
 def test_maps_of_scans_lie_in_their_folder_whatever_scans_are_called(tmp_path: Path, drawn: Any) -> None:
     targets = Targets(tuple(cast(Any, SimpleNamespace(name=name)) for name in HOSTILE))
-    known = [Row(name, answer=ANSWER) for name in HOSTILE]
+    known = [Row(name, prediction=ANSWER) for name in HOSTILE]
     found = explain.explain_targets(drawn, targets, tmp_path / "out", KEEP, answered=known)
     assert {one.name for one in found.explained} == set(HOSTILE)
     assert tree(tmp_path) - {"out", "out/explanations.csv", "out/explanations.json"} == {
@@ -213,7 +213,7 @@ def test_links_within_a_run_and_to_a_run_are_no_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stem", ["scores", "two words", "x" * 200, "na\u202eme", "\x1b[31m", "con", "a\nb", ".."])
 def test_the_folder_of_results_is_named_after_a_table_as_any_file_is(stem):
-    folder = judged_folder(Path(f"{stem}.csv"), None, ("metrics.json",), overwrite=False)
+    folder = evaluation_folder(Path(f"{stem}.csv"), None, ("metrics.json",), overwrite=False)
     assert folder.name == f"evaluation-{file_stem(stem)}"
     assert folder.parts == (folder.name,)
     assert folder.name.isprintable()

@@ -34,7 +34,7 @@ def published_file(network: ClassificationNetwork) -> bytes:
     return buffer.getvalue()
 
 
-class Answer(io.BytesIO):
+class Prediction(io.BytesIO):
     """What a server sends."""
 
     def __init__(self, data: bytes, length: int | None = None) -> None:
@@ -46,11 +46,11 @@ class Answer(io.BytesIO):
 def serve(monkeypatch: pytest.MonkeyPatch, data: bytes, *, length: int | None = None) -> list[str]:
     asked: list[str] = []
 
-    def answer(url: str) -> Answer:
+    def prediction(url: str) -> Prediction:
         asked.append(url)
-        return Answer(data, length)
+        return Prediction(data, length)
 
-    monkeypatch.setattr(sources, "_open", answer)
+    monkeypatch.setattr(sources, "_open", prediction)
     return asked
 
 
@@ -146,12 +146,12 @@ def test_a_source_without_weights_for_the_network_says_what_there_is(
 
 
 def test_a_redirect_to_an_unprotected_address_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = Answer(b"data")
-    answer.geturl = lambda: "http://example.org/x.pth"  # type: ignore[attr-defined]
-    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: answer)
+    prediction = Prediction(b"data")
+    prediction.geturl = lambda: "http://example.org/x.pth"  # type: ignore[attr-defined]
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: prediction)
     with pytest.raises(WeightsError, match="cannot be downloaded"):
         sources.fetch(FAMILIES["resnet"].weights["medicalnet"]["resnet10"])
-    assert answer.closed
+    assert prediction.closed
 
 
 def test_published_hashes_are_those_in_the_files_names() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from medcls.cohort import Cohort
 from medcls.cohort.leakage.audit import audit_cohort
-from medcls.cohort.leakage.confounding import header_facts
+from medcls.cohort.leakage.confounding import header_attributes
 from medcls.cohort.leakage.relations import find_relations
 from medcls.config.settings import EvaluationSettings, PreprocessingSettings
 from medcls.preprocessing import Recipe, build_recipe
@@ -77,10 +77,10 @@ def test_ultrasound_in_dicom_and_as_a_picture_are_the_same_input(tmp_path):
 def test_how_a_picture_is_stored_is_a_fact_of_it(tmp_path, quality):
     Image.fromarray(BRIGHT).save(tmp_path / "a.jpg", quality=quality)
     scan = read_scan(tmp_path / "a.jpg")
-    assert (scan.facts["file_type"], scan.facts["bit_depth"]) == ("JPEG", "8")
-    assert abs(int(scan.facts["jpeg_quality"]) - quality) <= 1
+    assert (scan.attributes["file_type"], scan.attributes["bit_depth"]) == ("JPEG", "8")
+    assert abs(int(scan.attributes["jpeg_quality"]) - quality) <= 1
     deep = read_scan(written(BRIGHT.astype(np.uint16) * 7, tmp_path / "b.tif"))
-    assert (deep.facts["file_type"], deep.facts["bit_depth"]) == ("TIFF", "16")
+    assert (deep.attributes["file_type"], deep.attributes["bit_depth"]) == ("TIFF", "16")
 
 
 def stored(folder: Path, *, by_label: str) -> Cohort:
@@ -101,7 +101,7 @@ def stored(folder: Path, *, by_label: str) -> Cohort:
         place.mkdir()
         Image.fromarray(pixels).save(place / name, **options)
         (source,) = find_scans(place).scans
-        cases.append(replace(case(f"c{number}", f"p{number}", ill, facts=dict(source.facts)), source=source))
+        cases.append(replace(case(f"c{number}", f"p{number}", ill, attributes=dict(source.attributes)), source=source))
     return cohort(*cases)
 
 
@@ -122,5 +122,5 @@ def test_a_label_that_the_kind_of_file_tells_is_warned_of_and_no_other(tmp_path,
     warned = [warning for warning in audit.warnings if "header alone" in warning]
     assert bool(warned) == (telling is not None)
     if telling:
-        assert telling <= set(header_facts(made.cases))
-        assert {name for name, value in found[0].by_fact if value > 0.95} == telling
+        assert telling <= set(header_attributes(made.cases))
+        assert {name for name, value in found[0].by_covariate if value > 0.95} == telling

@@ -166,7 +166,7 @@ def test_a_passing_series_is_the_series_read_whole(tmp_path: Path, changes: dict
     assert np.array_equal(np.stack(taken), whole.array[0].T)
     assert (scan.array.shape, scan.array.dtype) == (whole.array.shape, whole.array.dtype)
     assert scan.array.strides == (0,) * 4  # a stand-in that takes no memory
-    for name in ("modality", "kind", "has_geometry", "photometric", "facts", "identity", "notes", "paths"):
+    for name in ("modality", "kind", "has_geometry", "photometric", "attributes", "identity", "notes", "paths"):
         assert getattr(scan, name) == getattr(whole, name), name
     assert np.array_equal(scan.affine, whole.affine)
 
@@ -192,7 +192,7 @@ def test_ingesting_a_series_gives_the_bits_of_the_recipe_on_the_whole_scan(tmp_p
     assert np.array_equal(made.encoded.affines, direct.affines)
     assert made.pixels == pixel_digest(scan)
     assert made.notes == (*scan.notes, *direct.notes)
-    assert (made.modality, made.facts) == (scan.modality, dict(scan.facts))
+    assert (made.modality, made.attributes) == (scan.modality, dict(scan.attributes))
 
 
 def test_a_series_passes_without_ever_being_whole(tmp_path: Path) -> None:

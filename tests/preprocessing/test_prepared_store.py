@@ -62,7 +62,7 @@ def test_a_stored_result_is_the_computed_one_bit_for_bit(
     assert np.array_equal(again.read().affines, direct.affines)
     assert np.array_equal(again.view(0), direct.images[0])
     assert (again.views, again.shape) == (1, (3, 24, 20))
-    assert again.facts == {"sex": "F", "age": "61"}
+    assert again.attributes == {"sex": "F", "age": "61"}
     assert again.notes == ("read with on_gap=error",)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from medcls.config import Config
 from medcls.config.settings import EvaluationSettings
-from medcls.evaluation.partition.baseline import BaselineAnswers, baseline_figures
-from medcls.evaluation.subgroups.subgroups import subgroup_figures
+from medcls.evaluation.partition.baseline import BaselinePredictions, baseline_metrics
+from medcls.evaluation.subgroups.subgroups import subgroup_metrics
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.answers import ANSWERS
@@ -51,8 +51,8 @@ LAST = {"claim-2024": 44, "tripod-ai": 27, "stard-ai": 30}
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     predictions = some_binary(n=150)
-    simple = BaselineAnswers("a linear model", some_binary(n=150, shift=0.2), half(predictions), 43, 0.1)
-    beside = baseline_figures(predictions, half(predictions), simple, EvaluationSettings(replicates=100))
+    simple = BaselinePredictions("a linear model", some_binary(n=150, shift=0.2), half(predictions), 43, 0.1)
+    beside = baseline_metrics(predictions, half(predictions), simple, EvaluationSettings(replicates=100))
     found = studied(predictions) | {"baseline": beside.to_json()}
     return found
 
@@ -128,15 +128,15 @@ def test_what_only_authors_know_is_never_filled(document: dict[str, Any]) -> Non
 
 def test_the_line_on_subgroups_says_how_many_are_suppressed() -> None:
     predictions = some_binary(n=150)
-    facts = {"sex": ["F"] * 100 + ["M"] * 45 + ["O"] * 5, "year": ["2020"] * 80 + ["2021"] * 70}
-    found = subgroup_figures(predictions, half(predictions), facts, EvaluationSettings(replicates=100)).to_json()
+    covariates = {"sex": ["F"] * 100 + ["M"] * 45 + ["O"] * 5, "year": ["2020"] * 80 + ["2021"] * 70}
+    found = subgroup_metrics(predictions, half(predictions), covariates, EvaluationSettings(replicates=100)).to_json()
     said, where = subgroups(record({"subgroups": found})) or ("", "")
     assert said.startswith(
         "figures at the one threshold by sex, year; suppressed for fewer than 10 patients: 1 of 5 groups"
     )
     assert where
-    whole = subgroup_figures(
-        predictions, half(predictions), {"year": facts["year"]}, EvaluationSettings(replicates=100)
+    whole = subgroup_metrics(
+        predictions, half(predictions), {"year": covariates["year"]}, EvaluationSettings(replicates=100)
     )
     plain_line = (subgroups(record({"subgroups": whole.to_json()})) or ("",))[0]
     assert "suppressed" not in plain_line
@@ -195,7 +195,7 @@ def test_an_external_cohort_answers_other_items(document: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("predictions", [some_labels(), some_multilabel()])
 def test_other_kinds_of_labels_have_checklists_and_card_too(predictions: Any) -> None:
-    found = studied(predictions, facts={"sex": ["F", "M"] * (predictions.n_cases // 2)}, refused=None)
+    found = studied(predictions, covariates={"sex": ["F", "M"] * (predictions.n_cases // 2)}, refused=None)
     given = record(found, labels=predictions.labels, positive=None, multilabel=predictions.multilabel)
     assert len(filled_checklists(given)) == len(FILES)
     assert "| AUC |" in model_card(given)

@@ -291,20 +291,20 @@ def test_the_public_config_keeps_settings_and_withholds_paths(flavour: type[Pure
     assert "learning_rate: 0.0003" in text
 
 
-def judged(**changes: Any) -> str:
+def evaluated(**changes: Any) -> str:
     return Page(render_report(content(cases=40, **changes))).text
 
 
 def test_no_more_is_claimed_of_patients_than_is_known() -> None:
     claim = "none of whom took part in training or in choosing anything"
-    assert f"40 cases of 40 patients, {claim}." in judged()
-    unknown = judged(unnamed=40)
+    assert f"40 cases of 40 patients, {claim}." in evaluated()
+    unknown = evaluated(unnamed=40)
     assert claim not in unknown
     assert "40 cases of 40 patients" not in unknown
-    assert "every 100 patients" in judged()
+    assert "every 100 patients" in evaluated()
     assert "every 100 patients" not in unknown
     assert "whose patients are not known (each case counts as one)" in unknown
-    partly = judged(unnamed=15)
+    partly = evaluated(unnamed=15)
     assert claim not in partly
     assert "25 of 25 known patients, and 15 whose patient is not known" in partly
     pooled = content(unnamed=40)
@@ -315,11 +315,11 @@ def test_no_more_is_claimed_of_patients_than_is_known() -> None:
 
 
 def test_near_copies_stand_beside_the_claim_that_they_weaken() -> None:
-    text = judged(near=13)
+    text = evaluated(near=13)
     assert (
         text.index("none of whom") < text.index("13 of the cases look nearly the same") < text.index("In plain words")
     )
-    assert "look nearly the same" not in judged()
+    assert "look nearly the same" not in evaluated()
 
 
 @pytest.mark.parametrize(("called", "standing_out"), [(4, False), (200, True)])

@@ -10,7 +10,7 @@ import pytest
 
 import medcls
 from medcls.evaluation import exploratory_point
-from medcls.evaluation.partition.report import evaluate_study
+from medcls.evaluation.partition.report import evaluate_in_full
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.comparison import ComparisonContent, render_comparison
 from medcls.reporting.text.numbers import percent
@@ -64,15 +64,15 @@ def test_numbers_are_those_of_the_file(document: dict[str, Any]) -> None:
 
 def test_a_missing_section_gives_its_reason() -> None:
     predictions = some_binary()
-    text = page_of(evaluate_study(predictions, half(predictions), SETTINGS).to_json()).text
+    text = page_of(evaluate_in_full(predictions, half(predictions), SETTINGS).to_json()).text
     assert "Prediction sets not computed : no prediction sets were fitted" in text
-    assert "not computed : no facts are known to form groups by" in text
+    assert "not computed : no covariates are known to form groups by" in text
     assert "The probabilities were not changed by a calibration." in text
 
 
 def test_exploratory_thresholds_mark_the_page_and_others_do_not(document: dict[str, Any]) -> None:
     predictions = some_binary()
-    chosen = evaluate_study(predictions, exploratory_point(predictions), SETTINGS).to_json()
+    chosen = evaluate_in_full(predictions, exploratory_point(predictions), SETTINGS).to_json()
     marks = [
         [one for one in page_of(each).all("div") if one.get("class") == "exploratory"] for each in (chosen, document)
     ]
@@ -82,8 +82,8 @@ def test_exploratory_thresholds_mark_the_page_and_others_do_not(document: dict[s
 
 def test_markup_in_facts_groups_and_names_is_shown_and_never_run() -> None:
     predictions = some_binary(n=150)
-    facts = {EVIL: [EVIL, "other"] * 75}
-    page = page_of(studied(predictions, facts=facts, names=[EVIL] * 150))
+    covariates = {EVIL: [EVIL, "other"] * 75}
+    page = page_of(studied(predictions, covariates=covariates, names=[EVIL] * 150))
     assert not page.all("script")
     assert page.text.count(EVIL) > 3
 
@@ -113,6 +113,6 @@ def test_the_page_of_a_comparison_is_safe_and_says_what_the_file_says(tmp_path: 
 def test_a_fact_that_cannot_be_read_is_said() -> None:
     predictions = some_binary()
     for cell, said in (("34 years", True), ("", False)):
-        facts = {"age": [cell] * predictions.n_cases}
-        notes = evaluate_study(predictions, half(predictions), SETTINGS, facts=facts).to_json()["notes"]
+        covariates = {"age": [cell] * predictions.n_cases}
+        notes = evaluate_in_full(predictions, half(predictions), SETTINGS, covariates=covariates).to_json()["notes"]
         assert ("no subgroups are formed by 'age': none of its values can be read" in " ".join(notes)) is said

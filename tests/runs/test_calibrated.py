@@ -11,10 +11,10 @@ from medcls.evaluation import Temperature, no_calibration
 from medcls.runs.calibration_status import (
     calibration_sentence,
     mean_of_members,
-    why_no_figures_before,
+    why_no_metrics_before,
     why_not_calibrated,
 )
-from medcls.workflows.reporting.report import classifier_facts
+from medcls.workflows.reporting.report import classifier_properties
 from tests.factories.ensembles import ensemble, member, point
 
 UNFIT = Temperature(
@@ -37,7 +37,7 @@ def test_a_fit_that_gained_nothing_is_no_calibration_and_one_for_some_labels_is(
     unfit = replace(alone, calibration=UNFIT)
     assert why_not_calibrated(unfit) == "the logits do not follow the reference labels"
     assert calibration_sentence(unfit).startswith("probabilities were not calibrated afterwards: the logits")
-    assert why_no_figures_before(unfit).endswith("the logits do not follow the reference labels")
+    assert why_no_metrics_before(unfit).endswith("the logits do not follow the reference labels")
     assert why_not_calibrated(replace(alone, calibration=no_calibration(False))) == "no calibration was asked for"
     assert why_not_calibrated(replace(member(1, "multilabel", 2.0), calibration=PARTLY)) is None
 
@@ -53,9 +53,9 @@ def test_a_fit_that_gained_nothing_is_no_calibration_and_one_for_some_labels_is(
 def test_an_ensemble_is_as_calibrated_as_its_members(unfit: tuple[str, ...], mean: str, before: str) -> None:
     joined = of_unfit(*unfit)
     assert mean_of_members(joined) == f"3 folds' classifiers: {mean}"
-    assert before in why_no_figures_before(joined)
-    facts, sentence = classifier_facts(joined), calibration_sentence(joined)
-    assert facts["Ensemble"].endswith(mean)
-    assert facts["Calibration"].startswith("none") == (len(unfit) == 3)
-    assert ("not follow" in facts["Calibration"]) == ("not follow" in sentence) == bool(unfit)
+    assert before in why_no_metrics_before(joined)
+    covariates, sentence = classifier_properties(joined), calibration_sentence(joined)
+    assert covariates["Ensemble"].endswith(mean)
+    assert covariates["Calibration"].startswith("none") == (len(unfit) == 3)
+    assert ("not follow" in covariates["Calibration"]) == ("not follow" in sentence) == bool(unfit)
     assert ("1-2" in sentence) == (len(unfit) == 1)

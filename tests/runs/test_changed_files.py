@@ -18,7 +18,7 @@ from medcls.progress import Progress
 from medcls.runs.changed_files import SUMS, changed_files, changed_parts
 from medcls.runs.folder import Run
 from medcls.scores.comparison.compare import compare
-from medcls.scores.evaluate import Judging, judge
+from medcls.scores.evaluate import ScoreOptions, evaluate_scores
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.commands.whose import Origin
 from medcls.workflows.reporting.figure_files import write_figure_files
@@ -27,7 +27,7 @@ from tests.factories.leakage import config, other_hospital, write_cohort
 torch.set_num_threads(1)
 
 Verb = Callable[[Path, Path, Progress], object]
-JUDGING = Judging(columns={"score": "p_ill"}, positive="ill", allow_leakage="a test")
+JUDGING = ScoreOptions(columns={"score": "p_ill"}, positive="ill", allow_leakage="a test")
 EDITS = {
     "metrics.json": (r'"value": [\d.]+', '"value": 0.123'),
     "predictions.csv": (r",([\d.e-]+),([\d.e-]+)", r",\2,\1"),
@@ -82,10 +82,10 @@ def whose(run: Path, out: Path, progress: Progress) -> object:
 
 
 def scores(run: Path, out: Path, progress: Progress) -> object:
-    return judge(run / "predictions.csv", JUDGING, out, progress=progress)
+    return evaluate_scores(run / "predictions.csv", JUDGING, out, progress=progress)
 
 
-def answers(run: Path, out: Path, progress: Progress) -> object:
+def predictions(run: Path, out: Path, progress: Progress) -> object:
     scan = next((Run(run).load_config().data.cases or Path()).parent.glob("*.png"))
     medcls.infer(scan, run, out / "answers", progress=progress)
     return medcls.explain(scan, run, out=out / "maps", progress=progress)
@@ -168,9 +168,9 @@ def test_a_runs_table_that_is_judged_as_scores_is_held_against_its_sum(run: Run,
 
 def test_an_edited_classifier_is_named_before_its_answers(run: Run, tmp_path: Path) -> None:
     edit(run.path, "predictions.csv")  # of which nothing is taken here
-    assert warned(answers, run.path, tmp_path / "before") == []
+    assert warned(predictions, run.path, tmp_path / "before") == []
     edit(run.path, "classifier/classifier.json")
-    assert [line.split()[2] for line in warned(answers, run.path, tmp_path / "after")] == [
+    assert [line.split()[2] for line in warned(predictions, run.path, tmp_path / "after")] == [
         "classifier/classifier.json"
     ] * 2
 

@@ -1,4 +1,4 @@
-"""A run whose files are damaged or shortened says so in one line, and nothing is judged by what is left of them."""
+"""A run whose files are damaged or shortened says so in one line, and nothing is evaluated by what is left of them."""
 
 from __future__ import annotations
 

@@ -56,11 +56,11 @@ def test_the_tables_say_which_file_is_whose(saved: Path, scans: Path, tmp_path: 
     assert rows.keys() == {"a/0000.png", "b/0000.png", "a_0000.png", "broken.png"}
     assert (rows["broken.png"]["status"], rows["broken.png"]["code"]) == ("refused", "damaged")
     assert [one["scan"] for one in document["refused"]] == [one.scan for one in made.refused] == ["broken.png"]
-    answers = model.predict(scans).set_index("scan")
+    predictions = model.predict(scans).set_index("scan")
     for one in document["explained"]:
         row, about = rows[one["scan"]], one["explanation"]
         assert row["map_probability"] == str(about["probability"]) == row["p_ill"]
-        assert about["probability"] == pytest.approx(answers.p_ill[one["scan"]], abs=1e-6)
+        assert about["probability"] == pytest.approx(predictions.p_ill[one["scan"]], abs=1e-6)
         assert (row["map_label"], row["map_method"], row["map_model"]) == ("ill", "Grad-CAM", f"head-{weights[:8]}")
         assert row["map_weights_sha256"] == about["weights_sha256"] == weights
         # The file that the row names holds the map of this very scan.

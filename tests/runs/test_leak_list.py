@@ -15,7 +15,7 @@ from medcls.config import load_config
 from medcls.errors import StorageError
 from medcls.files import read_csv
 from medcls.progress import Progress
-from medcls.scores.evaluate import Judging, judge
+from medcls.scores.evaluate import ScoreOptions, evaluate_scores
 from medcls.workflows.commands.train import train_run
 from tests.factories.scores import binary_rows, write_table
 
@@ -77,7 +77,7 @@ def test_what_the_table_shows_stops_before_any_scan_is_read(
     for name in (
         "medcls.cohort.sources.locate.find_one",
         "medcls.cohort.sources.folder.find_scans",
-        "medcls.scans.search.probe_many.looks",
+        "medcls.scans.search.probe_many.probe_many",
     ):
         monkeypatch.setattr(name, read)
     config = settings(tmp_path, cases=cohort(tmp_path / "data", change))
@@ -164,7 +164,7 @@ def test_a_table_of_scores_lists_the_rows_of_every_patient_on_two_sides(tmp_path
     for index, row in enumerate(rows):
         row["partition"], row["patient"] = ("tune" if index % 2 else "test"), f"MILLER-{index // 2}"
     with pytest.raises(LeakageError, match="30 groups"):
-        judge(write_table(tmp_path / "s.csv", rows), Judging(positive="sick"), tmp_path / "out")
+        evaluate_scores(write_table(tmp_path / "s.csv", rows), ScoreOptions(positive="sick"), tmp_path / "out")
     listed = read_csv(tmp_path / "out-leaks.csv")
     assert len(listed) == 60
     assert {row["side"] for row in listed} == {"tune", "test"}

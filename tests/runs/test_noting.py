@@ -78,8 +78,8 @@ def test_a_training_says_its_notes_as_infer_does_and_keeps_them(alpha: Trained) 
 
 def test_a_note_that_tells_a_label_is_a_fact_of_the_audit(alpha: Trained) -> None:
     audit = json.loads((alpha.run.path / "audit.json").read_text(encoding="utf-8"))
-    facts = {one["fact"]: one["auc"] for one in audit["confounding"][0]["by_fact"]}
-    assert facts["note 'alpha'"] > 0.95
+    covariates = {one["fact"]: one["auc"] for one in audit["confounding"][0]["by_fact"]}
+    assert covariates["note 'alpha'"] > 0.95
     assert any("the header alone" in one for one in audit["warnings"])
 
 
@@ -166,4 +166,4 @@ def test_notes_are_counted_by_partition_and_label_and_each_case_once() -> None:
 @pytest.mark.parametrize("name", ["case", "patient", "notes"])
 def test_no_fact_takes_the_place_of_a_column_of_the_cohort(name: str) -> None:
     with pytest.raises(ConfigError, match="column of cohort"):
-        load_config(None, (), {"data": {"columns": {"facts": ["age", name]}}})
+        load_config(None, (), {"data": {"columns": {"covariates": ["age", name]}}})

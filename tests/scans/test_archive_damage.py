@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from medcls.scans import find_scans
-from medcls.scans.probe.probe import look
+from medcls.scans.probe.probe import probe
 from tests.factories.archives import made, tarred, zipped
 
 FILES = {
@@ -84,7 +84,7 @@ def test_nothing_is_lost_in_silence(tmp_path, damage):
     path = tmp_path / "study"
     for number, data in enumerate(DAMAGES[damage]()):
         path.write_bytes(data)
-        found = look(str(path))
+        found = probe(str(path))
         hidden = sum(name in data for name in (b"/.", b"\0."))  # a name that became that of a hidden folder
         assert found.refused or found.ignored or len(found.members) >= len(FILES) - hidden, f"{damage} {number}"
 

@@ -260,7 +260,7 @@ def test_an_index_gives_a_sequence_back(tmp_path, monkeypatch):
     folder = tmp_path / "scans"
     save(cine(pictures(6)), folder / "x")
     first = find_scans(folder)
-    monkeypatch.setattr("medcls.scans.search.find.looks", lambda files: pytest.fail("looked again"))
+    monkeypatch.setattr("medcls.scans.search.find.probe_many", lambda files: pytest.fail("looked again"))
     again = find_scans(folder)
     assert again.scans[0].times == first.scans[0].times
     assert again.scans[0].thinned(2).frames == first.scans[0].thinned(2).frames

@@ -65,7 +65,7 @@ def test_in_batches_or_at_once_here_or_there_the_values_are_the_same(tmp_path, m
     assert np.array_equal(plain.array, apart.array)
     assert plain.array.dtype == apart.array.dtype
     assert np.array_equal(plain.affine, apart.affine)
-    assert (plain.notes, plain.facts, plain.identity) == (apart.notes, apart.facts, apart.identity)
+    assert (plain.notes, plain.attributes, plain.identity) == (apart.notes, apart.attributes, apart.identity)
 
 
 def test_slices_whose_headers_differ_keep_their_own(tmp_path):

@@ -59,7 +59,11 @@ def test_the_headers_tell_what_reading_gives(mixed):
     for source in find_scans(mixed).scans:
         scan = read_scan(source)
         assert (source.shape, source.spacing, source.channels) == (scan.shape, scan.spacing, scan.channels)
-        assert (source.modality, source.kind, dict(source.facts)) == (scan.modality, scan.kind, dict(scan.facts))
+        assert (source.modality, source.kind, dict(source.attributes)) == (
+            scan.modality,
+            scan.kind,
+            dict(scan.attributes),
+        )
         assert source.paths == scan.paths
 
 

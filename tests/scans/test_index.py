@@ -14,7 +14,7 @@ import pytest
 from medcls.scans import Leniency, find_scans, read_scan
 from medcls.scans.archive.walk import walk
 from medcls.scans.search import index
-from medcls.scans.search import probe_many as looking_module
+from medcls.scans.search import probe_many as probing
 from tests.factories.dicom import save, save_all, slices
 
 
@@ -42,19 +42,19 @@ def folder(tmp_path, monkeypatch):
 def reads(monkeypatch):
     """How many files were looked at."""
     seen: list[str] = []
-    looks = looking_module.looks
+    probe_many = probing.probe_many
 
     def counting(paths):
         seen.extend(paths)
-        return looks(paths)
+        return probe_many(paths)
 
-    monkeypatch.setattr("medcls.scans.search.find.looks", counting)
+    monkeypatch.setattr("medcls.scans.search.find.probe_many", counting)
     return seen
 
 
 def told(found):
     return [
-        [(s.name, s.paths, s.shape, s.spacing, s.axes, s.part, s.facts, dict(s.identity)) for s in found.scans],
+        [(s.name, s.paths, s.shape, s.spacing, s.axes, s.part, s.attributes, dict(s.identity)) for s in found.scans],
         [(r.name, r.code, r.reason, r.remedy, r.paths, r.identity.get("patient_id")) for r in found.refused],
         found.ignored,
     ]

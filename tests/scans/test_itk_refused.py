@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 from medcls.errors import ScanRefused
 from medcls.scans import STRICT, find_scans, read_scan
-from medcls.scans.probe.probe import look
+from medcls.scans.probe.probe import probe
 from medcls.scans.probe.readers import read_here
 from tests.factories.itk import (
     ATTACHED,
@@ -160,7 +160,7 @@ def test_without_simpleitk_the_remedy_is_the_extra(tmp_path, monkeypatch, ending
     path = write(tmp_path / f"x{ending}")
     source = find_scans(path).scans[0]
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    errors = [look(str(path)).refused]
+    errors = [probe(str(path)).refused]
     with pytest.raises(ScanRefused) as caught:
         read_here(source, STRICT)
     errors.append(caught.value)

@@ -41,7 +41,7 @@ def header(*, signed=False, syntax=LITTLE, photometric="MONOCHROME2"):
         photometric=photometric,
         padding=None,
         pixel_spacing=None,
-        facts={},
+        attributes={},
         identity={},
     )
 

@@ -58,7 +58,7 @@ def whole(dataset, path=Path("x")):
         photometric="MONOCHROME2",
         padding=None,
         pixel_spacing=None,
-        facts={},
+        attributes={},
         identity={"series_uid": dataset.SeriesInstanceUID},
     )
 

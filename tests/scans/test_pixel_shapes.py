@@ -75,7 +75,7 @@ KINDS = {
 @pytest.mark.parametrize("mode", ["pad", "crop"])
 def test_a_circle_stays_a_circle_whatever_says_that_pixels_are_no_squares(tmp_path, known, mode):
     scan = dicom(tmp_path, circle(0.5, 1.0), **KINDS[known])
-    assert scan.facts.get("pixel_size") == known
+    assert scan.attributes.get("pixel_size") == known
     assert scan.spacing == pytest.approx((0.5, 1.0) if known else (1.0, 2.0))
     assert not scan.has_geometry
     assert any(note.startswith("not-square: a pixel is 2 times as high as wide") for note in scan.notes)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom.pixels import apply_presentation_lut
 
-from medcls.cohort.leakage.confounding import header_facts
+from medcls.cohort.leakage.confounding import header_attributes
 from medcls.cohort.leakage.mixtures import mixture_warnings
 from medcls.scans import Scan, find_scans, read_scan
 from tests.factories.audits import case
@@ -72,7 +72,7 @@ def test_measured_values_are_never_inverted_and_other_pictures_say_that_they_wer
 )
 def test_raw_pictures_say_so_by_attribute_or_else_by_class(tmp_path, sop_class, given, intent):
     scan = radiograph(tmp_path, SOPClassUID=sop_class, **({"PresentationIntentType": given} if given else {}))
-    assert scan.facts.get("presentation_intent") == intent
+    assert scan.attributes.get("presentation_intent") == intent
     assert codes(scan) == (["presentation"] if intent == "for processing" else [])
 
 
@@ -91,7 +91,7 @@ def test_raw_pictures_say_so_by_attribute_or_else_by_class(tmp_path, sop_class, 
 def test_mirrored_and_turned_radiographs_are_noted_and_left_as_they_are(tmp_path, orientation, words):
     scan = radiograph(tmp_path, PatientOrientation=orientation, PresentationIntentType="FOR PRESENTATION")
     assert scan.array[0].T.tolist() == PIXELS.tolist()
-    assert scan.facts["patient_orientation"] == " ".join(orientation)
+    assert scan.attributes["patient_orientation"] == " ".join(orientation)
     assert codes(scan) == (["mirrored"] if words else [])
     assert words in "".join(scan.notes)
 
@@ -102,8 +102,8 @@ def test_a_cohort_of_raw_and_processed_of_mirrored_and_upright_is_seen_by_the_au
         changes = {"PresentationIntentType": "FOR PROCESSING" if number < 2 else "FOR PRESENTATION"}
         changes |= {"PatientOrientation": ["R" if number == 5 else "L", "F"], "SOPClassUID": DX, "Modality": "DX"}
         (source,) = find_scans(save(instance(PIXELS, **changes), tmp_path / f"{number}" / "dx")).scans
-        cases.append(case(f"c{number}", facts=dict(source.facts)))
-    assert {"presentation_intent", "patient_orientation"} <= set(header_facts(cases))
+        cases.append(case(f"c{number}", attributes=dict(source.attributes)))
+    assert {"presentation_intent", "patient_orientation"} <= set(header_attributes(cases))
     raw, mirrored = mixture_warnings(cases)
     assert raw.startswith("2 of 6 cases are raw")
     assert mirrored.startswith("1 of 6 cases are mirrored")

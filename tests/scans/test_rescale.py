@@ -94,7 +94,7 @@ def test_ct_without_rescale_is_no_hounsfield_and_is_neither_windowed_nor_padded_
         dataset.PixelData = np.array([[-7, 5, 6, 7]] * 3, np.int16).tobytes()
     scan = read_scan(save_all(made, tmp_path))
     assert scan.notes[1].startswith("not-hounsfield: the header has no rescale")
-    assert scan.facts["units"] == "stored"
+    assert scan.attributes["units"] == "stored"
     assert scan.array.min() == 5
     recipe = build_recipe("lung", PreprocessingSettings(kind="ct", dimensions=2))
     assert "no window was set" in recipe.encode(scan).notes[0]
@@ -163,7 +163,7 @@ def test_the_unit_of_enhanced_frames_is_told_and_has_to_be_one(tmp_path):
         for one in groups:
             one.RescaleType = unit
         scan = read_scan(save(dataset, tmp_path / "x"))
-        assert (scan.facts["units"], scan.notes[:-1]) == (unit, notes)  # the last tells that all voxels are one
+        assert (scan.attributes["units"], scan.notes[:-1]) == (unit, notes)  # the last tells that all voxels are one
     groups[2].RescaleType = "HU"
     refused = only(save(dataset, tmp_path / "x"))
     assert (refused.code, refused.reason) == ("inconsistent", "the slices differ in their unit")

@@ -22,8 +22,8 @@ from medcls.errors import ScanRefused
 from medcls.scans import STRICT, Scan, find_scans, read_scan
 from medcls.scans.core.guard import refusing
 from medcls.scans.core.refusals import RefusalCode, refusal
-from medcls.scans.probe.probe import Look, look
-from medcls.scans.sandbox import codec, look_apart, read_apart
+from medcls.scans.probe.probe import Probed, probe
+from medcls.scans.sandbox import codec, probe_apart, read_apart
 from medcls.scans.workers import pool
 from tests.factories.dicom import enhanced, instance, save, save_all, slices
 
@@ -161,12 +161,12 @@ def test_a_forked_process_has_workers_of_its_own(tmp_path):
         mine = worker._process.pid
     child = os.fork()
     if not child:
-        answer = look_apart([str(path)])[0].refused
+        answer = probe_apart([str(path)])[0].refused
         with pool.workers.one() as worker:
             other = worker._process.pid != mine
         os._exit(0 if answer is not None and other else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert look_apart([str(path)])[0].refused is not None
+    assert probe_apart([str(path)])[0].refused is not None
 
 
 def test_frames_come_back_as_they_were(tmp_path):
@@ -184,7 +184,7 @@ def test_frames_come_back_as_they_were(tmp_path):
         made = instance(pixels, **change, SOPInstanceUID=f"1.{number}")
         paths.append(str(save(made, tmp_path / f"{number:02}")))
     paths.append(str(save(enhanced([np.zeros((3, 4, 5), np.uint16)]), tmp_path / "enhanced")))
-    here, apart = [look(path) for path in paths], look_apart(paths)
+    here, apart = [probe(path) for path in paths], probe_apart(paths)
     assert [len(one.frames) for one in apart] == [1] * 12 + [3]
     assert apart == here
     assert apart[0].frames[0].header is apart[6].frames[0].header
@@ -205,10 +205,10 @@ def test_frames_come_back_as_they_were(tmp_path):
 )
 def test_frames_that_differ_in_one_thing_come_back_different(tmp_path, change):
     path = str(save(instance(), tmp_path / "x"))
-    (frame,) = look(path).frames
-    looks = [Look(frames=(frame, replace(frame, **change))), Look(frames=(frame,))]
-    sent = json.loads(json.dumps(codec.looks_to_json(looks)))
-    assert codec.looks_from_json(sent, [path, path]) == looks
+    (frame,) = probe(path).frames
+    probed = [Probed(frames=(frame, replace(frame, **change))), Probed(frames=(frame,))]
+    sent = json.loads(json.dumps(codec.probed_to_json(probed)))
+    assert codec.probed_from_json(sent, [path, path]) == probed
 
 
 codes = st.sampled_from(list(RefusalCode))
@@ -218,7 +218,7 @@ codes = st.sampled_from(list(RefusalCode))
 @settings(deadline=None)
 def test_refusals_come_back_as_they_were(code, what, where):
     error = refusal(code, what, where=where)
-    back = codec.looks_from_json(codec.looks_to_json([Look(refused=error)]), ["x"])[0].refused
+    back = codec.probed_from_json(codec.probed_to_json([Probed(refused=error)]), ["x"])[0].refused
     assert back is not None
     assert (back.code, back.what, back.where, back.remedy) == (error.code, what, where, error.remedy)
 
@@ -230,13 +230,13 @@ def test_refusals_come_back_as_they_were(code, what, where):
 @settings(deadline=None)
 def test_scans_come_back_with_the_same_axes_whatever_their_order_in_memory(array, order):
     array = array.transpose([axis for axis in order if axis < array.ndim])
-    scan = Scan(array=array, affine=np.diag([1.5, 2, 3, 1]), notes=("a",), paths=(Path("x"),), facts={"sex": "F"})
+    scan = Scan(array=array, affine=np.diag([1.5, 2, 3, 1]), notes=("a",), paths=(Path("x"),), attributes={"sex": "F"})
     data = codec.scan_to_json(scan)
     dense = np.ascontiguousarray(array.transpose(codec.memory_order(array)))
     back = codec.scan_from_json(data, dense.tobytes())
     assert np.array_equal(back.array, array, equal_nan=True)
     assert back.array.dtype == array.dtype
-    assert (back.notes, back.paths, back.facts) == (scan.notes, scan.paths, scan.facts)
+    assert (back.notes, back.paths, back.attributes) == (scan.notes, scan.paths, scan.attributes)
     assert np.array_equal(back.affine, scan.affine)
 
 

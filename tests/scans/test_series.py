@@ -256,11 +256,11 @@ def test_facts_and_identity_come_from_the_header_and_stay_apart(tmp_path):
         dataset.ConvolutionKernel = ["B40f", "3"]
     save_all(made, tmp_path)
     scan = read_scan(tmp_path)
-    assert scan.facts["age"] == "1.5"
-    assert (scan.facts["sex"], scan.facts["year"], scan.facts["kernel"]) == ("F", "2021", "B40f 3")
+    assert scan.attributes["age"] == "1.5"
+    assert (scan.attributes["sex"], scan.attributes["year"], scan.attributes["kernel"]) == ("F", "2021", "B40f 3")
     assert scan.identity["patient_id"] == "patient-1"
     assert len(scan.identity["sop_uids"].split()) == 5
-    assert not {"patient-1", "1.2.3", "Doe^Jane"} & set(scan.facts.values())
+    assert not {"patient-1", "1.2.3", "Doe^Jane"} & set(scan.attributes.values())
     assert "patient-1" not in repr(scan)
 
 
@@ -288,7 +288,7 @@ def test_one_attribute_that_is_no_number_does_not_cost_the_scan(tmp_path):
         path.write_bytes(path.read_bytes().replace(b"120", b"1z0").replace(b"777", b"7z7"))
     scan = read_scan(tmp_path)
     assert scan.shape == (4, 3, 5)
-    assert "field_strength" not in scan.facts
+    assert "field_strength" not in scan.attributes
 
 
 def test_bare_data_sets_without_preamble_are_recognised(tmp_path):

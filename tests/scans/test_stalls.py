@@ -18,7 +18,7 @@ from medcls.errors import ScanRefused
 from medcls.preprocessing.store.leases import held
 from medcls.scans import find_scans, inspect_scans, read_scan
 from medcls.scans.archive import exists, file_stat, is_regular, open_file, read_file
-from medcls.scans.search.probe_many import looks
+from medcls.scans.search.probe_many import probe_many
 from medcls.scans.workers import pool
 from tests.factories.dicom import instance, save, save_all, slices
 
@@ -98,7 +98,7 @@ def test_files_that_become_pipes_between_the_walk_and_the_look_are_refused(tmp_p
     bare = tmp_path / "bare"
     bare.write_bytes(WITHOUT_PREAMBLE)
     os.mkfifo(tmp_path / "pipe")
-    found = dict(looks([str(bare), str(tmp_path / "pipe")]))
+    found = dict(probe_many([str(bare), str(tmp_path / "pipe")]))
     assert "named pipe" in found[str(tmp_path / "pipe")].refused.what
 
 
@@ -169,9 +169,9 @@ def test_a_file_that_stalls_costs_its_own_patience_once(tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "_ready", until_it_stalls)
     pool.workers.end()
     paths = sorted(str(path) for path in folder.iterdir())
-    found = dict(looks(paths))
+    found = dict(probe_many(paths))
     pool.workers.end()
     assert [path.name for path in waited] == ["a_stall.pipe", "good3_stall.pipe"]
-    refused = {Path(path).name: look.refused.what for path, look in found.items() if look.refused}
+    refused = {Path(path).name: probed.refused.what for path, probed in found.items() if probed.refused}
     assert refused == dict.fromkeys(("a_stall", "good3_stall"), "decoding it takes longer than any honest scan")
-    assert sum(len(look.frames) for look in found.values()) == 6
+    assert sum(len(probed.frames) for probed in found.values()) == 6

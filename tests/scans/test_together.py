@@ -74,7 +74,11 @@ def test_however_many_are_taken_at_once(tmp_path_factory, slices, modality, ahea
     assert scan is not None
     assert np.array_equal(scan.array, one_by_one.array)
     assert scan.array.dtype == one_by_one.array.dtype
-    assert (scan.notes, scan.facts, scan.identity) == (one_by_one.notes, one_by_one.facts, one_by_one.identity)
+    assert (scan.notes, scan.attributes, scan.identity) == (
+        one_by_one.notes,
+        one_by_one.attributes,
+        one_by_one.identity,
+    )
     if through is not None:
         assert np.array_equal(np.stack(passed), scan.array[0].transpose(2, 1, 0))
 

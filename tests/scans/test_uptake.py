@@ -22,7 +22,7 @@ from medcls.errors import ScanRefused
 from medcls.preprocessing import Recipe, build_recipe
 from medcls.scans import find_scans, inspect_scans, read_scan
 from medcls.scans.core.scan import Scan
-from medcls.scans.dicom.values.suv import factor, uptake_facts
+from medcls.scans.dicom.values.suv import factor, uptake_attributes
 from tests.factories.dicom import enhanced, save, save_all, slices
 
 PT, ENHANCED_PT = "1.2.840.10008.5.1.4.1.1.128", "1.2.840.10008.5.1.4.1.1.130"
@@ -156,7 +156,7 @@ LATE = {"SeriesTime": "180000", "AcquisitionTime": "111000", "ActualFrameDuratio
     ],
 )
 def test_the_factor_to_suv_is_that_worked_out_by_hand(dataset: Dataset, expected: float) -> None:
-    assert factor(uptake_facts(dataset)["suv_bw"]) == pytest.approx(expected, rel=1e-5)
+    assert factor(uptake_attributes(dataset)["suv_bw"]) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_the_factor_to_suv_is_that_worked_out_by_hand(dataset: Dataset, expected
 )
 def test_lean_body_mass_is_janmahasatians(sex: str, lean: float) -> None:
     body = {"PatientWeight": 80, "PatientSize": 1.8, "PatientSex": sex}
-    found = factor(uptake_facts(header(**body))["suv_lbm"])
+    found = factor(uptake_attributes(header(**body))["suv_lbm"])
     assert found == pytest.approx(lean * 1000 / 1e8, rel=1e-5)
-    assert factor(uptake_facts(header(**body, Units="GML"))["suv_lbm"]) == pytest.approx(lean / 80, rel=1e-5)
-    assert uptake_facts(header(**body, Units="GML", SUVType="LBMJANMA"))["suv_lbm"] == "1"
+    assert factor(uptake_attributes(header(**body, Units="GML"))["suv_lbm"]) == pytest.approx(lean / 80, rel=1e-5)
+    assert uptake_attributes(header(**body, Units="GML", SUVType="LBMJANMA"))["suv_lbm"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -201,16 +201,16 @@ def test_lean_body_mass_is_janmahasatians(sex: str, lean: float) -> None:
     ],
 )
 def test_what_is_missing_or_cannot_be_is_named(dataset: Dataset, named: str) -> None:
-    facts = uptake_facts(dataset)
-    assert factor(facts["suv_bw"]) is None
-    assert named in facts["suv_bw"]
+    attributes = uptake_attributes(dataset)
+    assert factor(attributes["suv_bw"]) is None
+    assert named in attributes["suv_bw"]
 
 
 def test_without_height_or_sex_there_is_no_lean_body_mass_and_all_the_same_suv_by_weight() -> None:
-    facts = uptake_facts(header(PatientSex="O", PatientSize=1.8))
-    assert factor(facts["suv_bw"])
-    assert "PatientSex (0010,0040)" in facts["suv_lbm"]
-    assert "PatientSize (0010,1020)" in uptake_facts(header(PatientSex="M", PatientSize=180))["suv_lbm"]  # cm
+    attributes = uptake_attributes(header(PatientSex="O", PatientSize=1.8))
+    assert factor(attributes["suv_bw"])
+    assert "PatientSex (0010,0040)" in attributes["suv_lbm"]
+    assert "PatientSize (0010,1020)" in uptake_attributes(header(PatientSex="M", PatientSize=180))["suv_lbm"]  # cm
 
 
 @settings(max_examples=50, deadline=None)
@@ -221,7 +221,7 @@ def test_the_dose_is_worth_what_is_left_of_it(half_life: int, delay: int, dose: 
     tracer = {"RadionuclideHalfLife": half_life, "RadionuclideTotalDose": f"{dose:.8g}"}
     made = header(tracer, SeriesTime=clock, AcquisitionTime=clock, PatientWeight=f"{weight:.8g}")
     left = dose * math.exp(-math.log(2) * (seconds - 36_000) / half_life)
-    assert factor(uptake_facts(made)["suv_bw"]) == pytest.approx(weight * 1000 / left, rel=1e-5)
+    assert factor(uptake_attributes(made)["suv_bw"]) == pytest.approx(weight * 1000 / left, rel=1e-5)
 
 
 ODD = st.sampled_from(["", "0", "-1", "1e300", "1e-300", "99991231235959", "24:61:61", "nan", "x", "00000000", "1e5"])
@@ -239,8 +239,8 @@ def test_nothing_in_a_header_breaks_the_reading(changes: dict[str, Any], data: s
                 raw = ("\\".join(value) if isinstance(value, list) else str(value)).encode()
                 dataset.add(RawDataElement(Tag(keyword), "UN", len(raw), raw, 0, False, True))
         made.RadiopharmaceuticalInformationSequence = Items([item])
-        for fact in ("suv_bw", "suv_lbm"):
-            number = factor(uptake_facts(made)[fact])
+        for attribute in ("suv_bw", "suv_lbm"):
+            number = factor(uptake_attributes(made)[attribute])
             assert number is None or 0 < number < math.inf
 
 
@@ -261,7 +261,7 @@ def test_a_series_is_prepared_in_suv_whatever_slope_its_slices_have(tmp_path: Pa
         dataset.PixelData = np.full((3, 4), 1000 * (number + 1), np.int16).tobytes()
         save(dataset, tmp_path / f"{number}", syntax)
     scan = read_scan(tmp_path)
-    assert scan.facts["units"] == "BQML"
+    assert scan.attributes["units"] == "BQML"
     # 1000, 4000 and 9000 Bq/ml are 0.5, 2 and 4.5 g/ml, and 20 is white.
     expected = np.broadcast_to(np.array([0.5, 2.0, 4.5]) / 20, (4, 3, 3))
     assert np.allclose(unturned(scan, recipe()), expected, atol=1e-3)
@@ -344,12 +344,12 @@ def test_an_enhanced_object_has_its_unit_in_the_map_of_real_values(
     world.MeasurementUnitsCodeSequence = Items([code])
     made.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence = Items([world])
     scan = read_scan(save(made, tmp_path / "enhanced.dcm"))
-    assert factor(scan.facts["suv_bw"]) == (None if expected is None else pytest.approx(expected))
+    assert factor(scan.attributes["suv_bw"]) == (None if expected is None else pytest.approx(expected))
 
 
 def test_only_dicom_pet_is_touched(tmp_path: Path) -> None:
     made = slices([0.0, 3.0, 6.0], Modality="NM", RescaleSlope=2, RescaleIntercept=0)
     (source,) = find_scans(save_all(made, tmp_path / "scan")).scans
     scan = read_scan(source)
-    assert "suv_bw" not in scan.facts
+    assert "suv_bw" not in scan.attributes
     assert np.array_equal(recipe().prepare(scan).images, recipe("stored").prepare(scan).images)

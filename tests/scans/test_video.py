@@ -13,7 +13,7 @@ from medcls.errors import ScanRefused
 from medcls.preprocessing import build_recipe
 from medcls.preprocessing.store.ingest import ingest
 from medcls.scans import find_scans, read_scan
-from medcls.scans.probe.probe import look
+from medcls.scans.probe.probe import probe
 from tests.factories.dicom import instance, save
 from tests.factories.video import HEVC, h264, write_video
 
@@ -193,7 +193,7 @@ def test_without_opencv_a_video_says_what_to_install(tmp_path, monkeypatch):
     save(endoscopy(film(3)), tmp_path / "y", H264, [bytes(64)])
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cv2" else find_spec(name))
-    refused = look(str(tmp_path / "x")).refused
+    refused = probe(str(tmp_path / "x")).refused
     assert refused is not None
     assert refused.code == "unsupported"
     assert "pip install 'medcls[video]'" in refused.remedy

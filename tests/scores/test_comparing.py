@@ -67,9 +67,9 @@ def test_every_pair_is_compared_and_p_values_are_adjusted(tmp_path: Path) -> Non
     found = differences(dict(result.document))
     pairs = list(combinations(("model0", "model1", "model2"), 2))
     assert {key[:2] for key in found} == set(pairs)
-    for figure in ("auc", "sensitivity", "specificity"):
-        raw = [found[*pair, figure]["p_value"] for pair in pairs]
-        assert [found[*pair, figure]["p_adjusted"] for pair in pairs] == pytest.approx(list(holm(raw)))
+    for metric in ("auc", "sensitivity", "specificity"):
+        raw = [found[*pair, metric]["p_value"] for pair in pairs]
+        assert [found[*pair, metric]["p_adjusted"] for pair in pairs] == pytest.approx(list(holm(raw)))
     assert found["model0", "model2", "auc"]["difference"]["low"] > 0
     assert [model["name"] for model in result.document["models"]] == ["model0", "model1", "model2"]
     assert "adjusted by Holm for the 3 pairs" in (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
@@ -79,8 +79,8 @@ def test_first_and_second_can_change_places(tmp_path: Path) -> None:
     one, other, _ = tables(tmp_path)
     forth = differences(dict(medcls.compare(one, other, out=tmp_path / "a", positive="sick", **FAST).document))
     back = differences(dict(medcls.compare(other, one, out=tmp_path / "b", positive="sick", **FAST).document))
-    for figure in ("auc", "sensitivity", "specificity"):
-        mine, theirs = forth["model0", "model1", figure], back["model1", "model0", figure]
+    for metric in ("auc", "sensitivity", "specificity"):
+        mine, theirs = forth["model0", "model1", metric], back["model1", "model0", metric]
         assert mine["difference"]["value"] == pytest.approx(-theirs["difference"]["value"])
         assert mine["difference"]["low"] == pytest.approx(-theirs["difference"]["high"])
         assert mine["p_value"] == pytest.approx(theirs["p_value"])
@@ -112,10 +112,10 @@ def test_cases_are_joined_by_name_whatever_their_order_and_the_rest_is_counted(t
 def test_what_cannot_be_compared_is_one_line(tmp_path: Path) -> None:
     one, other, _ = tables(tmp_path)
     rows = binary_rows(240, seed=1)
-    judged = next(index for index, row in enumerate(rows) if row["partition"] == "test")
-    rows[judged]["reference"] = "well" if rows[judged]["reference"] == "sick" else "sick"
+    evaluated = next(index for index, row in enumerate(rows) if row["partition"] == "test")
+    rows[evaluated]["reference"] = "well" if rows[evaluated]["reference"] == "sick" else "sick"
     write_table(other, rows)
-    with pytest.raises(CohortError, match=rf"model1\.csv:{judged + 2}: the case has another reference label"):
+    with pytest.raises(CohortError, match=rf"model1\.csv:{evaluated + 2}: the case has another reference label"):
         medcls.compare(one, other, out=tmp_path / "o", positive="sick", **FAST)
     write_table(other, [{**row, "case": f"x{row['case']}"} for row in rows])
     with pytest.raises(CohortError, match="no case is in all of them"):
@@ -184,8 +184,8 @@ def test_runs_that_test_on_their_own_splits_say_what_each_drops_and_how_to_share
     one, other = as_run(tmp_path / "one", rows), as_run(tmp_path / "other", moved)
     document = medcls.compare(one, other, out=tmp_path / "o", **FAST).document
     validate(document, comparison_document_schema())
-    judged = sum(row["partition"] == "test" for row in rows)
-    assert [model["cases"]["n_judged"] for model in document["models"]] == [judged, 120]
+    evaluated = sum(row["partition"] == "test" for row in rows)
+    assert [model["cases"]["n_judged"] for model in document["models"]] == [evaluated, 120]
     for model, whose in zip(document["models"], ("other", "one"), strict=True):
         left = model["cases"]["n_judged"] - document["n_cases"]
         assert model["cases"] == {
@@ -195,7 +195,7 @@ def test_runs_that_test_on_their_own_splits_say_what_each_drops_and_how_to_share
         }
     page = (tmp_path / "o" / "compare.html").read_text(encoding="utf-8")
     assert "split.seed" in page
-    assert f"are left out: {judged - document['n_cases']} are not among the test cases of" in page
+    assert f"are left out: {evaluated - document['n_cases']} are not among the test cases of" in page
     whole = medcls.compare(
         one, as_run(tmp_path / "third", binary_rows(240, seed=1)), out=tmp_path / "w", **FAST
     ).document
@@ -277,7 +277,7 @@ def test_neither_order_of_rows_nor_the_name_of_a_column_changes_an_interval(pati
             columns={"score": "score"},
             positive="sick",
             threshold=0.5,
-            facts=("sex",),
+            covariates=("sex",),
             compare=table,
             compare_columns={"score": "second"},
             **FAST,
@@ -311,9 +311,9 @@ def test_dates_in_the_place_of_patients_are_warned_of(tmp_path: Path) -> None:
     rows = [{**row, "patient": f"2021-03-{1 + n % 28:02d}"} for n, row in enumerate(binary_rows(240, seed=3))]
     one, *_ = tables(tmp_path)
     dated = write_table(tmp_path / "dated.csv", [{**row, "partition": "test"} for row in rows])
-    judged = medcls.evaluate_predictions(dated, out=tmp_path / "judged", positive="sick", threshold=0.5, **FAST)
+    evaluated = medcls.evaluate_predictions(dated, out=tmp_path / "judged", positive="sick", threshold=0.5, **FAST)
     assert any(
-        "column 'patient' should name patients, and all of its values are dates" in one for one in judged.warnings
+        "column 'patient' should name patients, and all of its values are dates" in one for one in evaluated.warnings
     )
     notes = medcls.compare(one, dated, out=tmp_path / "c", positive="sick", threshold=0.5, **FAST).document["notes"]
     assert any("patients of 'dated' should name patients" in note for note in notes)

@@ -1,4 +1,4 @@
-"""Judging anybody's scores: pROC's values on its own data, one line for a wrong row, nothing overwritten unasked."""
+"""Evaluating any model's scores: pROC's values on its own data, one line for a wrong row, nothing overwritten unasked."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from medcls.evaluation import metrics_schema
 from tests.factories.scores import ASAH, FAST, binary_rows, several_rows, write_table
 
 
-def judged(path: Path, out: Path, **options: Any) -> dict[str, Any]:
-    """The ``metrics.json`` that judging a file writes."""
+def evaluated(path: Path, out: Path, **options: Any) -> dict[str, Any]:
+    """The ``metrics.json`` that evaluating a file writes."""
     medcls.evaluate_predictions(path, out, **FAST, **options)
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     validate(metrics, metrics_schema())
@@ -31,7 +31,7 @@ def judged(path: Path, out: Path, **options: Any) -> dict[str, Any]:
 
 def test_procs_own_data_gives_procs_values(shared_data: Path, tmp_path: Path) -> None:
     asah = shared_data / "reference" / "asah.csv"
-    test = judged(asah, tmp_path, columns={**ASAH, "score": "s100b"}, positive="Poor", threshold=0.205)["test"]
+    test = evaluated(asah, tmp_path, columns={**ASAH, "score": "s100b"}, positive="Poor", threshold=0.205)["test"]
     assert test["auc"]["value"] == pytest.approx(0.7313685636856, rel=1e-10)
     delong = test["auc_analytic"]["Poor"]
     assert (delong["low"], delong["high"]) == pytest.approx((0.6301182118, 0.8326189156), rel=1e-8)
@@ -44,21 +44,21 @@ def test_procs_own_data_gives_procs_values(shared_data: Path, tmp_path: Path) ->
 
 def test_exploratory_finds_procs_youden_threshold_and_marks_every_page(shared_data: Path, tmp_path: Path) -> None:
     asah = shared_data / "reference" / "asah.csv"
-    metrics = judged(asah, tmp_path, columns={**ASAH, "score": "s100b"}, positive="Poor", exploratory=True)
+    metrics = evaluated(asah, tmp_path, columns={**ASAH, "score": "s100b"}, positive="Poor", exploratory=True)
     point = metrics["test"]["operating_point"]
     assert point["exploratory"] is True
     assert point["thresholds"][0]["threshold"] == pytest.approx(0.205)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert '<div class="exploratory" role="note">Exploratory:' in page
     assert "position: fixed" in page.partition("@media print")[2]  # repeated on every printed page
-    stated = judged(asah, tmp_path / "2", columns={**ASAH, "score": "s100b"}, positive="Poor", threshold=0.205)
+    stated = evaluated(asah, tmp_path / "2", columns={**ASAH, "score": "s100b"}, positive="Poor", threshold=0.205)
     assert stated["test"]["operating_point"]["exploratory"] is False
     assert 'class="exploratory"' not in (tmp_path / "2" / "report.html").read_text(encoding="utf-8")
 
 
 def test_scores_that_are_no_probabilities_leave_out_what_asks_for_some(shared_data: Path, tmp_path: Path) -> None:
     asah = shared_data / "reference" / "asah.csv"
-    test = judged(asah, tmp_path, columns={**ASAH, "score": "ndka"}, positive="Poor", threshold=15)["test"]
+    test = evaluated(asah, tmp_path, columns={**ASAH, "score": "ndka"}, positive="Poor", threshold=15)["test"]
     assert test["auc"]["value"] == pytest.approx(0.6119579945799, rel=1e-10)
     for section in ("calibration", "refer", "conformal"):
         assert test[section] is None
@@ -88,11 +88,11 @@ def test_a_rising_change_of_scale_changes_no_figure_of_order(
     scale: Callable[[float], float], back: Callable[[float], float], tmp_path: Path
 ) -> None:
     rows = binary_rows()
-    plain = judged(write_table(tmp_path / "plain.csv", rows), tmp_path / "a", positive="sick")["test"]
+    plain = evaluated(write_table(tmp_path / "plain.csv", rows), tmp_path / "a", positive="sick")["test"]
     moved = [{**row, "score": repr(float(scale(float(row["score"]))))} for row in rows]
-    other = judged(write_table(tmp_path / "moved.csv", moved), tmp_path / "b", positive="sick")["test"]
-    for figure in ("auc", "sensitivity", "specificity", "ppv", "npv", "f1", "average_precision"):
-        assert other[figure] == plain[figure]
+    other = evaluated(write_table(tmp_path / "moved.csv", moved), tmp_path / "b", positive="sick")["test"]
+    for metric in ("auc", "sensitivity", "specificity", "ppv", "npv", "f1", "average_precision"):
+        assert other[metric] == plain[metric]
     assert other["confusion_matrix"] == plain["confusion_matrix"]
     mine, theirs = (one["operating_point"]["thresholds"][0] for one in (plain, other))
     assert (mine["sensitivity"], mine["specificity"]) == (theirs["sensitivity"], theirs["specificity"])
@@ -100,13 +100,13 @@ def test_a_rising_change_of_scale_changes_no_figure_of_order(
 
 def test_tune_rows_choose_and_test_rows_are_judged(tmp_path: Path) -> None:
     rows = binary_rows(200)
-    metrics = judged(write_table(tmp_path / "s.csv", rows), tmp_path / "a", positive="sick")
+    metrics = evaluated(write_table(tmp_path / "s.csv", rows), tmp_path / "a", positive="sick")
     point = metrics["test"]["operating_point"]
     assert point["chosen_on"] == "tune"
     assert metrics["test"]["n_cases"] + metrics["tune"]["n_cases"] == 200
     # Other scores of test cases move no threshold.
     swapped = [{**row, "score": "0.5"} if row["partition"] == "test" else row for row in rows]
-    again = judged(write_table(tmp_path / "t.csv", swapped), tmp_path / "b", positive="sick")
+    again = evaluated(write_table(tmp_path / "t.csv", swapped), tmp_path / "b", positive="sick")
     assert again["test"]["operating_point"] == point
     assert again["test"]["auc"]["value"] == 0.5
 
@@ -118,8 +118,8 @@ def test_calibration_is_fitted_on_tune_and_shown_before_and_after(tmp_path: Path
         row.update({f"p_{label}": f"{share:.9f}" for label, share in zip("abc", shares / shares.sum(), strict=True)})
     table = write_table(tmp_path / "s.csv", rows)
     plain, better = (
-        judged(table, tmp_path / "a")["test"],
-        judged(table, tmp_path / "b", calibrate="temperature")["test"],
+        evaluated(table, tmp_path / "a")["test"],
+        evaluated(table, tmp_path / "b", calibrate="temperature")["test"],
     )
     assert better["calibration"]["before"] == plain["calibration"]["after"]
     assert better["calibration"]["after"]["nll"]["value"] < 0.95 * plain["calibration"]["after"]["nll"]["value"]
@@ -132,7 +132,7 @@ def test_calibration_is_fitted_on_tune_and_shown_before_and_after(tmp_path: Path
 def test_several_labels_get_everything(multilabel: bool, tmp_path: Path) -> None:
     labels = ("ulcer", "polyp", "blood")
     table = write_table(tmp_path / "s.csv", several_rows(labels, multilabel=multilabel))
-    test = judged(table, tmp_path / "out", multilabel=multilabel)["test"]
+    test = evaluated(table, tmp_path / "out", multilabel=multilabel)["test"]
     assert set(test["clinical"]) == set(labels)
     assert [one["prevalence"] for one in test["clinical"]["polyp"]["predictive_values"]] == [0.01, 0.05, 0.1, 0.2]
     assert test["conformal"]["sets"]["chosen_on"] == "tune"
@@ -157,7 +157,7 @@ def test_missing_scores_count_as_failures_in_the_worst_case(tmp_path: Path) -> N
 
 
 def test_figures_and_subgroups_stand_in_long_tables(tmp_path: Path) -> None:
-    metrics = judged(write_table(tmp_path / "s.csv", binary_rows(300)), tmp_path, positive="sick")
+    metrics = evaluated(write_table(tmp_path / "s.csv", binary_rows(300)), tmp_path, positive="sick")
     with (tmp_path / "figures.csv").open(encoding="utf-8") as handle:
         rows = {(row["partition"], row["label"], row["figure"]): row for row in csv.DictReader(handle)}
     assert float(rows["test", "", "auc"]["value"]) == metrics["test"]["auc"]["value"]
@@ -186,8 +186,8 @@ WRONG: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "there is no column 'scoer' for the score. Did you mean 'score'?",
     ),
     ("an unknown role", {}, {"columns": {"scor": "score"}}, "'scor' is no role of a column. Did you mean 'score'?"),
-    ("the reference as a fact", {}, {"facts": ["reference"]}, "'reference' is the reference itself, and no fact"),
-    ("a strange fact", {}, {"facts": ["weight"]}, "there is no column 'weight' to form subgroups by"),
+    ("the reference as a fact", {}, {"covariates": ["reference"]}, "'reference' is the reference itself, and no fact"),
+    ("a strange fact", {}, {"covariates": ["weight"]}, "there is no column 'weight' to form subgroups by"),
 ]
 
 
@@ -233,7 +233,7 @@ def test_a_reference_that_is_not_one_label_is_refused_with_its_line(tmp_path: Pa
     rows = binary_rows(12)
     rows[4]["reference"] = cell
     with pytest.raises(CohortError) as error:
-        judged(write_table(tmp_path / "s.csv", rows), tmp_path / "out", positive="sick", threshold=0.5)
+        evaluated(write_table(tmp_path / "s.csv", rows), tmp_path / "out", positive="sick", threshold=0.5)
     assert str(error.value).startswith(f"{tmp_path / 's.csv'}:6: {words}")
 
 
@@ -244,19 +244,19 @@ def test_one_reference_label_in_two_spellings_is_refused_with_its_line(tmp_path:
         row["reference"] = "0" if row["reference"] == "well" else pair[0]
     rows[4]["reference"] = pair[1]
     with pytest.raises(CohortError, match=r"s.csv:6: .*differ only in how they are written. Write them alike"):
-        judged(write_table(tmp_path / "s.csv", rows), tmp_path / "out", positive=pair[0], threshold=0.5)
+        evaluated(write_table(tmp_path / "s.csv", rows), tmp_path / "out", positive=pair[0], threshold=0.5)
 
 
 def test_a_case_without_any_of_several_labels_is_said_to_have_none(tmp_path: Path) -> None:
     rows = several_rows(["a", "b"], multilabel=True, cases=60)
     without = [number for number, row in enumerate(rows) if row["reference"] == "none"]
-    metrics = judged(write_table(tmp_path / "s.csv", rows), tmp_path / "out")
+    metrics = evaluated(write_table(tmp_path / "s.csv", rows), tmp_path / "out")
     assert metrics["test"]["n_cases"] == 30
     assert metrics["test"]["cases_per_label"]["a"] == sum("a" in row["reference"] for row in rows[::2])
     for cell in ("", "NA", "a; NA", "a; none"):
         rows[without[0]]["reference"] = cell
         with pytest.raises(CohortError, match=rf"s.csv:{without[0] + 2}: no reference label.*write 'none' where"):
-            judged(write_table(tmp_path / "s.csv", rows), tmp_path / "out2")
+            evaluated(write_table(tmp_path / "s.csv", rows), tmp_path / "out2")
 
 
 def test_an_unknown_label_among_several_and_a_row_that_does_not_add_up(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_without_tune_rows_the_threshold_must_be_known(tmp_path: Path) -> None:
     table = write_table(tmp_path / "s.csv", rows)
     with pytest.raises(UsageError, match=r"no tune rows to choose the operating point on.*--exploratory"):
         medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", **FAST)
-    assert judged(table, tmp_path / "o", positive="sick", threshold=0.5)["test"]["n_cases"] == 40
+    assert evaluated(table, tmp_path / "o", positive="sick", threshold=0.5)["test"]["n_cases"] == 40
 
 
 def test_names_stay_home_unless_they_are_wanted(tmp_path: Path) -> None:
@@ -349,12 +349,12 @@ def test_earlier_results_are_never_replaced_unasked(tmp_path: Path, monkeypatch:
 
 def test_the_order_of_rows_and_separators_of_other_countries_change_nothing(tmp_path: Path) -> None:
     rows = binary_rows(60)
-    plain = judged(write_table(tmp_path / "s.csv", rows), tmp_path / "a", positive="sick")["test"]
+    plain = evaluated(write_table(tmp_path / "s.csv", rows), tmp_path / "a", positive="sick")["test"]
     german = [";".join(rows[0]), *(";".join(str(one).replace(".", ",") for one in row.values()) for row in rows[::-1])]
     (tmp_path / "g.csv").write_text("\ufeff" + "\r\n".join(german), encoding="utf-8")
-    other = judged(tmp_path / "g.csv", tmp_path / "b", positive="sick")["test"]
-    for figure in ("auc", "sensitivity", "brier"):
-        assert other[figure]["value"] == pytest.approx(plain[figure]["value"], rel=1e-12)
+    other = evaluated(tmp_path / "g.csv", tmp_path / "b", positive="sick")["test"]
+    for metric in ("auc", "sensitivity", "brier"):
+        assert other[metric]["value"] == pytest.approx(plain[metric]["value"], rel=1e-12)
 
 
 def test_judging_imports_neither_torch_nor_monai() -> None:
@@ -375,20 +375,22 @@ def test_columns_that_are_no_facts_form_no_subgroups_and_one_note_says_which(tmp
         }
     table = write_table(tmp_path / "s.csv", rows)
     result = medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", **FAST)
-    facts = {one["fact"] for one in result.metrics["subgroups"]["facts"]}
-    assert facts == {"sex", "age", "stage"}
+    covariates = {one["fact"] for one in result.metrics["subgroups"]["facts"]}
+    assert covariates == {"sex", "age", "stage"}
     notes = [note for note in result.warnings if note.startswith("no subgroups are formed by")]
     assert len(notes) == 1
     for words in ("‘accession’ (another value for each case)", "‘grade’ (its values tell the reference label exactly)"):
         assert words in notes[0]
     assert "‘volume’ (40 different numbers)" in notes[0]
     assert "‘grade’" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
-    named = medcls.evaluate_predictions(table, tmp_path / "p", positive="sick", facts=["volume", "grade"], **FAST)
+    named = medcls.evaluate_predictions(table, tmp_path / "p", positive="sick", covariates=["volume", "grade"], **FAST)
     assert {one["fact"] for one in named.metrics["subgroups"]["facts"]} == {"volume", "grade"}
     assert not any("no subgroups" in note for note in named.warnings)
     write_table(tmp_path / "s.csv", [{**row, "age": f"{row['age']} years"} for row in rows])
-    for number, facts in enumerate((None, ["age"])):
-        unread = medcls.evaluate_predictions(table, tmp_path / f"{number}", positive="sick", facts=facts, **FAST)
+    for number, covariates in enumerate((None, ["age"])):
+        unread = medcls.evaluate_predictions(
+            table, tmp_path / f"{number}", positive="sick", covariates=covariates, **FAST
+        )
         assert "‘age’ (none of its values can be read as what its name says)" in " ".join(unread.warnings)
 
 
@@ -396,23 +398,23 @@ def test_the_column_gender_keeps_its_name_and_what_it_says_beyond_the_sexes(tmp_
     rows = [{**row, "gender": "Female" if row["sex"] == "F" else "Male"} for row in binary_rows(300)]
     for row in rows:
         row.pop("sex")
-    metrics = judged(write_table(tmp_path / "s.csv", rows), tmp_path / "a", positive="sick")["test"]
-    (fact,) = metrics["subgroups"]["facts"]
-    assert fact["fact"] == "gender"
-    assert [group["name"] for group in fact["labels"]["sick"]["groups"]] == ["male", "female"]
+    metrics = evaluated(write_table(tmp_path / "s.csv", rows), tmp_path / "a", positive="sick")["test"]
+    (covariate,) = metrics["subgroups"]["facts"]
+    assert covariate["fact"] == "gender"
+    assert [group["name"] for group in covariate["labels"]["sick"]["groups"]] == ["male", "female"]
     page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
     assert "gender, ‘sick’" in page
     assert "sex, ‘sick’" not in page.lower()
     for row in rows[::5]:
         row["gender"] = "Non-binary"
-    metrics = judged(write_table(tmp_path / "t.csv", rows), tmp_path / "b", positive="sick")["test"]
+    metrics = evaluated(write_table(tmp_path / "t.csv", rows), tmp_path / "b", positive="sick")["test"]
     names = {group["name"] for group in metrics["subgroups"]["facts"][0]["labels"]["sick"]["groups"]}
     assert names == {"Female", "Male", "Non-binary"}
 
 
 def test_a_bare_score_is_not_called_a_probability(shared_data: Path, tmp_path: Path) -> None:
     bare = {"columns": {**ASAH, "score": "ndka"}, "positive": "Poor", "threshold": 15}
-    judged(shared_data / "reference" / "asah.csv", tmp_path / "a", **bare)
+    evaluated(shared_data / "reference" / "asah.csv", tmp_path / "a", **bare)
     between = write_table(tmp_path / "s.csv", binary_rows(120))
     medcls.evaluate_predictions(between, tmp_path / "b", positive="sick", threshold=0.5, **FAST)
     for folder in ("a", "b"):
@@ -420,7 +422,7 @@ def test_a_bare_score_is_not_called_a_probability(shared_data: Path, tmp_path: P
         assert "its score is at least" in page
         assert "the higher score" in page
         assert "higher probability" not in page
-    assert "judged as probabilities, which their column does not say" in page
+    assert "evaluated as probabilities, which their column does not say" in page
     stated = [{**row, "p_sick": row["score"]} for row in binary_rows(120)]
     for row in stated:
         row.pop("score")

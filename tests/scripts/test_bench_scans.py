@@ -128,10 +128,10 @@ def test_time_of_workers_is_booked_on_the_call_that_caused_it(first: float, then
             return it.stdout.readline()
 
         ask(0, 0)
-        sample, answer = clock.measure(clock.Timed(lambda: ask(first, then)))
+        sample, prediction = clock.measure(clock.Timed(lambda: ask(first, then)))
         idle, _ = clock.measure(clock.Timed(lambda: None))
         it.stdin.close()
-    assert answer == "done\n"
+    assert prediction == "done\n"
     assert sample.cpu >= 0.05
     assert idle.cpu < 0.01
 

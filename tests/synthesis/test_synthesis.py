@@ -320,8 +320,8 @@ def test_the_part_of_positives_is_kept_and_scanners_go_round(
     plan = plan_patients(region, patients, seed, positives)
     assert abs(sum(patient.positive for patient in plan) - positives * patients) <= 3
     whole = plan[: patients // 4 * 4]
-    for answer in (False, True):
-        ranks = sorted(patient.rank for patient in whole if patient.positive == answer)
+    for prediction in (False, True):
+        ranks = sorted(patient.rank for patient in whole if patient.positive == prediction)
         assert ranks == list(range(len(ranks)))
     assert all(18 <= patient.age(0) <= 93 for patient in plan)
 

@@ -33,7 +33,7 @@ def made() -> Classifier:
     return classifier(dimensions=3)
 
 
-def answers(result: Inference) -> dict[str, dict[str, str]]:
+def predictions(result: Inference) -> dict[str, dict[str, str]]:
     return {row["scan"]: row for row in read_csv(result.folder / "predictions.csv")}
 
 
@@ -47,7 +47,7 @@ def test_identifiers_are_those_that_pydicom_reads(shared_data: Path, tmp_path: P
         place.parent.mkdir(exist_ok=True)
         place.symlink_to(shared_data / "dicom" / part, target_is_directory=True)
     result = infer(classifier(), tmp_path / "in", tmp_path / "out", KEEP)
-    rows, found = answers(result), find_scans(tmp_path / "in")
+    rows, found = predictions(result), find_scans(tmp_path / "in")
     told = 0
     for item in (*found.scans, *found.refused):
         row = rows[item.name]
@@ -74,7 +74,7 @@ def test_no_identifier_is_told_unless_asked_for(made: Classifier, tmp_path: Path
     broken.Rows = 0
     broken.save_as(cut)
     result = infer(made, tmp_path / "in", tmp_path / "out", HASH)
-    rows = answers(result)
+    rows = predictions(result)
     assert rows["cut.dcm"]["status"] == rows["dx.dcm"]["status"] == "refused"
     assert {row["patient"] for row in rows.values()} == {HASH.patient("HX-77812")}
     assert {row["accession"] for row in rows.values()} == {HASH.accession("ACC-20931")}
@@ -92,7 +92,7 @@ def test_no_identifier_is_told_unless_asked_for(made: Classifier, tmp_path: Path
 
 def test_a_placeholder_is_no_patient(made: Classifier, tmp_path: Path) -> None:
     save_all(slices([0, 2, 4], PatientID="ANONYMOUS"), tmp_path / "ct")
-    assert answers(infer(made, tmp_path / "ct", tmp_path / "out", HASH))["ct"]["patient"] == ""
+    assert predictions(infer(made, tmp_path / "ct", tmp_path / "out", HASH))["ct"]["patient"] == ""
 
 
 def test_a_table_comes_through_in_its_order_row_by_row(made: Classifier, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from medcls.config import Config
 from medcls.errors import RunError
 from medcls.evaluation import Predictions, metrics_schema
 from medcls.evaluation.discrimination.auc import auc
-from medcls.evaluation.partition.baseline import baseline_figures
+from medcls.evaluation.partition.baseline import baseline_metrics
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.features import BINS, GRID, PERCENTILES, feature_names, simple_features
 from medcls.privacy import load_pseudonyms
@@ -101,21 +101,21 @@ def fitted(signal: float, seed: int, patients: int = 240) -> tuple[Cohort, Featu
 
 
 def auc_on_test(cohort: Cohort, features: Features, baseline: Baseline) -> float:
-    said = baseline.answers(cohort.partition("test"), features, load_pseudonyms()).predictions
+    said = baseline.case_predictions(cohort.partition("test"), features, load_pseudonyms()).predictions
     return float(auc(said.reference[:, 1], said.probabilities[:, 1]))  # type: ignore[arg-type]
 
 
 def test_it_finds_brightness_and_says_how_far_the_network_is_better() -> None:
     cohort, features, baseline = fitted(signal=2.0, seed=1)
-    answers = baseline.answers(cohort.partition("test"), features, load_pseudonyms())
-    said = answers.predictions
+    case_predictions = baseline.case_predictions(cohort.partition("test"), features, load_pseudonyms())
+    said = case_predictions.predictions
     better = np.where(said.reference[:, 1], 0.9, 0.1)
     network = replace(said, probabilities=np.stack([1 - better, better], axis=1))
-    found = baseline_figures(network, half(network), answers, CONFIG.evaluation)
-    assert found.figures["auc"].low > 0.8  # type: ignore[operator]
-    assert 0.85 < found.figures["auc"].value < 0.99  # type: ignore[operator]
+    found = baseline_metrics(network, half(network), case_predictions, CONFIG.evaluation)
+    assert found.estimates["auc"].low > 0.8  # type: ignore[operator]
+    assert 0.85 < found.estimates["auc"].value < 0.99  # type: ignore[operator]
     difference = found.comparison.of("auc")
-    assert difference.difference.value == pytest.approx(1 - found.figures["auc"].value)  # type: ignore[operator]
+    assert difference.difference.value == pytest.approx(1 - found.estimates["auc"].value)  # type: ignore[operator]
     assert difference.difference.low > 0  # type: ignore[operator]
     document = found.to_json()
     schema = metrics_schema()
@@ -156,7 +156,7 @@ def test_it_comes_back_from_its_file_and_refuses_a_damaged_one(tmp_path: Path) -
     kept = load_baseline(tmp_path)
     assert kept is not None
     test = cohort.partition("test")
-    one, other = (each.answers(test, features, load_pseudonyms()) for each in (baseline, kept))
+    one, other = (each.case_predictions(test, features, load_pseudonyms()) for each in (baseline, kept))
     assert np.array_equal(one.predictions.probabilities, other.predictions.probabilities)
     assert one.operating_point == other.operating_point
     (tmp_path / NAME).write_text(text.replace('"offset": [', '"offset": [1.0, '), encoding="utf-8")

@@ -151,9 +151,9 @@ def test_what_the_pooled_figures_lack_is_explained_by_the_folds(run: Run) -> Non
     fitted = [medcls.load(fold).calibration.reason is None for fold in run.folds.iterdir()]
     calibrated = f"of {sum(fitted)} of 3 folds were calibrated" if any(fitted) else "not changed by a calibration: "
     assert calibrated in missing["calibration.before"]
-    assert "fitted on the out-of-fold predictions; their coverage is not judged" in missing["conformal"]
+    assert "fitted on the out-of-fold predictions; their coverage is not evaluated" in missing["conformal"]
     page = run.report_file.read_text(encoding="utf-8")
-    assert "their coverage is not judged here" in page
+    assert "their coverage is not evaluated here" in page
     assert "no prediction sets" not in page
 
 
@@ -350,8 +350,8 @@ def test_a_learning_curve_has_nested_parts_judged_on_the_same_cases(
         assert (one["n_patients"], one["n_cases"]) == (train.patient.nunique(), len(train))
         assert inside < set(train.case)
         inside = set(train.case)
-        judged = set(table[table.partition == "test"].case)
-        assert judged == set(pd.read_csv(finished.path / "cohort.csv").query("partition == 'test'").case)
+        evaluated = set(table[table.partition == "test"].case)
+        assert evaluated == set(pd.read_csv(finished.path / "cohort.csv").query("partition == 'test'").case)
         assert one["auc"] == Run(folder).metrics["test"]["auc"]
     assert "Learning curve" in finished.report_file.read_text(encoding="utf-8")
 

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import RunError, UsageError
 from medcls.evaluation import Predictions
-from medcls.evaluation.partition.report import evaluate_study
+from medcls.evaluation.partition.report import evaluate_in_full
 from medcls.files import write_json
 from medcls.reporting.charts.paper import precision_recall_points
 from medcls.reporting.charts.plots import reliability
@@ -25,10 +25,10 @@ HISTORY = "epoch,train_loss,tune_loss,tune_auc,learning_rate,seconds\n1,0.7,0.8,
 
 
 def study(predictions: Predictions) -> dict[str, Any]:
-    return evaluate_study(predictions, half(predictions), EvaluationSettings(replicates=100)).to_json()
+    return evaluate_in_full(predictions, half(predictions), EvaluationSettings(replicates=100)).to_json()
 
 
-def judged(folder: Path, name: str = "test", predictions: Predictions | None = None) -> Path:
+def evaluated(folder: Path, name: str = "test", predictions: Predictions | None = None) -> Path:
     folder.mkdir(exist_ok=True)
     found = study(some_binary()) if predictions is None else study(predictions)
     write_json(folder / "metrics.json", {"tune": found, name: found})
@@ -43,7 +43,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("kind", list(BEGINS))
 def test_each_figure_is_a_file_beside_its_numbers_and_the_same_again(kind: Any, tmp_path: Path) -> None:
-    run = judged(tmp_path / "run")
+    run = evaluated(tmp_path / "run")
     written = write_figure_files(run, kind=kind)
     assert (written.folder, written.of) == (run / "figures", "test")
     stems = ["roc", "precision-recall", "calibration", "decision-curve-sick", "confusion-matrix", "history"]
@@ -57,7 +57,7 @@ def test_each_figure_is_a_file_beside_its_numbers_and_the_same_again(kind: Any, 
 
 def test_the_file_is_the_drawing_of_the_report_and_its_table_has_the_numbers(tmp_path: Path) -> None:
     predictions = some_binary()
-    run = judged(tmp_path / "run", predictions=predictions)
+    run = evaluated(tmp_path / "run", predictions=predictions)
     folder = write_figure_files(run, kind="svg").folder
     drawn = reliability(study(predictions))
     assert drawn is not None
@@ -91,9 +91,9 @@ def test_precision_and_recall_are_those_of_scikit_learn(seed: int) -> None:
 
 
 def test_labels_that_exclude_each_other_or_do_not_have_what_they_can_have(tmp_path: Path) -> None:
-    three = write_figure_files(judged(tmp_path / "three", predictions=some_labels()))
+    three = write_figure_files(evaluated(tmp_path / "three", predictions=some_labels()))
     assert {one.stem for one in three.figures} > {"confusion-matrix", "decision-curve-a", "decision-curve-c"}
-    several = write_figure_files(judged(tmp_path / "several", "external", some_multilabel()))
+    several = write_figure_files(evaluated(tmp_path / "several", "external", some_multilabel()))
     assert several.of == "external"
     names = {one.stem for one in several.figures}
     assert "confusion-matrix" not in names
@@ -102,13 +102,13 @@ def test_labels_that_exclude_each_other_or_do_not_have_what_they_can_have(tmp_pa
 
 
 def test_none_is_replaced_unasked_and_what_has_no_figures_is_told(tmp_path: Path) -> None:
-    run = judged(tmp_path / "run")
+    run = evaluated(tmp_path / "run")
     write_figure_files(run, out=tmp_path / "out")
     with pytest.raises(UsageError, match="--overwrite"):
         write_figure_files(run, out=tmp_path / "out")
     write_figure_files(run, out=tmp_path / "out", overwrite=True)
     write_json(run / "metrics.json", {"tune": study(some_binary())})
-    with pytest.raises(RunError, match="no cases were judged"):
+    with pytest.raises(RunError, match="no cases were evaluated"):
         write_figure_files(run)
     with pytest.raises(RunError, match="no run is here"):
         write_figure_files(tmp_path / "nothing")

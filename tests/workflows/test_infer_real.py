@@ -61,14 +61,14 @@ def test_a_row_for_every_scan_none_wrong_none_forgotten(shared_data: Path, tmp_p
     on_disk |= {path for link in mixed.iterdir() for path in link.rglob("*") if path.is_file()}
     assert files == on_disk
 
-    refused = {row.scan: row.code for row in result.rows if row.answer is None}
+    refused = {row.scan: row.code for row in result.rows if row.prediction is None}
     assert set(refused.values()) <= set(RefusalCode)
     assert refused["dicom/ct_head_phantom_gantrytilt_GE"] == "uneven-spacing"
     assert refused["nifti/pcasl.nii.gz"] == "four-dimensional"
     assert result.answered >= 100
 
-    answers = {row.scan: row.answer for row in result.rows if row.answer is not None}
+    predictions = {row.scan: row.prediction for row in result.rows if row.prediction is not None}
     for syntax in ("J2KR", "JLSL", "JPLL", "RLE"):  # lossless: the same picture, so the same answer
         for image in ("CT1", "MR2", "NM1", "XA1"):
-            twin = answers[f"dicom/wg04/REF/{image}_UNC.dcm"]
-            assert answers[f"dicom/wg04/{syntax}/{image}_{syntax}.dcm"] == twin
+            twin = predictions[f"dicom/wg04/REF/{image}_UNC.dcm"]
+            assert predictions[f"dicom/wg04/{syntax}/{image}_{syntax}.dcm"] == twin

@@ -27,7 +27,7 @@ def _infer(run: Run, pictures: Pictures, out: Path) -> None:
     medcls.infer(pictures.folder / "image1.png", run.path, out, explain=True, overwrite=True)
 
 
-def _figures(run: Run, pictures: Pictures, out: Path) -> None:
+def _metrics(run: Run, pictures: Pictures, out: Path) -> None:
     write_figure_files(run.path, kind="svg", out=out, overwrite=True)
 
 
@@ -39,7 +39,7 @@ def inodes(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_ino for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize(("call", "writes"), [(_infer, (0, 1, 3)), (_figures, (1, 5)), (_evaluate, (3,))])
+@pytest.mark.parametrize(("call", "writes"), [(_infer, (0, 1, 3)), (_metrics, (1, 5)), (_evaluate, (3,))])
 def test_a_call_that_is_killed_leaves_no_earlier_file_beside_a_later(
     call: Callable[[Run, Pictures, Path], None],
     writes: tuple[int, ...],
@@ -77,7 +77,7 @@ def test_a_call_that_is_killed_leaves_no_earlier_file_beside_a_later(
         assert inodes(out).keys() == inodes(whole).keys()
 
 
-@pytest.mark.parametrize("call", [_infer, _figures, _evaluate])
+@pytest.mark.parametrize("call", [_infer, _metrics, _evaluate])
 def test_a_call_that_fails_leaves_the_earlier_results_and_none_of_its_own(
     call: Callable[[Run, Pictures, Path], None],
     run: Run,

@@ -87,7 +87,7 @@ def test_a_longer_run_is_open_again_and_says_so(tmp_path: Path) -> None:
     assert changed_files(run.path) == ()
     assert not (run.checkpoints / FITTED).exists()
     (said,) = how_it_went_on(run.path)
-    assert "from 40 to 60 epochs after epoch 40, after test had been judged" in said
+    assert "from 40 to 60 epochs after epoch 40, after test had been evaluated" in said
     assert go_on(run, asked(run)).train.epochs == 60  # killed, and gone on with
     assert how_it_went_on(run.path) == (said,)
 

@@ -82,13 +82,13 @@ def test_a_darker_cohort_is_called_shifted_and_the_baseline_is_judged_there_too(
     kept = json.loads((run.path / "training-summary.json").read_text(encoding="utf-8"))
     assert f"trained and tuned on: train {kept['n_cases']} cases of {kept['n_patients']} patients, tune" in claim
     assert re.search(r"\| 19 \|.*Nothing was parted here.*the table gave no partitions", claim)
-    assert re.search(r"no case judged here is tied to the \d+ of training and tuning", claim)
+    assert re.search(r"no case evaluated here is tied to the \d+ of training and tuning", claim)
 
     alone = tmp_path / "alone"
     shutil.copytree(run.path, alone, ignore=shutil.ignore_patterns("training-cases.csv", "checkpoints", "logs"))
     evaluate_run(Run(alone), cases=other.table, out=tmp_path / "unknown")
     unknown = (tmp_path / "unknown" / "checklists" / "claim-2024.md").read_text(encoding="utf-8")
-    assert "Not known whether training cases are judged here" in unknown
+    assert "Not known whether training cases are evaluated here" in unknown
     page = (tmp_path / "unknown" / "report.html").read_text(encoding="utf-8")
     assert "took part in training or in choosing is not known" in page
     assert "No patient is in two partitions" not in page

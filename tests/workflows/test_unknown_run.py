@@ -24,7 +24,7 @@ from medcls.files import read_csv, write_csv
 from medcls.progress import Progress
 from medcls.runs.folder import Run
 from medcls.scores.comparison.compare import compare
-from medcls.scores.evaluate import Judging, judge
+from medcls.scores.evaluate import ScoreOptions, evaluate_scores
 from medcls.scores.read_csv import read_scores
 from medcls.scores.recalibrate import recalibrated
 from medcls.workflows.commands.evaluate import evaluate_run
@@ -194,8 +194,8 @@ def test_a_tables_thresholds_are_chosen_where_labels_are_known(trained: tuple[Ru
     table = tmp_path / "predictions.csv"
     table.write_bytes(run.predictions_file.read_bytes())
     truth, said, known = on_tune(run)
-    judged = judge(table, Judging(multilabel=True), tmp_path / "judged")
-    for place, cut in enumerate(judged.metrics["operating_point"]["thresholds"]):
+    evaluated = evaluate_scores(table, ScoreOptions(multilabel=True), tmp_path / "judged")
+    for place, cut in enumerate(evaluated.metrics["operating_point"]["thresholds"]):
         has, called = truth[known[:, place], place], said[known[:, place], place] >= cut["threshold"]
         assert (cut["sensitivity"], cut["specificity"]) == pytest.approx((called[has].mean(), (~called)[~has].mean()))
 
@@ -233,14 +233,14 @@ def test_the_same_figures_come_from_the_run_again_and_from_its_table(
     again = evaluate_run(run, out=tmp_path / "again")
     table = tmp_path / "predictions.csv"
     table.write_bytes(run.predictions_file.read_bytes())
-    judged = judge(table, Judging(multilabel=True), tmp_path / "judged")
+    evaluated = evaluate_scores(table, ScoreOptions(multilabel=True), tmp_path / "judged")
     test = run.metrics["test"]
-    for other in (again.metrics, judged.metrics):
+    for other in (again.metrics, evaluated.metrics):
         assert other["known_per_label"] == test["known_per_label"]
         for label in LABELS:
-            for figure in ("auc", "sensitivity", "specificity", "brier"):
-                assert other["per_class"][label][figure]["value"] == pytest.approx(
-                    test["per_class"][label][figure]["value"], abs=1e-6
+            for metric in ("auc", "sensitivity", "specificity", "brier"):
+                assert other["per_class"][label][metric]["value"] == pytest.approx(
+                    test["per_class"][label][metric]["value"], abs=1e-6
                 )
     document = compare([run.path, tmp_path / "again"], out=tmp_path / "compared").document
     assert {one["difference"]["value"] for one in document["comparisons"][0]["differences"]} <= {0.0, None}
@@ -257,7 +257,7 @@ def test_tables_that_know_other_labels_are_not_compared(trained: tuple[Run, list
         writer.writeheader()
         writer.writerows({**row, "unknown": ""} for row in rows)
     with pytest.raises(MedclsError, match="another reference label"):
-        compare([run.path, table], Judging(multilabel=True), tmp_path / "compared")
+        compare([run.path, table], ScoreOptions(multilabel=True), tmp_path / "compared")
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,9 @@ def test_what_a_table_of_scores_cannot_mean_is_refused(tmp_path: Path, cells: di
         writer.writeheader()
         writer.writerows([row, {**row, "case": "b", **cells}])
     with pytest.raises(MedclsError, match=words) as error:
-        judge(tmp_path / "scores.csv", Judging(multilabel=True, thresholds=("0.5",)), tmp_path / "judged")
+        evaluate_scores(
+            tmp_path / "scores.csv", ScoreOptions(multilabel=True, thresholds=("0.5",)), tmp_path / "judged"
+        )
     assert "scores.csv:3" in str(error.value)
 
 
@@ -284,7 +286,7 @@ def test_of_exclusive_labels_none_is_left_open(tmp_path: Path) -> None:
     with pytest.raises(
         MedclsError, match=r"scores.csv:3: '1' in column 'unknown', which names labels that are not known"
     ):
-        judge(tmp_path / "scores.csv", Judging(thresholds=("0.5",)), tmp_path / "judged")
+        evaluate_scores(tmp_path / "scores.csv", ScoreOptions(thresholds=("0.5",)), tmp_path / "judged")
 
 
 def test_folds_keep_what_is_unknown(tmp_path: Path) -> None:

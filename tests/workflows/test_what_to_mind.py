@@ -75,9 +75,9 @@ def test_copies_within_a_partition_are_counted_and_those_of_one_patient_are_none
 def test_copies_are_counted_where_nothing_can_cross_and_by_folds() -> None:
     cases = [case("a", "p"), case("b", "q"), case("c", "r", "train"), case("d", "s", "train")]
     content = {"a": "1", "b": "1", "c": "2", "d": "2"}
-    judged = audit_cohort(cohort(cases[:2]), content, Relations(), sides={})
-    assert judged.copies == (Copies("test", 2, 2),)
-    assert judged.leaks == ()
+    evaluated = audit_cohort(cohort(cases[:2]), content, Relations(), sides={})
+    assert evaluated.copies == (Copies("test", 2, 2),)
+    assert evaluated.leaks == ()
     sides = {"a": "fold 1", "b": "fold 1", "c": "fold 2", "d": "fold 2"}
     folds = audit_cohort(cohort([replace(one, partition="train") for one in cases]), content, Relations(), sides=sides)
     (warning,) = folds.warnings

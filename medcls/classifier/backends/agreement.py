@@ -18,7 +18,7 @@ _PROBABILITY: Mapping[Precision, float] = {"bf16": 0.1, "f32": 0.001}
 _SCORE: Mapping[Precision, float] = {"bf16": 0.1, "f32": 0.001}
 
 
-def compare_answers(
+def compare_predictions(
     classifier: TrainedModel,
     scores: Scores,
     prepared: Iterable[Prepared],
@@ -39,7 +39,7 @@ def compare_answers(
     """
     greatest, changed = 0.0, 0
     for mine, theirs in zip(mean_logits(scores, prepared), logits, strict=True):
-        found, expected = classifier.answer(mine), classifier.answer(theirs)
+        found, expected = classifier.prediction(mine), classifier.prediction(theirs)
         differences = np.abs(np.subtract(found.probabilities, expected.probabilities))
         # A score that is no number is as far away as can be.
         greatest = max(greatest, float(np.nan_to_num(differences, nan=1.0).max()))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.classifier.backends import openvino_network
-from medcls.classifier.backends.agreement import compare_answers, differs_on_made_images
+from medcls.classifier.backends.agreement import compare_predictions, differs_on_made_images
 from medcls.classifier.backends.fallback import EngineOrTorch
 from medcls.classifier.backends.parity_record import EngineCheck, EngineName, Precision
 from medcls.classifier.backends.process import EngineFailed
@@ -47,7 +47,7 @@ def check_engines(
         try:
             engine = openvino_network.compile_network(classifier.network, classifier.recipe.size, precision)
             checks.append(
-                compare_answers(
+                compare_predictions(
                     classifier, engine, prepared(), logits, version=openvino_network.version(), precision=precision
                 )
             )

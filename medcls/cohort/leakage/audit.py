@@ -27,7 +27,7 @@ from medcls.privacy import Pseudonyms
 FEW_POSITIVES = 10
 TOO_ALIKE = "the images are too alike"
 NEARLY_THE_SAME = (
-    "where they show one picture twice, or one patient, figures are too favourable; where only the kind of image is the same, "
+    "where they show one picture twice, or one patient, results are too favourable; where only the kind of image is the same, "
     "they are not"
 )
 
@@ -203,7 +203,7 @@ def audit_cohort(
 
 
 def few_positives(cohort: Cohort, sides: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """A warning for each partition or fold that judges and holds fewer than ten cases of a label, or known to be without it.
+    """A warning for each partition or fold that evaluates and holds fewer than ten cases of a label, or known to be without it.
 
     Args:
         cohort: The cohort.

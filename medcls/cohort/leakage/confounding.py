@@ -2,7 +2,7 @@
 
 When the ill were scanned on one scanner and the well on another, a network learns the scanner. A small model that sees no
 pixel, but only how the images were made and stored, shows how far that alone leads: its cross-validated scores are what
-this module gives, and whoever knows AUC judges them.
+this module gives, and whoever knows AUC evaluates them.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ class HeaderScores:
     """What the header says about one label.
 
     Attributes:
-        scores: ``(n,)`` log odds by all facts together, each case scored by a model that did not see its group.
-        by_fact: The same for each fact alone.
+        scores: ``(n,)`` log odds by all covariates together, each case scored by a model that did not see its group.
+        by_covariate: The same for each fact alone.
     """
 
     scores: Floats
-    by_fact: Mapping[str, Floats]
+    by_covariate: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ class Confounding:
 
     Attributes:
         label: The label, against all others.
-        auc: Cross-validated AUC of all facts together; ``None`` where it is not defined.
+        auc: Cross-validated AUC of all covariates together; ``None`` where it is not defined.
         low, high: Its interval, by resampling patients; ``None`` where there is none.
         reason: Why something is ``None``; else empty.
-        by_fact: AUC of each fact alone, the most telling first.
+        by_covariate: AUC of each fact alone, the most telling first.
     """
 
     label: str
@@ -98,7 +98,7 @@ class Confounding:
     low: float | None
     high: float | None
     reason: str = ""
-    by_fact: tuple[tuple[str, float], ...] = ()
+    by_covariate: tuple[tuple[str, float], ...] = ()
 
     @property
     def suspicious(self) -> bool:
@@ -108,7 +108,7 @@ class Confounding:
     @property
     def warning(self) -> str:
         """What a reader must know."""
-        name, value = self.by_fact[0] if self.by_fact else ("", 0.0)
+        name, value = self.by_covariate[0] if self.by_covariate else ("", 0.0)
         most = f", '{name}' by itself with {value:.2f}" if name else ""
         return (
             f"the header alone, without any pixel, tells '{self.label}' with AUC {self.auc:.2f} ({self.low:.2f} to "
@@ -119,12 +119,12 @@ class Confounding:
         """For ``audit.json``."""
         values = {"auc": self.auc, "low": self.low, "high": self.high}
         rounded = {name: None if value is None else round(value, 4) for name, value in values.items()}
-        facts = [{"fact": name, "auc": round(value, 4)} for name, value in self.by_fact]
-        return {"label": self.label, **rounded, "reason": self.reason or None, "by_fact": facts}
+        covariates = [{"fact": name, "auc": round(value, 4)} for name, value in self.by_covariate]
+        return {"label": self.label, **rounded, "reason": self.reason or None, "by_fact": covariates}
 
 
-def header_facts(cases: Sequence[Case]) -> dict[str, list[str]]:
-    """How the images were made and stored: facts that differ between cases, never age, sex or other facts of a patient.
+def header_attributes(cases: Sequence[Case]) -> dict[str, list[str]]:
+    """How the images were made and stored: covariates that differ between cases, never those of a patient such as age.
 
     Args:
         cases: The cases.
@@ -132,13 +132,13 @@ def header_facts(cases: Sequence[Case]) -> dict[str, list[str]]:
     Returns:
         Fact to its value for each case; empty where a case has none.
     """
-    facts = {name: [case.facts.get(name, "") for case in cases] for name in _ACQUISITION}
-    own = sorted({name for case in cases for name in case.facts} - set(_ACQUISITION))
+    covariates = {name: [case.covariates.get(name, "") for case in cases] for name in _ACQUISITION}
+    own = sorted({name for case in cases for name in case.covariates} - set(_ACQUISITION))
     for name in own:
         if name.casefold() in _PLACES:
-            facts[name] = [case.facts.get(name, "") for case in cases]
-    facts |= _of_sources(cases) | _of_notes(cases)
-    return {name: values for name, values in facts.items() if len(set(values)) > 1}
+            covariates[name] = [case.covariates.get(name, "") for case in cases]
+    covariates |= _of_sources(cases) | _of_notes(cases)
+    return {name: values for name, values in covariates.items() if len(set(values)) > 1}
 
 
 def _of_sources(cases: Sequence[Case]) -> dict[str, list[str]]:
@@ -171,15 +171,15 @@ def _ending(source: ScanSource | None) -> str:
 
 
 def header_scores(
-    facts: Mapping[str, Sequence[str]], positive: NDArray[np.bool_], groups: Sequence[int], seed: int = 0
+    covariates: Mapping[str, Sequence[str]], positive: NDArray[np.bool_], groups: Sequence[int], seed: int = 0
 ) -> HeaderScores | None:
-    """Scores of a small model on header facts, cross-validated by group in five folds.
+    """Scores of a small model on header covariates, cross-validated by group in five folds.
 
     The model is a logistic regression with a squared penalty, on an indicator for each frequent value and, where a fact is
     a number, the number.
 
     Args:
-        facts: As :func:`header_facts` gives them, of ``n`` cases.
+        covariates: As :func:`header_attributes` gives them, of ``n`` cases.
         positive: ``(n,)`` booleans.
         groups: ``(n,)`` a number for each case: those with one number (a patient) are never parted.
         seed: Which groups make a fold.
@@ -188,9 +188,9 @@ def header_scores(
         ``None`` when there is no fact, or fewer than two groups with or without the label.
     """
     folds = _folds(positive, np.asarray(groups), seed)
-    if not facts or folds is None:
+    if not covariates or folds is None:
         return None
-    columns = {name: _columns(values) for name, values in facts.items()}
+    columns = {name: _columns(values) for name, values in covariates.items()}
     whole = _out_of_fold(np.concatenate(list(columns.values()), axis=1), positive, folds)
     return HeaderScores(whole, {name: _out_of_fold(one, positive, folds) for name, one in columns.items()})
 

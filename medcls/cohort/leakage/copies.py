@@ -56,7 +56,7 @@ def find_copies(
 
 
 def copies_warnings(found: Sequence[Copies]) -> list[str]:
-    """A sentence for each partition that judges, and one for all folds."""
+    """A sentence for each partition that evaluates, and one for all folds."""
     judged = {one.side: one.cases for one in found if one.side in PARTITIONS[1:]}
     in_folds = sum(one.cases for one in found if one.side not in PARTITIONS)
     warnings = [

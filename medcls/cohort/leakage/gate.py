@@ -170,14 +170,14 @@ def case_in_words(case: Case, pseudonyms: Pseudonyms, start: Path | None = None)
 def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:
     """Leave out of train what is also in tune or test, and out of tune what is also in test.
 
-    The partition that judges stays whole; every case left out is an exclusion with the code ``duplicate``.
+    The partition that evaluates stays whole; every case left out is an exclusion with the code ``duplicate``.
     """
     out: dict[str, Exclusion] = {}
     for leak in find_leaks(cohort, content):
-        judge = max((case.partition for case in leak.cases), key=lambda p: PARTITIONS.index(p) if p else -1)
+        kept_in = max((case.partition for case in leak.cases), key=lambda p: PARTITIONS.index(p) if p else -1)
         for case in leak.cases:
-            if case.partition != judge:
-                reason = f"{TIES[leak.tie]} as a case of the {judge} partition"
+            if case.partition != kept_in:
+                reason = f"{TIES[leak.tie]} as a case of the {kept_in} partition"
                 out[case.name] = Exclusion(case.name, case.patient, "duplicate", reason, case.line, scan=case.scan)
     kept = [case for case in cohort.cases if case.name not in out]
     return cohort.replace_cases(kept, out.values())

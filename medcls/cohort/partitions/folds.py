@@ -35,7 +35,7 @@ class Fold:
     Attributes:
         repeat: Which repeat, counted from 1.
         number: Which fold of the repeat, counted from 1.
-        held_out: Names of the cases that judge this fold's classifier.
+        held_out: Names of the cases that evaluate this fold's classifier.
     """
 
     repeat: int

@@ -108,7 +108,7 @@ def _with_source(case: Case, source: ScanSource) -> Case:
         source=source,
         patient=patient or case.name,
         names_patient=bool(patient),
-        facts={**source.facts, **case.facts},
+        covariates={**source.attributes, **case.covariates},
     )
 
 

@@ -120,15 +120,15 @@ def _patients(table: Table, columns: Columns, rows: list[dict[str, str]]) -> lis
 
 
 def _unused(header: Sequence[str], columns: Columns) -> tuple[str, ...]:
-    """Columns that hold facts by their names, and that nothing asks for."""
+    """Columns that hold covariates by their names, and that nothing asks for."""
     labels = _label_columns(columns)
-    used = {*labels, *columns.facts, columns.case, columns.patient, columns.scan, columns.split}
+    used = {*labels, *columns.covariates, columns.case, columns.patient, columns.scan, columns.split}
     plain = {name: "".join(sign for sign in name.casefold() if sign.isalpha()) for name in header}
     return tuple(name for name in header if name not in used and plain[name] in _NAMES_OF_FACTS)
 
 
 def _telling(rows: Sequence[Mapping[str, str]], unused: Sequence[str], references: Sequence[Marks | None]) -> list[str]:
-    """What to warn of: facts that nothing asks for, so that no audit looks at them, and that alone tell every label."""
+    """What to warn of: covariates that nothing asks for, so that no audit looks at them, and that alone tell every label."""
     found = []
     for name in unused:
         known = [(row[name], marks.has) for row, marks in zip(rows, references, strict=True) if marks and row[name]]
@@ -137,7 +137,7 @@ def _telling(rows: Sequence[Mapping[str, str]], unused: Sequence[str], reference
             found.append(
                 f"column '{name}' tells the label of every case: each of its {len(values)} values has cases of one label "
                 f"alone, so the network may learn to tell '{name}'. Add cases of other labels to each; "
-                "data.columns.facts has it looked at"
+                "data.columns.covariates has it looked at"
             )
     return found
 
@@ -147,7 +147,7 @@ def _check_columns(table: Table, columns: Columns) -> None:
     wanted = [
         ("scan", columns.scan),
         *(("label", name) for name in labels),
-        *(("facts", name) for name in columns.facts),
+        *(("facts", name) for name in columns.covariates),
     ]
     # 'case', 'patient' and 'split' may be absent, but not when the config names a column of its own for them.
     defaults = Columns()
@@ -165,7 +165,7 @@ def _check_columns(table: Table, columns: Columns) -> None:
 
 def _check_unread(table: Table, columns: Columns, rows: list[dict[str, str]], split: SplitSettings) -> None:
     """Refuse a table whose patients or partitions stand under another name: medcls would part the patients without them."""
-    used = {*_label_columns(columns), *columns.facts, columns.case, columns.patient, columns.scan, columns.split}
+    used = {*_label_columns(columns), *columns.covariates, columns.case, columns.patient, columns.scan, columns.split}
     optional: tuple[tuple[Literal["patient", "split"], str | None, str, str], ...] = (
         ("patient", columns.patient, "every case would be its own patient", "where it names no patients"),
         ("split", columns.split, "medcls would part the patients anew", "to have medcls part the patients"),
@@ -225,8 +225,8 @@ def _case(
     partition = _partition(table, line, row, columns, split)
     if isinstance(columns.label, list) and len(reference.unknown) == len(columns.label):
         return Exclusion(name, patient, "no-label", "none of the case's labels is known", line, scan=scan)
-    facts = {fact: row[fact] for fact in columns.facts if row[fact]}
-    return Case(name, patient, scan, reference.has, partition, None, facts, line, unknown=reference.unknown)
+    covariates = {covariate: row[covariate] for covariate in columns.covariates if row[covariate]}
+    return Case(name, patient, scan, reference.has, partition, None, covariates, line, unknown=reference.unknown)
 
 
 def _named(line: int, row: Mapping[str, str], columns: Columns, root: Path) -> tuple[str, str, Path | None]:

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike
 
 from medcls.errors import UsageError
 from medcls.evaluation.statistics.arrays import as_bools, as_floats
-from medcls.evaluation.statistics.estimate import Figure, Undefined
+from medcls.evaluation.statistics.estimate import PointEstimate, Undefined
 
 
-def brier(reference: ArrayLike, probabilities: ArrayLike, *, multilabel: bool = False) -> Figure:
+def brier(reference: ArrayLike, probabilities: ArrayLike, *, multilabel: bool = False) -> PointEstimate:
     """Brier's score, defined as at the head of this module.
 
     Args:

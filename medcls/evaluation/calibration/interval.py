@@ -18,12 +18,12 @@ import numpy as np
 from medcls.evaluation.calibration.view import BINNED_NAMES, ViewReplicates
 from medcls.evaluation.statistics.bootstrap import percentiles
 from medcls.evaluation.statistics.bootstrap_interval import reservations, why_silent
-from medcls.evaluation.statistics.estimate import Estimate, Figure, Method, Undefined
+from medcls.evaluation.statistics.estimate import Estimate, Method, PointEstimate, Undefined
 from medcls.evaluation.statistics.intervals import hoeffding
 
 
 def calibration_estimate(
-    name: str, value: Figure, drawn: ViewReplicates, n_patients: int, confidence: float, span: float
+    name: str, value: PointEstimate, drawn: ViewReplicates, n_patients: int, confidence: float, span: float
 ) -> Estimate:
     """A figure with its interval.
 
@@ -37,7 +37,7 @@ def calibration_estimate(
     """
     if isinstance(value, Undefined):
         return Estimate.undefined(value.reason)
-    replicates = drawn.figures[name]
+    replicates = drawn.estimates[name]
     why = why_silent(replicates, n_patients)
     if why is not None and name == "brier":
         conservative = hoeffding(value, n_patients, confidence, span=span)

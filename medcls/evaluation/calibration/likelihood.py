@@ -1,4 +1,4 @@
-"""What every calibration is fitted by and judged with: the link, the log-odds, and the likelihood of the reference."""
+"""What every calibration is fitted by and evaluated with: the link, the log-odds, and the likelihood of the reference."""
 
 from __future__ import annotations
 

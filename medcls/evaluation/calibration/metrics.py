@@ -44,7 +44,7 @@ from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.schema_parts import COUNT, SHARE, TEXT, Schema, by_name, closed, listed, or_null, ref, said
 from medcls.evaluation.statistics.arrays import Floats
 from medcls.evaluation.statistics.bootstrap import PatientResampling
-from medcls.evaluation.statistics.estimate import Estimate, Figure, Undefined
+from medcls.evaluation.statistics.estimate import Estimate, PointEstimate, Undefined
 
 _RESAMPLING = "patients, not within strata of labels"
 _MEANING = {
@@ -86,28 +86,28 @@ class LabelCalibration:
     """One label against the rest.
 
     Attributes:
-        figures: An estimate for each of :data:`medcls.evaluation.calibration.view.CALIBRATION_NAMES`.
+        estimates: An estimate for each of :data:`medcls.evaluation.calibration.view.CALIBRATION_NAMES`.
         reliability: Its reliability curve.
     """
 
-    figures: Mapping[str, Estimate]
+    estimates: Mapping[str, Estimate]
     reliability: Reliability
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain JSON."""
-        figures = {name: estimate.to_json() for name, estimate in self.figures.items()}
-        return {**figures, "reliability": self.reliability.to_json()}
+        estimates = {name: estimate.to_json() for name, estimate in self.estimates.items()}
+        return {**estimates, "reliability": self.reliability.to_json()}
 
 
 @dataclass(frozen=True, eq=False)
-class CalibrationFigures:
+class CalibrationMetrics:
     """How well the probabilities of one partition are calibrated.
 
     Attributes:
         view: What the top figures are about: ``positive label: NAME``, ``top label`` or ``mean over labels``.
         n_cases: Cases.
         n_patients: Patients.
-        figures: An estimate for each of :data:`medcls.evaluation.calibration.view.CALIBRATION_NAMES`.
+        estimates: An estimate for each of :data:`medcls.evaluation.calibration.view.CALIBRATION_NAMES`.
         reliability: The reliability curve of that view; ``None`` for a mean over labels.
         per_label: Each label against the rest; empty for two labels.
         confidence: Confidence level of all intervals.
@@ -118,14 +118,14 @@ class CalibrationFigures:
     view: str
     n_cases: int
     n_patients: int
-    figures: Mapping[str, Estimate]
+    estimates: Mapping[str, Estimate]
     reliability: Reliability | None
     per_label: Mapping[str, LabelCalibration]
     confidence: float
     replicates: int
     seed: int
 
-    def with_brier(self, whole: Estimate, of_labels: Mapping[str, Estimate]) -> CalibrationFigures:
+    def with_brier(self, whole: Estimate, of_labels: Mapping[str, Estimate]) -> CalibrationMetrics:
         """The same with Brier's score as the figures of the partition have it: one figure has one interval.
 
         Args:
@@ -134,9 +134,9 @@ class CalibrationFigures:
         """
         return replace(
             self,
-            figures={**self.figures, "brier": whole},
+            estimates={**self.estimates, "brier": whole},
             per_label={
-                label: replace(one, figures={**one.figures, "brier": of_labels[label]})
+                label: replace(one, estimates={**one.estimates, "brier": of_labels[label]})
                 for label, one in self.per_label.items()
             },
         )
@@ -148,16 +148,16 @@ class CalibrationFigures:
             "view": self.view,
             "n_cases": self.n_cases,
             "n_patients": self.n_patients,
-            **{name: estimate.to_json() for name, estimate in self.figures.items()},
+            **{name: estimate.to_json() for name, estimate in self.estimates.items()},
             "reliability": None if self.reliability is None else self.reliability.to_json(),
             "per_label": {label: one.to_json() for label, one in self.per_label.items()},
             "intervals": {**intervals, "resampling": _RESAMPLING},
         }
 
 
-def calibration_figures(
+def calibration_metrics(
     predictions: Predictions, settings: EvaluationSettings | None = None, seed: int = 0
-) -> CalibrationFigures:
+) -> CalibrationMetrics:
     """How well probabilities are calibrated, before or after a calibration: see the head of this module.
 
     Args:
@@ -175,17 +175,17 @@ def calibration_figures(
         one if view.known.all() else _own_replicates(view, settings.replicates, seed)
         for view, one in zip(views, drawn, strict=True)
     ]
-    judged = [_judged(view, one, settings.confidence) for view, one in zip(views, own, strict=True)]
-    figures, reliability = judged[0].figures, judged[0].reliability
+    evaluated = [_evaluated(view, one, settings.confidence) for view, one in zip(views, own, strict=True)]
+    estimates, reliability = evaluated[0].estimates, evaluated[0].reliability
     shown: Reliability | None = reliability
     if predictions.multilabel:
-        figures, shown = _mean_over_labels(views, drawn, settings.confidence), None
-    of_labels = judged[1:] if many else judged if predictions.multilabel else []
-    return CalibrationFigures(
+        estimates, shown = _mean_over_labels(views, drawn, settings.confidence), None
+    of_labels = evaluated[1:] if many else evaluated if predictions.multilabel else []
+    return CalibrationMetrics(
         view=_view_name(predictions, many),
         n_cases=predictions.n_cases,
         n_patients=resampling.n_patients,
-        figures=figures,
+        estimates=estimates,
         reliability=shown,
         per_label={view.name: one for view, one in zip(labels, of_labels, strict=False)},
         confidence=settings.confidence,
@@ -238,11 +238,11 @@ def _of_all(view: CalibrationView) -> Floats:
     return spread
 
 
-def _judged(view: CalibrationView, drawn: ViewReplicates, confidence: float) -> LabelCalibration:
-    values, resampling = view.figures(), view.resampling
+def _evaluated(view: CalibrationView, drawn: ViewReplicates, confidence: float) -> LabelCalibration:
+    values, resampling = view.estimates(), view.resampling
     span = 2.0 if view.log_odds is None else 1.0
     groups = resampling.count(view.happened), resampling.count(~view.happened)
-    figures = {
+    estimates = {
         name: calibration_estimate(
             name,
             values[name],
@@ -258,7 +258,7 @@ def _judged(view: CalibrationView, drawn: ViewReplicates, confidence: float) -> 
         reliability_curve(view.happened, view.probabilities, resampling.patient, scheme=scheme, confidence=confidence)
         for scheme in SCHEMES
     )
-    return LabelCalibration(figures, Reliability(width, mass))
+    return LabelCalibration(estimates, Reliability(width, mass))
 
 
 def _mean_over_labels(
@@ -268,9 +268,9 @@ def _mean_over_labels(
 ) -> dict[str, Estimate]:
     """The unweighted mean over labels; a figure that a label leaves undefined is undefined."""
     found = dict.fromkeys(CALIBRATION_NAMES, Estimate.undefined("it is a label's own: see each label"))
-    values = [view.figures() for view in views]
+    values = [view.estimates() for view in views]
     means = ViewReplicates(
-        {name: np.mean([one.figures[name] for one in drawn], axis=0) for name in CALIBRATION_NAMES},
+        {name: np.mean([one.estimates[name] for one in drawn], axis=0) for name in CALIBRATION_NAMES},
         {name: np.mean([one.distance[name] for one in drawn], axis=0) for name in BINNED_NAMES},
     )
     for name in (name for name in CALIBRATION_NAMES if name not in RECALIBRATION_NAMES):
@@ -280,27 +280,27 @@ def _mean_over_labels(
     return found
 
 
-def _mean(names: Sequence[str], figures: Sequence[Figure]) -> Figure:
-    for name, figure in zip(names, figures, strict=True):
-        if isinstance(figure, Undefined):
-            return Undefined(f"{name}: {figure.reason}")
-    return float(np.mean(np.asarray(figures, dtype=np.float64)))
+def _mean(names: Sequence[str], estimates: Sequence[PointEstimate]) -> PointEstimate:
+    for name, metric in zip(names, estimates, strict=True):
+        if isinstance(metric, Undefined):
+            return Undefined(f"{name}: {metric.reason}")
+    return float(np.mean(np.asarray(estimates, dtype=np.float64)))
 
 
 def calibration_schema() -> Schema:
-    """The schema of :meth:`CalibrationFigures.to_json`; ``estimate`` and ``reliability_bin`` stand under ``$defs``."""
+    """The schema of :meth:`CalibrationMetrics.to_json`; ``estimate`` and ``reliability_bin`` stand under ``$defs``."""
     bins = listed(ref("reliability_bin"))
     reliability = closed({"bins": COUNT, "equal_width": bins, "equal_mass": bins}, "Of the reliability curve.")
-    figures = {name: said(ref("estimate"), _MEANING[name]) for name in CALIBRATION_NAMES}
+    estimates = {name: said(ref("estimate"), _MEANING[name]) for name in CALIBRATION_NAMES}
     intervals = closed({"confidence": SHARE, "replicates": COUNT, "seed": COUNT, "resampling": TEXT})
     return closed(
         {
             "view": said(TEXT, "What the figures are about: the positive label, the top label, or a mean over labels."),
             "n_cases": COUNT,
             "n_patients": COUNT,
-            **figures,
+            **estimates,
             "reliability": or_null(reliability),
-            "per_label": by_name(closed({**figures, "reliability": reliability})),
+            "per_label": by_name(closed({**estimates, "reliability": reliability})),
             "intervals": intervals,
         },
         "How well the probabilities are calibrated.",

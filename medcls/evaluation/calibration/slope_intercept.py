@@ -12,7 +12,7 @@ import numpy as np
 
 from medcls.evaluation.statistics.arrays import Bools, Floats, Indices
 from medcls.evaluation.statistics.bootstrap import PatientResampling
-from medcls.evaluation.statistics.estimate import Figure, Undefined, missing_class
+from medcls.evaluation.statistics.estimate import PointEstimate, Undefined, missing_class
 from medcls.evaluation.statistics.logistic import fit_intercept, fit_logistic, overlaps
 
 RECALIBRATION_NAMES = ("slope", "intercept", "in_the_large")
@@ -25,7 +25,7 @@ def stated_log_odds(label: Floats, others: Floats) -> Floats:
         return np.asarray(np.log(label) - np.log(others))
 
 
-def recalibration(positive: Bools, log_odds: Floats) -> dict[str, Figure]:
+def recalibration(positive: Bools, log_odds: Floats) -> dict[str, PointEstimate]:
     """The figures of :data:`RECALIBRATION_NAMES`, each a number or why there is none.
 
     Args:

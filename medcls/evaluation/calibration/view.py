@@ -17,7 +17,7 @@ from medcls.evaluation.calibration.slope_intercept import (
 from medcls.evaluation.predictions import LabelCases, Predictions
 from medcls.evaluation.statistics.arrays import Bools, Floats, Indices, ratio
 from medcls.evaluation.statistics.bootstrap import PatientResampling
-from medcls.evaluation.statistics.estimate import Figure, Undefined
+from medcls.evaluation.statistics.estimate import PointEstimate, Undefined
 
 BINNED_NAMES = ("ece", "mce", "ece_equal_mass", "mce_equal_mass")
 CALIBRATION_NAMES = ("brier", "nll", *BINNED_NAMES, *RECALIBRATION_NAMES)
@@ -33,12 +33,12 @@ class ViewReplicates:
     """Bootstrap replicates of a view's figures.
 
     Attributes:
-        figures: By name, ``(b,)``, NaN where undefined.
+        estimates: By name, ``(b,)``, NaN where undefined.
         distance: Of each of :data:`BINNED_NAMES`, how far a replicate's signed gaps lie from the cases' own, ``(b,)``, in
             the norm that the figure is: the sum, or the greatest, of the absolute differences.
     """
 
-    figures: Mapping[str, Floats]
+    estimates: Mapping[str, Floats]
     distance: Mapping[str, Floats]
 
 
@@ -73,11 +73,11 @@ class CalibrationView:
         edges = [(scheme, bin_edges(self.probabilities, scheme=scheme)) for scheme in SCHEMES]
         return [(scheme, bin_of(self.probabilities, edge), edge.size - 1) for scheme, edge in edges]
 
-    def figures(self) -> dict[str, Figure]:
+    def estimates(self) -> dict[str, PointEstimate]:
         """Each of :data:`CALIBRATION_NAMES`, or why it does not exist."""
         if not self.happened.size:
             return dict.fromkeys(CALIBRATION_NAMES, Undefined("there are no cases"))
-        found: dict[str, Figure] = {"brier": float(self.squared_errors.mean()), "nll": self._nll()}
+        found: dict[str, PointEstimate] = {"brier": float(self.squared_errors.mean()), "nll": self._nll()}
         sums = self.columns().sum(axis=0)[None]
         for scheme, shares, gaps in self._gaps(sums):
             expected, greatest = _ERRORS[scheme]
@@ -118,7 +118,7 @@ class CalibrationView:
             return None
         return RecalibrationStatistic(resampling, self.happened, self.log_odds)
 
-    def _nll(self) -> Figure:
+    def _nll(self) -> PointEstimate:
         impossible = int(np.isinf(self.log_losses).sum())
         if impossible:
             return Undefined(f"{impossible} case(s) have a reference label of probability 0: the log loss is infinite")

@@ -47,7 +47,7 @@ COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
 
 @dataclass(frozen=True)
-class ReferPoint:
+class SelectivePoint:
     """What the classifier does on the cases that it keeps.
 
     Attributes:
@@ -68,7 +68,7 @@ class ReferPoint:
 
     def to_json(self) -> dict[str, Any]:
         """The point as plain JSON."""
-        figures = {
+        estimates = {
             label: {name: estimate.to_json() for name, estimate in both.items()}
             for label, both in self.per_label.items()
         }
@@ -78,12 +78,12 @@ class ReferPoint:
             "n_kept": self.n_kept,
             "n_referred": self.n_referred,
             "risk": self.risk.to_json(),
-            "per_label": figures,
+            "per_label": estimates,
         }
 
 
 @dataclass(frozen=True, eq=False)
-class ReferCurve:
+class SelectiveCurve:
     """The risk-coverage curve.
 
     Attributes:
@@ -105,10 +105,10 @@ class ReferCurve:
     high: Floats | None
     aurc: Estimate
     best_aurc: float | None
-    points: tuple[ReferPoint, ...]
+    points: tuple[SelectivePoint, ...]
     reason: str | None
 
-    def starting_from(self, rates: Mapping[str, Mapping[str, Estimate]], accuracy: Estimate | None) -> ReferCurve:
+    def starting_from(self, rates: Mapping[str, Mapping[str, Estimate]], accuracy: Estimate | None) -> SelectiveCurve:
         """The same with the figures of all cases as they stand elsewhere: one figure has one interval.
 
         Args:
@@ -122,7 +122,7 @@ class ReferCurve:
         return replace(self, points=(whole, *self.points[1:]))
 
     def to_json(self) -> dict[str, Any]:
-        """The curve as plain JSON, valid under :func:`refer_schema`."""
+        """The curve as plain JSON, valid under :func:`selective_schema`."""
         return {
             "certainty": self.certainty,
             "coverage": self.coverage.tolist(),
@@ -136,12 +136,12 @@ class ReferCurve:
         }
 
 
-def refer_curve(
+def selective_curve(
     predictions: Predictions,
     operating_point: OperatingPoint,
     settings: EvaluationSettings | None = None,
     seed: int = 0,
-) -> ReferCurve:
+) -> SelectiveCurve:
     """The risk at every coverage, with a pointwise band that resamples patients.
 
     Args:
@@ -159,7 +159,7 @@ def refer_curve(
     if not predictions.n_cases:
         nothing = "there are no cases"
         empty = np.zeros(0)
-        return ReferCurve(rule, empty, empty, None, None, Estimate.undefined(nothing), None, (), nothing)
+        return SelectiveCurve(rule, empty, empty, None, None, Estimate.undefined(nothing), None, (), nothing)
     cases = _Cases.of(predictions, operating_point)
     kept = cases.kept_at(COVERAGES)
     by_patient = sum_by_patient(cases.resampling, np.concatenate((cases.curve_columns(), cases.columns(kept)), axis=1))
@@ -171,7 +171,7 @@ def refer_curve(
     # Replicates use at most 100 levels: what that changes is taken off again.
     drawn_aurc = area(drawn_coverage, drawn_risk) + exact - area(coverage, risk)
     low, high, reason = _band(drawn_risk, risk[0], cases.resampling.n_patients, settings.confidence)
-    return ReferCurve(
+    return SelectiveCurve(
         certainty=rule,
         coverage=coverage[0],
         risk=risk[0],
@@ -184,8 +184,8 @@ def refer_curve(
     )
 
 
-def refer_schema() -> Schema:
-    """The schema of :meth:`ReferCurve.to_json`; an ``estimate`` is looked for under ``$defs``."""
+def selective_schema() -> Schema:
+    """The schema of :meth:`SelectiveCurve.to_json`; an ``estimate`` is looked for under ``$defs``."""
     point = closed(
         {
             "coverage": said(SHARE, "Share of cases kept."),
@@ -261,27 +261,27 @@ class _Cases:
         """Every share's numerator and denominator, ``(n, 2 * shares * points)``."""
         return np.stack([one for mask in kept for both in self.shares(mask) for one in both], axis=1).astype(np.float64)
 
-    def points(self, kept: list[Bools], drawn: Floats, confidence: float) -> list[ReferPoint]:
+    def points(self, kept: list[Bools], drawn: Floats, confidence: float) -> list[SelectivePoint]:
         """The points from replicates ``(b, 2 * shares * points)`` of :meth:`columns`."""
-        n, labels, made = self.group.size, self.predictions.figure_labels, []
+        n, labels, made = self.group.size, self.predictions.metric_labels, []
         reasons = ["", *["no kept case has the label", "every kept case has the label"] * len(labels)]
         parts = np.split(drawn, len(kept), axis=1)
         for mask, part in zip(kept, parts, strict=True):
-            figures = [
+            estimates = [
                 estimate_share(
                     *both, self.resampling, ratio(part[:, 2 * i], part[:, 2 * i + 1]), confidence, reasons[i]
                 )
                 for i, both in enumerate(self.shares(mask))
             ]
-            rates = zip(labels, figures[1::2], figures[2::2], strict=True)
+            rates = zip(labels, estimates[1::2], estimates[2::2], strict=True)
             n_kept = int(mask.sum())
             made.append(
-                ReferPoint(
+                SelectivePoint(
                     coverage=n_kept / n,
                     least_certainty=float(self.certainty[mask].min()),
                     n_kept=n_kept,
                     n_referred=n - n_kept,
-                    risk=figures[0],
+                    risk=estimates[0],
                     per_label={label: {"sensitivity": se, "specificity": sp} for label, se, sp in rates},
                 )
             )

@@ -71,16 +71,16 @@ class Comparison:
     replicates: int
     seed: int
 
-    def of(self, figure: str, label: str | None = None) -> Difference:
+    def of(self, metric: str, label: str | None = None) -> Difference:
         """The difference of one figure; without a label the first of this name.
 
         Raises:
             UsageError: There is none.
         """
         for one in self.differences:
-            if one.figure == figure and label in (None, one.label):
+            if one.metric == metric and label in (None, one.label):
                 return one
-        raise UsageError(f"no figure '{figure}' was compared")
+        raise UsageError(f"no figure '{metric}' was compared")
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain JSON, valid under :func:`comparison_schema`."""
@@ -176,13 +176,13 @@ def with_holm(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
     for comparison in comparisons:
         for one in comparison.differences:
             if one.p_value is not None:
-                families[one.figure, one.label].append(one.p_value)
+                families[one.metric, one.label].append(one.p_value)
     adjusted = {family: iter(holm(values)) for family, values in families.items()}
     return tuple(
         replace(
             comparison,
             differences=tuple(
-                one if one.p_value is None else replace(one, p_adjusted=next(adjusted[one.figure, one.label]))
+                one if one.p_value is None else replace(one, p_adjusted=next(adjusted[one.metric, one.label]))
                 for one in comparison.differences
             ),
         )

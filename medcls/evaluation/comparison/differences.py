@@ -35,7 +35,7 @@ class Difference:
     """One figure of two classifiers.
 
     Attributes:
-        figure: ``auc``, ``sensitivity``, ``specificity``, ``accuracy`` or ``macro_auc``.
+        metric: ``auc``, ``sensitivity``, ``specificity``, ``accuracy`` or ``macro_auc``.
         label: The label that it is of; ``None`` over all labels.
         first: The first classifier's value; ``None`` when undefined.
         second: The second's.
@@ -47,7 +47,7 @@ class Difference:
         reason: Why there is no p-value, or what a reader must know of it.
     """
 
-    figure: str
+    metric: str
     label: str | None
     first: float | None
     second: float | None
@@ -61,7 +61,7 @@ class Difference:
     def to_json(self) -> dict[str, Any]:
         """The difference as plain JSON."""
         return {
-            "figure": self.figure,
+            "figure": self.metric,
             "label": self.label,
             "first": self.first,
             "second": self.second,
@@ -74,16 +74,16 @@ class Difference:
         }
 
     @classmethod
-    def undefined(cls, figure: str, label: str | None, reason: str) -> Difference:
+    def undefined(cls, metric: str, label: str | None, reason: str) -> Difference:
         """A figure that does not exist on these cases."""
-        return cls(figure, label, None, None, Estimate.undefined(reason), Test.NONE, None, None, reason)
+        return cls(metric, label, None, None, Estimate.undefined(reason), Test.NONE, None, None, reason)
 
 
 @dataclass(frozen=True, eq=False)
 class _Share:
     """A share that both classifiers have: of which cases, and which of them each got right."""
 
-    figure: str
+    metric: str
     label: str | None
     cases: Bools
     right: tuple[Bools, Bools]
@@ -125,8 +125,8 @@ class Pair:
         """Every figure's difference."""
         first = self.predictions[0]
         several = first.positive is None
-        of_labels = {label: self._alone(label) for label in first.figure_labels}
-        drawn = self._drawn_aucs(first.figure_labels) if several or self.clustered else {}
+        of_labels = {label: self._alone(label) for label in first.metric_labels}
+        drawn = self._drawn_aucs(first.metric_labels) if several or self.clustered else {}
         found = [self._macro_auc(drawn, of_labels)] if several else []
         if several and not first.multilabel:
             return (*found, *self._shares([self._accuracy()]))
@@ -172,7 +172,7 @@ class Pair:
     def _share(self, share: _Share, drawn: Floats) -> Difference:
         n = int(share.cases.sum())
         if not n:
-            return Difference.undefined(share.figure, share.label, share.undefined)
+            return Difference.undefined(share.metric, share.label, share.undefined)
         first, second = (right[share.cases] for right in share.right)
         only_first, only_second = discordant(first, second)
         n_patients = self.resampling.count(share.cases)
@@ -187,7 +187,7 @@ class Pair:
             result = mcnemar(only_first, only_second)
             test, statistic, p_value, reason = test_of(result), result.statistic, result.p_value, None
         values = float(first.mean()), float(second.mean())
-        return Difference(share.figure, share.label, *values, estimate, test, statistic, p_value, reason)
+        return Difference(share.metric, share.label, *values, estimate, test, statistic, p_value, reason)
 
     def _drawn_aucs(self, labels: Sequence[str]) -> dict[str, Floats]:
         """For each label with both kinds of cases, replicates ``(b,)`` of the difference of the two AUCs."""
@@ -238,7 +238,7 @@ class Pair:
             first - second, together, min(patients), confidence, lambda: _conservative(parts, confidence)
         )
         test, statistic, p_value, reason = _bootstrap_test(together, min(patients))
-        left_out = [label for label in self.predictions[0].figure_labels if label not in drawn]
+        left_out = [label for label in self.predictions[0].metric_labels if label not in drawn]
         if left_out:
             note = f"mean over {len(drawn)} labels, left out: {', '.join(left_out)}"
             reason = note if reason is None else f"{note}; {reason}"
@@ -266,8 +266,8 @@ def _conservative(parts: list[tuple[tuple[float, float], int]], confidence: floa
     return low, high
 
 
-def _defined(figure: float | Undefined) -> float:
+def _defined(metric: float | Undefined) -> float:
     """A figure that is known to be defined here."""
-    if isinstance(figure, Undefined):
-        raise ValueError(figure.reason)
-    return figure
+    if isinstance(metric, Undefined):
+        raise ValueError(metric.reason)
+    return metric

@@ -39,7 +39,7 @@ from medcls.evaluation.statistics.patient_bootstrap import replicate_sums
 
 
 @dataclass(frozen=True, eq=False)
-class ConformalFigures:
+class ConformalMetrics:
     """Prediction sets on one partition; every estimate is a mean over patients.
 
     Attributes:
@@ -79,10 +79,10 @@ class ConformalFigures:
         }
 
 
-def conformal_figures(
+def conformal_metrics(
     conformal: Conformal, predictions: Predictions, settings: EvaluationSettings | None = None, seed: int = 0
-) -> ConformalFigures:
-    """Judge prediction sets on cases that they were not fitted on.
+) -> ConformalMetrics:
+    """Evaluate prediction sets on cases that they were not fitted on.
 
     Args:
         conformal: The frozen sets.
@@ -112,7 +112,7 @@ def conformal_figures(
         own = _PatientMeans(one.resampling)
         column = own.of(one.of(sets), one.positive, whole=whole)
         (per_label[one.label],) = own.estimates([column], [1.0], settings, seed)
-    return ConformalFigures(
+    return ConformalMetrics(
         conformal=conformal,
         coverage=coverage,
         per_label=per_label,
@@ -126,7 +126,7 @@ def conformal_figures(
 
 
 def conformal_schema() -> Schema:
-    """The schema of :meth:`ConformalFigures.to_json`; an ``estimate`` is looked for under ``$defs``."""
+    """The schema of :meth:`ConformalMetrics.to_json`; an ``estimate`` is looked for under ``$defs``."""
     limit = closed({"label": TEXT, "least_probability": SHARE, "n_patients": COUNT, "reason": TEXT_OR_NULL})
     sets = closed(
         {

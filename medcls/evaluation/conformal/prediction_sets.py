@@ -203,7 +203,7 @@ def fit_conformal(
     """Fit the limits on cases that the network was not trained on.
 
     Where the same cases also chose the epoch, the calibration or the network, they are a little too good, and the
-    guarantee is approximate: :func:`medcls.evaluation.conformal.coverage.conformal_figures` shows what other cases say.
+    guarantee is approximate: :func:`medcls.evaluation.conformal.coverage.conformal_metrics` shows what other cases say.
 
     Args:
         predictions: The tune partition, with the probabilities that the sets will be made of.

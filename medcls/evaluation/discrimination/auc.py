@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 
 from medcls.errors import UsageError
 from medcls.evaluation.statistics.arrays import Floats, as_bools, as_floats, as_pair
-from medcls.evaluation.statistics.estimate import Figure, Undefined, macro, missing_class
+from medcls.evaluation.statistics.estimate import PointEstimate, Undefined, macro, missing_class
 
 
-def auc(positive: ArrayLike, scores: ArrayLike) -> Figure:
+def auc(positive: ArrayLike, scores: ArrayLike) -> PointEstimate:
     """The probability that a positive case scores above a negative one, ties counting one half.
 
     This is the Mann–Whitney statistic (Hanley and McNeil, Radiology 1982;143:29) and equals the area under the ROC
@@ -35,7 +35,7 @@ def auc(positive: ArrayLike, scores: ArrayLike) -> Figure:
     return int(below.sum() + upto.sum()) / (2 * n_positive * (reference.size - n_positive))
 
 
-def one_vs_rest(reference: ArrayLike, scores: ArrayLike, known: ArrayLike | None = None) -> tuple[Figure, ...]:
+def one_vs_rest(reference: ArrayLike, scores: ArrayLike, known: ArrayLike | None = None) -> tuple[PointEstimate, ...]:
     """The AUC of each label against all others.
 
     Args:
@@ -53,7 +53,7 @@ def one_vs_rest(reference: ArrayLike, scores: ArrayLike, known: ArrayLike | None
     return tuple(auc(one[rows], own[rows]) for one, own, rows in zip(references.T, numbers.T, told.T, strict=True))
 
 
-def macro_auc(reference: ArrayLike, scores: ArrayLike, known: ArrayLike | None = None) -> Figure:
+def macro_auc(reference: ArrayLike, scores: ArrayLike, known: ArrayLike | None = None) -> PointEstimate:
     """The mean of the one-vs-rest AUCs that are defined (not Hand and Till's pairwise mean).
 
     Raises:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medcls.evaluation.statistics.arrays import as_pair
-from medcls.evaluation.statistics.estimate import Figure, missing_class
+from medcls.evaluation.statistics.estimate import PointEstimate, missing_class
 from medcls.evaluation.statistics.intervals import Limits
 
 _STEPS = 2000
 
 
-def average_precision(positive: ArrayLike, scores: ArrayLike) -> Figure:
+def average_precision(positive: ArrayLike, scores: ArrayLike) -> PointEstimate:
     """The mean over cases with the label of the precision at their score; cases at a tie are called together.
 
     Without cases of both kinds it is undefined: without negative ones it would be 1 whatever the scores are.

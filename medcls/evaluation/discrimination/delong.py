@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from medcls.errors import UsageError
 from medcls.evaluation.discrimination.auc import auc, below_and_upto
 from medcls.evaluation.statistics.arrays import Bools, Floats, as_bools, as_floats, as_pair
-from medcls.evaluation.statistics.estimate import Estimate, Figure, Method, Undefined, missing_class
+from medcls.evaluation.statistics.estimate import Estimate, Method, PointEstimate, Undefined, missing_class
 from medcls.evaluation.statistics.intervals import auc_without_resampling, normal_quantile
 
 
@@ -46,7 +46,7 @@ def delong_covariance(positive: ArrayLike, scores: ArrayLike) -> Floats | Undefi
     return np.asarray(between, dtype=np.float64).reshape(numbers.shape[1], numbers.shape[1])
 
 
-def delong_variance(positive: ArrayLike, scores: ArrayLike) -> Figure:
+def delong_variance(positive: ArrayLike, scores: ArrayLike) -> PointEstimate:
     """The variance of one AUC; arguments and errors as :func:`medcls.evaluation.discrimination.auc.auc`."""
     reference, numbers = as_pair(positive, scores)
     covariance = delong_covariance(reference, numbers[:, None])
@@ -71,7 +71,9 @@ def delong(positive: ArrayLike, scores: ArrayLike, confidence: float = 0.95) -> 
     return normal_auc_estimate(value, delong_variance(reference, numbers), pairs, confidence, Method.DELONG)
 
 
-def normal_auc_estimate(value: float, variance: Figure, pairs: int, confidence: float, method: Method) -> Estimate:
+def normal_auc_estimate(
+    value: float, variance: PointEstimate, pairs: int, confidence: float, method: Method
+) -> Estimate:
     """The normal interval of an AUC, cut at 0 and 1; a conservative one where there is no variance to make it of.
 
     Args:

@@ -20,11 +20,11 @@ from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, Floats, as_bools, as_floats, ratio
 from medcls.evaluation.statistics.bootstrap import PatientResampling
 from medcls.evaluation.statistics.bootstrap_interval import bootstrap_estimate
-from medcls.evaluation.statistics.estimate import Estimate, Figure, Method, Undefined
+from medcls.evaluation.statistics.estimate import Estimate, Method, PointEstimate, Undefined
 from medcls.evaluation.statistics.intervals import Limits, auc_without_resampling, disjoint_pairs
 
 
-def hand_till(reference: ArrayLike, scores: ArrayLike) -> Figure:
+def hand_till(reference: ArrayLike, scores: ArrayLike) -> PointEstimate:
     """The mean over ordered pairs of labels that have cases.
 
     Args:

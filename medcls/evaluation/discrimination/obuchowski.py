@@ -18,7 +18,7 @@ from medcls.errors import UsageError
 from medcls.evaluation.discrimination.auc import auc
 from medcls.evaluation.discrimination.delong import delong, normal_auc_estimate, placements
 from medcls.evaluation.statistics.arrays import Bools, Floats, as_bools, as_floats, as_pair
-from medcls.evaluation.statistics.estimate import Estimate, Figure, Method, Undefined, missing_class
+from medcls.evaluation.statistics.estimate import Estimate, Method, PointEstimate, Undefined, missing_class
 from medcls.evaluation.statistics.intervals import disjoint_pairs, normal_quantile
 
 
@@ -80,7 +80,7 @@ def obuchowski_covariance(positive: ArrayLike, scores: ArrayLike, patients: Arra
     return np.asarray(covariance + mixed + mixed.T)
 
 
-def obuchowski_variance(positive: ArrayLike, scores: ArrayLike, patients: ArrayLike) -> Figure:
+def obuchowski_variance(positive: ArrayLike, scores: ArrayLike, patients: ArrayLike) -> PointEstimate:
     """The variance of one AUC; arguments and errors as :func:`obuchowski`."""
     reference, numbers = as_pair(positive, scores)
     covariance = obuchowski_covariance(reference, numbers[:, None], patients)

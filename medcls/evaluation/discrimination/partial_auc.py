@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike
 from medcls.errors import UsageError
 from medcls.evaluation.discrimination.auc import roc_curve
 from medcls.evaluation.statistics.arrays import Floats
-from medcls.evaluation.statistics.estimate import Figure, Undefined
+from medcls.evaluation.statistics.estimate import PointEstimate, Undefined
 from medcls.evaluation.statistics.intervals import Limits
 
 MOST_FPR = 0.1
 
 
-def partial_auc(positive: ArrayLike, scores: ArrayLike, most_fpr: float = MOST_FPR) -> Figure:
+def partial_auc(positive: ArrayLike, scores: ArrayLike, most_fpr: float = MOST_FPR) -> PointEstimate:
     """The standardised area under the ROC curve from a false-positive rate of 0 to ``most_fpr``.
 
     The curve has straight lines through ties, so that the range may end within one.

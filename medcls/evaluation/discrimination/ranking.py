@@ -187,5 +187,5 @@ class RankingStatistic(RocStatistic):
     def __call__(self, weights: Floats) -> Floats:
         """Figures and sensitivities ``(b, 3 + g)`` for weights ``(b, patients)``."""
         weighted = self._ranking.weighted(weights)
-        figures = (weighted.auc(), weighted.partial_auc(), weighted.average_precision())
-        return np.column_stack((*figures, weighted.sensitivities(self._fpr)))
+        estimates = (weighted.auc(), weighted.partial_auc(), weighted.average_precision())
+        return np.column_stack((*estimates, weighted.sensitivities(self._fpr)))

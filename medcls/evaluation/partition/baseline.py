@@ -19,12 +19,12 @@ NETWORK, BASELINE = "network", "baseline"
 
 
 @dataclass(frozen=True, eq=False)
-class BaselineAnswers:
+class BaselinePredictions:
     """What a simple model said.
 
     Attributes:
         method: What it is, in words.
-        predictions: Its probabilities for the cases that the network is judged on, in the same order.
+        predictions: Its probabilities for the cases that the network is evaluated on, in the same order.
         operating_point: Its own, chosen elsewhere (on tune).
         n_features: How many features it sees.
         strength: C, the inverse of its penalty's weight, chosen elsewhere.
@@ -38,13 +38,13 @@ class BaselineAnswers:
 
 
 @dataclass(frozen=True, eq=False)
-class BaselineFigures:
+class BaselineMetrics:
     """A simple model's figures, and the network's against them.
 
     Attributes:
-        method, n_features, strength: As in :class:`BaselineAnswers`.
+        method, n_features, strength: As in :class:`BaselinePredictions`.
         chosen_on: Where its operating point was chosen.
-        figures: An estimate for each of :data:`FIGURES`, as in a partition's metrics.
+        estimates: An estimate for each of :data:`FIGURES`, as in a partition's metrics.
         comparison: Network minus baseline, paired.
     """
 
@@ -52,7 +52,7 @@ class BaselineFigures:
     n_features: int
     strength: float
     chosen_on: str
-    figures: Mapping[str, Estimate]
+    estimates: Mapping[str, Estimate]
     comparison: Comparison
 
     def to_json(self) -> dict[str, Any]:
@@ -62,19 +62,19 @@ class BaselineFigures:
             "n_features": self.n_features,
             "strength": self.strength,
             "chosen_on": self.chosen_on,
-            **{name: estimate.to_json() for name, estimate in self.figures.items()},
+            **{name: estimate.to_json() for name, estimate in self.estimates.items()},
             "comparison": self.comparison.to_json(),
         }
 
 
-def baseline_figures(
+def baseline_metrics(
     predictions: Predictions,
     operating_point: OperatingPoint,
-    baseline: BaselineAnswers,
+    baseline: BaselinePredictions,
     settings: EvaluationSettings | None = None,
     seed: int = 0,
-) -> BaselineFigures:
-    """Judge a baseline on the cases that the network is judged on, and compare the two.
+) -> BaselineMetrics:
+    """Evaluate a baseline on the cases that the network is evaluated on, and compare the two.
 
     Args:
         predictions: The network's answers.
@@ -96,18 +96,18 @@ def baseline_figures(
         seed,
         names=(NETWORK, BASELINE),
     )
-    return BaselineFigures(
+    return BaselineMetrics(
         method=baseline.method,
         n_features=baseline.n_features,
         strength=baseline.strength,
         chosen_on=baseline.operating_point.chosen_on,
-        figures={name: found.figures[name] for name in FIGURES},
+        estimates={name: found.estimates[name] for name in FIGURES},
         comparison=both,
     )
 
 
 def baseline_schema() -> Schema:
-    """The schema of :meth:`BaselineFigures.to_json`; an ``estimate`` is looked for under ``$defs``."""
+    """The schema of :meth:`BaselineMetrics.to_json`; an ``estimate`` is looked for under ``$defs``."""
     return closed(
         {
             "method": TEXT,

@@ -1,6 +1,6 @@
 """Cross-validation: each fold's figures and their spread, apart from the pooled out-of-fold figures.
 
-**Per fold.** Each fold's classifier judges its own held-out patients, with intervals of its own. The mean over folds
+**Per fold.** Each fold's classifier evaluates its own held-out patients, with intervals of its own. The mean over folds
 estimates how such trainings do on average. Folds share most of their training patients, so their spread is no standard
 error and gives no interval: there is no unbiased estimator of that variance (Bengio and Grandvalet, J Mach Learn Res
 2004;5:1089).
@@ -46,7 +46,7 @@ NOT_INDEPENDENT = (
 
 
 @dataclass(frozen=True)
-class FoldFigures:
+class FoldMetrics:
     """One fold's figures on its held-out cases.
 
     Attributes:
@@ -55,7 +55,7 @@ class FoldFigures:
         n_patients: Held-out patients.
         cases_per_label: Held-out cases with each label.
         thresholds: The fold's own, chosen on its tune part; none where the most probable label is taken.
-        figures: An estimate for each figure.
+        estimates: An estimate for each figure.
     """
 
     name: str
@@ -63,10 +63,10 @@ class FoldFigures:
     n_patients: int
     cases_per_label: Mapping[str, int]
     thresholds: tuple[float, ...]
-    figures: Mapping[str, Estimate]
+    estimates: Mapping[str, Estimate]
 
     @classmethod
-    def of(cls, name: str, document: Mapping[str, Any]) -> FoldFigures:
+    def of(cls, name: str, document: Mapping[str, Any]) -> FoldMetrics:
         """The figures of a fold from its partition in ``metrics.json``."""
         return cls(
             name=name,
@@ -74,7 +74,7 @@ class FoldFigures:
             n_patients=document["n_patients"],
             cases_per_label=dict(document["cases_per_label"]),
             thresholds=tuple(cut["threshold"] for cut in document["operating_point"]["thresholds"]),
-            figures={figure: Estimate.from_json(document[figure]) for figure in FIGURE_NAMES if figure in document},
+            estimates={metric: Estimate.from_json(document[metric]) for metric in FIGURE_NAMES if metric in document},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class FoldFigures:
             "n_patients": self.n_patients,
             "cases_per_label": dict(self.cases_per_label),
             "thresholds": list(self.thresholds),
-            "figures": {name: estimate.to_json() for name, estimate in self.figures.items()},
+            "figures": {name: estimate.to_json() for name, estimate in self.estimates.items()},
         }
 
 
@@ -143,7 +143,7 @@ class PerFold:
         notes: What a reader must know first.
     """
 
-    folds: tuple[FoldFigures, ...]
+    folds: tuple[FoldMetrics, ...]
     over_folds: Mapping[str, Spread]
     auc_within_folds: Mapping[str, Estimate]
     notes: tuple[str, ...] = (NOT_INDEPENDENT,)
@@ -158,7 +158,7 @@ class PerFold:
         }
 
 
-def over_folds(folds: Sequence[FoldFigures], within: Mapping[str, Estimate]) -> PerFold:
+def over_folds(folds: Sequence[FoldMetrics], within: Mapping[str, Estimate]) -> PerFold:
     """Join the figures of all folds.
 
     Args:
@@ -168,10 +168,10 @@ def over_folds(folds: Sequence[FoldFigures], within: Mapping[str, Estimate]) -> 
     Raises:
         UsageError: There are no folds, or they have different figures.
     """
-    names = list(folds[0].figures) if folds else []
-    if not folds or any(list(fold.figures) != names for fold in folds):
+    names = list(folds[0].estimates) if folds else []
+    if not folds or any(list(fold.estimates) != names for fold in folds):
         raise UsageError("figures over folds need folds with the same figures")
-    spreads = {name: Spread.over({fold.name: fold.figures[name] for fold in folds}) for name in names}
+    spreads = {name: Spread.over({fold.name: fold.estimates[name] for fold in folds}) for name in names}
     return PerFold(tuple(folds), spreads, dict(within))
 
 
@@ -191,7 +191,7 @@ def scale_warning(pooled: Mapping[str, Estimate], within: Mapping[str, Estimate]
         return ()
     return (
         f"the pooled AUC is lower than that within folds: {', '.join(lower)}; the folds' probabilities lie on different "
-        "scales, so judge the ranking within folds",
+        "scales, so evaluate the ranking within folds",
     )
 
 

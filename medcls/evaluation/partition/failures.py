@@ -31,7 +31,7 @@ _RATES = ("sensitivity", "specificity")
 
 
 @dataclass(frozen=True)
-class WrongAnswer:
+class WrongPrediction:
     """One case that was decided wrongly.
 
     Attributes:
@@ -76,8 +76,8 @@ class LabelFailures:
 
     n_false_positive: int
     n_false_negative: int
-    false_positives: tuple[WrongAnswer, ...]
-    false_negatives: tuple[WrongAnswer, ...]
+    false_positives: tuple[WrongPrediction, ...]
+    false_negatives: tuple[WrongPrediction, ...]
     n_failed_positive: int
     n_failed_negative: int
     complete_case: Mapping[str, Estimate]
@@ -198,14 +198,14 @@ def failures_schema() -> Schema:
     """The schema of :meth:`FailureAnalysis.to_json`; an ``estimate`` is looked for under ``$defs``."""
     score = said(NUMBER, "Of the label; the score itself where scores are no probabilities.")
     labels = listed(TEXT)
-    answer = closed({"name": TEXT, "reference": labels, "unknown": labels, "called": labels, "probability": score})
+    prediction = closed({"name": TEXT, "reference": labels, "unknown": labels, "called": labels, "probability": score})
     both = closed(dict.fromkeys(_RATES, ref("estimate")))
     label = closed(
         {
             "n_false_positive": COUNT,
             "n_false_negative": COUNT,
-            "false_positives": said(listed(answer), "Those with the highest probability."),
-            "false_negatives": said(listed(answer), "Those with the lowest probability."),
+            "false_positives": said(listed(prediction), "Those with the highest probability."),
+            "false_negatives": said(listed(prediction), "Those with the lowest probability."),
             "n_failed_positive": COUNT,
             "n_failed_negative": COUNT,
             "complete_case": said(both, "Over the cases with an answer."),
@@ -272,11 +272,11 @@ def _label(
         np.flatnonzero(~decided & positive),
     )
 
-    def named(cases: NDArray[np.intp], badness: Floats) -> tuple[WrongAnswer, ...]:
+    def named(cases: NDArray[np.intp], badness: Floats) -> tuple[WrongPrediction, ...]:
         # Equal ones by name, so that the order of cases does not matter.
         order = sorted(cases.tolist(), key=lambda case: (badness[case], names[case]))[:worst]
         return tuple(
-            WrongAnswer(
+            WrongPrediction(
                 name=str(names[case]),
                 reference=_labels(predictions.labels, predictions.reference[case]),
                 called=_labels(predictions.labels, called[case]),

@@ -28,7 +28,7 @@ from medcls.evaluation.predictions import LabelCases
 from medcls.evaluation.statistics.arrays import Bools, Floats, ratio
 from medcls.evaluation.statistics.bootstrap import PatientResampling
 from medcls.evaluation.statistics.bootstrap_interval import bootstrap_estimate
-from medcls.evaluation.statistics.estimate import Estimate, Figure, Method, Undefined
+from medcls.evaluation.statistics.estimate import Estimate, Method, PointEstimate, Undefined
 from medcls.evaluation.statistics.intervals import (
     Limits,
     auc_without_resampling,
@@ -74,10 +74,10 @@ class LabelView:
         """The 2x2 table."""
         return Counts.of(self.positive, self.called)
 
-    def figure(self, name: str) -> Figure:
+    def metric(self, name: str) -> PointEstimate:
         """One of :data:`FIGURE_NAMES`."""
         of_scores = _OF_SCORES.get(name)
-        return self.counts.figure(name) if of_scores is None else of_scores(self.positive, self.scores)
+        return self.counts.metric(name) if of_scores is None else of_scores(self.positive, self.scores)
 
     def columns(self) -> Floats:
         """``(n, 5)``: true and false positives, false and true negatives, squared error, for each case."""
@@ -102,7 +102,7 @@ class LabelView:
 
         The ratios themselves would be infinite in a replicate without false alarms.
         """
-        found, spared = self.figure("sensitivity"), self.figure("specificity")
+        found, spared = self.metric("sensitivity"), self.metric("specificity")
         linear = dict.fromkeys(LIKELIHOOD_RATIOS, np.full(drawn["sensitivity"].shape, np.nan))
         if isinstance(found, Undefined) or isinstance(spared, Undefined):
             return linear
@@ -158,16 +158,16 @@ class LabelView:
         return max(1, disjoint_pairs(ups - both, downs - both, both))
 
     def _exact(self, name: str, confidence: float) -> Limits:
-        value = self.figure(name)
+        value = self.metric(name)
         if isinstance(value, Undefined):  # a part of F1 or balanced accuracy of which nothing is known
             return 0.0, 1.0
         n = self.resampling.count(self.denominator(name))
         return clopper_pearson(value * n, n, confidence)
 
 
-def estimate_figure(view: LabelView, name: str, replicates: Floats, confidence: float) -> Estimate:
+def estimate_metric(view: LabelView, name: str, replicates: Floats, confidence: float) -> Estimate:
     """One figure of one label with its interval, chosen as at the head of this module."""
-    value = view.figure(name)
+    value = view.metric(name)
     if isinstance(value, Undefined):
         return Estimate.undefined(value.reason)
     if name in PROPORTION_NAMES:
@@ -210,7 +210,7 @@ def _lr_negative(sensitivity: float, specificity: float, _: float) -> float:
     return (1 - sensitivity) / specificity
 
 
-_OF_SCORES: Mapping[str, Callable[[Bools, Floats], Figure]] = {
+_OF_SCORES: Mapping[str, Callable[[Bools, Floats], PointEstimate]] = {
     "auc": auc,
     "partial_auc": partial_auc,
     "average_precision": average_precision,

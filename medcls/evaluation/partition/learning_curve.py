@@ -11,7 +11,7 @@ from medcls.evaluation.statistics.estimate import Estimate
 
 LEARNING_CURVE = "learning_curve"
 SAME_CASES = (
-    "every point is judged on the same cases, and smaller parts lie within larger ones, so the intervals are not "
+    "every point is evaluated on the same cases, and smaller parts lie within larger ones, so the intervals are not "
     "independent: a difference smaller than they are wide can still be real, and one training a point shows chance too"
 )
 
@@ -24,7 +24,7 @@ class CurvePoint:
         part: Part of the training patients.
         n_patients: How many patients these are; with folds, the mean over folds, rounded.
         n_cases: How many cases, likewise.
-        auc: The AUC on the judging cases.
+        auc: The AUC on the evaluating cases.
     """
 
     part: float
@@ -47,24 +47,24 @@ class LearningCurve:
     """Trainings on growing parts of the training patients.
 
     Attributes:
-        judged_on: ``test``, or ``pooled`` out-of-fold predictions.
+        evaluated_on: ``test``, or ``pooled`` out-of-fold predictions.
         points: The points, the smallest part first.
         notes: What a reader must know first.
     """
 
-    judged_on: str
+    evaluated_on: str
     points: tuple[CurvePoint, ...]
     notes: tuple[str, ...] = (SAME_CASES,)
 
     @classmethod
-    def of(cls, judged_on: str, points: Sequence[CurvePoint]) -> LearningCurve:
+    def of(cls, evaluated_on: str, points: Sequence[CurvePoint]) -> LearningCurve:
         """The curve through points in any order."""
-        return cls(judged_on, tuple(sorted(points, key=lambda point: point.part)))
+        return cls(evaluated_on, tuple(sorted(points, key=lambda point: point.part)))
 
     def to_json(self) -> dict[str, Any]:
         """The curve as plain JSON, valid under :func:`learning_curve_schema`."""
         return {
-            "judged_on": self.judged_on,
+            "judged_on": self.evaluated_on,
             "points": [point.to_json() for point in self.points],
             "notes": list(self.notes),
         }

@@ -33,7 +33,7 @@ class Replicates:
     """Bootstrap replicates of everything, NaN where undefined.
 
     Attributes:
-        figures: By label and figure, ``(b,)``, each label's on the patients of whom it is known.
+        estimates: By label and figure, ``(b,)``, each label's on the patients of whom it is known.
         together: The same on one draw of all patients, for means over labels; where all labels are known, the same.
         bands: By label, ``(b, 101)`` sensitivities at :data:`medcls.evaluation.partition.curves.BAND_FPR`.
         accuracy: ``(b,)`` share of cases with the right one of several exclusive labels.
@@ -41,7 +41,7 @@ class Replicates:
         hand_till: ``(b,)`` Hand and Till's AUC; NaN but for three or more exclusive labels.
     """
 
-    figures: Mapping[str, Mapping[str, Floats]]
+    estimates: Mapping[str, Mapping[str, Floats]]
     together: Mapping[str, Mapping[str, Floats]]
     bands: Mapping[str, Floats]
     accuracy: Floats
@@ -50,7 +50,7 @@ class Replicates:
 
 
 @dataclass(frozen=True, eq=False)
-class PartitionFigures:
+class MacroMetrics:
     """The labels of a partition together: replicates on the same draws, means over labels, figures over all labels.
 
     Attributes:
@@ -93,7 +93,7 @@ class PartitionFigures:
                 )[0]
         right, error, n = others[0].T
         return Replicates(
-            figures={name: one for name, (one, _) in own.items()},
+            estimates={name: one for name, (one, _) in own.items()},
             together={name: one for name, (one, _) in together.items()},
             bands={name: band for name, (_, band) in own.items()},
             accuracy=ratio(right, n),
@@ -120,20 +120,20 @@ class PartitionFigures:
 
     def over_labels(self, replicates: Replicates) -> dict[str, Estimate]:
         """The figures over all labels, where there is no positive one."""
-        figures = {name: self.macro(name, replicates) for name in FIGURE_NAMES}
+        estimates = {name: self.macro(name, replicates) for name in FIGURE_NAMES}
         if not self.predictions.multilabel:
-            figures["accuracy"] = self.accuracy(replicates.accuracy)
-            figures["balanced_accuracy"] = figures["sensitivity"]
-            figures["brier"] = self.brier(replicates.brier)
-        return figures
+            estimates["accuracy"] = self.accuracy(replicates.accuracy)
+            estimates["balanced_accuracy"] = estimates["sensitivity"]
+            estimates["brier"] = self.brier(replicates.brier)
+        return estimates
 
     def macro(self, name: str, replicates: Replicates) -> Estimate:
         """The mean of one figure over the labels that have cases and leave it defined."""
         used: list[tuple[LabelView, float]] = []
         left_out: list[str] = []
         for view in self.views:
-            value = view.figure(name)
-            absent = None if view.positive.any() else view.figure("sensitivity")
+            value = view.metric(name)
+            absent = None if view.positive.any() else view.metric("sensitivity")
             undefined = absent if isinstance(absent, Undefined) else value
             if isinstance(undefined, Undefined):
                 left_out.append(f"{view.name} ({undefined.reason})")

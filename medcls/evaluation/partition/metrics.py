@@ -23,8 +23,8 @@ from medcls.errors import UsageError
 from medcls.evaluation.calibration.reliability import BINS, SCHEME, ReliabilityBin, reliability_curve
 from medcls.evaluation.discrimination.obuchowski import analytic_auc
 from medcls.evaluation.partition.curves import RocDrawing, draw_roc
-from medcls.evaluation.partition.label_metrics import FIGURE_NAMES, LabelView, estimate_figure
-from medcls.evaluation.partition.macro import PartitionFigures, Replicates
+from medcls.evaluation.partition.label_metrics import FIGURE_NAMES, LabelView, estimate_metric
+from medcls.evaluation.partition.macro import MacroMetrics, Replicates
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, as_bools
 from medcls.evaluation.statistics.bootstrap import PatientResampling
@@ -44,7 +44,7 @@ class LabelMetrics:
 
     Attributes:
         counts: The 2x2 table at the operating point.
-        figures: An estimate for each of :data:`medcls.evaluation.partition.label_metrics.FIGURE_NAMES`.
+        estimates: An estimate for each of :data:`medcls.evaluation.partition.label_metrics.FIGURE_NAMES`.
         auc_analytic: The AUC with an interval from a formula, a check of the bootstrap's: DeLong's with one case for each
             patient, else Obuchowski's.
         roc: The ROC curve for drawing.
@@ -52,7 +52,7 @@ class LabelMetrics:
     """
 
     counts: Counts
-    figures: Mapping[str, Estimate]
+    estimates: Mapping[str, Estimate]
     auc_analytic: Estimate
     roc: RocDrawing
     reliability: tuple[ReliabilityBin, ...]
@@ -69,7 +69,7 @@ class PartitionMetrics:
         patients_per_label: Patients with such a case.
         known_per_label: Cases of which each label is known, which its figures are of; ``None`` for exclusive labels.
         averaging: What the top figures are: of the positive label, or means over labels.
-        figures: An estimate for each of :data:`medcls.evaluation.partition.label_metrics.FIGURE_NAMES`.
+        estimates: An estimate for each of :data:`medcls.evaluation.partition.label_metrics.FIGURE_NAMES`.
         hand_till: Hand and Till's AUC of three or more exclusive labels; ``None`` for others.
         per_label: For each label with figures of its own (the positive one; or all).
         confusion: ``(labels, labels)`` counts, rows reference, columns predicted; ``None`` for multi-label.
@@ -86,7 +86,7 @@ class PartitionMetrics:
     patients_per_label: Mapping[str, int]
     known_per_label: Mapping[str, int] | None
     averaging: str
-    figures: Mapping[str, Estimate]
+    estimates: Mapping[str, Estimate]
     hand_till: Estimate | None
     per_label: Mapping[str, LabelMetrics]
     confusion: NDArray[np.int64] | None
@@ -98,18 +98,18 @@ class PartitionMetrics:
 
     def of_labels(self, *names: str) -> dict[str, dict[str, Estimate]]:
         """These figures of each label that has figures of its own."""
-        return {label: {name: one.figures[name] for name in names} for label, one in self.per_label.items()}
+        return {label: {name: one.estimates[name] for name in names} for label, one in self.per_label.items()}
 
     def to_json(self) -> dict[str, Any]:
         """The figures as plain JSON, valid under :func:`medcls.evaluation.partition.schema.metrics_schema`."""
-        figures = {name: estimate.to_json() for name, estimate in self.figures.items()}
+        estimates = {name: estimate.to_json() for name, estimate in self.estimates.items()}
         document: dict[str, Any] = {
             "n_cases": self.n_cases,
             "n_patients": self.n_patients,
             "cases_per_label": dict(self.cases_per_label),
             "patients_per_label": dict(self.patients_per_label),
             "averaging": self.averaging,
-            **figures,
+            **estimates,
             "auc_analytic": {label: metrics.auc_analytic.to_json() for label, metrics in self.per_label.items()},
             "confusion_matrix": self._confusion_json(),
             "operating_point": self.operating_point.to_json(),
@@ -125,7 +125,7 @@ class PartitionMetrics:
         if self.operating_point.positive is None:
             document["per_class"] = {
                 label: {
-                    **{name: estimate.to_json() for name, estimate in metrics.figures.items()},
+                    **{name: estimate.to_json() for name, estimate in metrics.estimates.items()},
                     "counts": metrics.counts.to_json(),
                 }
                 for label, metrics in self.per_label.items()
@@ -175,7 +175,7 @@ def evaluate_partition(
         raise UsageError(f"decisions {called.shape} do not fit predictions {predictions.reference.shape}")
     resampling = predictions.resampling
     views = tuple(LabelView.of(cases, called) for cases in predictions.columns())
-    together = PartitionFigures(predictions, called, views, settings.confidence)
+    together = MacroMetrics(predictions, called, views, settings.confidence)
     replicates = together.replicate(settings.replicates, seed)
     per_label = {view.name: _label_metrics(view, replicates, settings.confidence) for view in views}
     cases, patients = _label_counts(predictions, resampling)
@@ -187,7 +187,7 @@ def evaluate_partition(
         patients_per_label=patients,
         known_per_label=known if predictions.multilabel else None,
         averaging="macro" if positive is None else f"positive label: {positive}",
-        figures=together.over_labels(replicates) if positive is None else dict(per_label[positive].figures),
+        estimates=together.over_labels(replicates) if positive is None else dict(per_label[positive].estimates),
         hand_till=together.hand_till(replicates),
         per_label=per_label,
         confusion=confusion_matrix(predictions.reference, called) if not predictions.multilabel else None,
@@ -203,12 +203,12 @@ def evaluate_partition(
 
 
 def _label_metrics(view: LabelView, replicates: Replicates, confidence: float) -> LabelMetrics:
-    drawn = replicates.figures[view.name]
-    figures = {name: estimate_figure(view, name, drawn[name], confidence) for name in FIGURE_NAMES}
+    drawn = replicates.estimates[view.name]
+    estimates = {name: estimate_metric(view, name, drawn[name], confidence) for name in FIGURE_NAMES}
     analytic = analytic_auc(view.positive, view.scores, view.resampling.patient, confidence)
-    roc = draw_roc(view, figures["auc"], replicates.bands[view.name], confidence)
+    roc = draw_roc(view, estimates["auc"], replicates.bands[view.name], confidence)
     bins = reliability_curve(view.positive, view.scores, view.resampling.patient, confidence=confidence)
-    return LabelMetrics(view.counts, figures, analytic, roc, bins)
+    return LabelMetrics(view.counts, estimates, analytic, roc, bins)
 
 
 def _label_counts(predictions: Predictions, resampling: PatientResampling) -> tuple[dict[str, int], dict[str, int]]:
@@ -248,7 +248,7 @@ def doubts(per_label: Mapping[str, LabelMetrics], *, thresholds: bool) -> list[s
     """What figures look like when scores or labels were swapped, or a threshold is in another unit."""
     found = []
     for label, metrics in per_label.items():
-        auc, counts = metrics.figures["auc"], metrics.counts
+        auc, counts = metrics.estimates["auc"], metrics.counts
         if auc.high is not None and auc.high < 0.5:
             found.append(
                 f"the AUC of {label} is below 0.5, its whole interval too, so scores look inverted: the higher, the rarer the "

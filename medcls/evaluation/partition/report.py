@@ -1,4 +1,4 @@
-"""The study of one partition: everything that a reader needs to judge a classifier on these cases, as one document.
+"""The study of one partition: everything that a reader needs to evaluate a classifier on these cases, as one document.
 
 Nothing is fitted or chosen here. The operating point, the calibration and the prediction sets come from elsewhere (tune),
 frozen.
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from medcls.config.settings import EvaluationSettings
-from medcls.evaluation.calibration.metrics import CalibrationFigures, calibration_figures, calibration_schema
+from medcls.evaluation.calibration.metrics import CalibrationMetrics, calibration_metrics, calibration_schema
 from medcls.evaluation.clinical.clinical_utility import ClinicalUse, clinical_json, clinical_schema, clinical_use
-from medcls.evaluation.clinical.selective_prediction import ReferCurve, refer_curve, refer_schema
-from medcls.evaluation.conformal.coverage import ConformalFigures, conformal_figures, conformal_schema
+from medcls.evaluation.clinical.selective_prediction import SelectiveCurve, selective_curve, selective_schema
+from medcls.evaluation.conformal.coverage import ConformalMetrics, conformal_metrics, conformal_schema
 from medcls.evaluation.conformal.prediction_sets import Conformal
-from medcls.evaluation.partition.baseline import BaselineFigures, baseline_schema
+from medcls.evaluation.partition.baseline import BaselineMetrics, baseline_schema
 from medcls.evaluation.partition.failed_cases import FailedCases
 from medcls.evaluation.partition.failures import FailureAnalysis, failure_analysis, failures_schema
 from medcls.evaluation.partition.metrics import PartitionMetrics, evaluate_partition
@@ -28,18 +28,18 @@ from medcls.evaluation.schema_parts import TEXT, Schema, by_name, closed, or_nul
 from medcls.evaluation.shift.distribution_shift import CohortShift, shift_schema
 from medcls.evaluation.statistics.arrays import Bools
 from medcls.evaluation.subgroups.grouping import UNREAD
-from medcls.evaluation.subgroups.subgroups import Subgroups, subgroup_figures, subgroups_schema
+from medcls.evaluation.subgroups.subgroups import Subgroups, subgroup_metrics, subgroups_schema
 from medcls.evaluation.thresholds.operating_point import OperatingPoint
 
 
 @dataclass(frozen=True, eq=False)
-class PartitionStudy:
+class PartitionEvaluation:
     """Everything about one partition.
 
     Attributes:
         metrics: The figures.
         before: Calibration of the probabilities as the model gave them.
-        after: Calibration of those that are judged; ``None`` where there are no probabilities.
+        after: Calibration of those that are evaluated; ``None`` where there are no probabilities.
         clinical: What calls mean and are worth, by label.
         refer: What is gained when the least certain cases go to a reader.
         conformal: Prediction sets on these cases.
@@ -51,15 +51,15 @@ class PartitionStudy:
     """
 
     metrics: PartitionMetrics
-    before: CalibrationFigures | None
-    after: CalibrationFigures | None
+    before: CalibrationMetrics | None
+    after: CalibrationMetrics | None
     clinical: Mapping[str, ClinicalUse]
-    refer: ReferCurve | None
-    conformal: ConformalFigures | None
+    refer: SelectiveCurve | None
+    conformal: ConformalMetrics | None
     subgroups: Subgroups | None
     failures: FailureAnalysis | None
     reasons: Mapping[str, str] = field(default_factory=dict)
-    baseline: BaselineFigures | None = None
+    baseline: BaselineMetrics | None = None
     shift: CohortShift | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class PartitionStudy:
         }
 
 
-def evaluate_study(
+def evaluate_in_full(
     predictions: Predictions,
     operating_point: OperatingPoint,
     settings: EvaluationSettings | None = None,
@@ -86,13 +86,13 @@ def evaluate_study(
     *,
     uncalibrated: Predictions | None = None,
     conformal: Conformal | None = None,
-    facts: Mapping[str, Sequence[str]] | None = None,
+    covariates: Mapping[str, Sequence[str]] | None = None,
     names: Sequence[str] = (),
     refused: FailedCases | None = None,
     scales: ScoreScales | None = None,
     called: Bools | None = None,
     why: Mapping[str, str] | None = None,
-) -> PartitionStudy:
+) -> PartitionEvaluation:
     """Everything about one partition.
 
     Args:
@@ -102,7 +102,7 @@ def evaluate_study(
         seed: Seed of every bootstrap.
         uncalibrated: The same cases with the probabilities before calibration, where there was one.
         conformal: Prediction sets that were fitted elsewhere.
-        facts: Columns to form subgroups by, a text for each case.
+        covariates: Columns to form subgroups by, a text for each case.
         names: What the cases are called in the failure analysis, which there is none of without.
         refused: Cases of the partition without an answer.
         scales: Given where the scores are no probabilities: what asks for probabilities is then not computed.
@@ -120,10 +120,10 @@ def evaluate_study(
     decided = point.decide(predictions.probabilities) if called is None else called
     before = uncalibrated if sound and uncalibrated is not None and _differ(uncalibrated, predictions) else None
     sets = conformal if sound else None
-    facts = facts if one_point else None
-    groups = subgroup_figures(predictions, point, facts, settings, seed) if facts else None
-    unread = [fact for fact, why in (groups.left_out if groups else {}).items() if why == UNREAD]
-    notes = (f"no subgroups are formed by '{fact}': {UNREAD}" for fact in unread)
+    covariates = covariates if one_point else None
+    groups = subgroup_metrics(predictions, point, covariates, settings, seed) if covariates else None
+    unread = [covariate for covariate, why in (groups.left_out if groups else {}).items() if why == UNREAD]
+    notes = (f"no subgroups are formed by '{covariate}': {UNREAD}" for covariate in unread)
     metrics = replace(metrics, notes=(*metrics.notes, *notes))
     rates = metrics.of_labels("sensitivity", "specificity")
     wrong = (
@@ -131,18 +131,18 @@ def evaluate_study(
         if names and one_point
         else None
     )
-    accuracy = None if predictions.multilabel else metrics.figures["accuracy"]
-    return PartitionStudy(
+    accuracy = None if predictions.multilabel else metrics.estimates["accuracy"]
+    return PartitionEvaluation(
         metrics=metrics if scales is None else scales.restored(metrics, operating_point),
         before=None
         if before is None
         else _calibration(before, evaluate_partition(before, point, settings, seed, called=decided)),
         after=_calibration(predictions, metrics) if sound else None,
         clinical=clinical_use(predictions, decided, settings, seed, probabilities=sound),
-        refer=refer_curve(predictions, point, settings, seed).starting_from(rates, accuracy)
+        refer=selective_curve(predictions, point, settings, seed).starting_from(rates, accuracy)
         if sound and one_point
         else None,
-        conformal=conformal_figures(sets, predictions, settings, seed) if sets is not None else None,
+        conformal=conformal_metrics(sets, predictions, settings, seed) if sets is not None else None,
         subgroups=groups if groups is None or sound else without_probabilities(groups),
         failures=wrong if wrong is None or scales is None else scales.restored_failures(wrong),
         reasons=_reasons(
@@ -150,7 +150,7 @@ def evaluate_study(
             one_point=one_point,
             calibrated=before is not None,
             sets=sets,
-            facts=facts,
+            covariates=covariates,
             names=names,
             why=why,
         ),
@@ -161,11 +161,11 @@ def section_schemas() -> dict[str, Schema]:
     """The schema of each section beyond the figures; a partition need not have them."""
     both = closed({"before": or_null(calibration_schema()), "after": calibration_schema()})
     return {
-        "calibration": said(or_null(both), "Of the probabilities as the model gave them, and as they are judged."),
+        "calibration": said(or_null(both), "Of the probabilities as the model gave them, and as they are evaluated."),
         "clinical": said(
             by_name(clinical_schema()), "By label: predictive values at stated prevalences, decision curve."
         ),
-        "refer": or_null(refer_schema()),
+        "refer": or_null(selective_schema()),
         "conformal": or_null(conformal_schema()),
         "subgroups": or_null(subgroups_schema()),
         "failures": or_null(failures_schema()),
@@ -181,7 +181,7 @@ def _reasons(
     one_point: bool,
     calibrated: bool,
     sets: Conformal | None,
-    facts: Mapping[str, Sequence[str]] | None,
+    covariates: Mapping[str, Sequence[str]] | None,
     names: Sequence[str],
     why: Mapping[str, str] | None,
 ) -> dict[str, str]:
@@ -191,8 +191,8 @@ def _reasons(
         reasons["calibration.before"] = "the probabilities were not changed by a calibration"
     if sets is None:
         reasons["conformal"] = "no prediction sets were fitted"
-    if not facts:
-        reasons["subgroups"] = "no facts are known to form groups by"
+    if not covariates:
+        reasons["subgroups"] = "no covariates are known to form groups by"
     if not names:
         reasons["failures"] = "the cases have no names"
     if not one_point:
@@ -206,11 +206,11 @@ def _reasons(
     return {name: (why or {}).get(name, reason) for name, reason in reasons.items()}
 
 
-def _calibration(predictions: Predictions, metrics: PartitionMetrics) -> CalibrationFigures:
+def _calibration(predictions: Predictions, metrics: PartitionMetrics) -> CalibrationMetrics:
     """The calibration of probabilities, on the same draws and at the same confidence as their other figures."""
     settings = EvaluationSettings(confidence=metrics.confidence, replicates=metrics.replicates)
     briers = {label: one["brier"] for label, one in metrics.of_labels("brier").items()}
-    return calibration_figures(predictions, settings, metrics.seed).with_brier(metrics.figures["brier"], briers)
+    return calibration_metrics(predictions, settings, metrics.seed).with_brier(metrics.estimates["brier"], briers)
 
 
 def _differ(one: Predictions, other: Predictions) -> bool:
@@ -218,6 +218,6 @@ def _differ(one: Predictions, other: Predictions) -> bool:
 
 
 def _json(
-    section: CalibrationFigures | ReferCurve | ConformalFigures | Subgroups | FailureAnalysis | None,
+    section: CalibrationMetrics | SelectiveCurve | ConformalMetrics | Subgroups | FailureAnalysis | None,
 ) -> dict[str, Any] | None:
     return None if section is None else section.to_json()

@@ -62,7 +62,7 @@ def metrics_schema() -> Schema:
         "minProperties": 1,
         "$defs": {
             "estimate": _estimate(),
-            "label": closed({**_figures(), "counts": closed(dict.fromkeys(("tp", "fp", "fn", "tn"), COUNT))}),
+            "label": closed({**_estimates(), "counts": closed(dict.fromkeys(("tp", "fp", "fn", "tn"), COUNT))}),
             "operating_point": _operating_point(),
             "reliability_bin": _reliability_bin(),
             "roc": _roc(),
@@ -78,7 +78,7 @@ def _partition() -> Schema:
         "cases_per_label": by_name(COUNT),
         "patients_per_label": by_name(COUNT),
         "averaging": said(TEXT, "Whether the figures are of the positive label or means over labels (macro)."),
-        **_figures(),
+        **_estimates(),
         "auc_analytic": said(
             by_name(ref("estimate")),
             "The AUC with an interval from a formula, a check of the bootstrap's: DeLong's, or with several cases for a "
@@ -146,7 +146,7 @@ def _operating_point() -> Schema:
             "decision": {"enum": ["p >= threshold", "argmax"]},
             "thresholds": said(listed(threshold), "With sensitivity and specificity on the cases they were chosen on."),
             "chosen_on": TEXT,
-            "exploratory": said(FLAG, "Chosen on the very cases that it is judged on."),
+            "exploratory": said(FLAG, "Chosen on the very cases that it is evaluated on."),
             "cases_hash": said(TEXT, "SHA-256 over patients and reference labels of the cases chosen on."),
         }
     )
@@ -181,5 +181,5 @@ def _confusion() -> Schema:
     )
 
 
-def _figures() -> Schema:
+def _estimates() -> Schema:
     return {name: said(ref("estimate"), _MEANING[name]) for name in FIGURE_NAMES}

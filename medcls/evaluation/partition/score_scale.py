@@ -1,7 +1,7 @@
-"""Scores that are no probabilities (a marker's concentration, a grade, a logit): ranked to be judged, shown as they are.
+"""Scores that are no probabilities (a marker's concentration, a grade, a logit): ranked to be evaluated, shown as they are.
 
 AUC, sensitivity, specificity and whatever else rests on the order of scores and on a threshold stays what it is under any
-strictly rising map. So scores are mapped to their rank among the observed values, between 0 and 1, judged like
+strictly rising map. So scores are mapped to their rank among the observed values, between 0 and 1, evaluated like
 probabilities, and every threshold is mapped back. What asks for a probability (Brier's score, calibration, net benefit) is
 undefined, and says so.
 """
@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 
 from medcls.errors import UsageError
 from medcls.evaluation.partition.curves import RocDrawing
-from medcls.evaluation.partition.failures import FailureAnalysis, LabelFailures, WrongAnswer
+from medcls.evaluation.partition.failures import FailureAnalysis, LabelFailures, WrongPrediction
 from medcls.evaluation.partition.metrics import LabelMetrics, PartitionMetrics
 from medcls.evaluation.statistics.arrays import Floats, as_floats
 from medcls.evaluation.statistics.estimate import Estimate
-from medcls.evaluation.subgroups.subgroups import FactGroups, Gap, Subgroups
+from medcls.evaluation.subgroups.subgroups import CovariateGroups, Gap, Subgroups
 from medcls.evaluation.thresholds.operating_point import OperatingPoint
 
 NO_PROBABILITY = "the scores are not probabilities"
@@ -39,7 +39,7 @@ class RankScale:
 
     @classmethod
     def of(cls, scores: ArrayLike) -> RankScale:
-        """The scale of all scores that will be judged together, of every partition.
+        """The scale of all scores that will be evaluated together, of every partition.
 
         Raises:
             UsageError: There is no score, or one is not finite.
@@ -96,7 +96,7 @@ class ScoreScales:
         """Figures of ranked scores with thresholds in the scores' own unit, and without what asks for probabilities."""
         return replace(
             metrics,
-            figures=_without_probabilities(metrics.figures),
+            estimates=_without_probabilities(metrics.estimates),
             per_label={label: self._restored(label, one) for label, one in metrics.per_label.items()},
             operating_point=point,
         )
@@ -106,16 +106,16 @@ class ScoreScales:
         return replace(failures, labels={label: self._scored(label, one) for label, one in failures.labels.items()})
 
     def _scored(self, label: str, failures: LabelFailures) -> LabelFailures:
-        def scored(answers: tuple[WrongAnswer, ...]) -> tuple[WrongAnswer, ...]:
-            raw = self.scales[label].raw([one.probability for one in answers])
-            return tuple(replace(one, probability=float(score)) for one, score in zip(answers, raw, strict=True))
+        def scored(predictions: tuple[WrongPrediction, ...]) -> tuple[WrongPrediction, ...]:
+            raw = self.scales[label].raw([one.probability for one in predictions])
+            return tuple(replace(one, probability=float(score)) for one, score in zip(predictions, raw, strict=True))
 
         positives, negatives = scored(failures.false_positives), scored(failures.false_negatives)
         return replace(failures, false_positives=positives, false_negatives=negatives)
 
     def _restored(self, label: str, metrics: LabelMetrics) -> LabelMetrics:
         drawing = self._drawing(label, metrics.roc)
-        return replace(metrics, figures=_without_probabilities(metrics.figures), roc=drawing, reliability=())
+        return replace(metrics, estimates=_without_probabilities(metrics.estimates), roc=drawing, reliability=())
 
     def _drawing(self, label: str, drawing: RocDrawing) -> RocDrawing:
         if drawing.curve is None:
@@ -128,26 +128,26 @@ class ScoreScales:
 
 def without_probabilities(subgroups: Subgroups) -> Subgroups:
     """Subgroups of ranked scores, without the figures that ask for probabilities."""
-    return replace(subgroups, facts=tuple(_without_fact(fact) for fact in subgroups.facts))
+    return replace(subgroups, covariates=tuple(_without_covariate(covariate) for covariate in subgroups.covariates))
 
 
-def _without_fact(fact: FactGroups) -> FactGroups:
+def _without_covariate(covariate: CovariateGroups) -> CovariateGroups:
     nothing = Gap(None, None, Estimate.undefined(NO_PROBABILITY))
     return replace(
-        fact,
+        covariate,
         groups={
-            label: tuple(replace(one, figures=_without_probabilities(one.figures)) for one in groups)
-            for label, groups in fact.groups.items()
+            label: tuple(replace(one, estimates=_without_probabilities(one.estimates)) for one in groups)
+            for label, groups in covariate.groups.items()
         },
         gaps={
             label: {name: nothing if name in _NEED_PROBABILITIES else gap for name, gap in gaps.items()}
-            for label, gaps in fact.gaps.items()
+            for label, gaps in covariate.gaps.items()
         },
     )
 
 
-def _without_probabilities(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
+def _without_probabilities(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
     return {
         name: Estimate.undefined(NO_PROBABILITY) if name in _NEED_PROBABILITIES else estimate
-        for name, estimate in figures.items()
+        for name, estimate in estimates.items()
     }

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from medcls.errors import RunError
 from medcls.evaluation.statistics.arrays import Bools, Floats
-from medcls.evaluation.subgroups.grouping import NOT_STATED, group_fact
+from medcls.evaluation.subgroups.grouping import NOT_STATED, group_covariate
 
 LEVELS = tuple((2 * index + 1) / 40 for index in range(20))
 """Of the quantiles: 0.025, 0.075, …, 0.975."""
@@ -56,7 +56,7 @@ class CohortSummary:
         intensity: Measures of the network's input, by name.
         geometry: Measures of the scans' grid, by name.
         labels: Patients with each label.
-        facts: For each fact, patients with each value; :data:`OTHER` for rare ones.
+        covariates: For each fact, patients with each value; :data:`OTHER` for rare ones.
         known: Patients of whom each label is known; of labels that it does not name, all.
     """
 
@@ -65,7 +65,7 @@ class CohortSummary:
     intensity: Mapping[str, Measure]
     geometry: Mapping[str, Measure]
     labels: Mapping[str, int]
-    facts: Mapping[str, Mapping[str, int]]
+    covariates: Mapping[str, Mapping[str, int]]
     known: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class CohortSummary:
             "intensity": {name: _measure_json(one) for name, one in self.intensity.items()},
             "geometry": {name: _measure_json(one) for name, one in self.geometry.items()},
             "patients_per_label": dict(self.labels),
-            "facts": {name: dict(counts) for name, counts in self.facts.items()},
+            "facts": {name: dict(counts) for name, counts in self.covariates.items()},
             "known_per_label": dict(self.known),
         }
 
@@ -98,7 +98,9 @@ class CohortSummary:
                 intensity={name: _measure(one) for name, one in value["intensity"].items()},
                 geometry={name: _measure(one) for name, one in value["geometry"].items()},
                 labels={name: int(count) for name, count in value["patients_per_label"].items()},
-                facts={name: {group: int(n) for group, n in counts.items()} for name, counts in value["facts"].items()},
+                covariates={
+                    name: {group: int(n) for group, n in counts.items()} for name, counts in value["facts"].items()
+                },
                 known={name: int(n) for name, n in value.get("known_per_label", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -114,7 +116,7 @@ class CohortMeasures:
     Attributes:
         intensity: Name to ``(n,)`` numbers: of the network's input.
         geometry: Name to ``(n,)`` numbers, NaN where not known: of the scans' grid.
-        facts: Name to a text for each case, empty where it is not stated.
+        covariates: Name to a text for each case, empty where it is not stated.
         labels: The labels.
         reference: ``(n, labels)`` booleans.
         patients: ``(n,)`` strings.
@@ -123,7 +125,7 @@ class CohortMeasures:
 
     intensity: Mapping[str, Floats]
     geometry: Mapping[str, Floats]
-    facts: Mapping[str, Sequence[str]]
+    covariates: Mapping[str, Sequence[str]]
     labels: tuple[str, ...]
     reference: Bools
     patients: NDArray[np.str_]
@@ -157,9 +159,9 @@ class CohortMeasures:
     def _count(self, marked: Bools) -> dict[str, int]:
         return {label: len(np.unique(self._owner[one])) for label, one in zip(self.labels, marked.T, strict=True)}
 
-    def patients_per_value(self, fact: str) -> Counter[str]:
+    def patients_per_value(self, covariate: str) -> Counter[str]:
         """Patients with each stated value of a fact, each counted under the first that is stated of them."""
-        grouping = group_fact(fact, self.facts[fact])
+        grouping = group_covariate(covariate, self.covariates[covariate])
         first: dict[int, str] = {}
         for owner, group in zip(self._owner.tolist(), grouping.group.tolist(), strict=True):
             if grouping.groups[group] != NOT_STATED:
@@ -176,7 +178,11 @@ def summarise_cohort(measures: CohortMeasures) -> CohortSummary:
         geometry=_summarised(measures, measures.geometry),
         labels=measures.patients_per_label(),
         known=measures.known_per_label(),
-        facts={fact: merged for fact in measures.facts if (merged := _merged(measures.patients_per_value(fact)))},
+        covariates={
+            covariate: merged
+            for covariate in measures.covariates
+            if (merged := _merged(measures.patients_per_value(covariate)))
+        },
     )
 
 

@@ -162,12 +162,14 @@ def cohort_shift(training: CohortSummary, external: CohortMeasures) -> CohortShi
         *_labels(training, external),
         *_scanner(training, external),
     ]
-    judged = _adjusted(rows)
+    evaluated = _adjusted(rows)
     return CohortShift(
         training.n_patients,
         external.n_patients,
-        judged,
-        meanings([(row.group, row.verdict.value, row.name, row.training, row.external, row.reason) for row in judged]),
+        evaluated,
+        meanings(
+            [(row.group, row.verdict.value, row.name, row.training, row.external, row.reason) for row in evaluated]
+        ),
     )
 
 
@@ -183,7 +185,9 @@ def shift_schema() -> Schema:
                 f"{FEWEST_WITH_FACT} training patients had.",
             ),
             "external": or_null(NUMBER),
-            "difference": said(or_null(NUMBER), "Standardised, external minus training; of shares for scanner facts."),
+            "difference": said(
+                or_null(NUMBER), "Standardised, external minus training; of shares for scanner covariates."
+            ),
             "ks": or_null(SHARE),
             "p_value": or_null(SHARE),
             "p_adjusted": said(or_null(SHARE), "By Holm over all rows."),
@@ -259,19 +263,19 @@ def _labels(training: CohortSummary, external: CohortMeasures) -> list[ShiftRow]
 def _scanner(training: CohortSummary, external: CohortMeasures) -> list[ShiftRow]:
     """The share of patients whose scanner or site is none of those that training had often; in training that of rare ones."""
     rows = []
-    for fact, counts in training.facts.items():
-        values = external.patients_per_value(fact) if fact in external.facts else {}
+    for covariate, counts in training.covariates.items():
+        values = external.patients_per_value(covariate) if covariate in external.covariates else {}
         stated = sum(values.values())
         unseen = sum(n for value, n in values.items() if value not in counts or value == OTHER)
         if not stated:
             reason = "it is stated for no patient"
-            rows.append(ShiftRow("scanner", fact, None, None, None, None, None, None, Verdict.UNKNOWN, reason))
+            rows.append(ShiftRow("scanner", covariate, None, None, None, None, None, None, Verdict.UNKNOWN, reason))
         else:
-            rows.append(_shares("scanner", fact, (counts.get(OTHER, 0), sum(counts.values())), (unseen, stated)))
+            rows.append(_shares("scanner", covariate, (counts.get(OTHER, 0), sum(counts.values())), (unseen, stated)))
     reason = "it is known of no training patient"
-    for fact in external.facts:
-        if fact not in training.facts and external.patients_per_value(fact):
-            rows.append(ShiftRow("scanner", fact, None, None, None, None, None, None, Verdict.UNKNOWN, reason))
+    for covariate in external.covariates:
+        if covariate not in training.covariates and external.patients_per_value(covariate):
+            rows.append(ShiftRow("scanner", covariate, None, None, None, None, None, None, Verdict.UNKNOWN, reason))
     return rows
 
 

@@ -2,7 +2,7 @@
 
 Scan by scan and measure by measure: a scan is far in a measure when it lies well beyond the training's inner range, and far
 in a fact when it states a value that training did not have. This finds the knee that was sent to a lung classifier and the
-series that was exported in other units. It is no detector of every scan that a network cannot judge, and it says nothing of
+series that was exported in other units. It is no detector of every scan that a network cannot evaluate, and it says nothing of
 whether an answer is right.
 
 What is kept is about no single patient. The inner range leaves out the outermost 2.5 % at each end, and never less than the
@@ -44,8 +44,8 @@ class Traits:
         lengths: Positive numbers whose ratio counts: voxels and millimetres.
         brightness: For each image that was measured (the source, the input) its measures; their contrast is ``percentile
             95`` less ``percentile 5``.
-        kinds: Facts of few possible values, which say nothing of a patient: the modality, colour, …
-        words: Facts as a header has them.
+        kinds: Covariates of few possible values, which say nothing of a patient: the modality, colour, …
+        words: Covariates as a header has them.
     """
 
     lengths: Mapping[str, float] = field(default_factory=dict)
@@ -60,8 +60,8 @@ class Traits:
         return {name: value for name, value in {**self.lengths, **bright}.items() if math.isfinite(value)}
 
     @property
-    def facts(self) -> dict[str, str]:
-        """All facts that are stated, by name."""
+    def covariates(self) -> dict[str, str]:
+        """All covariates that are stated, by name."""
         return {name: value for name, value in {**self.kinds, **self.words}.items() if value}
 
 
@@ -99,10 +99,10 @@ class Familiar:
     n_far: int = 0
 
     def far(self, traits: Traits) -> tuple[str, ...]:
-        """In what a scan is far from the training's scans, in words, facts first; empty where it is not."""
+        """In what a scan is far from the training's scans, in words, covariates first; empty where it is not."""
         new = [
             f"{name} {value} (training: {_named(self.values[name])})"
-            for name, value in traits.facts.items()
+            for name, value in traits.covariates.items()
             if name in self.values and value not in self.values[name]
         ]
         beyond = [
@@ -220,7 +220,7 @@ def _values(scans: Sequence[Traits], patients: Sequence[str]) -> dict[str, tuple
     closed = {name for one in scans for name in one.kinds}
     having: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for one, patient in zip(scans, patients, strict=True):
-        for name, value in one.facts.items():
+        for name, value in one.covariates.items():
             having[name][value].add(patient)
     found = {}
     for name, by_value in having.items():

@@ -51,7 +51,7 @@ class Undefined:
     reason: str
 
 
-Figure = float | Undefined
+PointEstimate = float | Undefined
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "method": self.method, "reason": self.reason}
 
 
-def macro(figures: Sequence[Figure]) -> Figure:
+def macro(estimates: Sequence[PointEstimate]) -> PointEstimate:
     """The unweighted mean over the figures that are defined; undefined ones are left out, never counted as 0."""
-    defined = [figure for figure in figures if not isinstance(figure, Undefined)]
+    defined = [metric for metric in estimates if not isinstance(metric, Undefined)]
     if not defined:
         return Undefined("undefined for every label")
     return math.fsum(defined) / len(defined)

@@ -17,7 +17,7 @@ from medcls.evaluation.discrimination.delong import placements
 from medcls.evaluation.statistics.arrays import Bools, Floats, Indices, ratio
 from medcls.evaluation.statistics.bootstrap import PatientResampling
 from medcls.evaluation.statistics.bootstrap_interval import NO_SPREAD, bootstrap_estimate
-from medcls.evaluation.statistics.estimate import Estimate, Figure, Method, Undefined
+from medcls.evaluation.statistics.estimate import Estimate, Method, PointEstimate, Undefined
 from medcls.evaluation.statistics.intervals import (
     Limits,
     auc_without_resampling,
@@ -71,27 +71,27 @@ class GroupView:
             self.resampling.count(~self.positive),
         )
 
-    def suppressed(self, figure: str) -> str | None:
+    def suppressed(self, metric: str) -> str | None:
         """Why a figure is not shown, if it is not."""
         everyone, ups, downs = self.sizes
         if everyone < FEWEST:
             return _TOO_FEW
-        if ups < FEWEST and figure in ("auc", "sensitivity"):
+        if ups < FEWEST and metric in ("auc", "sensitivity"):
             return f"{_TOO_FEW} with the label"
-        return f"{_TOO_FEW} without the label" if downs < FEWEST and figure in ("auc", "specificity") else None
+        return f"{_TOO_FEW} without the label" if downs < FEWEST and metric in ("auc", "specificity") else None
 
-    def value(self, figure: str) -> Figure:
+    def value(self, metric: str) -> PointEstimate:
         """One of :data:`GROUP_FIGURES`; the last is the mean probability minus the share with the label."""
-        why = self.suppressed(figure)
+        why = self.suppressed(metric)
         if why is not None:
             return Undefined(why)
-        if figure == "auc":
+        if metric == "auc":
             return auc(self.positive, self.scores)
-        if figure == "brier":
+        if metric == "brier":
             return brier(self.positive, self.scores)
-        if figure == "calibration_in_the_large":
+        if metric == "calibration_in_the_large":
             return float(self.scores.mean() - self.positive.mean())
-        right, cases = self._share(figure)
+        right, cases = self._share(metric)
         return float(right[cases].mean())
 
     def by_patient(self) -> Floats:
@@ -116,37 +116,37 @@ class GroupView:
             drawn["auc"] = _around(area, ratio(above, ups) + ratio(under, downs) - 2 * area)
         return drawn
 
-    def estimate(self, figure: str, drawn: Floats | None, confidence: float) -> Estimate:
+    def estimate(self, metric: str, drawn: Floats | None, confidence: float) -> Estimate:
         """One figure with its interval, from its replicates."""
-        value = self.value(figure)
+        value = self.value(metric)
         if isinstance(value, Undefined) or drawn is None:
             return Estimate.undefined(value.reason if isinstance(value, Undefined) else _TOO_FEW)
-        if figure in ("sensitivity", "specificity"):
-            return estimate_share(*self._share(figure), self.resampling, drawn, confidence, _TOO_FEW, _METHOD)
+        if metric in ("sensitivity", "specificity"):
+            return estimate_share(*self._share(metric), self.resampling, drawn, confidence, _TOO_FEW, _METHOD)
         everyone, ups, downs = self.sizes
-        n_patients = min(ups, downs) if figure == "auc" else everyone
+        n_patients = min(ups, downs) if metric == "auc" else everyone
 
         def fallback() -> tuple[Limits, Method]:
-            return self.conservative(figure, value, confidence)
+            return self.conservative(metric, value, confidence)
 
         return bootstrap_estimate(value, drawn, n_patients, confidence, fallback, method=_METHOD)
 
-    def conservative(self, figure: str, value: float, confidence: float) -> tuple[Limits, Method]:
+    def conservative(self, metric: str, value: float, confidence: float) -> tuple[Limits, Method]:
         """An interval from a formula, by patient."""
         everyone, ups, downs = self.sizes
-        if figure == "auc":
+        if metric == "auc":
             both = ups + downs - everyone
             return auc_without_resampling(value, disjoint_pairs(ups - both, downs - both, both), confidence)
-        if figure == "brier":
+        if metric == "brier":
             return hoeffding(value, everyone, confidence), Method.HOEFFDING
-        if figure == "calibration_in_the_large":
+        if metric == "calibration_in_the_large":
             low, high = hoeffding(value + 1, everyone, confidence, span=2.0)
             return (low - 1, high - 1), Method.HOEFFDING
-        n = ups if figure == "sensitivity" else downs
+        n = ups if metric == "sensitivity" else downs
         return clopper_pearson(value * n, n, confidence), Method.CLOPPER_PEARSON
 
-    def _share(self, figure: str) -> tuple[Bools, Bools]:
-        return (self.called, self.positive) if figure == "sensitivity" else (~self.called, ~self.positive)
+    def _share(self, metric: str) -> tuple[Bools, Bools]:
+        return (self.called, self.positive) if metric == "sensitivity" else (~self.called, ~self.positive)
 
     def _placements(self) -> tuple[Floats, Floats]:
         """``(m,)`` shares of negatives below each positive, and of positives above each negative; 0 elsewhere."""
@@ -183,13 +183,13 @@ def replicate_groups(
 
 
 def gap_between(
-    figure: str, views: Sequence[GroupView], drawn: Sequence[dict[str, Floats]], confidence: float
+    metric: str, views: Sequence[GroupView], drawn: Sequence[dict[str, Floats]], confidence: float
 ) -> tuple[str | None, str | None, Estimate]:
     """The groups with the highest and with the lowest figure, and the gap with limits that hold for all pairs."""
     shown = [
-        (view, value, replicates[figure])
+        (view, value, replicates[metric])
         for view, replicates in zip(views, drawn, strict=True)
-        if not isinstance(value := view.value(figure), Undefined)
+        if not isinstance(value := view.value(metric), Undefined)
     ]
     if len(shown) < 2:
         return None, None, Estimate.undefined("fewer than two groups are large enough")
@@ -200,18 +200,18 @@ def gap_between(
     names = shown[int(values.argmax())][0].name, shown[int(values.argmin())][0].name
     if 2 * len(errors) < len(shown[0][2]) or (np.ptp(errors, axis=0) <= NO_SPREAD).any():
         shared = 1 - (1 - confidence) / len(shown)
-        lows, highs = zip(*(view.conservative(figure, value, shared)[0] for view, value, _ in shown), strict=True)
+        lows, highs = zip(*(view.conservative(metric, value, shared)[0] for view, value, _ in shown), strict=True)
         limits = max(0.0, max(lows) - min(highs)), max(highs) - min(lows)
         reason = "a group shows no spread; a conservative interval is given"
         return *names, Estimate.around(gap, limits, Method.BONFERRONI, reason)
-    fewest = min(_patients_for(figure, view) for view, *_ in shown)
+    fewest = min(_patients_for(metric, view) for view, *_ in shown)
     q = float(np.quantile(np.ptp(errors, axis=1), 1 - 2 * expanded_tail(confidence, fewest)))
     return *names, Estimate.around(gap, (max(0.0, gap - q), gap + q), _METHOD)
 
 
-def _patients_for(figure: str, view: GroupView) -> int:
+def _patients_for(metric: str, view: GroupView) -> int:
     everyone, ups, downs = view.sizes
-    return {"auc": min(ups, downs), "sensitivity": ups, "specificity": downs}.get(figure, everyone)
+    return {"auc": min(ups, downs), "sensitivity": ups, "specificity": downs}.get(metric, everyone)
 
 
 def _around(area: float, change: Floats) -> Floats:

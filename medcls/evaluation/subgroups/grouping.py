@@ -1,4 +1,4 @@
-"""Grouping: facts as a DICOM header or a table states them, made into few groups with names.
+"""Grouping: covariates as a DICOM header or a table states them, made into few groups with names.
 
 What has a fixed meaning is grouped the same everywhere: sex, age bands, manufacturer, field strength, slice thickness,
 year. Other numbers with many values are parted into thirds of these cases. An absent value is a group, and so is sex O:
@@ -61,35 +61,35 @@ class Grouping:
     """One fact's groups.
 
     Attributes:
-        fact: The fact's name, as given.
+        covariate: The fact's name, as given.
         how: How its values became groups.
         groups: The groups' names, in an order for reading.
         group: ``(n,)`` each case's place among them.
         left_out: Why the fact is not looked at, or ``None``.
     """
 
-    fact: str
+    covariate: str
     how: str
     groups: tuple[str, ...]
     group: NDArray[np.intp]
     left_out: str | None
 
 
-def group_fact(fact: str, values: Sequence[str]) -> Grouping:
+def group_covariate(covariate: str, values: Sequence[str]) -> Grouping:
     """Group one fact's values.
 
     Args:
-        fact: Its name: one of medcls's facts, a DICOM keyword, or a column of a table.
+        covariate: Its name: one of medcls's covariates, a DICOM keyword, or a column of a table.
         values: ``(n,)`` texts; empty when absent.
     """
-    rule = _rule(fact, values)
+    rule = _rule(covariate, values)
     group_of = {value: _stated(str(value), rule) for value in set(values)}
     texts = [group_of[value] for value in values]
     how, order = _AS_STATED if rule is None else rule[0], _IN_ORDER
     if len(set(texts) - {NOT_STATED}) > MOST_GROUPS and (numbers := _numbers(texts)) is not None:
         how, order = "thirds of these cases", _bands(numbers)
         texts = _thirds(texts, order)
-    found = _grouping(fact, how, texts, order)
+    found = _grouping(covariate, how, texts, order)
     stated = any(_stated(str(value), None) != NOT_STATED for value in group_of)
     return replace(found, left_out=UNREAD) if stated and set(found.groups) == {NOT_STATED} else found
 
@@ -116,12 +116,12 @@ def without_rare(grouping: Grouping, patients: Sequence[object], fewest: int) ->
     if grouping.left_out is not None or all(named):
         return grouping
     texts = [name if kept else RARE for name, kept in zip(grouping.groups, named, strict=True)]
-    return _grouping(grouping.fact, grouping.how, [texts[place] for place in grouping.group.tolist()], _IN_ORDER)
+    return _grouping(grouping.covariate, grouping.how, [texts[place] for place in grouping.group.tolist()], _IN_ORDER)
 
 
-def is_known(fact: str, values: Sequence[str]) -> bool:
+def is_known(covariate: str, values: Sequence[str]) -> bool:
     """Whether a fact of this name has a fixed meaning, by which its values are grouped."""
-    return _rule(fact, values) is not None
+    return _rule(covariate, values) is not None
 
 
 def are_numbers(values: Sequence[str]) -> bool:
@@ -129,11 +129,11 @@ def are_numbers(values: Sequence[str]) -> bool:
     return _numbers([_stated(value, None) for value in values]) is not None
 
 
-def _rule(fact: str, values: Sequence[str]) -> _Rule | None:
-    key = re.sub(r"[^a-z]", "", fact.casefold())
+def _rule(covariate: str, values: Sequence[str]) -> _Rule | None:
+    key = re.sub(r"[^a-z]", "", covariate.casefold())
     if key == _GENDER and not {value.strip().casefold() for value in values} <= {*_SEXES, *_ABSENT}:
         return None  # what a table says of gender beyond the sexes stays as it says it
-    return _RULES.get(_NAMES.get(key, fact.casefold()))
+    return _RULES.get(_NAMES.get(key, covariate.casefold()))
 
 
 def _stated(value: str, rule: _Rule | None) -> str:
@@ -234,7 +234,7 @@ def _thirds(texts: list[str], bands: Sequence[str]) -> list[str]:
     return [text if text == NOT_STATED else bands[(float(text) > first) + (float(text) > second)] for text in texts]
 
 
-def _grouping(fact: str, how: str, texts: list[str], order: Sequence[str]) -> Grouping:
+def _grouping(covariate: str, how: str, texts: list[str], order: Sequence[str]) -> Grouping:
     spellings: dict[str, set[str]] = defaultdict(set)
     for text in set(texts):
         spellings[text.casefold()].add(text)  # what differs in case alone is one group
@@ -248,7 +248,7 @@ def _grouping(fact: str, how: str, texts: list[str], order: Sequence[str]) -> Gr
     groups = tuple(sorted(names.values(), key=reading_order))
     place = {text: groups.index(names[text.casefold()]) for text in set(texts)}
     group = np.array([place[text] for text in texts], dtype=np.intp)
-    return Grouping(fact, how, groups, group, _left_out(groups))
+    return Grouping(covariate, how, groups, group, _left_out(groups))
 
 
 def _left_out(groups: tuple[str, ...]) -> str | None:

@@ -43,7 +43,7 @@ from medcls.evaluation.statistics.arrays import Bools, Floats
 from medcls.evaluation.statistics.bootstrap import PatientResampling
 from medcls.evaluation.statistics.estimate import Estimate
 from medcls.evaluation.subgroups.group_metrics import FEWEST, GROUP_FIGURES, GroupView, gap_between, replicate_groups
-from medcls.evaluation.subgroups.grouping import Grouping, group_fact, without_rare
+from medcls.evaluation.subgroups.grouping import Grouping, group_covariate, without_rare
 from medcls.evaluation.thresholds.confidence import check_same_labels
 from medcls.evaluation.thresholds.operating_point import OperatingPoint
 
@@ -59,14 +59,14 @@ class Group:
         n_cases: Cases; ``None`` when they come from fewer than ten patients, or another group's would follow from it.
         n_patients: Patients; ``None`` when fewer than ten, or for the same reason.
         n_positive: Cases with the label; ``None`` when they, or those without it, come from fewer than ten patients.
-        figures: An estimate for each of :data:`medcls.evaluation.subgroups.group_metrics.GROUP_FIGURES`.
+        estimates: An estimate for each of :data:`medcls.evaluation.subgroups.group_metrics.GROUP_FIGURES`.
     """
 
     name: str
     n_cases: int | None
     n_patients: int | None
     n_positive: int | None
-    figures: Mapping[str, Estimate]
+    estimates: Mapping[str, Estimate]
 
     def to_json(self) -> dict[str, Any]:
         """The group as plain JSON."""
@@ -75,7 +75,7 @@ class Group:
             "n_cases": self.n_cases,
             "n_patients": self.n_patients,
             "n_positive": self.n_positive,
-            **{name: estimate.to_json() for name, estimate in self.figures.items()},
+            **{name: estimate.to_json() for name, estimate in self.estimates.items()},
         }
 
 
@@ -99,17 +99,17 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class FactGroups:
+class CovariateGroups:
     """One fact's groups.
 
     Attributes:
-        fact: The fact.
+        covariate: The fact.
         how: How its values became groups.
         groups: For each label with figures of its own, the groups in an order for reading.
         gaps: For each such label, a gap for each of :data:`medcls.evaluation.subgroups.group_metrics.GROUP_FIGURES`.
     """
 
-    fact: str
+    covariate: str
     how: str
     groups: Mapping[str, tuple[Group, ...]]
     gaps: Mapping[str, Mapping[str, Gap]]
@@ -123,7 +123,7 @@ class FactGroups:
             }
             for label, groups in self.groups.items()
         }
-        return {"fact": self.fact, "how": self.how, "labels": labels}
+        return {"fact": self.covariate, "how": self.how, "labels": labels}
 
 
 @dataclass(frozen=True)
@@ -131,28 +131,28 @@ class Subgroups:
     """Every fact's groups.
 
     Attributes:
-        facts: Those that part the cases into groups that can be compared.
+        covariates: Those that part the cases into groups that can be compared.
         left_out: The others, and why.
         fewest: How many patients a figure needs to be shown.
     """
 
-    facts: tuple[FactGroups, ...]
+    covariates: tuple[CovariateGroups, ...]
     left_out: Mapping[str, str]
     fewest: int = FEWEST
 
     def to_json(self) -> dict[str, Any]:
         """The subgroups as plain JSON, valid under :func:`subgroups_schema`."""
         return {
-            "facts": [fact.to_json() for fact in self.facts],
+            "facts": [covariate.to_json() for covariate in self.covariates],
             "left_out": dict(self.left_out),
             "fewest_patients": self.fewest,
         }
 
 
-def subgroup_figures(
+def subgroup_metrics(
     predictions: Predictions,
     operating_point: OperatingPoint,
-    facts: Mapping[str, Sequence[str]],
+    covariates: Mapping[str, Sequence[str]],
     settings: EvaluationSettings | None = None,
     seed: int = 0,
 ) -> Subgroups:
@@ -161,7 +161,7 @@ def subgroup_figures(
     Args:
         predictions: The cases, with calibrated probabilities.
         operating_point: Chosen elsewhere, on all groups together.
-        facts: By name, one text for each case, empty when it was not stated. A fact that names an institution must
+        covariates: By name, one text for each case, empty when it was not stated. A fact that names an institution must
             come hashed.
         settings: Confidence level and number of replicates.
         seed: Seed of the bootstrap.
@@ -170,36 +170,42 @@ def subgroup_figures(
         UsageError: The operating point is for other labels, or a fact has not one value for each case.
     """
     check_same_labels(predictions, operating_point)
-    for fact, values in facts.items():
+    for covariate, values in covariates.items():
         if len(values) != predictions.n_cases:
-            raise UsageError(f"fact '{fact}' has {len(values)} values for {predictions.n_cases} cases")
+            raise UsageError(f"fact '{covariate}' has {len(values)} values for {predictions.n_cases} cases")
     settings = settings or EvaluationSettings()
     patients = predictions.patients.tolist()
-    groupings = [without_rare(group_fact(fact, values), patients, FEWEST) for fact, values in facts.items()]
+    groupings = [
+        without_rare(group_covariate(covariate, values), patients, FEWEST) for covariate, values in covariates.items()
+    ]
     kept = [grouping for grouping in groupings if grouping.left_out is None]
     called = operating_point.decide(predictions.probabilities)
     views: dict[PatientResampling, list[tuple[str, str, GroupView]]] = {}  # those drawn together
     for cases in predictions.columns():
-        found = [(one.fact, cases.label, view) for one in kept for view in _views(one, cases, called)]
+        found = [(one.covariate, cases.label, view) for one in kept for view in _views(one, cases, called)]
         views.setdefault(cases.resampling, []).extend(found)
-    by_fact: dict[str, dict[str, list[_Drawn]]] = {grouping.fact: {} for grouping in kept}
+    by_covariate: dict[str, dict[str, list[_Drawn]]] = {grouping.covariate: {} for grouping in kept}
     for resampling, drawn_together in views.items():
         drawn = replicate_groups([view for *_, view in drawn_together], resampling, settings, seed)
-        for (fact, label, view), replicates in zip(drawn_together, drawn, strict=True):
-            by_fact[fact].setdefault(label, []).append((view, replicates))
+        for (covariate, label, view), replicates in zip(drawn_together, drawn, strict=True):
+            by_covariate[covariate].setdefault(label, []).append((view, replicates))
     return Subgroups(
-        facts=tuple(
-            _fact(one, {label: by_fact[one.fact][label] for label in predictions.figure_labels}, settings.confidence)
+        covariates=tuple(
+            _covariate(
+                one,
+                {label: by_covariate[one.covariate][label] for label in predictions.metric_labels},
+                settings.confidence,
+            )
             for one in kept
         ),
-        left_out={one.fact: one.left_out for one in groupings if one.left_out is not None},
+        left_out={one.covariate: one.left_out for one in groupings if one.left_out is not None},
     )
 
 
 def subgroups_schema() -> Schema:
     """The schema of :meth:`Subgroups.to_json`; an ``estimate`` is looked for under ``$defs``."""
     count = or_null(COUNT)
-    figures = dict.fromkeys(GROUP_FIGURES, ref("estimate"))
+    estimates = dict.fromkeys(GROUP_FIGURES, ref("estimate"))
     group = closed(
         {
             "name": TEXT,
@@ -208,16 +214,16 @@ def subgroups_schema() -> Schema:
             ),
             "n_patients": count,
             "n_positive": count,
-            **figures,
+            **estimates,
         }
     )
     gap = closed({"highest": TEXT_OR_NULL, "lowest": TEXT_OR_NULL, "gap": ref("estimate")})
     label = closed({"groups": listed(group), "gaps": closed(dict.fromkeys(GROUP_FIGURES, gap))})
-    fact = closed({"fact": TEXT, "how": said(TEXT, "How values became groups."), "labels": by_name(label)})
+    covariate = closed({"fact": TEXT, "how": said(TEXT, "How values became groups."), "labels": by_name(label)})
     return closed(
         {
-            "facts": listed(fact),
-            "left_out": said(by_name(TEXT), "Facts that cannot be compared, and why."),
+            "facts": listed(covariate),
+            "left_out": said(by_name(TEXT), "Covariates that cannot be compared, and why."),
             "fewest_patients": said(COUNT, "Figures that rest on fewer are suppressed."),
         },
         "Figures of groups of cases at the one operating point.",
@@ -230,13 +236,13 @@ def _views(grouping: Grouping, cases: LabelCases, called: Bools) -> list[GroupVi
     return [GroupView.of(name, group == place, *arrays) for place, name in enumerate(grouping.groups)]
 
 
-def _fact(grouping: Grouping, by_label: Mapping[str, list[_Drawn]], confidence: float) -> FactGroups:
+def _covariate(grouping: Grouping, by_label: Mapping[str, list[_Drawn]], confidence: float) -> CovariateGroups:
     groups, gaps = {}, {}
     for label, drawn in by_label.items():
         groups[label] = _no_lone_gap([_group(view, replicates, confidence) for view, replicates in drawn])
         views, replicates = [view for view, _ in drawn], [one for _, one in drawn]
         gaps[label] = {name: Gap(*gap_between(name, views, replicates, confidence)) for name in GROUP_FIGURES}
-    return FactGroups(grouping.fact, grouping.how, groups, gaps)
+    return CovariateGroups(grouping.covariate, grouping.how, groups, gaps)
 
 
 def _no_lone_gap(groups: Sequence[Group]) -> tuple[Group, ...]:
@@ -265,5 +271,5 @@ def _group(view: GroupView, replicates: Mapping[str, Floats], confidence: float)
         n_cases=view.positive.size if enough else None,
         n_patients=everyone if enough else None,
         n_positive=int(view.positive.sum()) if enough and min(ups, downs) >= FEWEST else None,
-        figures={name: view.estimate(name, replicates.get(name), confidence) for name in GROUP_FIGURES},
+        estimates={name: view.estimate(name, replicates.get(name), confidence) for name in GROUP_FIGURES},
     )

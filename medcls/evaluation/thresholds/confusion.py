@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from medcls.errors import UsageError
 from medcls.evaluation.statistics.arrays import Floats, as_bools, ratio
-from medcls.evaluation.statistics.estimate import NO_NEGATIVE, NO_POSITIVE, Figure, Undefined
+from medcls.evaluation.statistics.estimate import NO_NEGATIVE, NO_POSITIVE, PointEstimate, Undefined
 from medcls.nearest import one_of
 
 RATE_NAMES = (
@@ -86,7 +86,7 @@ class Counts:
         tp, called_n, positive_n = int((reference & decided).sum()), int(decided.sum()), int(reference.sum())
         return cls(tp, called_n - tp, positive_n - tp, reference.size - called_n - positive_n + tp)
 
-    def figure(self, name: str) -> Figure:
+    def metric(self, name: str) -> PointEstimate:
         """One of :data:`RATE_NAMES`, or why it is undefined.
 
         Raises:
@@ -131,11 +131,11 @@ def confusion_matrix(reference: ArrayLike, predicted: ArrayLike) -> NDArray[np.i
     Raises:
         UsageError: The shapes differ, or a case has not exactly one label.
     """
-    truth, answer = as_bools(reference, "the reference"), as_bools(predicted, "the decisions")
-    if truth.ndim != 2 or truth.shape != answer.shape:
-        raise UsageError(f"the reference has shape {truth.shape} and the decisions have {answer.shape}")
-    if not ((truth.sum(axis=1) == 1).all() and (answer.sum(axis=1) == 1).all()):
+    truth, prediction = as_bools(reference, "the reference"), as_bools(predicted, "the decisions")
+    if truth.ndim != 2 or truth.shape != prediction.shape:
+        raise UsageError(f"the reference has shape {truth.shape} and the decisions have {prediction.shape}")
+    if not ((truth.sum(axis=1) == 1).all() and (prediction.sum(axis=1) == 1).all()):
         raise UsageError(
             "a confusion matrix needs exactly one label for each case", remedy="Use the counts of each label"
         )
-    return truth.T.astype(np.int64) @ answer.astype(np.int64)
+    return truth.T.astype(np.int64) @ prediction.astype(np.int64)

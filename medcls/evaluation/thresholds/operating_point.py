@@ -6,7 +6,7 @@ earlier at a tie).
 
 **Thresholds** are chosen by a rule: :mod:`medcls.evaluation.thresholds.choosing`.
 
-**Exploratory.** A threshold that is chosen on the cases which it is then judged on flatters. Such a point is
+**Exploratory.** A threshold that is chosen on the cases which it is then evaluated on flatters. Such a point is
 :attr:`OperatingPoint.exploratory`, and whatever shows its figures must say so.
 """
 
@@ -77,7 +77,7 @@ class OperatingPoint:
 
     @property
     def exploratory(self) -> bool:
-        """Whether it was chosen on the very cases that it is judged on: see :func:`exploratory_point`."""
+        """Whether it was chosen on the very cases that it is evaluated on: see :func:`exploratory_point`."""
         return self.chosen_on.startswith(EXPLORATORY)
 
     @property
@@ -189,7 +189,7 @@ def choose_operating_point(
 
 
 def exploratory_point(predictions: Predictions, rule: Rule = "youden", *, name: str = "test") -> OperatingPoint:
-    """Thresholds chosen on the cases that they will be judged on, and marked so.
+    """Thresholds chosen on the cases that they will be evaluated on, and marked so.
 
     Args:
         predictions: These cases, with calibrated probabilities.

@@ -17,7 +17,7 @@ def no_sequences() -> ScanRefused:
     return ScanRefused(
         RefusalCode.UNFIT,
         "the scan is a sequence in time, and the recipe takes none",
-        remedy="Set preprocessing.dimensions to 2 to judge its frames, or preprocessing.frames to take time for an axis",
+        remedy="Set preprocessing.dimensions to 2 to evaluate its frames, or preprocessing.frames to take time for an axis",
     )
 
 

@@ -31,7 +31,7 @@ def white_of(scan: Scan, version: int) -> tuple[float | None, str]:
     if array.dtype == np.uint8:
         return 255.0, ""
     if scan.kind == "dicom" and array.dtype.kind in "ui":
-        top = float(2 ** int(scan.facts.get("bit_depth", 0)) - 1)
+        top = float(2 ** int(scan.attributes.get("bit_depth", 0)) - 1)
         return (top if array.min() >= 0 and array.max() <= top else None), ""
     if array.dtype == np.uint16:
         if array.max() >= _LEAST_OF_16:

@@ -143,7 +143,7 @@ def is_pet(scan: Scan) -> bool:
 
 def _uptake(scan: Scan, array: NDArray[np.generic], pet: Pet) -> NDArray[np.generic]:
     """Standardised uptake values, float32, of PET values in the unit of the file."""
-    said = scan.facts.get(pet.replace("-", "_"), "the header says nothing of dose and weight")
+    said = scan.attributes.get(pet.replace("-", "_"), "the header says nothing of dose and weight")
     times = factor(said)
     if times is None:
         raise no_uptake(said)
@@ -151,13 +151,13 @@ def _uptake(scan: Scan, array: NDArray[np.generic], pet: Pet) -> NDArray[np.gene
 
 
 def _not_uptake(scan: Scan) -> tuple[str, ...]:
-    units = scan.facts.get("units", "no known unit")
+    units = scan.attributes.get("units", "no known unit")
     return () if units == "GML" else (Note.PET_UNITS.says(f"PET values are as the file has them, in {units}, not SUV"),)
 
 
 def unit_is_unsaid(scan: Scan) -> bool:
     """Whether only the values of a CT can tell their unit."""
-    return scan.kind == "dicom" and scan.modality == "CT" and scan.facts.get("units") in _UNSAID
+    return scan.kind == "dicom" and scan.modality == "CT" and scan.attributes.get("units") in _UNSAID
 
 
 def _in_hounsfield(scan: Scan, array: NDArray[np.generic]) -> bool:
@@ -167,7 +167,7 @@ def _in_hounsfield(scan: Scan, array: NDArray[np.generic]) -> bool:
     some lie well below zero, as air does and as no stored grey value can.
     """
     if scan.kind == "dicom" and not unit_is_unsaid(scan):
-        return scan.modality == "CT" and scan.facts.get("units", "HU") == "HU"
+        return scan.modality == "CT" and scan.attributes.get("units", "HU") == "HU"
     volume = scan.kind in ("dicom", "nifti", "nrrd", "metaimage", "mgh") and scan.modality in ("CT", "OT")
     return volume and float(array.min()) < _BELOW_ANY_OFFSET
 

@@ -52,7 +52,7 @@ class StoredPrepared:
         content: BLAKE3 of the scan's files, hexadecimal; equal for copies of the same files.
         pixels: BLAKE3 of the scan's voxels and shape, hexadecimal; equal for the same image in another file.
         modality: As :attr:`medcls.scans.Scan.modality`.
-        facts: As :attr:`medcls.scans.Scan.facts`: they name nobody.
+        attributes: As :attr:`medcls.scans.Scan.attributes`: they name nobody.
         notes: What reading and recipe decided about this scan; what its search doubted stands in
             :attr:`medcls.scans.ScanSource.notes`.
     """
@@ -65,7 +65,7 @@ class StoredPrepared:
     content: str
     pixels: str
     modality: str = "OT"
-    facts: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     _place: _Place = field(default_factory=lambda: _Place(), repr=False)
     _checked: bytearray = field(default_factory=bytearray, repr=False, compare=False)
@@ -197,7 +197,7 @@ def write_entry(path: Path, ingested: Ingested, content: str) -> StoredPrepared:
         "content": content,
         "pixels": ingested.pixels,
         "modality": ingested.modality,
-        "facts": json.dumps(dict(ingested.facts)),
+        "facts": json.dumps(dict(ingested.attributes)),
         "notes": json.dumps(list(ingested.notes)),
         "fingerprint": ingested.fingerprint,
         "values": json.dumps(asdict(ingested.values)),
@@ -271,7 +271,7 @@ def _stored(path: Path, head: bytes, size: int) -> StoredPrepared | None:
             content=about["content"],
             pixels=about["pixels"],
             modality=about["modality"],
-            facts=parse_json(about["facts"]),
+            attributes=parse_json(about["facts"]),
             notes=tuple(parse_json(about["notes"])),
             _place=_Place(size, len(head) + start, images["dtype"], checks),
             _checked=bytearray(views),

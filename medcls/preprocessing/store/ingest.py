@@ -34,7 +34,7 @@ class Ingested:
         pixels: Digest of the scan's voxels (:class:`medcls.preprocessing.store.digests.PixelDigest`).
         fingerprint: Of a picture, as it was before the recipe, to know copies by: the text of
             :class:`medcls.cohort.leakage.fingerprints.Fingerprint`; empty for a volume, and for a blank picture.
-        modality, facts, notes: As :class:`medcls.scans.Scan`, with the recipe's notes behind the scan's, and without those of
+        modality, attributes, notes: As :class:`medcls.scans.Scan`, the recipe's notes behind the scan's, without those of
             the search: the same files may lie beside broken ones, or not.
         values: How bright the scan was before the recipe.
     """
@@ -42,7 +42,7 @@ class Ingested:
     encoded: Encoded
     pixels: str
     modality: str
-    facts: Mapping[str, str]
+    attributes: Mapping[str, str]
     notes: tuple[str, ...]
     values: SourceValues
     fingerprint: str = ""
@@ -51,7 +51,7 @@ class Ingested:
     def of(cls, encoded: Encoded, pixels: str, values: SourceValues, scan: Scan) -> Ingested:
         """The result with what the scan says of itself."""
         notes = (*scan.notes, *encoded.notes)
-        return cls(encoded, pixels, scan.modality, dict(scan.facts), notes, values, _fingerprint(scan))
+        return cls(encoded, pixels, scan.modality, dict(scan.attributes), notes, values, _fingerprint(scan))
 
 
 def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) -> Ingested:

@@ -37,7 +37,7 @@ def decision_chart(label: str, curve: Mapping[str, Any] | None) -> Chart | None:
     return Chart(draw, (4.6, 3.6), f"Decision curve for {label}: acting on the called is {useful}.")
 
 
-def refer_chart(curve: Mapping[str, Any] | None) -> Chart | None:
+def selective_chart(curve: Mapping[str, Any] | None) -> Chart | None:
     """Share decided wrongly among the cases kept; ``None`` without cases."""
     if not curve or not curve.get("coverage"):
         return None

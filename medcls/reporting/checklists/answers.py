@@ -37,7 +37,7 @@ def _counts(run: Record) -> Said | None:
     whole = f"{counted(flow.given, 'case')} given, {flow.used} used: {parts}"
     if not run.origin.evaluated:
         return whole, f"{_COHORT}; cohort.csv"
-    source = "the external table" if run.external else "the run's own test partition, judged again"
+    source = "the external table" if run.external else "the run's own test partition, evaluated again"
     return f"the figures come from {source}: {whole}", f"{_COHORT}; predictions.csv"
 
 
@@ -49,7 +49,7 @@ def _training_data(run: Record) -> Said | None:
 
 
 def _training_elsewhere(run: Record) -> Said | None:
-    """The same where other cases are judged; a training's own counts have it."""
+    """The same where other cases are evaluated; a training's own counts have it."""
     if not run.origin.evaluated:
         return None
     return _training_data(run) or (f"{_MADE_WITH}: not available, the run keeps no list of them", _OF_RUN)
@@ -61,8 +61,8 @@ def _left_out(run: Record) -> Said:
 
 
 def _preparation(run: Record) -> Said | None:
-    facts = run.content.classifier
-    found = [f"{name.lower()}: {facts[name]}" for name in ("Preparation", "Input") if facts.get(name)]
+    covariates = run.content.classifier
+    found = [f"{name.lower()}: {covariates[name]}" for name in ("Preparation", "Input") if covariates.get(name)]
     return ("; ".join(found), _CLASSIFIER) if found else None
 
 
@@ -91,10 +91,12 @@ def _missing(run: Record) -> Said:
 
 
 def _scanners(run: Record) -> Said | None:
-    facts = (run.metrics.get("subgroups") or {}).get("facts", ())
+    covariates = (run.metrics.get("subgroups") or {}).get("facts", ())
     names = ("manufacturer", "model", "field_strength", "slice_thickness", "kernel")
-    found = [one["fact"] for one in facts if one["fact"] in names]
-    return (f"facts from the headers by case: {', '.join(found)}", "report: Subgroups; cohort.csv") if found else None
+    found = [one["fact"] for one in covariates if one["fact"] in names]
+    return (
+        (f"covariates from the headers by case: {', '.join(found)}", "report: Subgroups; cohort.csv") if found else None
+    )
 
 
 def _labels(run: Record) -> Said:
@@ -109,7 +111,7 @@ def _partitions(run: Record) -> Said:
     made, where = _parted(run)
     if not run.origin.evaluated:
         return made, where
-    return f"nothing was parted here: every case that could be read is judged. For the training: {made}", _OF_RUN
+    return f"nothing was parted here: every case that could be read is evaluated. For the training: {made}", _OF_RUN
 
 
 def _parted(run: Record) -> Said:
@@ -217,7 +219,7 @@ def _hashes(run: Record) -> Said | None:
 
 
 def _blinding(run: Record) -> Said:
-    return "the classifier saw the image alone, neither clinical facts nor the reference label", _CLASSIFIER
+    return "the classifier saw the image alone, neither clinical covariates nor the reference label", _CLASSIFIER
 
 
 def _record(run: Record) -> Said:

@@ -111,7 +111,7 @@ CLAIM = Checklist(
         item(
             "36",
             "Results: data",
-            "Demographic and clinical facts of each partition.",
+            "Demographic and clinical covariates of each partition.",
             "clinical characteristics",
             "demographics",
             "prevalence",

@@ -25,7 +25,7 @@ _CALIBRATION = {
 _NAMES = ("auc", "sensitivity", "specificity", "ppv", "npv")
 
 
-def figures_measured(run: Record) -> Said:
+def metrics_measured(run: Record) -> Said:
     """Which figures there are."""
     names = ", ".join(title for name, title in TITLES.items() if name in run.metrics)
     return f"{names}; calibration, decision curve", f"report: Figures; {_METRICS}"
@@ -48,21 +48,21 @@ def subgroups(run: Record) -> Said | None:
     found = run.metrics.get("subgroups")
     if not found or not found["facts"]:
         return None
-    facts = ", ".join(one["fact"] for one in found["facts"])
-    words = f"figures at the one threshold by {facts}{_suppressed(found)}"
+    covariates = ", ".join(one["fact"] for one in found["facts"])
+    words = f"figures at the one threshold by {covariates}{_suppressed(found)}"
     return words, "report: Subgroups; subgroups.csv"
 
 
 def _suppressed(found: Mapping[str, Any]) -> str:
     """How many groups have too few patients to be shown, and how many lack some figure for that; empty where none."""
     every, hidden, in_part = set(), set(), set()
-    for fact in found["facts"]:
-        for group in (group for one in fact["labels"].values() for group in one["groups"]):
-            name = fact["fact"], group["name"]
+    for covariate in found["facts"]:
+        for group in (group for one in covariate["labels"].values() for group in one["groups"]):
+            name = covariate["fact"], group["name"]
             every.add(name)
-            figures = [one for one in group.values() if isinstance(one, Mapping)]
-            suppressed = [one for one in figures if str(one["reason"]).startswith("suppressed")]
-            if len(suppressed) == len(figures):
+            estimates = [one for one in group.values() if isinstance(one, Mapping)]
+            suppressed = [one for one in estimates if str(one["reason"]).startswith("suppressed")]
+            if len(suppressed) == len(estimates):
                 hidden.add(name)
             elif suppressed:
                 in_part.add(name)
@@ -77,15 +77,15 @@ def _suppressed(found: Mapping[str, Any]) -> str:
 
 def demographics(run: Record) -> Said | None:
     """Age and sex of the reported cases, groups of few patients left out."""
-    facts = (run.metrics.get("subgroups") or {}).get("facts", ())
-    found = [words for one in facts if one["fact"] in ("age", "sex", "gender") if (words := _groups(one))]
+    covariates = (run.metrics.get("subgroups") or {}).get("facts", ())
+    found = [words for one in covariates if one["fact"] in ("age", "sex", "gender") if (words := _groups(one))]
     return (f"of {run.content.reported}: {'; '.join(found)}", "report: Subgroups; cohort.csv") if found else None
 
 
-def _groups(fact: Mapping[str, Any]) -> str:
-    groups: list[Mapping[str, Any]] = next((one["groups"] for one in fact["labels"].values()), [])
+def _groups(covariate: Mapping[str, Any]) -> str:
+    groups: list[Mapping[str, Any]] = next((one["groups"] for one in covariate["labels"].values()), [])
     counted = [f"{one['name']} {one['n_cases']}" for one in groups if one["n_cases"] is not None]
-    return f"{fact['fact']}: {', '.join(counted)} cases" if counted else ""
+    return f"{covariate['fact']}: {', '.join(counted)} cases" if counted else ""
 
 
 def explanations(run: Record) -> Said | None:
@@ -110,8 +110,8 @@ def performance(run: Record) -> Said:
 
 
 def _performance_of(run: Record) -> Said:
-    judged = reported_who(run.content, run.metrics)
-    words = f"on {run.content.reported} ({judged}), {run.level} intervals: {run.figures(*_NAMES)}"
+    evaluated = reported_who(run.content, run.metrics)
+    words = f"on {run.content.reported} ({evaluated}), {run.level} intervals: {run.estimates(*_NAMES)}"
     return words, f"report: Figures; {_METRICS}"
 
 
@@ -154,7 +154,7 @@ def threshold(run: Record) -> Said | None:
         f"called {one['label']} from a probability of {threshold_text(float(one['threshold']))}"
         for one in point["thresholds"]
     )
-    frozen = "" if point["exploratory"] else ", and frozen before these cases were judged"
+    frozen = "" if point["exploratory"] else ", and frozen before these cases were evaluated"
     return f"{cuts}; {chosen_by(point)}{frozen}", f"{_METRICS} (operating_point)"
 
 
@@ -238,14 +238,14 @@ def shift(run: Record) -> Said | None:
 
 
 def updating(run: Record) -> Said:
-    """Whether anything was fitted on the cases that are judged."""
+    """Whether anything was fitted on the cases that are evaluated."""
     if (run.metrics.get("operating_point") or {}).get("exploratory"):
         return "the threshold was chosen anew on these cases, exploratory; nothing else was changed", _METRICS
     return "the model was not updated: nothing was fitted or chosen on these cases", _METRICS
 
 
 RESULTS: Mapping[str, Callable[[Record], Said | None]] = {
-    "figures": figures_measured,
+    "figures": metrics_measured,
     "intervals": intervals,
     "subgroups": subgroups,
     "demographics": demographics,

@@ -115,7 +115,7 @@ STARD_AI = Checklist(
             "AI-h",
             _AI,
             "Fairness and bias between groups.",
-            "groups that matter and are not among the facts",
+            "groups that matter and are not among the covariates",
             "subgroups",
         ),
         item("AI-i", _AI, "Analysis of errors.", "what the wrong cases have in common", "failures"),

@@ -82,7 +82,7 @@ TRIPOD_AI = Checklist(
         item("12f", _ANALYSIS, "Model updating.", "reasons, where the model was changed for new patients", "updating"),
         item("12g", _ANALYSIS, "How predictions were made when evaluating.", "nothing further", "output"),
         item("13", _ANALYSIS, "Class imbalance.", "reasons, and how it bears on calibration", "balance", "calibration"),
-        item("14", _ANALYSIS, "Fairness.", "groups that matter and are not among the facts", "subgroups"),
+        item("14", _ANALYSIS, "Fairness.", "groups that matter and are not among the covariates", "subgroups"),
         item(
             "15", _ANALYSIS, "What the model gives out, and thresholds.", "reasons for the rule", "output", "threshold"
         ),

@@ -106,15 +106,20 @@ def _subgroups(record: Record) -> list[str]:
     """The widest gap of sensitivity and specificity for each fact."""
     found = record.metrics.get("subgroups") or {}
     rows = [
-        (f"{fact['fact']}, {label}", figure, f"{gap['highest']} − {gap['lowest']}", shown.value, shown.interval)
-        for fact in found.get("facts", ())
-        for label, one in fact["labels"].items()
-        for figure in ("sensitivity", "specificity")
-        if (gap := one["gaps"][figure])["gap"]["value"] is not None
+        (f"{covariate['fact']}, {label}", metric, f"{gap['highest']} − {gap['lowest']}", shown.value, shown.interval)
+        for covariate in found.get("facts", ())
+        for label, one in covariate["labels"].items()
+        for metric in ("sensitivity", "specificity")
+        if (gap := one["gaps"][metric])["gap"]["value"] is not None
         and (shown := show_as("", gap["gap"], as_percent=True))
     ]
     if not rows:
-        return ["", "## Subgroups", "", "No groups could be compared: no facts are known, or the groups are too small."]
+        return [
+            "",
+            "## Subgroups",
+            "",
+            "No groups could be compared: no covariates are known, or the groups are too small.",
+        ]
     return ["", "## Subgroups", "", *table(("Groups by", "Figure", "Widest gap", "Value", "Interval"), rows)]
 
 

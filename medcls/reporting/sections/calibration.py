@@ -68,9 +68,9 @@ def _table(label: str, before: Mapping[str, Any] | None, after: Mapping[str, Any
     return Table(caption, heads, tuple(rows))
 
 
-def _of_labels_alone(figure: Mapping[str, Any]) -> bool:
+def _of_labels_alone(metric: Mapping[str, Any]) -> bool:
     """Whether a figure belongs to each label, and so stands in the labels' own tables."""
-    return figure["value"] is None and "each label" in str(figure["reason"])
+    return metric["value"] is None and "each label" in str(metric["reason"])
 
 
 def _curves(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple[Any, ...]:

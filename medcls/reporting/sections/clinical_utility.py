@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
-from medcls.reporting.charts.clinical_utility import decision_chart, refer_chart
+from medcls.reporting.charts.clinical_utility import decision_chart, selective_chart
 from medcls.reporting.text.numbers import percent
 from medcls.reporting.text.wording import level_text, show_as
 
@@ -72,15 +72,15 @@ def _curve_words(curve: Mapping[str, Any] | None) -> str:
     return f"{words} {sentence(curve['reason'])}" if curve.get("reason") else words
 
 
-def refer_section(metrics: Mapping[str, Any]) -> Section:
+def selective_section(metrics: Mapping[str, Any]) -> Section:
     """What happens when the least certain cases go to a reader, and the prediction sets."""
     curve, sets = metrics.get("refer"), metrics.get("conformal")
-    blocks = [_refer_block(curve, metrics) if curve else missing("refer", metrics, "Leaving cases to a reader")]
+    blocks = [_selective_block(curve, metrics) if curve else missing("refer", metrics, "Leaving cases to a reader")]
     blocks.append(_sets_block(sets, metrics) if sets else missing("conformal", metrics, "Prediction sets"))
     return Section("refer", "When it is not sure", "When not sure", tuple(blocks))
 
 
-def _refer_block(curve: Mapping[str, Any], metrics: Mapping[str, Any]) -> Block:
+def _selective_block(curve: Mapping[str, Any], metrics: Mapping[str, Any]) -> Block:
     labels = list(curve["points"][0]["per_label"]) if curve["points"] else []
     single = labels[0] if len(labels) == 1 else None
     heads = ("Answers itself", "Cases kept", "Referred", "Wrong among the kept")
@@ -106,7 +106,7 @@ def _refer_block(curve: Mapping[str, Any], metrics: Mapping[str, Any]) -> Block:
         heading="Leaving cases to a reader",
         text=(text,),
         table=Table(caption, (*heads, *extra), tuple(rows)) if rows else None,
-        drawings=drawings((refer_chart(curve), sentence(str(curve.get("reason") or "")))),
+        drawings=drawings((selective_chart(curve), sentence(str(curve.get("reason") or "")))),
     )
 
 

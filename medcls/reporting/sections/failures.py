@@ -21,9 +21,9 @@ def failures_section(metrics: Mapping[str, Any]) -> Section:
     for label, one in found["labels"].items():
         alarms = f"False alarms for ‘{label}’: the surest of {one['n_false_positive']}"
         missed = f"Missed cases of ‘{label}’: the surest of {one['n_false_negative']}"
-        for name, answers in ((alarms, one["false_positives"]), (missed, one["false_negatives"])):
-            if answers:
-                blocks.append(Block(table=_answers(name, label, answers), folded=name))
+        for name, predictions in ((alarms, one["false_positives"]), (missed, one["false_negatives"])):
+            if predictions:
+                blocks.append(Block(table=_predictions(name, label, predictions), folded=name))
     return Section("failures", _TITLE, "Failures", tuple(blocks))
 
 
@@ -45,11 +45,11 @@ def _rates(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None
         return None
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for label, one in found["labels"].items():
-        for figure, title in (("sensitivity", "Sensitivity"), ("specificity", "Specificity")):
+        for metric, title in (("sensitivity", "Sensitivity"), ("specificity", "Specificity")):
             cells = tuple(
-                show_as(title, one[case][figure], as_percent=True) for case in ("complete_case", "worst_case")
+                show_as(title, one[case][metric], as_percent=True) for case in ("complete_case", "worst_case")
             )
-            count = one["n_failed_positive" if figure == "sensitivity" else "n_failed_negative"]
+            count = one["n_failed_positive" if metric == "sensitivity" else "n_failed_negative"]
             rows.append((f"{title}, ‘{label}’", (*cells, str(count))))
     caption = f"Without and with the cases that got no answer, with {level_text(metrics)} intervals."
     return Table(caption, ("Figure", "Answered cases", "Worst case", "Cases without an answer"), tuple(rows))
@@ -60,7 +60,7 @@ def _reference(one: Mapping[str, Any]) -> str:
     return (", ".join(one["reference"]) or "none") + (f" (not known: {unknown})" if unknown else "")
 
 
-def _answers(name: str, label: str, answers: Sequence[Mapping[str, Any]]) -> Table:
+def _predictions(name: str, label: str, predictions: Sequence[Mapping[str, Any]]) -> Table:
     rows = tuple(
         (
             str(one["name"]),
@@ -70,6 +70,6 @@ def _answers(name: str, label: str, answers: Sequence[Mapping[str, Any]]) -> Tab
                 decimal(float(one["probability"])),
             ),
         )
-        for one in answers
+        for one in predictions
     )
     return Table(f"{name}.", ("Case", "Reference", "Answer", f"Score of ‘{label}’"), rows)

@@ -19,13 +19,13 @@ class FoldRow:
         name: Repeat and number.
         cases: Held-out cases.
         patients: Held-out patients.
-        figures: Its figures, with intervals.
+        metrics: Its figures, with intervals.
     """
 
     name: str
     cases: int
     patients: int
-    figures: tuple[Shown, ...]
+    metrics: tuple[Shown, ...]
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def folds_table(per_fold: Mapping[str, Any] | None, pooled: Mapping[str, Any] | 
     )
 
 
-def _shown(figures: Mapping[str, Any]) -> tuple[Shown, ...]:
-    return tuple(show(name, figures.get(name)) for name in _FIGURES)
+def _shown(metrics: Mapping[str, Any]) -> tuple[Shown, ...]:
+    return tuple(show(name, metrics.get(name)) for name in _FIGURES)
 
 
 def _mean(name: str, spread: Mapping[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""Who was judged, and what is known of whether they took part in the training: no more is claimed than was checked."""
+"""Who was evaluated, and what is known of whether they took part in the training: no more is claimed than was checked."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def reported_who(content: ReportContent, metrics: Mapping[str, Any]) -> str:
     return who(metrics["n_cases"], metrics["n_patients"], content.unnamed)
 
 
-def judged_sentences(content: ReportContent, metrics: Mapping[str, Any]) -> list[str]:
-    """Who was judged, and whether they could have helped to make the classifier."""
-    judged = f"On the ‘{content.reported}’ partition: {reported_who(content, metrics)}"
-    found = [f"{judged}{_claim(content, all_unnamed=content.unnamed >= metrics['n_cases'])}"]
+def independence_sentences(content: ReportContent, metrics: Mapping[str, Any]) -> list[str]:
+    """Who was evaluated, and whether they could have helped to make the classifier."""
+    evaluated = f"On the ‘{content.reported}’ partition: {reported_who(content, metrics)}"
+    found = [f"{evaluated}{_claim(content, all_unnamed=content.unnamed >= metrics['n_cases'])}"]
     if content.reported == "pooled":
-        found.append("The classifier that is kept joins those of all folds, and was not itself judged here.")
+        found.append("The classifier that is kept joins those of all folds, and was not itself evaluated here.")
     if content.near:
         alike = "1 of the cases looks" if content.near == 1 else f"{content.near} of the cases look"
         found.append(f"{alike} nearly the same as a case of another {_elsewhere(content)}: see the warning.")
@@ -48,7 +48,7 @@ def _claim(content: ReportContent, *, all_unnamed: bool) -> str:
     if content.reported == "pooled":
         return _of_folds(content, all_unnamed=all_unnamed)
     if content.reported in ("train", "tune"):
-        return ". These cases helped to make the classifier, so the figures are too favourable."
+        return ". These cases helped to make the classifier, so the results are too favourable."
     if "training" in content.without:
         return "."
     if content.unchecked:
@@ -68,8 +68,8 @@ def _claim(content: ReportContent, *, all_unnamed: bool) -> str:
 
 def _of_folds(content: ReportContent, *, all_unnamed: bool) -> str:
     if not content.unnamed:
-        return ", each judged by a classifier that never saw the patient, neither to train nor to choose."
-    seen = ", each judged by a classifier that never saw the image, neither to train nor to choose"
+        return ", each evaluated by a classifier that never saw the patient, neither to train nor to choose."
+    seen = ", each evaluated by a classifier that never saw the image, neither to train nor to choose"
     which = "the patient" if all_unnamed else "a patient who is not known"
     return f"{seen}; whether it saw another image of {which} cannot be told."
 

@@ -32,13 +32,13 @@ class CurveShown:
     """Everything that the section shows.
 
     Attributes:
-        judged_on: The cases that every training was judged on.
+        evaluated_on: The cases that every training was evaluated on.
         rows: A row for each training.
         chart: The curve; ``None`` where fewer than two points are defined.
         notes: What a reader must know first.
     """
 
-    judged_on: str
+    evaluated_on: str
     rows: tuple[CurveRow, ...]
     chart: Chart | None
     notes: tuple[str, ...]
@@ -65,8 +65,8 @@ def _drawn(curve: Mapping[str, Any]) -> Chart | None:
     below = [value - one["auc"]["low"] for one, value in zip(points, values, strict=True)]
     above = [one["auc"]["high"] - value for one, value in zip(points, values, strict=True)]
 
-    def draw(figure: Any) -> None:
-        axes = figure.subplots()
+    def draw(metric: Any) -> None:
+        axes = metric.subplots()
         axes.errorbar(patients, values, yerr=(below, above), color=COLOURS[0], marker="o", capsize=3)
         axes.set(xlabel="Training patients", ylabel="AUC", xlim=(0, None), ylim=(min(0.4, *values), 1.02))
 

@@ -8,7 +8,7 @@ from typing import Any
 from medcls.reporting.blocks import Section
 from medcls.reporting.sections.baseline import baseline_section
 from medcls.reporting.sections.calibration import calibration_section
-from medcls.reporting.sections.clinical_utility import refer_section, use_section
+from medcls.reporting.sections.clinical_utility import selective_section, use_section
 from medcls.reporting.sections.failures import failures_section
 from medcls.reporting.sections.shift import shift_section
 from medcls.reporting.sections.subgroups import subgroups_section
@@ -18,13 +18,13 @@ _SECTIONS: tuple[tuple[str, Callable[[Mapping[str, Any]], Section]], ...] = (
     ("baseline", baseline_section),
     ("calibration", calibration_section),
     ("clinical", use_section),
-    ("refer", refer_section),
+    ("refer", selective_section),
     ("subgroups", subgroups_section),
     ("failures", failures_section),
 )
 
 
-def study_sections(metrics: Mapping[str, Any]) -> list[Section]:
+def evaluation_sections(metrics: Mapping[str, Any]) -> list[Section]:
     """The sections for which the document has something to say, be it why there is nothing.
 
     Args:

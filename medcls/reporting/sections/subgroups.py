@@ -24,13 +24,13 @@ def subgroups_section(metrics: Mapping[str, Any]) -> Section:
         "Figures of groups of cases at the one threshold. Where a group has fewer than "
         f"{found['fewest_patients']} patients for a figure, it is not shown."
     )
-    left_out = [f"{fact}: {reason}" for fact, reason in found["left_out"].items()]
-    tables = [_table(fact, label, one, metrics) for fact, label, one in _parts(found)]
+    left_out = [f"{covariate}: {reason}" for covariate, reason in found["left_out"].items()]
+    tables = [_table(covariate, label, one, metrics) for covariate, label, one in _parts(found)]
     blocks = [
         Block(text=(words,), table=_gaps(found, metrics)),
         *(Block(table=table, folded=name if len(tables) >= _FOLD_FROM else "") for name, table in tables),
         *(
-            [Block(text=tuple(sentence(one) for one in left_out), folded="Facts that were not compared")]
+            [Block(text=tuple(sentence(one) for one in left_out), folded="Covariates that were not compared")]
             if left_out
             else ()
         ),
@@ -39,21 +39,21 @@ def subgroups_section(metrics: Mapping[str, Any]) -> Section:
 
 
 def _parts(found: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
-    for fact in found["facts"]:
-        for label, one in fact["labels"].items():
-            yield fact, label, one
+    for covariate in found["facts"]:
+        for label, one in covariate["labels"].items():
+            yield covariate, label, one
 
 
 def _gaps(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None:
     """The gap of sensitivity and specificity for each fact, with the groups at its ends."""
     rows: list[tuple[str, tuple[Cell, ...]]] = []
-    for fact, label, one in _parts(found):
-        for figure in ("sensitivity", "specificity"):
-            gap = one["gaps"][figure]
+    for covariate, label, one in _parts(found):
+        for metric in ("sensitivity", "specificity"):
+            gap = one["gaps"][metric]
             if gap["gap"]["value"] is not None:
                 ends = (minus(gap["highest"]), minus(gap["lowest"]))
-                cells = (_FIGURES[figure], *ends, show_as("", gap["gap"], as_percent=True))
-                rows.append((f"{fact['fact']}, ‘{label}’", cells))
+                cells = (_FIGURES[metric], *ends, show_as("", gap["gap"], as_percent=True))
+                rows.append((f"{covariate['fact']}, ‘{label}’", cells))
     if not rows:
         return None
     caption = (
@@ -64,15 +64,15 @@ def _gaps(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None:
 
 
 def _table(
-    fact: Mapping[str, Any], label: str, one: Mapping[str, Any], metrics: Mapping[str, Any]
+    covariate: Mapping[str, Any], label: str, one: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> tuple[str, Table]:
-    name = f"{fact['fact']}, ‘{label}’"
-    shown = [figure for figure in _FIGURES if any(group[figure]["value"] is not None for group in one["groups"])]
+    name = f"{covariate['fact']}, ‘{label}’"
+    shown = [metric for metric in _FIGURES if any(group[metric]["value"] is not None for group in one["groups"])]
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for group in one["groups"]:
-        rows.append((minus(group["name"]), (*_counts(group), *(_cell(figure, group) for figure in shown))))
-    heads = ("Group", "Cases", "With the label", *(_FIGURES[figure] for figure in shown))
-    caption = f"{name} ({fact['how']}), with {level_text(metrics)} intervals."
+        rows.append((minus(group["name"]), (*_counts(group), *(_cell(metric, group) for metric in shown))))
+    heads = ("Group", "Cases", "With the label", *(_FIGURES[metric] for metric in shown))
+    caption = f"{name} ({covariate['how']}), with {level_text(metrics)} intervals."
     if any(None in (group["n_cases"], group["n_positive"]) for group in one["groups"]):
         caption += " Withheld are counts of fewer than ten patients, and those from which they would follow."
     return name, Table(caption, heads, tuple(rows))
@@ -84,5 +84,5 @@ def _counts(group: Mapping[str, Any]) -> tuple[str, str]:
     return cases, positive
 
 
-def _cell(figure: str, group: Mapping[str, Any]) -> Shown:
-    return show_as(_FIGURES[figure], group[figure], as_percent=figure in _SHARES)
+def _cell(metric: str, group: Mapping[str, Any]) -> Shown:
+    return show_as(_FIGURES[metric], group[metric], as_percent=metric in _SHARES)

@@ -18,7 +18,7 @@ def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: 
     Args:
         metrics: A partition of ``metrics.json``.
         multilabel: A case may have several labels.
-        scores: What was judged is a bare score, not a stated probability.
+        scores: What was evaluated is a bare score, not a stated probability.
     """
     point = metrics.get("operating_point") or {}
     cuts = point.get("thresholds") or ()
@@ -94,17 +94,17 @@ def folds_sentences(point: Mapping[str, Any]) -> list[str]:
 
 
 def exploratory_banner(metrics: Mapping[str, Any]) -> str:
-    """What every page is marked with when thresholds were chosen on the cases that they are judged on; else empty."""
+    """What every page is marked with when thresholds were chosen on the cases that they are evaluated on; else empty."""
     if not (metrics.get("operating_point") or {}).get("exploratory"):
         return ""
     return (
-        "the threshold was chosen on the very cases that it is judged on. Sensitivity, specificity and what rests on them "
+        "the threshold was chosen on the very cases that it is evaluated on. Sensitivity, specificity and what rests on them "
         "are too favourable, and are no test of the classifier."
     )
 
 
 def are_scores(metrics: Mapping[str, Any]) -> bool:
-    """Whether what was judged are scores that are no probabilities: those leave Brier's score undefined."""
+    """Whether what was evaluated are scores that are no probabilities: those leave Brier's score undefined."""
     brier = metrics.get("brier") or {}
     return brier.get("value") is None and "not probabilities" in str(brier.get("reason"))
 

@@ -114,28 +114,28 @@ AT_END = (
 )
 
 
-def show(name: str, figure: Mapping[str, Any] | None) -> Shown:
+def show(name: str, metric: Mapping[str, Any] | None) -> Shown:
     """A figure of ``metrics.json`` for the page; one that is missing or undefined is said to be so, with the reason."""
     title = TITLES.get(name) or FURTHER_TITLES.get(name, name)
-    return show_as(title, figure, as_percent=name in _PERCENT, share=name in _SHARES)
+    return show_as(title, metric, as_percent=name in _PERCENT, share=name in _SHARES)
 
 
-def show_as(title: str, figure: Mapping[str, Any] | None, *, as_percent: bool = False, share: bool = False) -> Shown:
+def show_as(title: str, metric: Mapping[str, Any] | None, *, as_percent: bool = False, share: bool = False) -> Shown:
     """An estimate of ``metrics.json`` under this title, as a percentage or a decimal number.
 
     Args:
         title: The figure's name.
-        figure: The estimate.
+        metric: The estimate.
         as_percent: Write it as a percentage.
         share: Its scale is 0 to 1, as that of every percentage.
     """
-    if figure is None:
+    if metric is None:
         return Shown(title, NOT_ESTIMABLE, "", "", "it was not computed", False)
-    note = str(figure.get("reason") or "")
-    value, low, high = figure.get("value"), figure.get("low"), figure.get("high")
+    note = str(metric.get("reason") or "")
+    value, low, high = metric.get("value"), metric.get("low"), metric.get("high")
     if value is None:
         return Shown(title, NOT_ESTIMABLE, "", "", note or "no reason was given", False)
-    method = str(figure.get("method") or "")
+    method = str(metric.get("method") or "")
     write, unit = (percent, f"{_SPACE}%") if as_percent else (decimal, "")
     if low is None or high is None:
         return Shown(title, f"{write(value)}{unit}", "", _METHODS.get(method, method), note, True)
@@ -232,28 +232,28 @@ def _per_hundred(
     counted: tuple[int, int] | None = None,
     remark: str = "",
 ) -> str:
-    figure = metrics.get(name)
-    shown = show(name, figure)
-    if figure is None or not shown.defined:
+    metric = metrics.get(name)
+    shown = show(name, metric)
+    if metric is None or not shown.defined:
         return f"{shown.title}: {NOT_ESTIMABLE}, because {shown.note}."
-    if counted and counted[1] < FEW and _agrees(counted, float(figure["value"])):
+    if counted and counted[1] < FEW and _agrees(counted, float(metric["value"])):
         span = (
-            f" ({level} interval {percent(figure['low'])} to {percent(figure['high'])}{_SPACE}%)"
+            f" ({level} interval {percent(metric['low'])} to {percent(metric['high'])}{_SPACE}%)"
             if shown.interval
             else ""
         )
         return f"{shown.title}: {counted[0]} of {counted[1]}{span}. That is too few to speak of every 100."
-    numbers = f" ({level} interval {percent(figure['low'])} to {percent(figure['high'])})" if shown.interval else ""
-    here = f"; here it was {counted[0]} of {counted[1]}" if _agrees(counted, float(figure["value"])) and counted else ""
-    return f"{words.format(of_hundred(figure['value']))}{numbers}{here}.{remark}"
+    numbers = f" ({level} interval {percent(metric['low'])} to {percent(metric['high'])})" if shown.interval else ""
+    here = f"; here it was {counted[0]} of {counted[1]}" if _agrees(counted, float(metric["value"])) and counted else ""
+    return f"{words.format(of_hundred(metric['value']))}{numbers}{here}.{remark}"
 
 
 def _ranking(metrics: Mapping[str, Any], words: str) -> str:
-    figure = metrics.get("auc")
-    shown = show("auc", figure)
-    if figure is None or not shown.defined:
+    metric = metrics.get("auc")
+    shown = show("auc", metric)
+    if metric is None or not shown.defined:
         return f"AUC: {NOT_ESTIMABLE}, because {shown.note}."
-    often = {0.0: "never", 1.0: "every time"}.get(figure["value"], f"{of_hundred(figure['value'])} times out of 100")
+    often = {0.0: "never", 1.0: "every time"}.get(metric["value"], f"{of_hundred(metric['value'])} times out of 100")
     return f"{words} {often}; guessing would do so 50 times out of 100."
 
 

@@ -1,4 +1,4 @@
-"""The few facts at the beginning of a JPEG, JPEG-LS or JPEG 2000 codestream, read without decoding it."""
+"""The few attributes at the beginning of a JPEG, JPEG-LS or JPEG 2000 codestream, read without decoding it."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ PIXEL_SIZE, UNREAD = "pixel_size", "unreadable"
 """The fact that says what is known of the size of a pixel where nothing says where it lies, and where it cannot be read."""
 
 
-def is_sized(facts: Mapping[str, str]) -> bool:
+def is_sized(attributes: Mapping[str, str]) -> bool:
     """Whether the sizes of pixels are in millimetres though nothing says where they lie."""
-    return facts.get(PIXEL_SIZE, UNREAD) != UNREAD
+    return attributes.get(PIXEL_SIZE, UNREAD) != UNREAD
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Scan:
         times: ``(t,)`` seconds from the first frame of a sequence, ascending; empty for anything else.
         has_geometry: Whether the affine is known to be in millimetres, with the sides of the patient.
         photometric: ``grey`` or ``rgb``.
-        facts: Header facts that name nobody: ``sex``, ``age`` (years), ``manufacturer``, ``model``,
+        attributes: Header attributes that name nobody: ``sex``, ``age`` (years), ``manufacturer``, ``model``,
             ``field_strength``, ``kernel``, ``slice_thickness``, ``year``, ``body_part``, ``view``, …
         identity: Identifiers, kept apart so that nothing prints them by accident: ``patient_id``, ``issuer``,
             ``accession``, ``study_uid``, ``series_uid``, ``institution`` (its name), ``patient_name`` (to mask it in
@@ -61,7 +61,7 @@ class Scan:
     kind: str = "raster"
     has_geometry: bool = True
     photometric: str = "grey"
-    facts: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     paths: Sequence[Path] = field(default=(), repr=False)
@@ -98,7 +98,7 @@ class Scan:
     @property
     def sized(self) -> bool:
         """Whether voxel sizes are in millimetres."""
-        return self.has_geometry or is_sized(self.facts)
+        return self.has_geometry or is_sized(self.attributes)
 
     @property
     def spacing(self) -> tuple[float, ...]:

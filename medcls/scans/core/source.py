@@ -30,7 +30,7 @@ class ScanSource:
         channels: 1 for grey, 3 for colour.
         part: Which of several volumes of one series this is, in words (``echo 2``); empty for the only one.
         syntax: DICOM transfer syntax UID; empty for other kinds.
-        facts: Header facts that name nobody, as :attr:`medcls.scans.Scan.facts`.
+        attributes: Header attributes that name nobody, as :attr:`medcls.scans.Scan.attributes`.
         identity: Identifiers, as :attr:`medcls.scans.Scan.identity`.
         frames: For multi-frame files: which frames of each path belong to this scan; empty for single frames.
         times: ``(t,)`` seconds from the first frame of a sequence; empty for anything else.
@@ -47,7 +47,7 @@ class ScanSource:
     channels: int = 1
     part: str = ""
     syntax: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
     identity: Mapping[str, str] = field(default_factory=dict, repr=False)
     frames: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class ScanSource:
     @property
     def sized(self) -> bool:
         """Whether voxel sizes are in millimetres."""
-        return bool(self.axes) or is_sized(self.facts)
+        return bool(self.axes) or is_sized(self.attributes)
 
     @property
     def walked(self) -> tuple[int, ...]:

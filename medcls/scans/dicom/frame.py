@@ -31,7 +31,7 @@ class Header:
         padding: PixelPaddingValue and PixelPaddingRangeLimit as stored values, lower first (PS3.3 C.7.5.1.1.2).
         pixel_spacing: Distance between rows, between columns of a picture of which nothing says where it lies; see
             :mod:`medcls.scans.dicom.frames.pixel_size`.
-        facts, identity: As :class:`medcls.scans.Scan`, without the instance.
+        attributes, identity: As :class:`medcls.scans.Scan`, without the instance.
         count: Number of frames in the file.
         times: Seconds of each frame of the file from the first, where frames follow each other in time; else empty.
         timing: What is doubtful about these times, in words.
@@ -52,7 +52,7 @@ class Header:
     photometric: str
     padding: tuple[int, int] | None
     pixel_spacing: tuple[float, float] | None
-    facts: Mapping[str, str] = field(repr=False)
+    attributes: Mapping[str, str] = field(repr=False)
     identity: Mapping[str, str] = field(repr=False)
     series_number: str = ""
     count: int = 1

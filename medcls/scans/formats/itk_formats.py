@@ -54,7 +54,7 @@ def find_itk(path: Path, name: str, kind: str) -> ScanSource:
         spacing=tuple(float(length) for length in spacing),
         axes=axes if known else "",
         channels=header.channels,
-        facts={"bit_depth": str(8 * header.dtype.itemsize)},
+        attributes={"bit_depth": str(8 * header.dtype.itemsize)},
     )
 
 
@@ -82,7 +82,7 @@ def read_itk(source: ScanSource) -> Scan:
         kind=kind,
         has_geometry=header.geometry.known,
         photometric="rgb" if header.channels == 3 else "grey",
-        facts=dict(source.facts),
+        attributes=dict(source.attributes),
         identity={},
         notes=tuple(notes),
         paths=source.paths,

@@ -51,7 +51,7 @@ def find_mgh(path: Path, name: str) -> ScanSource:
         shape=shape,
         spacing=tuple(float(length) for length in spacing),
         axes=axes if volume.known else "",
-        facts={"bit_depth": str(8 * volume.dtype.itemsize)},
+        attributes={"bit_depth": str(8 * volume.dtype.itemsize)},
     )
 
 
@@ -74,7 +74,7 @@ def read_mgh(source: ScanSource) -> Scan:
         affine=volume.affine,
         modality="OT",
         kind="mgh",
-        facts=dict(source.facts),
+        attributes=dict(source.attributes),
         has_geometry=volume.known,
         notes=tuple(notes),
         paths=source.paths,

@@ -93,7 +93,7 @@ def find_nifti(path: Path, name: str) -> ScanSource:
         spacing=tuple(float(length) for length in spacing),
         axes=axes if volume.has_geometry else "",
         channels=3 if volume.colour else 1,
-        facts={"bit_depth": str(8 * (1 if volume.colour else volume.dtype.itemsize))},
+        attributes={"bit_depth": str(8 * (1 if volume.colour else volume.dtype.itemsize))},
     )
 
 
@@ -121,7 +121,7 @@ def read_nifti(source: ScanSource) -> Scan:
         kind="nifti",
         has_geometry=volume.has_geometry,
         photometric="rgb" if volume.colour else "grey",
-        facts=dict(source.facts),
+        attributes=dict(source.attributes),
         identity={},
         notes=tuple(notes),
         paths=source.paths,

@@ -38,12 +38,12 @@ def find_raster(path: Path, name: str) -> ScanSource:
     notes: list[str] = []
     if _is_tiff(path):
         columns, rows, colour, ratio, depth = tiff_layout(path)
-        facts = {"file_type": "TIFF", "bit_depth": depth}
+        attributes = {"file_type": "TIFF", "bit_depth": depth}
     else:
         with _opened(path) as image:
             columns, rows = image.size
             colour = not (_is_deep_grey(path) or _is_grey(image))
-            ratio, facts = _ratio(image, notes), _facts(image, path)
+            ratio, attributes = _ratio(image, notes), _attributes(image, path)
             if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
                 columns, rows, ratio = rows, columns, 1 / ratio
     return ScanSource(
@@ -54,7 +54,7 @@ def find_raster(path: Path, name: str) -> ScanSource:
         shape=(columns, rows),
         spacing=(1.0, ratio),
         channels=3 if colour else 1,
-        facts=facts,
+        attributes=attributes,
         notes=(*notes, *shape_notes(ratio)),
     )
 
@@ -84,7 +84,7 @@ def read_raster(source: ScanSource) -> Scan:
         kind="raster",
         has_geometry=False,
         photometric="rgb" if pixels.shape[2] == 3 else "grey",
-        facts=dict(source.facts),
+        attributes=dict(source.attributes),
         identity={},
         notes=tuple(notes),
         paths=source.paths,
@@ -115,16 +115,16 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise refusal(RefusalCode.DAMAGED, "the image has no readable header", where=path) from error
 
 
-def _facts(image: Image.Image, path: Path) -> dict[str, str]:
-    """How the picture is stored: facts that show nothing of what it shows, and may tell one class from the other."""
+def _attributes(image: Image.Image, path: Path) -> dict[str, str]:
+    """How the picture is stored: attributes that show nothing of what it shows, and may tell one class from the other."""
     deep = bool(_deep_png_head(path)) or image.mode.startswith("I")
-    facts = {"file_type": image.format or "", "bit_depth": "1" if image.mode == "1" else "16" if deep else "8"}
+    attributes = {"file_type": image.format or "", "bit_depth": "1" if image.mode == "1" else "16" if deep else "8"}
     table = getattr(image, "quantization", {}).get(0)
     if table:
         # libjpeg multiplies its table, which adds up to 3688, by a percentage that comes from the quality.
         percent = 100 * sum(table) / _JPEG_TABLE
-        facts["jpeg_quality"] = f"{5000 / percent if percent > 100 else (200 - percent) / 2:.0f}"
-    return facts
+        attributes["jpeg_quality"] = f"{5000 / percent if percent > 100 else (200 - percent) / 2:.0f}"
+    return attributes
 
 
 def _ratio(image: Image.Image, notes: list[str]) -> float:

@@ -133,7 +133,7 @@ class Inspection:
         rows: A row for each scan that was found, refused from its pixels or not.
         refused: Everything refused from its header.
         patients: Number of different patients; scans without PatientID are not counted.
-        studies: Number of different studies.
+        evaluations: Number of different studies.
         files: Number of files that belong to scans.
         ignored: Number of companions (DICOMDIR, tables, sidecars) that were passed over.
         codes: How many scans or files were refused, by code, pixels included when they were read.
@@ -275,7 +275,7 @@ def _row(number: int, name: str, source: ScanSource, masks: Pseudonyms) -> Inspe
         syntax=_syntax(source.syntax),
         compression=_COMPRESSIONS.get(source.syntax) or _syntax(source.syntax),
         part=source.part,
-        units=escaped(source.facts.get("units", "")),
+        units=escaped(source.attributes.get("units", "")),
         files=len(source.paths),
         patient=masks.patient(source.patient_id, source.identity.get("issuer", "")) if source.patient_id else "",
         study=masks.study(source.study_uid) if source.study_uid else "",

@@ -166,7 +166,7 @@ def grey_window(scan: Scan, planes: tuple[Plane, ...]) -> GreyWindow:
         return GreyWindow(0.0, float(top), "colour as stored")
     if scan.kind == "raster" and kind == np.uint8:
         return GreyWindow(0.0, 255.0, "grey 0 to 255")
-    if scan.modality == "CT" and scan.facts.get("units", "HU") == "HU":
+    if scan.modality == "CT" and scan.attributes.get("units", "HU") == "HU":
         return GreyWindow(*CT_WINDOW, f"{_told(*CT_WINDOW)} HU")
     low, high = (float(value) for value in np.percentile(_sample(planes), PERCENTILES))
     if high > low:

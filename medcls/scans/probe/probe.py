@@ -16,7 +16,7 @@ from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.scans.core.source import ScanSource
 from medcls.scans.dicom.frame import Frame
 from medcls.scans.dicom.frames.frames_of_file import frames_of
-from medcls.scans.dicom.frames.header_facts import identity_of_instance
+from medcls.scans.dicom.frames.header_attributes import identity_of_instance
 from medcls.scans.dicom.frames.instance import HEAD, plain_elements
 from medcls.scans.dicom.parse.text import Attributes
 from medcls.scans.probe.file_types import FileType, header_beside, sniff
@@ -26,7 +26,7 @@ _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR, PS3.10 section 8.6
 
 
 @dataclass(frozen=True)
-class Look:
+class Probed:
     """What a look at a file found; one of these is set.
 
     Attributes:
@@ -46,24 +46,24 @@ class Look:
     ignored: bool = False
 
 
-IGNORED = Look(ignored=True)
+IGNORED = Probed(ignored=True)
 
 
-def look_plain(path: str) -> Look | None:
+def probe_plain(path: str) -> Probed | None:
     """Look at a file with nothing but the fast parser; ``None`` when a decoder or pydicom would have to look."""
     try:
-        return _look_plain(path)
+        return _probe_plain(path)
     except NotADirectoryError:
         return None  # a member of an archive
     except OSError as error:
-        return Look(refused=unreadable(error))
+        return Probed(refused=unreadable(error))
 
 
-def _look_plain(path: str) -> Look | None:
+def _probe_plain(path: str) -> Probed | None:
     with open_regular(path, buffering=0) as handle:
         head = handle.read(HEAD)
         if head[128:132] != b"DICM":
-            return _look_at_head(path, head)
+            return _probe_head(path, head)
         size = handle.seek(0, io.SEEK_END) if len(head) == HEAD else len(head)
         elements = plain_elements(handle, size, head)
     if elements is None or elements.pixels is None:
@@ -73,36 +73,36 @@ def _look_plain(path: str) -> Look | None:
     return _frames(elements, path)
 
 
-def look(path: str) -> Look:
+def probe(path: str) -> Probed:
     """Look at a file or member of an archive that is not plain. Not for the process of the user: decoders see it."""
     try:
         with refusing(""):
-            return _look(path)
+            return _probe(path)
     except ScanRefused as error:
-        return Look(refused=error)
+        return Probed(refused=error)
 
 
-def _look(path: str) -> Look:
+def _probe(path: str) -> Probed:
     file = Path(path)
     head, name = read_file(file, HEAD), file
-    found, kind = _look_at_head(path, head), sniff(head, file)
+    found, kind = _probe_head(path, head), sniff(head, file)
     if found is not None:
         return found
     if kind == "archive":
         if not head.startswith(tuple(MAGIC)) or is_archive(file):
             return _archive(file, head)
         head, name = read_unpacked(file, HEAD), unpacked_name(file)
-        found, kind = _look_at_head(str(name), head), sniff(head, name)
+        found, kind = _probe_head(str(name), head), sniff(head, name)
         if found is not None:
             return found
         if kind == "archive" or head.startswith(tuple(MAGIC)):
             raise refusal(RefusalCode.NOT_AN_IMAGE, "this is an archive, or packed twice", remedy="Unpack it once")
     if kind == "dicom":
-        return _judged(path)
-    return Look(scan=_FINDERS[kind](file))
+        return _checked(path)
+    return Probed(scan=_FINDERS[kind](file))
 
 
-def _archive(file: Path, head: bytes) -> Look:
+def _archive(file: Path, head: bytes) -> Probed:
     if archive_of(file) is not None:
         raise refusal(
             RefusalCode.NOT_AN_IMAGE, "this is an archive inside an archive", remedy="Unpack the outer one first"
@@ -117,7 +117,7 @@ def _archive(file: Path, head: bytes) -> Look:
     if not shown:
         what = "the archive holds no files but in hidden folders" if members(file) else "the archive holds no files"
         raise refusal(RefusalCode.NOT_AN_IMAGE, what, remedy="Make the archive again")
-    return Look(members=shown)
+    return Probed(members=shown)
 
 
 def _nifti(file: Path) -> ScanSource:
@@ -167,34 +167,34 @@ _FINDERS: Mapping[FileType, Callable[[Path], ScanSource]] = {
 """Libraries that parse a format are loaded when a file of it is met."""
 
 
-def _judged(path: str) -> Look:
+def _checked(path: str) -> Probed:
     from medcls.scans.dicom.frames.headers import is_directory_of_files, read_header
 
     dataset, lacking = read_header(path)
     if is_directory_of_files(dataset):
         return IGNORED
     if lacking is not None:
-        return Look(refused=lacking, identity=identity_of_instance(dataset))
+        return Probed(refused=lacking, identity=identity_of_instance(dataset))
     return _frames(dataset, path)
 
 
-def _frames(attributes: Attributes, path: str) -> Look:
+def _frames(attributes: Attributes, path: str) -> Probed:
     try:
-        return Look(frames=tuple(frames_of(attributes, path)))
+        return Probed(frames=tuple(frames_of(attributes, path)))
     except ScanRefused as error:
-        return Look(refused=error, identity=identity_of_instance(attributes))
+        return Probed(refused=error, identity=identity_of_instance(attributes))
 
 
-def _look_at_head(path: str, head: bytes) -> Look | None:
+def _probe_head(path: str, head: bytes) -> Probed | None:
     """What the first bytes alone settle."""
     kind = sniff(head, Path(path))
     if kind in ("ignored", "pixels"):
         return IGNORED
     if kind == "empty":
-        return Look(
+        return Probed(
             refused=refusal(RefusalCode.DAMAGED, "the file is empty", remedy="Export, copy or download it again")
         )
-    return Look(refused=foreign(head, Path(path))) if kind == "unknown" else None
+    return Probed(refused=foreign(head, Path(path))) if kind == "unknown" else None
 
 
 def named_alone(path: Path) -> ScanRefused:

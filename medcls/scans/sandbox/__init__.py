@@ -4,6 +4,6 @@ A file that makes one crash, hang or ask for too much memory costs its own refus
 is run: answers are JSON, and voxels are plain bytes.
 """
 
-from medcls.scans.sandbox.apart import look_apart, read_apart
+from medcls.scans.sandbox.apart import probe_apart, read_apart
 
-__all__ = ["look_apart", "read_apart"]
+__all__ = ["probe_apart", "read_apart"]

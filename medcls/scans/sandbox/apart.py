@@ -10,24 +10,24 @@ from medcls.scans.core.limits import LOOK_SECONDS, read_seconds
 from medcls.scans.core.refusals import refusal_from_json
 from medcls.scans.core.scan import Scan
 from medcls.scans.core.source import ScanSource
-from medcls.scans.probe.probe import Look
+from medcls.scans.probe.probe import Probed
 from medcls.scans.sandbox import codec
 from medcls.scans.workers.pool import Died, believing_nothing, workers
 
 
-def look_apart(paths: Sequence[str]) -> list[Look]:
+def probe_apart(paths: Sequence[str]) -> list[Probed]:
     """Look at files in a worker; a file that it dies of is refused, and the others are looked at by another one."""
-    seen: list[Look] = []
+    seen: list[Probed] = []
     while left := paths[len(seen) :]:
         try:
             with workers.one() as worker, believing_nothing():
                 answer = worker.ask({"job": "look", "paths": list(left)}, LOOK_SECONDS, pieces=len(left))
-                return [*seen, *codec.looks_from_json(answer, left)]
+                return [*seen, *codec.probed_from_json(answer, left)]
         except Died as death:
             # What came before may be the reason of a crash, and of too little memory: only time is a file's own.
             its_own = death.slow or len(left) == 1
-            seen += look_apart(left[: death.at])
-            seen += [Look(refused=death.reason)] if its_own else look_apart(left[death.at : death.at + 1])
+            seen += probe_apart(left[: death.at])
+            seen += [Probed(refused=death.reason)] if its_own else probe_apart(left[death.at : death.at + 1])
     return seen
 
 

@@ -14,24 +14,24 @@ from medcls.scans.core.refusals import refusal_from_json, refusal_to_json
 from medcls.scans.core.scan import Scan
 from medcls.scans.core.source import ScanSource
 from medcls.scans.dicom.frame import Frame, Header, header_from_json, header_to_json
-from medcls.scans.probe.probe import IGNORED, Look
+from medcls.scans.probe.probe import IGNORED, Probed
 
 Json = dict[str, Any]
 
 
-def looks_to_json(looks: Sequence[Look]) -> Json:
+def probed_to_json(probed: Sequence[Probed]) -> Json:
     """Looks; what frames share, each once, as a frame that comes back is to cost less than a look."""
     headers, planes = _Once(header_to_json), _Once(_plane_to_json)
     rows: list[Any] = []
-    for look in looks:
-        if look.ignored:
+    for one in probed:
+        if one.ignored:
             rows.append(None)
-        elif look.refused is not None:
-            rows.append({"refused": refusal_to_json(look.refused), "identity": dict(look.identity)})
-        elif look.scan is not None:
-            rows.append({"scan": source_to_json(look.scan)})
-        elif look.members:
-            rows.append({"members": list(look.members)})
+        elif one.refused is not None:
+            rows.append({"refused": refusal_to_json(one.refused), "identity": dict(one.identity)})
+        elif one.scan is not None:
+            rows.append({"scan": source_to_json(one.scan)})
+        elif one.members:
+            rows.append({"members": list(one.members)})
         else:
             rows.append(
                 [
@@ -43,34 +43,34 @@ def looks_to_json(looks: Sequence[Look]) -> Json:
                         planes.number(_plane_key(frame), frame),
                         frame.number,
                     )
-                    for frame in look.frames
+                    for frame in one.frames
                 ]
             )
     return {"headers": headers.written, "planes": planes.written, "looks": rows}
 
 
-def looks_from_json(data: Json, paths: Sequence[str]) -> list[Look]:
-    """The looks of :func:`looks_to_json`, at these files."""
+def probed_from_json(data: Json, paths: Sequence[str]) -> list[Probed]:
+    """The looks of :func:`probed_to_json`, at these files."""
     headers = [header_from_json(one) for one in data["headers"]]
     planes = [_plane_from_json(one) for one in data["planes"]]
-    return [_look_from_json(row, path, headers, planes) for row, path in zip(data["looks"], paths, strict=True)]
+    return [_probed_from_json(row, path, headers, planes) for row, path in zip(data["looks"], paths, strict=True)]
 
 
-def _look_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequence[Any]) -> Look:
+def _probed_from_json(row: Any, path: str, headers: Sequence[Header], planes: Sequence[Any]) -> Probed:
     if row is None:
         return IGNORED
     if isinstance(row, list):
-        return Look(
+        return Probed(
             frames=tuple(
                 _FRAME(path, uid, headers[header], index, position and tuple(position), *planes[plane], number)
                 for uid, header, index, position, plane, number in row
             )
         )
     if "refused" in row:
-        return Look(refused=refusal_from_json(row["refused"]), identity=row["identity"])
+        return Probed(refused=refusal_from_json(row["refused"]), identity=row["identity"])
     if "members" in row:
-        return Look(members=tuple(row["members"]))
-    return Look(scan=source_from_json(row["scan"]))
+        return Probed(members=tuple(row["members"]))
+    return Probed(scan=source_from_json(row["scan"]))
 
 
 _FRAME: Callable[..., Frame] = Frame  # what is between position and number comes as a list
@@ -121,7 +121,7 @@ def source_to_json(source: ScanSource) -> Json:
     return {
         **values,
         "paths": Paths.of(source.paths).names,
-        "facts": dict(source.facts),
+        "attributes": dict(source.attributes),
         "identity": {},
     }
 
@@ -149,7 +149,7 @@ def scan_to_json(scan: Scan) -> Json:
         "kind": scan.kind,
         "has_geometry": scan.has_geometry,
         "photometric": scan.photometric,
-        "facts": dict(scan.facts),
+        "attributes": dict(scan.attributes),
         "identity": dict(scan.identity),
         "notes": list(scan.notes),
         "paths": Paths.of(scan.paths).names,

@@ -51,7 +51,7 @@ def main() -> None:
         while True:
             job = receive(jobs)
             if job["job"] == "look":
-                send(answers, _look(job["paths"], answers))
+                send(answers, _probe(job["paths"], answers))
             elif job["job"] == "share":
                 memory = _given(channel, job["bytes"]) if channel is not None and job["bytes"] else None
                 send(answers, {"spent": _is_spent()})
@@ -98,18 +98,18 @@ def _decode(job: dict[str, Any], memory: mmap.mmap, answers: BinaryIO) -> dict[s
     return {"spent": _is_spent()}
 
 
-def _look(paths: list[str], answers: BinaryIO) -> dict[str, Any]:
-    from medcls.scans.probe.probe import look, look_plain
+def _probe(paths: list[str], answers: BinaryIO) -> dict[str, Any]:
+    from medcls.scans.probe.probe import probe, probe_plain
 
-    looks = []
+    found = []
     for number, path in enumerate(paths):
         _at(number, answers)
-        plain = look_plain(path)  # needs no guard
+        plain = probe_plain(path)  # needs no guard
         if plain is None:
             with _limited(LOOK_SECONDS, LOOK_BYTES):
-                plain = look(path)
-        looks.append(plain)
-    return {**codec.looks_to_json(looks), "spent": _is_spent()}
+                plain = probe(path)
+        found.append(plain)
+    return {**codec.probed_to_json(found), "spent": _is_spent()}
 
 
 def _read(job: dict[str, Any], answers: BinaryIO, channel: socket.socket | None, last: _Pages | None) -> _Pages | None:

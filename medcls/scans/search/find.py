@@ -20,10 +20,10 @@ from medcls.scans.core.paths import Paths
 from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.scans.core.source import Found, Refusal, ScanSource
 from medcls.scans.dicom.frame import Frame
-from medcls.scans.probe.probe import Look, header_of, named_alone
+from medcls.scans.probe.probe import Probed, header_of, named_alone
 from medcls.scans.search import index
 from medcls.scans.search.naming import named_stacks, relative_name
-from medcls.scans.search.probe_many import looks
+from medcls.scans.search.probe_many import probe_many
 
 
 def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, leniency: Leniency = STRICT) -> Found:
@@ -61,8 +61,8 @@ def find_scans(path: str | os.PathLike[str], *, progress: Progress = SILENT, len
         return known
     search = _Search(root, leniency)
     for files in (search.opened(entries), search.members):
-        for file, look in progress.track(looks(files), "looking for scans", total=len(files)):
-            search.take(file, look)
+        for file, probed in progress.track(probe_many(files), "looking for scans", total=len(files)):
+            search.take(file, probed)
     found = search.found()
     if notebook:
         notebook.keep(found)
@@ -99,19 +99,19 @@ class _Search:
                 self._refuse(entry.path, _closed(entry.path))
         return files
 
-    def take(self, file: str, look: Look) -> None:
+    def take(self, file: str, probed: Probed) -> None:
         """Note what a file is."""
-        if look.refused is not None:
-            self._refuse(file, look.refused, look.identity)
-        elif look.ignored and file == str(self.root):
+        if probed.refused is not None:
+            self._refuse(file, probed.refused, probed.identity)
+        elif probed.ignored and file == str(self.root):
             self._refuse(file, named_alone(self.root))
-        elif look.ignored:
+        elif probed.ignored:
             self.ignored.append(Path(file))
-        elif look.scan is not None:
-            self.scans.append(replace(look.scan, name=self._name(file)))
+        elif probed.scan is not None:
+            self.scans.append(replace(probed.scan, name=self._name(file)))
         else:
-            self.frames.extend(look.frames)
-            self.members.extend(look.members)
+            self.frames.extend(probed.frames)
+            self.members.extend(probed.members)
 
     def _refuse(self, file: str, error: ScanRefused, identity: Mapping[str, str] | None = None) -> None:
         self.refused.append(Refusal.of(error, self._name(file), (Path(file),), identity))
@@ -147,7 +147,7 @@ class _Search:
                     if stack.error is not None:
                         raise stack.error
                     source = source_of(stack, name, self.leniency)
-                    self.scans.append(_judged(_complete(source, stack.lacks, self.leniency), broken, self.leniency))
+                    self.scans.append(_checked(_complete(source, stack.lacks, self.leniency), broken, self.leniency))
             except ScanRefused as error:
                 self.refused.append(Refusal.of(error, name, stack.paths, stack.identity))
 
@@ -184,7 +184,7 @@ def _broken_files(refused: Iterable[Refusal]) -> dict[str, list[Refusal]]:
     return broken
 
 
-def _judged(source: ScanSource, broken: Mapping[str, list[Refusal]], leniency: Leniency) -> ScanSource:
+def _checked(source: ScanSource, broken: Mapping[str, list[Refusal]], leniency: Leniency) -> ScanSource:
     """A volume beside broken files: one of them may be its first or last slice, which no position would miss.
 
     Raises:

@@ -1,6 +1,6 @@
 """The index of a large folder: what a search found, so that a second look at an unchanged folder need not read again.
 
-It lies in the user's cache folder, and holds header facts that name nobody, the numbers of files in the order of the walk,
+It lies in the user's cache folder, and holds header attributes that name nobody, the numbers of files in the order of the walk,
 and a digest of the folder's listing. No file name, path, or identifier is in it: names come from the walk, and identifiers
 from the files when they are asked for.
 """
@@ -29,9 +29,9 @@ from medcls.scans.archive.walk import Entry
 from medcls.scans.core.leniency import Leniency
 from medcls.scans.core.paths import Paths
 from medcls.scans.core.source import Found, Refusal, ScanSource
-from medcls.scans.probe.probe import Look
+from medcls.scans.probe.probe import Probed
 from medcls.scans.search.naming import base_of
-from medcls.scans.search.probe_many import looks
+from medcls.scans.search.probe_many import probe_many
 
 _LOOKS_ONLY: ContextVar[bool] = ContextVar("looks_only", default=False)
 _FORMAT = 2
@@ -120,7 +120,7 @@ class Index:
             "scans": [
                 {
                     **{name: getattr(scan, name) for name in _PLAIN},
-                    "facts": dict(scan.facts),
+                    "facts": dict(scan.attributes),
                     "files": numbered(scan.paths),
                     "suffix": self._suffix(scan),
                 }
@@ -154,7 +154,7 @@ class Index:
             values[name] = tuple(values[name])
         values["frames"] = tuple(tuple(frames) for frames in values["frames"])
         identity = HeaderIdentity(paths) if values["kind"] == "dicom" else {}
-        source = ScanSource(name="", paths=paths, facts=one["facts"], identity=identity, **values)
+        source = ScanSource(name="", paths=paths, attributes=one["facts"], identity=identity, **values)
         return replace(source, name=base_of(source, self.root) + one["suffix"])
 
 
@@ -184,21 +184,21 @@ class HeaderIdentity(Mapping[str, str]):
 
     def _of_series(self) -> dict[str, str]:
         if self._series is None:
-            first = _look(self._paths[:1])[0]
+            first = _probe(self._paths[:1])[0]
             self._series = dict(first.frames[0].header.identity if first.frames else first.identity)
         return self._series
 
     def _all(self) -> dict[str, str]:
         if self._whole is None:
-            found = _look(self._paths)
-            uids = dict.fromkeys(frame.sop_uid for look in found for frame in look.frames if frame.sop_uid)
-            uids |= dict.fromkeys(look.identity["sop_uids"] for look in found if "sop_uids" in look.identity)
+            found = _probe(self._paths)
+            uids = dict.fromkeys(frame.sop_uid for probed in found for frame in probed.frames if frame.sop_uid)
+            uids |= dict.fromkeys(probed.identity["sop_uids"] for probed in found if "sop_uids" in probed.identity)
             self._whole = {**self._of_series(), **({"sop_uids": " ".join(uids)} if uids else {})}
         return self._whole
 
 
-def _look(paths: Paths) -> list[Look]:
-    found = dict(looks(paths.names))
+def _probe(paths: Paths) -> list[Probed]:
+    found = dict(probe_many(paths.names))
     return [found[name] for name in paths.names]
 
 

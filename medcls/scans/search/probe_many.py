@@ -9,18 +9,18 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 
-from medcls.scans.probe.probe import Look, look_plain
-from medcls.scans.sandbox import look_apart
+from medcls.scans.probe.probe import Probed, probe_plain
+from medcls.scans.sandbox import probe_apart
 
 _BATCH = 256
 _WORTH_PROCESSES = 2000
 """Files that take as long to look at as a process takes to start."""
 
 Batch = list[str]
-Done = tuple[Batch, list[Look] | BaseException]
+Done = tuple[Batch, list[Probed] | BaseException]
 
 
-def looks(paths: Sequence[str]) -> Iterator[tuple[str, Look]]:
+def probe_many(paths: Sequence[str]) -> Iterator[tuple[str, Probed]]:
     """A look at each file, in no settled order.
 
     This process looks at plain files itself and leaves the others to a worker. In large folders each further processor has a
@@ -37,7 +37,7 @@ def looks(paths: Sequence[str]) -> Iterator[tuple[str, Look]]:
                 yield from _taken(done)
         for start in range(0, len(rest), _BATCH):
             part = rest[start : start + _BATCH]
-            yield from zip(part, look_apart(part), strict=True)
+            yield from zip(part, probe_apart(part), strict=True)
     finally:
         batches.clear()
         for helper in helpers:
@@ -46,21 +46,21 @@ def looks(paths: Sequence[str]) -> Iterator[tuple[str, Look]]:
         yield from _taken(done)
 
 
-def _here(batch: Batch, rest: Batch) -> Iterator[tuple[str, Look]]:
+def _here(batch: Batch, rest: Batch) -> Iterator[tuple[str, Probed]]:
     """Looks at the plain files of a batch; the others are added to ``rest``."""
     for path in batch:
-        look = look_plain(path)
-        if look is None:
+        probed = probe_plain(path)
+        if probed is None:
             rest.append(path)
         else:
-            yield path, look
+            yield path, probed
 
 
 def _helpers(batches: deque[Batch], done: SimpleQueue[Done]) -> list[threading.Thread]:
     def help_out() -> None:
         while batch := _next(batches.pop):
             try:
-                done.put((batch, look_apart(batch)))
+                done.put((batch, probe_apart(batch)))
             except BaseException as error:
                 done.put((batch, error))
 
@@ -77,7 +77,7 @@ def _next(take: object) -> Batch:
     return []
 
 
-def _taken(done: SimpleQueue[Done]) -> Iterator[tuple[str, Look]]:
+def _taken(done: SimpleQueue[Done]) -> Iterator[tuple[str, Probed]]:
     batch, answer = done.get()
     if isinstance(answer, BaseException):
         raise answer

@@ -11,7 +11,7 @@ import numpy as np
 from medcls.errors import CohortError, UsageError
 from medcls.scores.canonical_order import in_order
 from medcls.scores.comparison.contestant import Contestant
-from medcls.scores.comparison.dropped_cases import Dropped, dropped_by, left_out_notes, names_judged, remedy
+from medcls.scores.comparison.dropped_cases import Dropped, dropped_by, left_out_notes, names_evaluated, remedy
 from medcls.scores.score_table import ScoreTable
 
 
@@ -22,7 +22,7 @@ class Joined:
     Attributes:
         contestants: The models, each with the shared cases alone.
         dropped: For each model, which of its own test cases are left out.
-        left_out: Judged cases of any of them that another lacks or failed on.
+        left_out: Evaluated cases of any of them that another lacks or failed on.
         notes: What a reader must know of the join.
     """
 
@@ -49,7 +49,7 @@ def join(contestants: Sequence[Contestant]) -> Joined:
             where=unnamed.table.source,
             remedy="Add a column 'case', or name one with --columns case=COLUMN",
         )
-    places = [_judged_places(one.table) for one in models]
+    places = [_evaluated_places(one.table) for one in models]
     shared = [name for name in places[0] if all(name in other for other in places[1:])]
     dropped = dropped_by(models, shared)
     if not shared:
@@ -65,7 +65,7 @@ def join(contestants: Sequence[Contestant]) -> Joined:
     for other in kept[1:]:
         _check_reference(kept[0], other)
     _check_labels(models, kept[0], dropped)
-    everything = {name for one in models for name in names_judged(one.table)}
+    everything = {name for one in models for name in names_evaluated(one.table)}
     notes = (*left_out_notes(dropped, models), *_notes(kept))
     return Joined(tuple(_same_patients(kept)), dropped, len(everything) - len(shared), notes)
 
@@ -82,7 +82,7 @@ def _like(first: Contestant, other: Contestant) -> Contestant:
     return replace(other, table=table, point=replace(other.point, labels=table.labels, cuts=ordered))
 
 
-def _judged_places(table: ScoreTable) -> dict[str, int]:
+def _evaluated_places(table: ScoreTable) -> dict[str, int]:
     rows = np.flatnonzero(table.where("test") & ~table.failed)
     return {table.names[row]: int(row) for row in rows}
 
@@ -128,7 +128,7 @@ def _notes(contestants: Sequence[Contestant]) -> tuple[str, ...]:
         if one.table.patients_known
         for note in one.table.doubted_patients(f"the column of patients of '{one.name}'")
     ]
-    notes += [*_other_patients(contestants), *_same_answers(contestants), *_other_units(contestants)]
+    notes += [*_other_patients(contestants), *_same_predictions(contestants), *_other_units(contestants)]
     notes += [
         f"'{one.name}' is a cross-validation: each held-out case was answered by its own fold's classifier at its own threshold"
         for one in contestants
@@ -151,7 +151,7 @@ def _other_patients(contestants: Sequence[Contestant]) -> list[str]:
     return notes
 
 
-def _same_answers(contestants: Sequence[Contestant]) -> list[str]:
+def _same_predictions(contestants: Sequence[Contestant]) -> list[str]:
     """Pairs with one score for each case: hardly two models."""
     return [
         f"'{one.name}' and '{other.name}' have the same score for every case: are they two models?"

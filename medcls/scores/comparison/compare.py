@@ -27,9 +27,9 @@ from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.short_paths import tails
 from medcls.scores.comparison.align import Joined, join
 from medcls.scores.comparison.contestant import Contestant
-from medcls.scores.comparison.run_predictions import HELD_OUT, answers_of_run
+from medcls.scores.comparison.run_predictions import HELD_OUT, predictions_of_run
 from medcls.scores.evaluate import FILES as JUDGED_FILES
-from medcls.scores.evaluate import Judged, Judging, judge_into, judged_folder
+from medcls.scores.evaluate import EvaluatedScores, ScoreOptions, evaluate_into, evaluation_folder
 from medcls.scores.score_table import ScoreTable
 
 PAGE = "compare.html"
@@ -58,7 +58,7 @@ class Compared:
 @alone
 def compare(
     models: Sequence[Path],
-    judging: Judging | None = None,
+    options: ScoreOptions | None = None,
     out: Path | None = None,
     *,
     overwrite: bool = False,
@@ -68,7 +68,7 @@ def compare(
 
     Args:
         models: Runs by path or name, folders with ``predictions.csv`` and ``metrics.json``, or CSV files of scores.
-        judging: How files of scores are read, and the settings of all; runs have their own operating points.
+        options: How files of scores are read, and the settings of all; runs have their own operating points.
         out: Folder for ``comparison.json``, ``comparison.csv`` and ``compare.html``; by default ``comparison-A-B``, with a
             number when it is taken.
         overwrite: Replace earlier results in ``out``.
@@ -81,33 +81,33 @@ def compare(
     """
     if len(models) < 2:
         raise UsageError("a comparison needs two models at least", remedy="Name two runs or files, or more")
-    judging = judging or Judging()
+    options = options or ScoreOptions()
     tables = any(path.suffix.lower() == ".csv" for path in models)
     for option in ("columns", "positive", "thresholds", "exploratory"):
-        if getattr(judging, option) and not tables:
+        if getattr(options, option) and not tables:
             what = f"{option} can be given for tables of scores alone, and these are runs"
             raise UsageError(what, remedy="Runs have their own columns, labels and thresholds")
     names = _names(models)
     folder = results_folder(out, Path("comparison-" + "-".join(names)[:80]), FILES, overwrite=overwrite)
     contestants = _with_sources(
-        [_contestant(path, name, judging) for path, name in zip(models, names, strict=True)], models
+        [_contestant(path, name, options) for path, name in zip(models, names, strict=True)], models
     )
-    return compare_contestants(contestants, judging.settings, judging.seed, folder, progress)
+    return compare_contestants(contestants, options.settings, options.seed, folder, progress)
 
 
 @alone
-def judge_and_compare(
-    first: tuple[Path, Judging],
-    second: tuple[Path, Judging],
+def evaluate_and_compare(
+    first: tuple[Path, ScoreOptions],
+    second: tuple[Path, ScoreOptions],
     out: Path | None = None,
     *,
     overwrite: bool = False,
     progress: Progress = SILENT,
-) -> Judged:
-    """Judge a file of scores, and compare it with a second file of the same cases, all into one folder.
+) -> EvaluatedScores:
+    """Evaluate a file of scores, and compare it with a second file of the same cases, all into one folder.
 
     Args:
-        first: The file to judge, and how.
+        first: The file to evaluate, and how.
         second: The file to compare with, and how it is read.
         out: As :func:`medcls.scores.evaluate.judge`, with the files of :func:`compare` too.
         overwrite: Replace earlier results in ``out``.
@@ -117,7 +117,7 @@ def judge_and_compare(
         UsageError: As :func:`medcls.scores.evaluate.judge` and :func:`compare`.
         CohortError: The same.
     """
-    folder = judged_folder(first[0], out, (*JUDGED_FILES, *FILES), overwrite=overwrite)
+    folder = evaluation_folder(first[0], out, (*JUDGED_FILES, *FILES), overwrite=overwrite)
     pairs = (first, second)
     names = _names([path for path, _ in pairs])
     tables = [how.calibrated(how.read(path))[0] for path, how in pairs]
@@ -135,12 +135,12 @@ def judge_and_compare(
     )
     join(contestants)  # what cannot be compared is known before anything is written
     pages = {PAGE: f"{names[0]} against {names[1]}: the comparison has a page of its own."}
-    judged = judge_into(folder, *first, pages=pages, progress=progress)
+    evaluated = evaluate_into(folder, *first, pages=pages, progress=progress)
     compared = compare_contestants(contestants, first[1].settings, first[1].seed, folder, progress)
-    return replace(judged, comparison=compared.document)
+    return replace(evaluated, comparison=compared.document)
 
 
-def _with_threshold(first: Judging, second: tuple[Path, Judging], tables: Sequence[ScoreTable]) -> Judging:
+def _with_threshold(first: ScoreOptions, second: tuple[Path, ScoreOptions], tables: Sequence[ScoreTable]) -> ScoreOptions:
     """How the second table is decided: a stated threshold holds for both where both hold probabilities.
 
     Raises:
@@ -254,29 +254,29 @@ def _with_sources(contestants: Sequence[Contestant], models: Sequence[Path]) -> 
     ]
 
 
-def _contestant(path: Path, name: str, judging: Judging) -> Contestant:
+def _contestant(path: Path, name: str, options: ScoreOptions) -> Contestant:
     if path.suffix.lower() == ".csv":
-        table = judging.calibrated(judging.read(path))[0]
-        return Contestant(name, table, judging.decide(table), changed=changed_table(path))
+        table = options.calibrated(options.read(path))[0]
+        return Contestant(name, table, options.decide(table), changed=changed_table(path))
     folder = path if (path / PREDICTIONS).is_file() and (path / "metrics.json").is_file() else open_run(path).path
     run = Run(folder)
     metrics = run.metrics
     reported = next((one for one in ("test", "external", HELD_OUT) if one in metrics), None)
     if reported is None:
-        raise RunError("nothing was judged here", where=str(folder), remedy="Name a run with a test partition")
+        raise RunError("nothing was evaluated here", where=str(folder), remedy="Name a run with a test partition")
     with reading_kept(run.metrics_file):
         point = OperatingPoint.from_json(metrics[reported]["operating_point"])
-    return replace(answers_of_run(folder / PREDICTIONS, name, point, reported), changed=changed_files(folder))
+    return replace(predictions_of_run(folder / PREDICTIONS, name, point, reported), changed=changed_files(folder))
 
 
 def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[str, Any]:
-    judged = [(one.name, *one.judged()) for one in joined.contestants]
+    evaluated = [(one.name, *one.evaluated()) for one in joined.contestants]
     called = {one.name: one.called for one in joined.contestants if one.called is not None}
     table = joined.contestants[0].table
-    figures = [evaluate_partition(*one.judged(), settings, seed, called=one.called) for one in joined.contestants]
+    estimates = [evaluate_partition(*one.evaluated(), settings, seed, called=one.called) for one in joined.contestants]
     doubted = [
         f"'{one.name}': {doubt}"
-        for one, metrics in zip(joined.contestants, figures, strict=True)
+        for one, metrics in zip(joined.contestants, estimates, strict=True)
         for doubt in doubts(metrics.per_label, thresholds=bool(one.point.cuts))
     ]
     return {
@@ -287,9 +287,9 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
         "left_out": joined.left_out,
         "models": [
             {**_model(one, metrics), "cases": dropped.to_json()}
-            for one, metrics, dropped in zip(joined.contestants, figures, joined.dropped, strict=True)
+            for one, metrics, dropped in zip(joined.contestants, estimates, joined.dropped, strict=True)
         ],
-        "comparisons": [one.to_json() for one in compare_several(judged, settings, seed, called=called)],
+        "comparisons": [one.to_json() for one in compare_several(evaluated, settings, seed, called=called)],
         "notes": [
             *(f"'{one.name}': {text}" for one in joined.contestants for text in one.changed),
             *doubted,
@@ -320,5 +320,5 @@ def _model(contestant: Contestant, metrics: PartitionMetrics) -> dict[str, Any]:
         "name": contestant.name,
         "operating_point": contestant.point.to_json(),
         "scores": "probabilities" if sound else NO_PROBABILITY,
-        "figures": {name: metrics.figures[name].to_json() for name in _FIGURES},
+        "figures": {name: metrics.estimates[name].to_json() for name in _FIGURES},
     }

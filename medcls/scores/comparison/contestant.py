@@ -43,7 +43,7 @@ class Contestant:
         kept = [[label in self.decided[name] for label in self.table.labels] for name, failed in rows if not failed]
         return np.array(kept, np.bool_).reshape(-1, len(self.table.labels))
 
-    def judged(self) -> tuple[Predictions, OperatingPoint]:
+    def evaluated(self) -> tuple[Predictions, OperatingPoint]:
         """Predictions and operating point for evaluation, on ranks where the scores are no probabilities."""
         scales: ScoreScales | None = self.table.scales()
         everyone = np.ones(len(self.table.names), dtype=np.bool_)

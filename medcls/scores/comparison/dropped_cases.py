@@ -15,7 +15,7 @@ from medcls.scores.score_table import ScoreTable
 
 SAME_SPLIT = (
     "Each run tests on the cases of its own split: train all with the same table and the same split.seed, or with a column of "
-    "partitions in the table; or judge each on one table with 'medcls evaluate RUN --cases', and compare these evaluations"
+    "partitions in the table; or evaluate each on one table with 'medcls evaluate RUN --cases', and compare these evaluations"
 )
 SAME_CASES = "Give every file a score for the same cases, under the same names, and the same test rows"
 
@@ -26,12 +26,12 @@ class Dropped:
 
     Attributes:
         name: The model's.
-        n_judged: Its own test cases.
+        n_evaluated: Its own test cases.
         reasons: Why cases are left out, in words, to how many; a case counts for the first reason that holds.
     """
 
     name: str
-    n_judged: int
+    n_evaluated: int
     reasons: Mapping[str, int]
 
     @property
@@ -44,11 +44,11 @@ class Dropped:
         """How many, and why."""
         why = ", ".join(f"{count} {'is' if count == 1 else 'are'} {reason}" for reason, count in self.reasons.items())
         left = "1 is" if self.n_left_out == 1 else f"{self.n_left_out} are"
-        return f"of the {counted(self.n_judged, 'case')} of '{self.name}' {left} left out{f': {why}' if why else ''}"
+        return f"of the {counted(self.n_evaluated, 'case')} of '{self.name}' {left} left out{f': {why}' if why else ''}"
 
     def to_json(self) -> dict[str, Any]:
         """For ``comparison.json``."""
-        return {"n_judged": self.n_judged, "n_left_out": self.n_left_out, "reasons": dict(self.reasons)}
+        return {"n_judged": self.n_evaluated, "n_left_out": self.n_left_out, "reasons": dict(self.reasons)}
 
 
 def dropped_by(models: Sequence[Contestant], shared: Sequence[str]) -> tuple[Dropped, ...]:
@@ -64,18 +64,18 @@ def left_out_notes(dropped: Sequence[Dropped], models: Sequence[Contestant]) -> 
 
 
 def remedy(models: Sequence[Contestant]) -> str:
-    """How the models could have been judged on the same cases."""
+    """How the models could have been evaluated on the same cases."""
     return SAME_SPLIT if any(one.of_run for one in models) else SAME_CASES
 
 
-def names_judged(table: ScoreTable) -> list[str]:
+def names_evaluated(table: ScoreTable) -> list[str]:
     """The table's own test cases, with a score or without."""
     return [table.names[row] for row in np.flatnonzero(table.where("test"))]
 
 
 def _of(one: Contestant, others: Sequence[Contestant], shared: set[str]) -> Dropped:
-    names = names_judged(one.table)
-    tests = [(other, set(names_judged(other.table)), _failed(other.table)) for other in others]
+    names = names_evaluated(one.table)
+    tests = [(other, set(names_evaluated(other.table)), _failed(other.table)) for other in others]
     own = _failed(one.table)
 
     def reason(name: str) -> str:

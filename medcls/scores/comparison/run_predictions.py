@@ -16,7 +16,7 @@ HELD_OUT = "pooled"
 """The partition, in ``predictions.csv`` and ``metrics.json``, of what folds said of cases that they never saw."""
 
 
-def answers_of_run(path: Path, name: str, point: OperatingPoint, partition: str) -> Contestant:
+def predictions_of_run(path: Path, name: str, point: OperatingPoint, partition: str) -> Contestant:
     """The answers in a run's ``predictions.csv``.
 
     Held-out cases keep what their own fold decided. With repeats a case has an answer in each; they are joined repeat by
@@ -43,7 +43,7 @@ def answers_of_run(path: Path, name: str, point: OperatingPoint, partition: str)
         ScoreSheet(path, header, rows, ScoreColumns()),
         positive=point.positive,
         multilabel=point.multilabel,
-        facts=(),
+        covariates=(),
     )
     decided = {row["case"]: _labels(row, table) for _, row in rows} if apart else None
     return Contestant(name, table, point, of_run=True, decided=decided)

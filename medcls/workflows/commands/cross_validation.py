@@ -1,7 +1,7 @@
 """Cross-validation: a complete training for each fold, then pooled figures, and an ensemble of the folds' classifiers.
 
 Each fold is a run of its own under ``folds/``, which trains on its training patients, chooses epoch, calibration and
-operating point on its tune part, and judges its held-out patients. A fold that is finished is kept; a broken one goes on
+operating point on its tune part, and evaluates its held-out patients. A fold that is finished is kept; a broken one goes on
 from its checkpoint.
 """
 
@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from medcls.classifier import Answer, Classifier, load_classifier
+from medcls.classifier import Prediction, Classifier, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
 from medcls.config import Config, config_text
 from medcls.evaluation import (
     Estimate,
-    FoldFigures,
+    FoldMetrics,
     choose_operating_point,
     fit_conformal,
     over_folds,
@@ -30,15 +30,15 @@ from medcls.evaluation import (
 from medcls.evaluation.discrimination.within_folds import auc_within_folds
 from medcls.evaluation.partition.cross_validation import scale_warning
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
-from medcls.evaluation.partition.report import evaluate_study
+from medcls.evaluation.partition.report import evaluate_in_full
 from medcls.files import reading_kept
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.runs.calibration_status import why_no_figures_before
+from medcls.runs.calibration_status import why_no_metrics_before
 from medcls.runs.changed_files import changed_parts
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
-from medcls.runs.metric_tables import write_studies
+from medcls.runs.metric_tables import write_metrics
 from medcls.training.device import choose_compute
 from medcls.workflows.commands.cross_validation_report import report_cross_validation
 from medcls.workflows.commands.learning_curve import learning_curve
@@ -47,7 +47,7 @@ from medcls.workflows.commands.train_once import open_folder, say_what_there_is,
 from medcls.workflows.data.fold_plan import FoldPlan
 from medcls.workflows.data.training_summary import familiar_cases, measure, write_training_summary
 from medcls.workflows.fitting.resume import how_it_went_on
-from medcls.workflows.reporting.evaluate_cases import study_cases
+from medcls.workflows.reporting.evaluate_cases import evaluate_cases
 
 OUT_OF_FOLD = "out-of-fold predictions"
 
@@ -90,9 +90,9 @@ def cross_validate(
         of_folds = [one.familiar for one in joined.ensemble.members.values()]
         familiar = familiar_cases(plan.material, features, known, ()).checked_by(of_folds)
         replace(joined.ensemble, familiar=familiar).save(run.classifier_folder)
-        test = [(case, joined.answers[case.name]) for case in plan.material.cohort.partition("test")]
+        test = [(case, joined.case_predictions[case.name]) for case in plan.material.cohort.partition("test")]
         write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort, pseudonyms)
-        write_studies(run.path, joined.metrics)
+        write_metrics(run.path, joined.metrics)
         progress.warn(*joined.metrics["pooled"]["notes"])  # of the cohort it is said above
         progress.begin("Explaining and reporting")
         report_cross_validation(run, config, plan, joined, pseudonyms, environment, progress)
@@ -173,24 +173,24 @@ def _join(
         conformal=fit_conformal(unseen, alpha=config.evaluation.alpha, chosen_on=OUT_OF_FOLD),
         refer=config.evaluation.refer is not False,
     )
-    figures = [_figures_of(name, one) for name, one in folds.items()]
+    estimates = [_metrics_of(name, one) for name, one in folds.items()]
     within = auc_within_folds(out_of_fold.predictions, out_of_fold.folds, config.evaluation, config.seed)
     metrics: dict[str, Any] = {
         "pooled": _pooled(config, out_of_fold, ensemble, within),
-        "per_fold": over_folds(figures, within).to_json(),
+        "per_fold": over_folds(estimates, within).to_json(),
     }
-    answers = _answer(ensemble, plan, progress)
+    case_predictions = _prediction(ensemble, plan, progress)
     test = cohort.partition("test")
     if test:
         refused = [one for one in cohort.excluded if one.partition == "test"]
-        metrics["test"] = study_cases(ensemble, test, answers, config, pseudonyms, refused=refused).to_json()
-    return CrossValidated(ensemble, out_of_fold, answers, metrics)
+        metrics["test"] = evaluate_cases(ensemble, test, case_predictions, config, pseudonyms, refused=refused).to_json()
+    return CrossValidated(ensemble, out_of_fold, case_predictions, metrics)
 
 
-def _figures_of(name: str, fold: Run) -> FoldFigures:
+def _metrics_of(name: str, fold: Run) -> FoldMetrics:
     metrics = fold.metrics
     with reading_kept(fold.metrics_file):
-        return FoldFigures.of(name, metrics["test"])
+        return FoldMetrics.of(name, metrics["test"])
 
 
 def _pooled(
@@ -198,32 +198,32 @@ def _pooled(
 ) -> dict[str, Any]:
     """The figures of all held-out predictions together, each case decided by its own fold."""
     points = {name: member.operating_point for name, member in ensemble.members.items()}
-    study = evaluate_study(
+    evaluation = evaluate_in_full(
         out_of_fold.predictions,
         pooled_operating_point(points),
         config.evaluation,
         config.seed,
         called=out_of_fold.called,
-        why={"calibration.before": why_no_figures_before(ensemble), "conformal": _why_no_sets(ensemble)},
+        why={"calibration.before": why_no_metrics_before(ensemble), "conformal": _why_no_sets(ensemble)},
     )
     repeats = config.split.repeats
     said = (f"every case is counted once in each of {repeats} repeats",) if repeats > 1 else ()
-    pooled = {label: metrics.figures["auc"] for label, metrics in study.metrics.per_label.items()}
-    figures = replace(study.metrics, notes=(*said, *scale_warning(pooled, within), *study.metrics.notes))
-    return replace(study, metrics=figures).to_json()
+    pooled = {label: metrics.estimates["auc"] for label, metrics in evaluation.metrics.per_label.items()}
+    estimates = replace(evaluation.metrics, notes=(*said, *scale_warning(pooled, within), *evaluation.metrics.notes))
+    return replace(evaluation, metrics=estimates).to_json()
 
 
 def _why_no_sets(ensemble: Ensemble) -> str:
     if ensemble.conformal is None:
         return "no prediction sets were fitted"
-    return f"those of the ensemble were fitted on the {OUT_OF_FOLD}; their coverage is not judged here"
+    return f"those of the ensemble were fitted on the {OUT_OF_FOLD}; their coverage is not evaluated here"
 
 
-def _answer(ensemble: Ensemble, plan: FoldPlan, progress: Progress) -> dict[str, Answer]:
+def _prediction(ensemble: Ensemble, plan: FoldPlan, progress: Progress) -> dict[str, Prediction]:
     """The ensemble's answers for the fixed test partition."""
     cases: tuple[Case, ...] = plan.material.cohort.partition("test")
     prepared = (plan.material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
-    return {case.name: ensemble.answer(row) for case, row in zip(cases, ensemble.logits(prepared), strict=True)}
+    return {case.name: ensemble.prediction(row) for case, row in zip(cases, ensemble.logits(prepared), strict=True)}
 
 
 def _provenance(config: Config, plan: FoldPlan, members: Mapping[str, Classifier]) -> dict[str, Any]:

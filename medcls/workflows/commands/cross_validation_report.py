@@ -19,7 +19,7 @@ from medcls.workflows.data.fold_plan import FoldPlan
 from medcls.workflows.reporting.documents import write_documents
 from medcls.workflows.reporting.example_cases import choose_cases
 from medcls.workflows.reporting.report import (
-    classifier_facts,
+    classifier_properties,
     cohort_content,
     explain_cases,
     explain_chosen,
@@ -37,15 +37,15 @@ def report_cross_validation(
     progress: Progress = SILENT,
 ) -> None:
     """Explain a few cases and write the run's report."""
-    judged = {name: joined.metrics[name] for name in ("test", "pooled") if name in joined.metrics}
-    reported = next(iter(judged))
+    evaluated = {name: joined.metrics[name] for name in ("test", "pooled") if name in joined.metrics}
+    reported = next(iter(evaluated))
     near = near_cases(plan.material, "test" if reported == "test" else None)
     content = replace(
-        cohort_content(run.name, config, plan.material.cohort, judged, environment, reported=reported, near=near),
+        cohort_content(run.name, config, plan.material.cohort, evaluated, environment, reported=reported, near=near),
         per_fold=joined.metrics["per_fold"],
         learning_curve=joined.metrics.get(LEARNING_CURVE),
         explanations=tuple(_explained(run, config, plan, joined, pseudonyms, progress)),
-        classifier=_facts(joined),
+        classifier=_covariates(joined),
     )
     made = joined.ensemble
     write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
@@ -60,21 +60,24 @@ def _explained(
         config.explanation.cases,
         replace(joined.ensemble, loaded_from=run.classifier_folder),
     )
-    if joined.answers:
+    if joined.case_predictions:
         return explain_cases(
-            ensemble, plan.material, joined.answers, folder, count, pseudonyms, progress, partition="test"
+            ensemble, plan.material, joined.case_predictions, folder, count, pseudonyms, progress, partition="test"
         )
     said = joined.out_of_fold.of_repeat(1)
-    answers = {name: answer for name, (_, answer) in said.items()}
-    cases = [case for case in plan.material.cohort.cases if case.name in answers]
-    chosen = choose_cases(cases, answers, ensemble.labels, ensemble.positive, count)
+    predictions = {name: prediction for name, (_, prediction) in said.items()}
+    cases = [case for case in plan.material.cohort.cases if case.name in predictions]
+    chosen = choose_cases(cases, predictions, ensemble.labels, ensemble.positive, count)
     members = {case.name: ensemble.members[said[case.name][0]] for case in chosen}
-    return explain_chosen(chosen, members, plan.material, answers, folder, pseudonyms, progress)
+    return explain_chosen(chosen, members, plan.material, predictions, folder, pseudonyms, progress)
 
 
-def _facts(joined: CrossValidated) -> dict[str, str]:
+def _covariates(joined: CrossValidated) -> dict[str, str]:
     point = point_in_words(
         joined.ensemble.operating_point.to_json(), calibrated=why_not_calibrated(joined.ensemble) is None
     )
-    facts, changed = classifier_facts(joined.ensemble), {"Operating point": f"of the ensemble itself: {point}"}
-    return {**{name: value for name, value in facts.items() if name != "Cohort hash"}, **changed}
+    covariates, changed = (
+        classifier_properties(joined.ensemble),
+        {"Operating point": f"of the ensemble itself: {point}"},
+    )
+    return {**{name: value for name, value in covariates.items() if name != "Cohort hash"}, **changed}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medcls.classifier import Answer, Classifier, load_classifier
+from medcls.classifier import Classifier, Prediction, load_classifier
 from medcls.cohort import Cohort, read_cohort
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.cohort.sources.locate import external_settings, frozen_labels
@@ -28,7 +28,7 @@ from medcls.runs.changed_files import SUMS
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.leak_list import leaks_listed
-from medcls.runs.metric_tables import TABLES, write_studies
+from medcls.runs.metric_tables import TABLES, write_metrics
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.provenance import changed_since_training, origin_of_evaluated
 from medcls.runs.run_tables import read_partitions, write_excluded, write_predictions
@@ -42,8 +42,8 @@ from medcls.workflows.data.training_summary import measure, read_training_summar
 from medcls.workflows.fitting.fit_classifier import as_predictions
 from medcls.workflows.reporting.baseline import load_baseline
 from medcls.workflows.reporting.documents import CHECKLISTS, MODEL_CARD, write_documents
-from medcls.workflows.reporting.evaluate_cases import study_cases
-from medcls.workflows.reporting.report import classifier_facts, cohort_content, explain_cases
+from medcls.workflows.reporting.evaluate_cases import evaluate_cases
+from medcls.workflows.reporting.report import classifier_properties, cohort_content, explain_cases
 
 _TABLES = (*TABLES, "predictions.csv", "excluded.csv", AUDIT)
 _OWN = (*_TABLES, MODEL_CARD, *(f"{CHECKLISTS}/{name}" for name in LISTS), SUMS, "report.html")
@@ -92,7 +92,7 @@ def evaluate_run(
         out: Folder for ``metrics.json``, ``predictions.csv``, ``excluded.csv``, ``audit.json`` and ``report.html``; by
             default ``evaluation-test`` or ``evaluation-NAME`` in the run, with a number when it is taken. ``figures.csv``
             and ``subgroups.csv`` have the figures as tables.
-        allow_leakage: Why cases are judged although the classifier was trained or tuned on them; the report says it first.
+        allow_leakage: Why cases are evaluated although the classifier was trained or tuned on them; the report says it first.
         exploratory: Choose the threshold anew on the evaluated cases; every page and ``metrics.json`` are marked so.
         rule: The rule to choose it by; by default the config's.
         overwrite: Replace earlier results in ``out``.
@@ -136,31 +136,43 @@ def evaluate_run(
             start=start,
             progress=progress,
         )
-    answers = _answers(classifier, material, progress)
+    case_predictions = _predictions(classifier, material, progress)
     point = classifier.operating_point
     if exploratory:
-        predictions = as_predictions(classifier, material.cohort.cases, answers, pseudonyms)
+        predictions = as_predictions(classifier, material.cohort.cases, case_predictions, pseudonyms)
         point = exploratory_point(predictions, rule or config.evaluation.operating_point, name=name)
     features = measure(material, progress)
-    study = study_cases(
+    evaluation = evaluate_cases(
         classifier,
         material.cohort.cases,
-        answers,
+        case_predictions,
         config,
         pseudonyms,
         refused=material.cohort.excluded,
         point=point,
-        baseline=None if baseline is None else baseline.answers(material.cohort.cases, features, pseudonyms),
+        baseline=None if baseline is None else baseline.case_predictions(material.cohort.cases, features, pseudonyms),
         shift=None if summary is None else shift_from_training(summary, material.cohort, features),
     )
     origin = origin_of_evaluated(classifier, known, audit)
-    metrics = study.to_json()
+    metrics = evaluation.to_json()
     near = len({one["case"] for one in audit["against_training"]["near"]})
     discard_earlier(folder, _OWN)
     explanation_files.clear(folder / "explanations")
     write_json(folder / AUDIT, audit)
     return _write(
-        run, name, folder, config, classifier, material, answers, metrics, origin, near, pseudonyms, start, progress
+        run,
+        name,
+        folder,
+        config,
+        classifier,
+        material,
+        case_predictions,
+        metrics,
+        origin,
+        near,
+        pseudonyms,
+        start,
+        progress,
     )
 
 
@@ -202,7 +214,7 @@ def _own_test(run: Run, classifier: Classifier, config: Config, pseudonyms: Pseu
     excluded = [one for one in cohort.excluded if partitions.get(pseudonyms.case(one.name)) == "test"]
     if not expected:
         raise RunError(
-            "the run has no test partition: its cases were judged fold by fold",
+            "the run has no test partition: its cases were evaluated fold by fold",
             where=str(run.path),
             remedy=f"Name one of its folds ({run.folds / '1-1'}), or give other cases",
         )
@@ -225,11 +237,11 @@ def _external(table: Path, config: Config, progress: Progress) -> Cohort:
     return cohort.replace_cases(replace(case, partition="test") for case in cohort.cases)
 
 
-def _answers(classifier: Classifier, material: Material, progress: Progress) -> dict[str, Answer]:
+def _predictions(classifier: Classifier, material: Material, progress: Progress) -> dict[str, Prediction]:
     cases = material.cohort.cases
     prepared = (material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
     logits = classifier.logits(prepared)
-    return {case.name: classifier.answer(row) for case, row in zip(cases, logits, strict=True)}
+    return {case.name: classifier.prediction(row) for case, row in zip(cases, logits, strict=True)}
 
 
 def _shift_rows(metrics: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -244,7 +256,7 @@ def _write(
     config: Config,
     classifier: Classifier,
     material: Material,
-    answers: Mapping[str, Answer],
+    case_predictions: Mapping[str, Prediction],
     metrics: Mapping[str, Any],
     origin: Origin,
     near: int,
@@ -255,16 +267,18 @@ def _write(
     shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
     cohort = material.cohort if shifted is None else material.cohort.warn(shifted)
     progress.warn(*cohort.warnings, *metrics["notes"])
-    write_studies(folder, {name: metrics})
-    write_predictions(folder / "predictions.csv", cohort, answers, pseudonyms)
+    write_metrics(folder, {name: metrics})
+    write_predictions(folder / "predictions.csv", cohort, case_predictions, pseudonyms)
     write_excluded(folder / "excluded.csv", cohort, pseudonyms, start)
     count = config.explanation.cases
-    explained = explain_cases(classifier, material, answers, folder / "explanations", count, pseudonyms, progress)
+    explained = explain_cases(
+        classifier, material, case_predictions, folder / "explanations", count, pseudonyms, progress
+    )
     title, environment = f"{config.name}: {name}", describe_environment()
     content = replace(
         cohort_content(title, config, cohort, {name: metrics}, environment, reported=name, near=near),
         explanations=tuple(explained),
-        classifier=classifier_facts(classifier),
+        classifier=classifier_properties(classifier),
         unchecked=not origin.checked,
     )
     write_documents(folder, content, config, classifier.provenance, run.classifier_folder, origin)

@@ -90,7 +90,7 @@ def explain_targets(
     refused: list[Row] = []
     for number, item in enumerate(progress.track(targets.items, "Explaining")):
         known = answered[number] if answered else None
-        if known is not None and known.answer is None:
+        if known is not None and known.prediction is None:
             refused.append(known)
             continue
         row, scan, prepared = prepare_row(classifier, item, pseudonyms)
@@ -98,11 +98,13 @@ def explain_targets(
         if scan is None or prepared is None:
             refused.append(row)
             continue
-        answer = (
-            known.answer if known and known.answer else classifier.answer(next(iter(classifier.logits([prepared]))))
+        prediction = (
+            known.prediction
+            if known and known.prediction
+            else classifier.prediction(next(iter(classifier.logits([prepared]))))
         )
-        explained = label or classifier.label_to_explain(answer)
-        writer.add(row, answer, classifier, classifier.explain_prepared(scan, prepared, explained))
+        explained = label or classifier.label_to_explain(prediction)
+        writer.add(row, prediction, classifier, classifier.explain_prepared(scan, prepared, explained))
     return writer.finish(classifier, refused, targets.columns)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from medcls.classifier import Classifier, Row
 from medcls.classifier.predict import predict_sources
-from medcls.classifier.predictions import answer_cells, answer_columns
+from medcls.classifier.predictions import prediction_cells, prediction_columns
 from medcls.classifier.provenance import engines_in_words, identify
 from medcls.evaluation import Conformal, OperatingPoint
 from medcls.evaluation.shift.out_of_distribution import Familiar
@@ -56,7 +56,7 @@ class Inference:
     @property
     def answered(self) -> int:
         """How many scans were answered."""
-        return sum(row.answer is not None for row in self.rows)
+        return sum(row.prediction is not None for row in self.rows)
 
     @property
     def refused(self) -> int:
@@ -66,22 +66,22 @@ class Inference:
     @property
     def to_refer(self) -> int:
         """How many of the answered scans a reader should decide."""
-        return sum(row.answer is not None and row.answer.refer for row in self.rows)
+        return sum(row.prediction is not None and row.prediction.refer for row in self.rows)
 
     @property
     def unlike(self) -> tuple[Row, ...]:
         """The answered scans that are far from those of the training."""
-        return tuple(row for row in self.rows if row.answer is not None and row.unlike)
+        return tuple(row for row in self.rows if row.prediction is not None and row.unlike)
 
     @property
     def refusals(self) -> tuple[Tally, ...]:
         """Why scans were refused: codes."""
-        return tally((row.code, row.scan) for row in self.rows if row.answer is None)
+        return tally((row.code, row.scan) for row in self.rows if row.prediction is None)
 
     @property
     def notes(self) -> tuple[Tally, ...]:
         """What was noted of the answered scans: codes."""
-        return tally_notes((row.scan, row.notes) for row in self.rows if row.answer is not None)
+        return tally_notes((row.scan, row.notes) for row in self.rows if row.prediction is not None)
 
     def to_json(self) -> dict[str, Any]:
         """The contents of ``predictions.json``."""
@@ -159,10 +159,10 @@ def infer(
         classifier.familiar,
     )
     labels = classifier.labels
-    columns = [*answer_columns(labels), *targets.columns]
+    columns = [*prediction_columns(labels), *targets.columns]
     discard_earlier(out, FILES)
     explanation_files.clear(out / _MAPS)
-    write_csv(out / FILES[0], columns, (answer_cells(row, labels) for row in rows))
+    write_csv(out / FILES[0], columns, (prediction_cells(row, labels) for row in rows))
     write_json(out / FILES[1], result.to_json())
     if explain:
         from medcls.workflows.commands.explain import explain_targets

@@ -35,16 +35,16 @@ def learning_curve(
         train: Trains one part; finished parts are kept, and only looked up.
         progress: Where to say how far it is.
     """
-    judged_on = "pooled" if "pooled" in metrics else "test"
-    points = [_point(1.0, trained_on, metrics[judged_on])]
+    evaluated_on = "pooled" if "pooled" in metrics else "test"
+    points = [_point(1.0, trained_on, metrics[evaluated_on])]
     parts = sorted(set(config.split.learning_curve))
     for number, part in enumerate(parts, 1):
         one = Run(run.learning_curve / f"{part:g}")
         progress.begin(f"Learning curve, point {number} of {len(parts)}: {part:.0%} of the training patients")
-        learnt, figures = train(one, _part_config(run, config, part)), one.metrics
+        learnt, estimates = train(one, _part_config(run, config, part)), one.metrics
         with reading_kept(one.metrics_file):
-            points.append(_point(part, learnt, figures[judged_on]))
-    return LearningCurve.of(judged_on, points)
+            points.append(_point(part, learnt, estimates[evaluated_on]))
+    return LearningCurve.of(evaluated_on, points)
 
 
 def _part_config(run: Run, config: Config, part: float) -> Config:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.classifier import Answer
+from medcls.classifier import Prediction
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.predictions import MULTILABEL_SEPARATOR
 from medcls.cohort import Case, Cohort
@@ -30,20 +30,20 @@ class OutOfFold:
     Attributes:
         cases: ``n`` cases; with repeats, each occurs as often.
         folds: ``n`` names of the folds that held them out.
-        answers: ``n`` answers, each by its fold's own calibration and operating point.
+        case_predictions: ``n`` answers, each by its fold's own calibration and operating point.
         predictions: The same as arrays.
     """
 
     cases: tuple[Case, ...]
     folds: tuple[str, ...]
-    answers: tuple[Answer, ...]
+    case_predictions: tuple[Prediction, ...]
     predictions: Predictions
 
     @property
     def called(self) -> NDArray[np.bool_]:
         """``(n, labels)``: each fold's own decisions."""
         labels = self.predictions.labels
-        rows = [[label in answer.predicted for label in labels] for answer in self.answers]
+        rows = [[label in prediction.predicted for label in labels] for prediction in self.case_predictions]
         return np.array(rows, np.bool_).reshape(len(rows), len(labels))
 
     def averaged(self) -> Predictions:
@@ -60,11 +60,11 @@ class OutOfFold:
             known=self.predictions.known[first],
         )
 
-    def of_repeat(self, repeat: int) -> dict[str, tuple[str, Answer]]:
+    def of_repeat(self, repeat: int) -> dict[str, tuple[str, Prediction]]:
         """Case name to fold and answer, in one repeat."""
         return {
-            case.name: (fold, answer)
-            for case, fold, answer in zip(self.cases, self.folds, self.answers, strict=True)
+            case.name: (fold, prediction)
+            for case, fold, prediction in zip(self.cases, self.folds, self.case_predictions, strict=True)
             if fold.startswith(f"{repeat}-")
         }
 
@@ -76,13 +76,13 @@ class CrossValidated:
     Attributes:
         ensemble: The folds' classifiers as one.
         out_of_fold: What each said of the cases it never saw.
-        answers: Case name to the ensemble's answer, for the fixed test partition; empty without one.
+        case_predictions: Case name to the ensemble's answer, for the fixed test partition; empty without one.
         metrics: The contents of ``metrics.json``.
     """
 
     ensemble: Ensemble
     out_of_fold: OutOfFold
-    answers: Mapping[str, Answer]
+    case_predictions: Mapping[str, Prediction]
     metrics: Mapping[str, Any]
 
 
@@ -102,48 +102,50 @@ def read_out_of_fold(
     """
     cases: list[Case] = []
     names: list[str] = []
-    answers: list[Answer] = []
+    case_predictions: list[Prediction] = []
     for name, run in folds.items():
         with reading_kept(run.predictions_file):
-            said = _answers(run.predictions_file, cohort)
+            said = _predictions(run.predictions_file, cohort)
         for case in parts[name].partition("test"):
-            answer = said.get(pseudonyms.case(case.name))
-            if answer is None:
+            prediction = said.get(pseudonyms.case(case.name))
+            if prediction is None:
                 raise RunError("a held-out case has no prediction", where=str(run.predictions_file))
             cases.append(case)
             names.append(name)
-            answers.append(answer)
-    predictions = predictions_of(cases, [answer.probabilities for answer in answers], cohort, pseudonyms)
-    return OutOfFold(tuple(cases), tuple(names), tuple(answers), predictions)
+            case_predictions.append(prediction)
+    predictions = predictions_of(
+        cases, [prediction.probabilities for prediction in case_predictions], cohort, pseudonyms
+    )
+    return OutOfFold(tuple(cases), tuple(names), tuple(case_predictions), predictions)
 
 
 def write_joint_predictions(
     path: Path,
     out_of_fold: OutOfFold,
-    test: Sequence[tuple[Case, Answer]],
+    test: Sequence[tuple[Case, Prediction]],
     cohort: Cohort,
     pseudonyms: Pseudonyms,
 ) -> None:
     """Write ``predictions.csv`` of a cross-validation: the pooled rows by their folds, then the ensemble's on test."""
     columns = [f"p_{label}" for label in cohort.labels]
-    pooled = zip(out_of_fold.cases, out_of_fold.folds, out_of_fold.answers, strict=True)
+    pooled = zip(out_of_fold.cases, out_of_fold.folds, out_of_fold.case_predictions, strict=True)
     rows = []
-    for case, fold, answer in [*pooled, *((case, None, answer) for case, answer in test)]:
+    for case, fold, prediction in [*pooled, *((case, None, prediction) for case, prediction in test)]:
         row = cohort_row(case, cohort.labels, pseudonyms) | {
             "fold": fold,
             "partition": "test" if fold is None else "pooled",
         }
-        row["predicted"] = MULTILABEL_SEPARATOR.join(answer.predicted)
-        rows.append(row | dict(zip(columns, answer.probabilities, strict=True)))
+        row["predicted"] = MULTILABEL_SEPARATOR.join(prediction.predicted)
+        rows.append(row | dict(zip(columns, prediction.probabilities, strict=True)))
     write_csv(path, [*case_columns(cohort), "fold", "predicted", *columns], rows)
 
 
-def _answers(table: Path, cohort: Cohort) -> dict[str, Answer]:
+def _predictions(table: Path, cohort: Cohort) -> dict[str, Prediction]:
     """Case pseudonym to answer, of the held-out cases."""
-    answers = {}
+    case_predictions = {}
     for row in read_csv(table):
         if row["partition"] == "test":
             predicted = row["predicted"].split(MULTILABEL_SEPARATOR) if cohort.multilabel else [row["predicted"]]
             probabilities = tuple(float(row[f"p_{label}"]) for label in cohort.labels)
-            answers[row["case"]] = Answer(tuple(label for label in predicted if label), probabilities)
-    return answers
+            case_predictions[row["case"]] = Prediction(tuple(label for label in predicted if label), probabilities)
+    return case_predictions

@@ -17,7 +17,7 @@ from medcls.reporting.text.numbers import counted
 from medcls.runs.changed_files import SUMS, changed_parts
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
-from medcls.runs.metric_tables import write_studies
+from medcls.runs.metric_tables import write_metrics
 from medcls.runs.run_tables import read_partitions, write_cohort, write_excluded, write_predictions
 from medcls.workflows.commands.learning_curve import learning_curve
 from medcls.workflows.data.leakage_audit import write_audit
@@ -27,7 +27,7 @@ from medcls.workflows.fitting.arithmetic import describe_arithmetic, settle_arit
 from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, start_network, train_classifier
 from medcls.workflows.fitting.resume import how_it_went_on
 from medcls.workflows.reporting.baseline import fit_baseline
-from medcls.workflows.reporting.evaluate_cases import study_cases
+from medcls.workflows.reporting.evaluate_cases import evaluate_cases
 
 
 def train_material(
@@ -56,18 +56,18 @@ def train_material(
         say_what_there_is(run, material, progress)
         trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
         trained.classifier.save(run.classifier_folder)
-        write_predictions(run.predictions_file, material.cohort, trained.answers, pseudonyms)
-        metrics = _figures(run, config, material, trained, pseudonyms, progress)
+        write_predictions(run.predictions_file, material.cohort, trained.case_predictions, pseudonyms)
+        metrics = _metrics(run, config, material, trained, pseudonyms, progress)
         if config.split.learning_curve:
             metrics[LEARNING_CURVE] = _learning_curve(run, config, material, metrics, pseudonyms, progress)
-        write_studies(run.path, metrics)
+        write_metrics(run.path, metrics)
         from medcls.workflows.reporting.report import explain_cases, report_training
 
         progress.begin("Explaining and reporting")
         explained = explain_cases(
             replace(trained.classifier, loaded_from=run.classifier_folder),
             material,
-            trained.answers,
+            trained.case_predictions,
             run.explanations,
             config.explanation.cases,
             pseudonyms,
@@ -77,7 +77,7 @@ def train_material(
     progress.note(f"Done: {run.report_file}")
 
 
-def _figures(
+def _metrics(
     run: Run, config: Config, material: Material, trained: Trained, pseudonyms: Pseudonyms, progress: Progress
 ) -> dict[str, Any]:
     """The figures of tune and test, those of test beside the baseline's; what later cohorts are held against is kept."""
@@ -92,12 +92,12 @@ def _figures(
         if partition not in trained.predictions:
             continue
         cases = cohort.partition(partition)
-        beside = baseline.answers(cases, features, pseudonyms) if baseline and partition == "test" else None
+        beside = baseline.case_predictions(cases, features, pseudonyms) if baseline and partition == "test" else None
         refused = [one for one in cohort.excluded if one.partition == partition]
-        study = study_cases(
-            trained.classifier, cases, trained.answers, config, pseudonyms, refused=refused, baseline=beside
+        evaluation = evaluate_cases(
+            trained.classifier, cases, trained.case_predictions, config, pseudonyms, refused=refused, baseline=beside
         )
-        metrics[partition] = study.to_json()
+        metrics[partition] = evaluation.to_json()
     return metrics
 
 

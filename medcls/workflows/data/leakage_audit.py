@@ -47,7 +47,7 @@ def audit_evaluated(
     Args:
         run: The run's folder.
         config: The run's config.
-        material: The prepared cases that are to be judged.
+        material: The prepared cases that are to be evaluated.
         pseudonyms: For the cases, with the run's key if it is at hand.
         allowed: Why leaks are let through, if they are.
         own: The cases are the run's own test partition, for which the reason given at training holds too.

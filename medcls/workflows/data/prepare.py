@@ -115,8 +115,8 @@ def prepare_whole(config: Config, progress: Progress = SILENT) -> Material:
     if cohort.unused:
         names = ", ".join(cohort.unused)
         progress.note(
-            f"The table also has {names}: with data.columns.facts: [{names}] the cohort is described and figures are given by "
-            "them"
+            f"The table also has {names}: with data.columns.covariates: [{names}] the cohort is described and results are "
+            "given by them"
         )
     check_evaluation(config, cohort)
     store = PreparedStore.of(config.store)
@@ -140,7 +140,7 @@ def prepare_cases(
             excluded.append(case.left_out(outcome.code, reason))
         else:
             notes = (*source.notes, *outcome.notes)
-            cases.append(replace(case, facts={**outcome.facts, **case.facts}, notes=notes))
+            cases.append(replace(case, covariates={**outcome.attributes, **case.covariates}, notes=notes))
             entries[case.name] = outcome
     if not cases:
         raise _nothing_prepared((*cohort.excluded, *excluded))
@@ -174,7 +174,7 @@ def part_material(
 
 
 def size_warnings(cohort: Cohort, *, in_folds: bool = False) -> list[str]:
-    """What a reader should know of few cases and unknown patients; with ``in_folds``, the cases of train are judged too."""
+    """What a reader should know of few cases and unknown patients; with ``in_folds``, the cases of train are evaluated too."""
     warnings = list(few_positives(cohort))
     if not any(case.names_patient for case in cohort.cases):
         warnings.append(
@@ -185,11 +185,11 @@ def size_warnings(cohort: Cohort, *, in_folds: bool = False) -> list[str]:
 
 
 def _unnamed_patients(cohort: Cohort, *, in_folds: bool) -> list[str]:
-    """A warning for each partition that judges and has cases without a patient."""
-    judged: dict[Partition, str] = {"train": "cases in folds"} if in_folds else {"tune": "tune cases"}
-    judged["test"] = "test cases"
+    """A warning for each partition that evaluates and has cases without a patient."""
+    evaluated: dict[Partition, str] = {"train": "cases in folds"} if in_folds else {"tune": "tune cases"}
+    evaluated["test"] = "test cases"
     found = []
-    for partition, called in judged.items():
+    for partition, called in evaluated.items():
         cases = cohort.partition(partition)
         unnamed = sum(not case.names_patient for case in cases)
         if unnamed:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.cohort import Cohort
-from medcls.cohort.leakage.confounding import Confounding, header_facts, header_scores
+from medcls.cohort.leakage.confounding import Confounding, header_attributes, header_scores
 from medcls.cohort.leakage.fingerprints import Fingerprint, fingerprint
 from medcls.cohort.leakage.relations import Relations, find_relations
 from medcls.cohort.partitions.split import group_cases
@@ -24,7 +24,7 @@ from medcls.progress import SILENT, Progress
 
 _FEWEST = 10  # cases with and without a label, below which an AUC of the header says nothing
 _REPLICATES = 500  # of a warning's interval
-_TELLING = 5  # facts that are named
+_TELLING = 5  # covariates that are named
 
 
 @dataclass(frozen=True)
@@ -91,26 +91,26 @@ def confounding_of(
         index = cohort.labels.index(label)
         told = [place for place, case in enumerate(cohort.cases) if case.knows(index)]
         cases, owners = [cohort.cases[place] for place in told], [groups[place] for place in told]
-        facts = header_facts(cases)
+        covariates = header_attributes(cases)
         positive = np.array([index in case.reference for case in cases], np.bool_)
-        if not facts:
+        if not covariates:
             found.append(Confounding(label, None, None, None, "no fact of the headers differs between cases"))
         elif min(positive.sum(), (~positive).sum()) < _FEWEST:
             found.append(Confounding(label, None, None, None, f"fewer than {_FEWEST} cases with or without the label"))
         else:
-            found.append(_confounding(label, facts, positive, owners, settings, seed))
+            found.append(_confounding(label, covariates, positive, owners, settings, seed))
     return tuple(found)
 
 
 def _confounding(
     label: str,
-    facts: Mapping[str, list[str]],
+    covariates: Mapping[str, list[str]],
     positive: NDArray[np.bool_],
     groups: list[int],
     settings: EvaluationSettings,
     seed: int,
 ) -> Confounding:
-    scored = header_scores(facts, positive, groups, seed)
+    scored = header_scores(covariates, positive, groups, seed)
     if scored is None:
         return Confounding(label, None, None, None, "fewer than two patients with or without the label")
     value = auc(positive, scored.scores)
@@ -121,6 +121,6 @@ def _confounding(
     (replicates,) = resampling.replicate([statistic], replicates=_REPLICATES, seed=seed)
     defined = replicates[np.isfinite(replicates[:, 0]), 0]
     low, high = percentiles(defined, settings.confidence)
-    single = [(name, auc(positive, scores)) for name, scores in scored.by_fact.items()]
+    single = [(name, auc(positive, scores)) for name, scores in scored.by_covariate.items()]
     telling = sorted(((name, one) for name, one in single if not isinstance(one, Undefined)), key=lambda item: -item[1])
     return Confounding(label, value, low, high, "", tuple(telling[:_TELLING]))

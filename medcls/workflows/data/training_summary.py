@@ -77,7 +77,7 @@ def _traits(material: Material, features: Features, case: Case) -> Traits:
     entry = material.entries[case.name]
     if case.source is None:
         raise ValueError("a case that was prepared has a scan")
-    return traits_of(case.source, entry, entry.facts, entry.values, features.by_case[case.name])
+    return traits_of(case.source, entry, entry.attributes, entry.values, features.by_case[case.name])
 
 
 def write_training_summary(folder: Path, cohort: Cohort, cases: Sequence[Case], features: Features) -> CohortSummary:
@@ -110,7 +110,7 @@ def _measures(cohort: Cohort, cases: Sequence[Case], features: Features) -> Coho
     return CohortMeasures(
         intensity={name: values[:, features.names.index(name)] for name in INTENSITIES},
         geometry=_geometry(cases),
-        facts={name: [str(case.facts.get(name, "")) for case in cases] for name in _SCANNER},
+        covariates={name: [str(case.covariates.get(name, "")) for case in cases] for name in _SCANNER},
         labels=cohort.labels,
         reference=reference_matrix(cases, len(cohort.labels)),
         patients=np.array([case.patient or case.name for case in cases], dtype=np.str_),

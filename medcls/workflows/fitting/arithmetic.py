@@ -67,14 +67,14 @@ def write_arithmetic(run: Run, found: Arithmetic) -> None:
 def describe_arithmetic(compute: Compute) -> str:
     """In words, for the report."""
     name = {"bf16-mixed": "bfloat16", "16-mixed": "float16", "32-true": "float32"}[compute.precision]
-    facts = [name]
+    covariates = [name]
     if compute.float32_layers:
-        facts.append(f"float32 in {', '.join(compute.float32_layers)}")
+        covariates.append(f"float32 in {', '.join(compute.float32_layers)}")
     if compute.tf32:
-        facts.append("float32 multiplied as TF32")
+        covariates.append("float32 multiplied as TF32")
     if compute.compiled:
-        facts.append("compiled")
-    return ", ".join(facts)
+        covariates.append("compiled")
+    return ", ".join(covariates)
 
 
 def _tried(

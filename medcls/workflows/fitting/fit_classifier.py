@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medcls.classifier import Answer, Classifier
+from medcls.classifier import Classifier, Prediction
 from medcls.classifier.backends.selection import check_engines
 from medcls.classifier.forward import mean_logits
 from medcls.cohort import Case, Cohort
@@ -45,14 +45,14 @@ class Trained:
     Attributes:
         classifier: The classifier.
         fitted: Epochs, and which was best.
-        answers: Case name to answer, for tune and test.
+        case_predictions: Case name to answer, for tune and test.
         predictions: The same as arrays, by partition.
         features: Of all cases.
     """
 
     classifier: Classifier
     fitted: Fitted
-    answers: Mapping[str, Answer]
+    case_predictions: Mapping[str, Prediction]
     predictions: Mapping[str, Predictions]
     features: Features
 
@@ -90,29 +90,29 @@ def train_classifier(
         progress,
     )
     classifier = replace(classifier, engine_checks=checks)
-    answers = {
-        case.name: classifier.answer(row)
+    case_predictions = {
+        case.name: classifier.prediction(row)
         for name, cases in evaluated.items()
         for case, row in zip(cases, logits[name], strict=True)
     }
     predictions: dict[str, Predictions] = {
-        name: as_predictions(classifier, cases, answers, pseudonyms) for name, cases in evaluated.items()
+        name: as_predictions(classifier, cases, case_predictions, pseudonyms) for name, cases in evaluated.items()
     }
     features = measure(material, progress)
     familiar = familiar_cases(material, features, cohort.partition("train"), cohort.partition("tune"))
-    return Trained(replace(classifier, familiar=familiar), fitted, answers, predictions, features)
+    return Trained(replace(classifier, familiar=familiar), fitted, case_predictions, predictions, features)
 
 
 def as_predictions(
     classifier: Classifier,
     cases: Sequence[Case],
-    answers: Mapping[str, Answer],
+    case_predictions: Mapping[str, Prediction],
     pseudonyms: Pseudonyms,
     *,
     calibrated: bool = True,
 ) -> Predictions:
     """Answers and references of cases as arrays; with the probabilities before calibration where these are wanted."""
-    told = [answers[case.name] for case in cases]
+    told = [case_predictions[case.name] for case in cases]
     probabilities = [one.probabilities if calibrated else one.uncalibrated for one in told]
     return predictions_of(cases, probabilities, classifier, pseudonyms)
 

@@ -65,7 +65,7 @@ def go_on(run: Run, config: Config, progress: Progress = SILENT) -> Config:
 
 
 def end_here(run: Run) -> Config:
-    """Let a run's training be at its end, so that its best epoch is judged when the run is gone on with; its config.
+    """Let a run's training be at its end, so that its best epoch is evaluated when the run is gone on with; its config.
 
     Raises:
         RunError: The run is finished, no epoch of it is, or a fold of it has not begun.
@@ -100,7 +100,7 @@ def how_it_went_on(run: Path) -> tuple[str, ...]:
             found.append(f"training was ended by hand after epoch {one['ended_after']} of {one['epochs']}")
             continue
         seen = (
-            ", after test had been judged: if its figures led to this, they are too favourable"
+            ", after test had been evaluated: if its figures led to this, they are too favourable"
             if one["had_report"]
             else ""
         )

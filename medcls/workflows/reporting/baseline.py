@@ -22,7 +22,7 @@ from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import Config
 from medcls.errors import RunError
 from medcls.evaluation import OperatingPoint, choose_operating_point
-from medcls.evaluation.partition.baseline import BaselineAnswers
+from medcls.evaluation.partition.baseline import BaselinePredictions
 from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.runs.case_predictions import predictions_of
@@ -86,7 +86,9 @@ class Baseline:
     model: LinearModel
     operating_point: OperatingPoint
 
-    def answers(self, cases: Sequence[Case], features: Features, pseudonyms: Pseudonyms) -> BaselineAnswers:
+    def case_predictions(
+        self, cases: Sequence[Case], features: Features, pseudonyms: Pseudonyms
+    ) -> BaselinePredictions:
         """What it says about cases.
 
         Raises:
@@ -95,7 +97,7 @@ class Baseline:
         if features.names != self.names:
             raise RunError("the baseline was fitted on other features", remedy=f"Remove {NAME} from the run")
         point = self.operating_point
-        return BaselineAnswers(
+        return BaselinePredictions(
             method=METHOD,
             predictions=predictions_of(cases, self.model.probabilities(features.of(cases)), point, pseudonyms),
             operating_point=point,
@@ -157,12 +159,12 @@ def fit_baseline(cohort: Cohort, features: Features, config: Config, pseudonyms:
     """
     train, tune = cohort.partition("train"), cohort.partition("tune")
     values, seen = features.of(train), features.of(tune)
-    reference, judged = (reference_matrix(cases, len(cohort.labels)) for cases in (train, tune))
+    reference, evaluated = (reference_matrix(cases, len(cohort.labels)) for cases in (train, tune))
     told, told_of_tune = (known_matrix(cases, len(cohort.labels)) for cases in (train, tune))
     models = [
         fit_linear(values, reference, multilabel=cohort.multilabel, strength=one, known=told) for one in STRENGTHS
     ]
-    model = min(models, key=lambda one: one.loss(seen, judged, told_of_tune))  # the simplest at a tie
+    model = min(models, key=lambda one: one.loss(seen, evaluated, told_of_tune))  # the simplest at a tie
     said = predictions_of(tune, model.probabilities(seen), cohort, pseudonyms)
     point = choose_operating_point(said, config.evaluation.operating_point, chosen_on="tune")
     return Baseline(features.names, model, point)

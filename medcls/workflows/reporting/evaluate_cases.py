@@ -7,39 +7,39 @@ from dataclasses import replace
 
 import numpy as np
 
-from medcls.classifier import Answer, Classifier
+from medcls.classifier import Classifier, Prediction
 from medcls.cohort import Case, Exclusion
 from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import Config
 from medcls.evaluation import OperatingPoint
-from medcls.evaluation.partition.baseline import BaselineAnswers, baseline_figures
+from medcls.evaluation.partition.baseline import BaselinePredictions, baseline_metrics
 from medcls.evaluation.partition.failed_cases import FailedCases
-from medcls.evaluation.partition.report import PartitionStudy, evaluate_study
+from medcls.evaluation.partition.report import PartitionEvaluation, evaluate_in_full
 from medcls.evaluation.shift.distribution_shift import CohortShift
 from medcls.privacy import Pseudonyms
-from medcls.runs.calibration_status import why_no_figures_before
+from medcls.runs.calibration_status import why_no_metrics_before
 from medcls.workflows.fitting.fit_classifier import as_predictions
 
 
-def study_cases(
+def evaluate_cases(
     classifier: Classifier,
     cases: Sequence[Case],
-    answers: Mapping[str, Answer],
+    case_predictions: Mapping[str, Prediction],
     config: Config,
     pseudonyms: Pseudonyms,
     *,
     refused: Sequence[Exclusion] = (),
     point: OperatingPoint | None = None,
-    baseline: BaselineAnswers | None = None,
+    baseline: BaselinePredictions | None = None,
     shift: CohortShift | None = None,
-) -> PartitionStudy:
+) -> PartitionEvaluation:
     """Everything about the cases of one partition.
 
     Args:
         classifier: Frozen: nothing is fitted here.
         cases: The cases that have answers.
-        answers: By case name.
+        case_predictions: By case name.
         config: Confidence level, replicates, prevalences, seed.
         pseudonyms: For what is written.
         refused: Cases of the partition that got no answer.
@@ -47,25 +47,27 @@ def study_cases(
         baseline: What a simple model said about these cases.
         shift: How far the cases are from the training cases.
     """
-    before = any(answers[case.name].uncalibrated for case in cases)
-    predictions = as_predictions(classifier, cases, answers, pseudonyms)
+    before = any(case_predictions[case.name].uncalibrated for case in cases)
+    predictions = as_predictions(classifier, cases, case_predictions, pseudonyms)
     point = point or classifier.operating_point
-    study = evaluate_study(
+    evaluation = evaluate_in_full(
         predictions,
         point,
         config.evaluation,
         config.seed,
-        uncalibrated=as_predictions(classifier, cases, answers, pseudonyms, calibrated=False) if before else None,
+        uncalibrated=as_predictions(classifier, cases, case_predictions, pseudonyms, calibrated=False)
+        if before
+        else None,
         conformal=classifier.conformal,
-        facts=facts_of(cases),
+        covariates=covariates_of(cases),
         names=[pseudonyms.case(case.name) for case in cases],
         refused=_failed(refused, len(classifier.labels), pseudonyms),
-        why={"calibration.before": why_no_figures_before(classifier)},
+        why={"calibration.before": why_no_metrics_before(classifier)},
     )
     beside = (
-        None if baseline is None else baseline_figures(predictions, point, baseline, config.evaluation, config.seed)
+        None if baseline is None else baseline_metrics(predictions, point, baseline, config.evaluation, config.seed)
     )
-    return replace(study, baseline=beside, shift=shift)
+    return replace(evaluation, baseline=beside, shift=shift)
 
 
 def _failed(refused: Sequence[Exclusion], labels: int, pseudonyms: Pseudonyms) -> FailedCases:
@@ -86,7 +88,7 @@ def _patient(refused: Exclusion, pseudonyms: Pseudonyms) -> str:
     return patient_pseudonym(refused.patient, pseudonyms)
 
 
-def facts_of(cases: Sequence[Case]) -> dict[str, tuple[str, ...]]:
+def covariates_of(cases: Sequence[Case]) -> dict[str, tuple[str, ...]]:
     """Every fact that a case has, a text for each case; empty where a case lacks it."""
-    names = sorted({name for case in cases for name in case.facts})
-    return {name: tuple(str(case.facts.get(name, "")) for case in cases) for name in names}
+    names = sorted({name for case in cases for name in case.covariates})
+    return {name: tuple(str(case.covariates.get(name, "")) for case in cases) for name in names}

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from medcls.classifier import Answer
+from medcls.classifier import Prediction
 from medcls.cohort import Case
 
 
 def choose_cases(
-    cases: Sequence[Case], answers: Mapping[str, Answer], labels: tuple[str, ...], positive: str | None, count: int
+    cases: Sequence[Case],
+    predictions: Mapping[str, Prediction],
+    labels: tuple[str, ...],
+    positive: str | None,
+    count: int,
 ) -> list[Case]:
     """The surest cases of each outcome in turn, of different patients.
 
@@ -19,16 +23,16 @@ def choose_cases(
 
     Args:
         cases: All that have an answer.
-        answers: By case name.
+        predictions: By case name.
         labels: All labels.
         positive: The positive one of two.
         count: How many are wanted; there are fewer where patients run out.
     """
     outcomes: dict[tuple[bool, int, bool], list[Case]] = defaultdict(list)
-    for case in sorted(cases, key=lambda case: -_sureness(case, answers)):
+    for case in sorted(cases, key=lambda case: -_sureness(case, predictions)):
         label = case.reference[0] if case.reference else len(labels)
         first = positive is not None and label == labels.index(positive)
-        outcomes[not first, label, is_right(case, answers, labels)].append(case)
+        outcomes[not first, label, is_right(case, predictions, labels)].append(case)
     queues = [outcomes[key] for key in sorted(outcomes)]
     chosen: list[Case] = []
     patients: set[str] = set()
@@ -41,38 +45,38 @@ def choose_cases(
     return chosen
 
 
-def is_right(case: Case, answers: Mapping[str, Answer], labels: tuple[str, ...]) -> bool:
+def is_right(case: Case, predictions: Mapping[str, Prediction], labels: tuple[str, ...]) -> bool:
     """Whether the answer agrees with the reference label or labels, as far as they are known."""
-    return {labels[index] for index in case.reference} == _judged(case, answers[case.name], labels)
+    return {labels[index] for index in case.reference} == _evaluated(case, predictions[case.name], labels)
 
 
-def label_to_explain(case: Case, answer: Answer, labels: tuple[str, ...], positive: str | None) -> str:
+def label_to_explain(case: Case, prediction: Prediction, labels: tuple[str, ...], positive: str | None) -> str:
     """The label whose map says most: one that was missed, else one that was given, else the most probable.
 
     Of two labels a wrong answer is explained for the positive one, which was missed or given wrongly.
     """
     reference = [labels[index] for index in case.reference]
-    if set(reference) != _judged(case, answer, labels) and positive is not None:
+    if set(reference) != _evaluated(case, prediction, labels) and positive is not None:
         return positive
-    missed = [label for label in reference if label not in answer.predicted]
-    most_probable = labels[max(range(len(labels)), key=lambda index: answer.probabilities[index])]
-    return next(iter((*missed, *answer.predicted, most_probable)))
+    missed = [label for label in reference if label not in prediction.predicted]
+    most_probable = labels[max(range(len(labels)), key=lambda index: prediction.probabilities[index])]
+    return next(iter((*missed, *prediction.predicted, most_probable)))
 
 
-def outcome(case: Case, answer: Answer, labels: tuple[str, ...], positive: str | None) -> str:
+def outcome(case: Case, prediction: Prediction, labels: tuple[str, ...], positive: str | None) -> str:
     """What became of a case, in the words of the report: ``missed``, ``false alarm``, ``found``, ``left alone``, …"""
     reference = {labels[index] for index in case.reference}
     if positive is None:
-        return "right" if reference == _judged(case, answer, labels) else "wrong"
+        return "right" if reference == _evaluated(case, prediction, labels) else "wrong"
     if positive in reference:
-        return "found" if positive in answer.predicted else "missed"
-    return "false alarm" if positive in answer.predicted else "left alone"
+        return "found" if positive in prediction.predicted else "missed"
+    return "false alarm" if positive in prediction.predicted else "left alone"
 
 
-def _judged(case: Case, answer: Answer, labels: tuple[str, ...]) -> set[str]:
+def _evaluated(case: Case, prediction: Prediction, labels: tuple[str, ...]) -> set[str]:
     """The predicted labels that can be right or wrong."""
-    return set(answer.predicted) - {labels[index] for index in case.unknown}
+    return set(prediction.predicted) - {labels[index] for index in case.unknown}
 
 
-def _sureness(case: Case, answers: Mapping[str, Answer]) -> float:
-    return max(abs(p - 0.5) for p in answers[case.name].probabilities)
+def _sureness(case: Case, predictions: Mapping[str, Prediction]) -> float:
+    return max(abs(p - 0.5) for p in predictions[case.name].probabilities)

@@ -60,16 +60,16 @@ def write_figure_files(
         UsageError: The folder has such files already.
     """
     folder = Run(run) if (run / "metrics.json").is_file() else open_run(run)
-    studies = folder.metrics
+    evaluations = folder.metrics
     progress.warn(*changed_files(folder.path))
-    judged = [
+    evaluated = [
         name
-        for name in ("pooled", "test", *studies)
-        if name != _NOT_JUDGED and "cases_per_label" in studies.get(name, {})
+        for name in ("pooled", "test", *evaluations)
+        if name != _NOT_JUDGED and "cases_per_label" in evaluations.get(name, {})
     ]
-    if not judged:
-        raise RunError("no cases were judged, so there are no figures", where=str(folder.path))
-    figures = paper_figures(studies[judged[0]], read_epochs(folder), _best_epoch(folder))
+    if not evaluated:
+        raise RunError("no cases were evaluated, so there are no figures", where=str(folder.path))
+    figures = paper_figures(evaluations[evaluated[0]], read_epochs(folder), _best_epoch(folder))
     taken: set[str] = set()
     stems = [file_stem(one.name, taken) for one in figures]
     names = [f"{stem}.{ending}" for stem in stems for ending in (kind, "csv")]
@@ -78,7 +78,7 @@ def write_figure_files(
     for stem, one in zip(stems, figures, strict=True):
         write_bytes(target / f"{stem}.{kind}", one.chart.render(kind))
         write_csv(target / f"{stem}.csv", tuple(one.rows[0]), one.rows)
-    return FigureFiles(target, judged[0], tuple(target / f"{stem}.{kind}" for stem in stems))
+    return FigureFiles(target, evaluated[0], tuple(target / f"{stem}.{kind}" for stem in stems))
 
 
 def read_epochs(run: Run) -> tuple[Epoch, ...]:

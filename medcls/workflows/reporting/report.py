@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from medcls.classifier import Answer, Classifier, Row
+from medcls.classifier import Classifier, Prediction, Row
 from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
 from medcls.config import PARTITIONS, Config, Partition
@@ -28,7 +28,7 @@ from medcls.reporting.content import (
 from medcls.reporting.record import EXTERNAL
 from medcls.reporting.text.config_text import public_config
 from medcls.reporting.text.numbers import threshold
-from medcls.runs.calibration_status import calibration_fact, mean_of_members
+from medcls.runs.calibration_status import calibration_statement, mean_of_members
 from medcls.runs.explanation_files import Writer
 from medcls.runs.folder import Run
 from medcls.runs.provenance import origin_of
@@ -44,14 +44,14 @@ from medcls.workflows.reporting.figure_files import read_epochs
 _REASONS = {
     "no-label": "The table has no label, or of several none that is known.",
     "no-scan": "The table names no scan, or there is none at its path.",
-    "duplicate": "The same patient, study or image is in a partition that judges.",
+    "duplicate": "The same patient, study or image is in a partition that evaluates.",
 }
 
 
 def explain_cases(
     classifier: Classifier,
     material: Material,
-    answers: Mapping[str, Answer],
+    predictions: Mapping[str, Prediction],
     folder: Path,
     count: int,
     pseudonyms: Pseudonyms,
@@ -63,17 +63,17 @@ def explain_cases(
 
     Which cases, and for which labels: see :mod:`medcls.workflows.reporting.example_cases`.
     """
-    cases = [case for case in material.cohort.partition(partition) if case.name in answers]
-    chosen = choose_cases(cases, answers, classifier.labels, classifier.positive, count)
+    cases = [case for case in material.cohort.partition(partition) if case.name in predictions]
+    chosen = choose_cases(cases, predictions, classifier.labels, classifier.positive, count)
     by_case = {case.name: classifier for case in chosen}
-    return explain_chosen(chosen, by_case, material, answers, folder, pseudonyms, progress)
+    return explain_chosen(chosen, by_case, material, predictions, folder, pseudonyms, progress)
 
 
 def explain_chosen(
     chosen: Sequence[Case],
     classifiers: Mapping[str, Classifier],
     material: Material,
-    answers: Mapping[str, Answer],
+    predictions: Mapping[str, Prediction],
     folder: Path,
     pseudonyms: Pseudonyms,
     progress: Progress = SILENT,
@@ -84,14 +84,14 @@ def explain_chosen(
     for case in progress.track(chosen, "Explaining"):
         classifier = classifiers[case.name]
         try:
-            explanation = _explain(classifier, material, case, answers[case.name])
+            explanation = _explain(classifier, material, case, predictions[case.name])
         except ScanRefused:  # readable when it was prepared, and not any more
             continue
-        answer, name = answers[case.name], pseudonyms.case(case.name)
+        prediction, name = predictions[case.name], pseudonyms.case(case.name)
         row = Row(name, patient=pseudonym_of(case, pseudonyms))
-        png = writer.add(row, answer, classifier, explanation).picture.read_bytes()
-        came = outcome(case, answer, classifier.labels, classifier.positive)
-        explained.append(ExplainedCase(png, _caption(name, case, answer, classifier, explanation), came))
+        png = writer.add(row, prediction, classifier, explanation).picture.read_bytes()
+        came = outcome(case, prediction, classifier.labels, classifier.positive)
+        explained.append(ExplainedCase(png, _caption(name, case, prediction, classifier, explanation), came))
     if chosen:
         writer.finish(classifiers[chosen[0].name])
     return explained
@@ -107,14 +107,14 @@ def report_training(
     environment: Mapping[str, str],
 ) -> None:
     """Write the run's report, with checklists and model card."""
-    judged: dict[str, Mapping[str, Any]] = {name: metrics[name] for name in PARTITIONS if name in metrics}
+    evaluated: dict[str, Mapping[str, Any]] = {name: metrics[name] for name in PARTITIONS if name in metrics}
     content = replace(
-        cohort_content(run.name, config, material.cohort, judged, environment, near=near_cases(material, "test")),
+        cohort_content(run.name, config, material.cohort, evaluated, environment, near=near_cases(material, "test")),
         learning_curve=metrics.get(LEARNING_CURVE),
         history=read_epochs(run),
         best_epoch=trained.fitted.best_epoch,
         explanations=tuple(explained),
-        classifier=classifier_facts(trained.classifier),
+        classifier=classifier_properties(trained.classifier),
     )
     made = trained.classifier
     write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
@@ -142,7 +142,7 @@ def cohort_content(
         near: Reported cases that look nearly the same as one that helped to make the classifier, or of another fold.
     """
     held: dict[str, Partition] = {"pooled": "train", EXTERNAL: "test", "tune": "tune", "train": "train"}
-    judged = cohort.partition(held.get(reported, "test"))
+    evaluated = cohort.partition(held.get(reported, "test"))
     return ReportContent(
         title=title,
         region=config.region,
@@ -156,7 +156,7 @@ def cohort_content(
         environment=environment,
         warnings=cohort.warnings,
         reported=reported,
-        unnamed=sum(not case.names_patient for case in judged),
+        unnamed=sum(not case.names_patient for case in evaluated),
         near=near,
     )
 
@@ -167,7 +167,7 @@ def near_cases(material: Material, side: str | None = None) -> int:
 
 
 def cohort_flow(cohort: Cohort, *, external: bool = False) -> CohortFlow:
-    """The way from the cases that were given to the partitions; those of an external cohort are judged as test is."""
+    """The way from the cases that were given to the partitions; those of an external cohort are evaluated as test is."""
     counts = Counter(exclusion.code for exclusion in cohort.excluded)
     reasons = tuple(ReasonCount(code, _reason(code), number) for code, number in sorted(counts.items()))
     partitions = tuple(
@@ -189,7 +189,7 @@ def partition_counts(name: str, cases: Sequence[Case], labels: tuple[str, ...]) 
     return PartitionCounts(name, len(cases), len({case.patient for case in cases}), by_label, unnamed, known)
 
 
-def classifier_facts(classifier: Classifier) -> dict[str, str]:
+def classifier_properties(classifier: Classifier) -> dict[str, str]:
     """What a reader should know about the classifier."""
     recipe = classifier.recipe
     joined = {"Ensemble": mean_of_members(classifier)} if isinstance(classifier, Ensemble) else {}
@@ -199,49 +199,49 @@ def classifier_facts(classifier: Classifier) -> dict[str, str]:
         "Input": f"{' x '.join(map(str, recipe.size))}, {recipe.channels} channel(s)",
         "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
         "Starting weights": _weights(classifier.model.weights),
-        "Calibration": calibration_fact(classifier),
+        "Calibration": calibration_statement(classifier),
         "Cohort hash": str(classifier.provenance.get("cohort_sha256", ""))[:16],
     }
 
 
-def _explain(classifier: Classifier, material: Material, case: Case, answer: Answer) -> Explanation:
+def _explain(classifier: Classifier, material: Material, case: Case, prediction: Prediction) -> Explanation:
     if case.source is None:
         raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
-    label = label_to_explain(case, answer, classifier.labels, classifier.positive)
+    label = label_to_explain(case, prediction, classifier.labels, classifier.positive)
     scan = read_scan(classifier.recipe.taken(case.source), leniency=classifier.leniency)
     return classifier.explain_prepared(scan, material.entries[case.name].read(), label)
 
 
-def _caption(name: str, case: Case, answer: Answer, classifier: Classifier, explanation: Explanation) -> str:
+def _caption(name: str, case: Case, prediction: Prediction, classifier: Classifier, explanation: Explanation) -> str:
     reference = ", ".join(classifier.labels[index] for index in case.reference) or "none"
     if case.unknown:
         reference += f" (not known: {', '.join(classifier.labels[index] for index in case.unknown)})"
-    predicted = ", ".join(answer.predicted) or "none"
+    predicted = ", ".join(prediction.predicted) or "none"
     label = explanation.label
-    probability = answer.probabilities[classifier.labels.index(label)]
-    whose = f"{label}{_why(label, case, answer, classifier)}"
+    probability = prediction.probabilities[classifier.labels.index(label)]
+    whose = f"{label}{_why(label, case, prediction, classifier)}"
     cells = " x ".join(map(str, explanation.cells))
     notes = "".join(f" {note[0].upper()}{note[1:]}." for note in explanation.notes)
     return (
         f"{name}: reference {reference}, answer {predicted}. The map is that of {whose}, with a probability of "
         f"{probability:.2f}. {cells} cells, {_cell_size(explanation)}."
-        f"{notes}{_zero(explanation, answer, classifier, probability)}"
+        f"{notes}{_zero(explanation, prediction, classifier, probability)}"
     )
 
 
-def _why(label: str, case: Case, answer: Answer, classifier: Classifier) -> str:
+def _why(label: str, case: Case, prediction: Prediction, classifier: Classifier) -> str:
     has = label in {classifier.labels[index] for index in case.reference}
-    if has and label not in answer.predicted:
+    if has and label not in prediction.predicted:
         return ", which was missed"
     if not case.knows(classifier.labels.index(label)):
         return ", of which it is not known whether it is there"
-    return ", which was given wrongly" if label in answer.predicted and not has else ""
+    return ", which was given wrongly" if label in prediction.predicted and not has else ""
 
 
-def _zero(explanation: Explanation, answer: Answer, classifier: Classifier, probability: float) -> str:
+def _zero(explanation: Explanation, prediction: Prediction, classifier: Classifier, probability: float) -> str:
     """Why a label is answered that the map does not argue for: map and answer are measured from different points."""
     label = explanation.label
-    if label not in answer.predicted or not (explanation.is_empty or probability < 0.5):
+    if label not in prediction.predicted or not (explanation.is_empty or probability < 0.5):
         return ""
     cut = next((cut.value for cut in classifier.operating_point.cuts if cut.label == label), None)
     if cut is None:

@@ -12,7 +12,7 @@ from medcls.scans.core.scan import PIXEL_SIZE
 from medcls.scans.core.transfer_syntaxes import can_decode, not_decoded
 from medcls.scans.dicom.frame import TABLE, Frame, Header
 from medcls.scans.dicom.frames.completeness import declared_of
-from medcls.scans.dicom.frames.header_facts import facts_of, identity_of
+from medcls.scans.dicom.frames.header_attributes import attributes_of, identity_of
 from medcls.scans.dicom.frames.pixel_size import pixel_size
 from medcls.scans.dicom.parse import text as t
 from medcls.scans.dicom.parse.elements import Elements
@@ -202,7 +202,7 @@ def _header(dataset: t.Attributes, path: str | Path) -> Header:
         photometric=t.text(dataset, "PhotometricInterpretation").upper() or "MONOCHROME2",
         padding=_padding(dataset, bits, signed),
         pixel_spacing=spacing,
-        facts=facts_of(dataset) | ({PIXEL_SIZE: known} if known else {}),
+        attributes=attributes_of(dataset) | ({PIXEL_SIZE: known} if known else {}),
         identity=identity_of(dataset),
         series_number=t.text(dataset, "SeriesNumber"),
         count=count,

@@ -153,10 +153,10 @@ def open_instance(path: Path, scratch: Scratch, *, by_frames: bool = False) -> I
 
     if not by_frames:
         dataset = read_whole(path)
-        yield Instance(frames_of(dataset, path), _judged_pixels(dataset))
+        yield Instance(frames_of(dataset, path), _checked_pixels(dataset))
         return
     with opened_at_pixels(path) as (dataset, in_file):
-        pixels = _judged_pixels(dataset)
+        pixels = _checked_pixels(dataset)
         if in_file is not None:
             pixels = replace(pixels, data=in_file, words=in_file.words)
         yield Instance(frames_of(dataset, path), pixels)
@@ -227,7 +227,7 @@ def _unbuffered(path: str) -> Any:
         return open_file(Path(path))
 
 
-def _judged_pixels(dataset: Dataset) -> PixelBytes:
+def _checked_pixels(dataset: Dataset) -> PixelBytes:
     offsets = None
     if "ExtendedOffsetTable" in dataset and "ExtendedOffsetTableLengths" in dataset:
         offsets = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)

@@ -12,7 +12,7 @@ from medcls.scans.dicom.frames.cine import enhanced_times, in_time, is_enhanced_
 from medcls.scans.dicom.frames.completeness import concatenation_of
 from medcls.scans.dicom.parse import text as t
 from medcls.scans.dicom.values.rescale import rescale_of
-from medcls.scans.dicom.values.suv import uptake_facts
+from medcls.scans.dicom.values.suv import uptake_attributes
 
 _PLACES = frozenset(["(0020,9057)", "(0020,0032)", "(0020,9113)", "(0018,602C)"])
 """In-Stack Position Number, Image Position, and its sequence, as pointers are written in text."""
@@ -31,13 +31,13 @@ def enhanced_frames(dataset: Dataset, header: Header, path: str | Path) -> list[
         moments = (own.text("FrameContentSequence", "FrameAcquisitionDateTime") for own in groups)
         header = in_time(header, *enhanced_times(dataset, moments))
     if header.modality == "PT":
-        header = replace(header, facts={**header.facts, **uptake_facts(dataset, _mapped_unit(groups))})
+        header = replace(header, attributes={**header.attributes, **uptake_attributes(dataset, _mapped_unit(groups))})
     headers = {"": header}  # one for each unit
     found = []
     for index, own in enumerate(groups):
         unit = "" if header.modality == "PT" else own.text("PixelValueTransformationSequence", "RescaleType")
         if unit not in headers:
-            headers[unit] = replace(header, facts={**header.facts, "units": unit})
+            headers[unit] = replace(header, attributes={**header.attributes, "units": unit})
         found.append(_frame(dataset, own, headers[unit], path, uid, index))
     return found
 

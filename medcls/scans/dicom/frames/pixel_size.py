@@ -64,7 +64,7 @@ def pixel_size(dataset: t.Attributes) -> tuple[Size | None, str]:
 
 def pixel_size_doubts(header: Header) -> list[str]:
     """Notes on the size of pixels, where nothing says where the image lies."""
-    known, size = header.facts.get(PIXEL_SIZE, ""), header.pixel_spacing
+    known, size = header.attributes.get(PIXEL_SIZE, ""), header.pixel_spacing
     found = [Note.PIXEL_UNITS.says(_DOUBTS[known])] if known in _DOUBTS else []
     if known == "calibrated" and not header.projection:
         found = [Note.SIDE_UNKNOWN.says("the file does not say where the image lies: pixel sizes alone are known")]

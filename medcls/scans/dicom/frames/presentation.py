@@ -28,7 +28,7 @@ _ROWS = {
 _COLUMNS = {"H": "the head at the bottom"}
 
 
-def presentation_facts(dataset: t.Attributes) -> dict[str, str]:
+def presentation_attributes(dataset: t.Attributes) -> dict[str, str]:
     """Photometric interpretation, LUT shape, intent, and where the rows and columns of a radiograph point."""
     intent = t.text(dataset, "PresentationIntentType") or _OF_CLASS.get(t.text(dataset, "SOPClassUID"), "")
     radiograph = is_xray_projection(t.text(dataset, "Modality").upper())
@@ -44,13 +44,13 @@ def inverted_by(header: Header) -> str:
     """What of the header says that low values are shown bright; empty where nothing does."""
     if header.photometric == "MONOCHROME1":
         return "MONOCHROME1"
-    inverse = header.photometric == "MONOCHROME2" and header.facts.get("lut_shape") == "inverse"
+    inverse = header.photometric == "MONOCHROME2" and header.attributes.get("lut_shape") == "inverse"
     return "PresentationLUTShape INVERSE" if inverse else ""
 
 
 def presentation_doubts(header: Header) -> list[str]:
     """Notes on what the stored values do not show by themselves."""
-    found, shape, by = [], header.facts.get("lut_shape", ""), inverted_by(header)
+    found, shape, by = [], header.attributes.get("lut_shape", ""), inverted_by(header)
     disagree = shape == ("inverse" if header.photometric == "MONOCHROME2" else "identity")
     if by and is_xray_projection(header.modality):
         if disagree:
@@ -59,18 +59,18 @@ def presentation_doubts(header: Header) -> list[str]:
             )
     elif by and header.modality not in _MEASURED:
         found.append(Note.PRESENTATION.says(f"shown inverted ({by}); the values are as stored"))
-    if header.facts.get("presentation_intent") == FOR_PROCESSING:
+    if header.attributes.get("presentation_intent") == FOR_PROCESSING:
         found.append(Note.PRESENTATION.says("FOR PROCESSING: raw values of the detector, not as a reader sees them"))
-    sides = unusual_sides(header.facts)
+    sides = unusual_sides(header.attributes)
     if sides:
         found.append(Note.MIRRORED.says(f"by PatientOrientation the picture has {sides}; it was not turned"))
     return found
 
 
-def unusual_sides(facts: Mapping[str, str]) -> str:
+def unusual_sides(attributes: Mapping[str, str]) -> str:
     """In what a radiograph lies otherwise than upright with the patient's left on the right; empty where in nothing.
 
     PatientOrientation (C.7.6.1.1.1) says where rows point, to the right of the picture, and columns, to its bottom.
     """
-    rows, _, columns = facts.get("patient_orientation", "").partition(" ")
+    rows, _, columns = attributes.get("patient_orientation", "").partition(" ")
     return " and ".join(filter(None, (_ROWS.get(rows[:1], ""), _COLUMNS.get(columns[:1], ""))))

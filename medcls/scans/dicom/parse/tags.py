@@ -81,7 +81,7 @@ TAGS: dict[str, tuple[int, str]] = {
     "ImageComments": (0x00204000, "LT"),
     "CorrectedImage": (0x00280051, "CS"),
     "AcquisitionTime": (0x00080032, "TM"),
-    # facts
+    # attributes
     "PatientSex": (0x00100040, "CS"),
     "PatientAge": (0x00101010, "AS"),
     "Manufacturer": (0x00080070, "LO"),

@@ -258,7 +258,7 @@ def _volume(frames: Sequence[Frame], part: str, leniency: Leniency) -> Stack:
         if len(signs) > 1 or len(photometrics) > 1:
             error = refusal(RefusalCode.INCONSISTENT, "the slices differ in pixel format")
             return Stack(tuple(frames), part, error)
-    units = {frame.header.facts.get("units", "") for frame in frames} - {""}
+    units = {frame.header.attributes.get("units", "") for frame in frames} - {""}
     if len(units) > 1:
         return Stack(tuple(frames), part, refusal(RefusalCode.INCONSISTENT, "the slices differ in their unit"))
     if len(frames) == 1:

@@ -62,7 +62,7 @@ def source_of(stack: Stack, name: str, leniency: Leniency) -> ScanSource:
         channels=3 if header.colour else 1,
         part=stack.part,
         syntax=header.syntax,
-        facts=_facts(stack.frames),
+        attributes=_attributes(stack.frames),
         identity=stack.identity,
         frames=_numbers(stack),
         times=stack.times,
@@ -112,8 +112,8 @@ def _looked_up(frame: Frame, stored: Pixels, instance: Instance) -> tuple[Frame,
     if lut is None:
         return frame, stored
     values = lut.apply(stored)
-    facts = {**header.facts, **({"units": lut.unit} if lut.unit not in ("", "US") else {})}
-    looked = replace(header, bits_stored=values.dtype.itemsize * 8, signed=False, facts=facts)
+    attributes = {**header.attributes, **({"units": lut.unit} if lut.unit not in ("", "US") else {})}
+    looked = replace(header, bits_stored=values.dtype.itemsize * 8, signed=False, attributes=attributes)
     return replace(frame, header=looked, slope=1.0, intercept=0.0), values
 
 
@@ -180,7 +180,7 @@ def described(
         kind="dicom",
         has_geometry=placed,
         photometric="rgb" if header.colour else "grey",
-        facts=_facts(stack.frames),
+        attributes=_attributes(stack.frames),
         identity=stack.identity,
         notes=tuple(said),
         paths=stack.paths,
@@ -273,7 +273,7 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
     changes = changes_within(frames)
     if changes:
         notes.append(Note.CHANGES.says(f"the parts of the volume differ: {', '.join(changes)}"))
-    if frames[0].header.facts.get("burned_in") == "yes":
+    if frames[0].header.attributes.get("burned_in") == "yes":
         notes.append(Note.BURNED_IN.says("the header says that annotations are burned into the pixels"))
     return [*notes, *presentation_doubts(frames[0].header)]
 
@@ -281,12 +281,12 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
 def _doubts_of_unit(frames: Sequence[Frame]) -> list[str]:
     notes = []
     modality, said = frames[0].header.modality, {frame.rescale for frame in frames}
-    units = {frame.header.facts.get("units", "") for frame in frames} - {""}
+    units = {frame.header.attributes.get("units", "") for frame in frames} - {""}
     if modality == "CT" and ABSENT in said:
         notes.append(Note.NOT_HOUNSFIELD.says("the header has no rescale: CT values are as stored, in no known unit"))
     elif modality == "CT" and units - {"HU"}:
         notes.append(Note.NOT_HOUNSFIELD.says(f"CT values are not in HU but in {'/'.join(sorted(units - {'HU'}))}"))
-    elif modality == "PT" and factor(why := _facts(frames)["suv_bw"]) is None:
+    elif modality == "PT" and factor(why := _attributes(frames)["suv_bw"]) is None:
         notes.append(Note.PET_UNITS.says(f"no SUV can be computed: {why}"))
     if HALF in said:
         notes.append(Note.HALF_RESCALE.says("slope or intercept is missing in the header: 1 or 0 was taken for it"))
@@ -297,14 +297,14 @@ def _doubts_of_unit(frames: Sequence[Frame]) -> list[str]:
     return notes
 
 
-def _facts(frames: Sequence[Frame]) -> dict[str, str]:
+def _attributes(frames: Sequence[Frame]) -> dict[str, str]:
     """What all frames agree on; CT values without a rescale have no unit, whatever the header calls them."""
-    facts = _common(frames, "facts")
+    attributes = _common(frames, "attributes")
     if frames[0].header.modality == "CT" and any(frame.rescale == ABSENT for frame in frames):
-        facts["units"] = STORED_UNIT
+        attributes["units"] = STORED_UNIT
     if frames[0].header.modality == "PT":
-        facts |= agreed([{} if frame.rescale == ABSENT else frame.header.facts for frame in frames])
-    return facts
+        attributes |= agreed([{} if frame.rescale == ABSENT else frame.header.attributes for frame in frames])
+    return attributes
 
 
 def _common(frames: Sequence[Frame], name: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 KINDS = {"suv_bw": "BW", "suv_lbm": "LBMJANMA"}
-"""The facts that hold the factors, and what DICOM calls the values (SUVType)."""
+"""The attributes that hold the factors, and what DICOM calls the values (SUVType)."""
 
 _BLOCKS = (0x10, 0x11, 0x12)
 _PHILIPS, _GE = (0x7053, "PHILIPS PET PRIVATE GROUP"), (0x0009, "GEMS_PETD_01")
@@ -52,7 +52,7 @@ class _UnknownError(Exception):
     """Why there is no factor, in words."""
 
 
-def uptake_facts(dataset: Dataset, mapped_unit: str = "") -> dict[str, str]:
+def uptake_attributes(dataset: Dataset, mapped_unit: str = "") -> dict[str, str]:
     """``units``, and for each of :data:`KINDS` the factor that rescaled values are multiplied by, or why there is none.
 
     Args:
@@ -60,42 +60,42 @@ def uptake_facts(dataset: Dataset, mapped_unit: str = "") -> dict[str, str]:
         mapped_unit: The unit that an enhanced object gives its values elsewhere.
     """
     units = t.text(dataset, "Units").upper() or mapped_unit
-    facts = {"units": units} if _unit(units) else {}
-    for fact, wanted in KINDS.items():
+    attributes = {"units": units} if _unit(units) else {}
+    for attribute, wanted in KINDS.items():
         try:
-            facts[fact] = f"{_factor(dataset, facts.get('units', ''), wanted):.9g}"
+            attributes[attribute] = f"{_factor(dataset, attributes.get('units', ''), wanted):.9g}"
         except _UnknownError as why:
-            facts[fact] = str(why)
+            attributes[attribute] = str(why)
         except (ArithmeticError, ValueError):  # dates and numbers beyond all bounds
-            facts[fact] = "a number or time in the header makes no sense"
-    return facts
+            attributes[attribute] = "a number or time in the header makes no sense"
+    return attributes
 
 
-def factor(fact: str) -> float | None:
+def factor(attribute: str) -> float | None:
     """The number of a fact; ``None`` where it is words."""
     try:
-        return float(fact)
+        return float(attribute)
     except ValueError:
         return None
 
 
 def agreed(slices: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The facts of :data:`KINDS` for a volume from those of its slices: the median factor, or the first reason.
+    """The attributes of :data:`KINDS` for a volume from those of its slices: the median factor, or the first reason.
 
-    Slices without a rescale give no facts.
+    Slices without a rescale give no attributes.
     """
     found = list(slices)
-    facts = {}
+    attributes = {}
     for name in KINDS:
         said = [one.get(name, f"{_named('RescaleSlope')} is missing") for one in found]
         factors = [number for number in map(factor, said) if number is not None]
         if len(factors) < len(said):
-            facts[name] = next(words for words in said if factor(words) is None)
+            attributes[name] = next(words for words in said if factor(words) is None)
         elif max(factors) > min(factors) * _MOST_APART:
-            facts[name] = "dose, weight or times differ from slice to slice"
+            attributes[name] = "dose, weight or times differ from slice to slice"
         else:
-            facts[name] = f"{statistics.median(factors):.9g}"
-    return facts
+            attributes[name] = f"{statistics.median(factors):.9g}"
+    return attributes
 
 
 def _factor(dataset: Dataset, units: str, wanted: str) -> float:

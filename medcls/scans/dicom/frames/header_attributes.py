@@ -1,13 +1,13 @@
-"""Header facts that name nobody, and identifiers, kept apart (Patient, Study, Equipment modules, PS3.3 C.7)."""
+"""Header attributes that name nobody, and identifiers, kept apart (Patient, Study, Equipment modules, PS3.3 C.7)."""
 
 from __future__ import annotations
 
 import re
 
-from medcls.scans.dicom.frames.presentation import presentation_facts
+from medcls.scans.dicom.frames.presentation import presentation_attributes
 from medcls.scans.dicom.parse import text as t
 from medcls.scans.dicom.parse.elements import Elements
-from medcls.scans.dicom.values.suv import uptake_facts
+from medcls.scans.dicom.values.suv import uptake_attributes
 
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
@@ -22,27 +22,27 @@ _PLAIN = {
 _NUMERIC = {"field_strength": "MagneticFieldStrength", "slice_thickness": "SliceThickness"}
 
 
-def facts_of(dataset: t.Attributes) -> dict[str, str]:
+def attributes_of(dataset: t.Attributes) -> dict[str, str]:
     """Sex, age in years, scanner, kernel, year and the like, of PET how it becomes SUV; only what the header has."""
-    facts = {name: t.text(dataset, keyword) for name, keyword in _PLAIN.items()}
-    facts["sex"] = _sex(t.text(dataset, "PatientSex"))
-    facts["age"] = age_in_years(t.text(dataset, "PatientAge"))
+    attributes = {name: t.text(dataset, keyword) for name, keyword in _PLAIN.items()}
+    attributes["sex"] = _sex(t.text(dataset, "PatientSex"))
+    attributes["age"] = age_in_years(t.text(dataset, "PatientAge"))
     for name, keyword in _NUMERIC.items():
         found = t.number(dataset, keyword)
-        facts[name] = "" if found is None else f"{found:g}"
-    facts["kernel"] = t.text(dataset, "ConvolutionKernel").replace("\\", " ")
-    facts["laterality"] = t.text(dataset, "ImageLaterality") or t.text(dataset, "Laterality")
-    facts["year"] = _year(dataset)
+        attributes[name] = "" if found is None else f"{found:g}"
+    attributes["kernel"] = t.text(dataset, "ConvolutionKernel").replace("\\", " ")
+    attributes["laterality"] = t.text(dataset, "ImageLaterality") or t.text(dataset, "Laterality")
+    attributes["year"] = _year(dataset)
     spacing = t.numbers(dataset, "PixelSpacing", 2) or t.numbers(dataset, "ImagerPixelSpacing", 2)
-    facts["pixel_spacing"] = f"{spacing[0]:g} {spacing[1]:g}" if spacing else ""
+    attributes["pixel_spacing"] = f"{spacing[0]:g} {spacing[1]:g}" if spacing else ""
     burned = t.text(dataset, "BurnedInAnnotation").upper()
-    facts["burned_in"] = {"YES": "yes", "NO": "no"}.get(burned, "")
-    facts |= presentation_facts(dataset)
-    facts["bit_depth"] = t.text(dataset, "BitsStored") or t.text(dataset, "BitsAllocated")
-    facts["lossy"] = {"00": "no", "01": "yes"}.get(t.text(dataset, "LossyImageCompression"), "")
+    attributes["burned_in"] = {"YES": "yes", "NO": "no"}.get(burned, "")
+    attributes |= presentation_attributes(dataset)
+    attributes["bit_depth"] = t.text(dataset, "BitsStored") or t.text(dataset, "BitsAllocated")
+    attributes["lossy"] = {"00": "no", "01": "yes"}.get(t.text(dataset, "LossyImageCompression"), "")
     if t.text(dataset, "Modality").upper() == "PT" and not isinstance(dataset, Elements):
-        facts |= uptake_facts(dataset)
-    return {name: value for name, value in facts.items() if value}
+        attributes |= uptake_attributes(dataset)
+    return {name: value for name, value in attributes.items() if value}
 
 
 def identity_of(dataset: t.Attributes) -> dict[str, str]:
