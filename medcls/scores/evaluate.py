@@ -282,8 +282,8 @@ def _notes(table: ScoreTable, options: ScoreOptions) -> list[str]:
         )
     elif table.bare and options.calibrate is None:
         notes.append(
-            "the scores lie between 0 and 1 and are evaluated as probabilities, which their column does not say. Where they are "
-            "none, do not believe Brier's score, calibration and decision curves"
+            "the scores lie between 0 and 1 and are evaluated as probabilities, which their column does not say. Where they "
+            "are none, do not believe Brier's score, calibration and decision curves"
         )
     if table.no_covariates:
         notes.append(left_out_in_words(table.no_covariates))

@@ -140,7 +140,9 @@ def evaluate_and_compare(
     return replace(evaluated, comparison=compared.document)
 
 
-def _with_threshold(first: ScoreOptions, second: tuple[Path, ScoreOptions], tables: Sequence[ScoreTable]) -> ScoreOptions:
+def _with_threshold(
+    first: ScoreOptions, second: tuple[Path, ScoreOptions], tables: Sequence[ScoreTable]
+) -> ScoreOptions:
     """How the second table is decided: a stated threshold holds for both where both hold probabilities.
 
     Raises:

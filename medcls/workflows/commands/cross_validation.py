@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from medcls.classifier import Prediction, Classifier, load_classifier
+from medcls.classifier import Classifier, Prediction, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
 from medcls.config import Config, config_text
@@ -183,7 +183,9 @@ def _join(
     test = cohort.partition("test")
     if test:
         refused = [one for one in cohort.excluded if one.partition == "test"]
-        metrics["test"] = evaluate_cases(ensemble, test, case_predictions, config, pseudonyms, refused=refused).to_json()
+        metrics["test"] = evaluate_cases(
+            ensemble, test, case_predictions, config, pseudonyms, refused=refused
+        ).to_json()
     return CrossValidated(ensemble, out_of_fold, case_predictions, metrics)
 
 
