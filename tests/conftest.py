@@ -15,6 +15,20 @@ settings.load_profile("medcls")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA_VARIABLE = "MEDCLS_TEST_DATA"
+LONGEST = (
+    "test_whole_way.py",
+    "test_cross_validation.py",
+    "test_docs.py",
+    "test_cli.py",
+    "test_bench.py",
+    "test_estimator.py",
+    "test_unknown_run.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that no core waits for one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")

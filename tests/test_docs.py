@@ -198,9 +198,11 @@ def test_commands_in_sentences_have_known_verbs_and_options(page: Path) -> None:
 
 
 @pytest.mark.parametrize("block", with_language("bash"), ids=page_name)
-def test_scripts_that_are_named_exist(block: Block) -> None:
-    for name in re.findall(r"(?:^|\s)(scripts/[\w-]+)", block.text):
+def test_scripts_that_are_named_exist_and_have_the_options_named(block: Block) -> None:
+    for name, options in re.findall(r"(?:^|\s)(scripts/[\w-]+)((?: --[\w-]+)*)", block.text):
         assert os.access(REPOSITORY / name, os.X_OK), name
+        code = (REPOSITORY / name).read_text(encoding="utf-8")
+        assert [option for option in options.split() if option not in code] == [], name
 
 
 @pytest.mark.parametrize("block", with_language("yaml"), ids=page_name)

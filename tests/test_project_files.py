@@ -40,13 +40,14 @@ def test_security_names_files_that_exist() -> None:
 
 def test_the_workflow_runs_the_tests_with_few_rights_and_known_versions() -> None:
     workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
-    job = workflow["jobs"]["test"]
-    tests = [step for step in job["steps"] if step.get("run") == "scripts/test"]
-    assert [step["env"]["CI"] for step in tests] == [""]  # with it the real scans would have to be there
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    tests = [step for step in steps if "scripts/test" in step.get("run", "")]
+    assert [step["run"] for step in tests] == ["scripts/test", "scripts/test --coverage"]
+    assert {step["env"]["CI"] for step in tests} == {""}  # with it the real scans would have to be there
     assert workflow["permissions"] == {"contents": "read"}
-    assert all(re.fullmatch(r"[\w/-]+@v\d+", step["uses"]) for step in job["steps"] if "uses" in step)
+    assert all(re.fullmatch(r"[\w/-]+@v\d+", step["uses"]) for step in steps if "uses" in step)
     known = {one.rpartition(" ")[2] for one in PROJECT["classifiers"]}
-    assert set(job["strategy"]["matrix"]["python"]) <= known
+    assert set(workflow["jobs"]["test"]["strategy"]["matrix"]["python"]) <= known
 
 
 def test_what_runs_before_a_commit_is_what_the_tests_run() -> None:

@@ -17,11 +17,13 @@ import torch
 from PIL import Image
 
 import medcls
+from medcls.classifier import Classifier
 from medcls.config import load_config
 from medcls.evaluation import metrics_schema
 from medcls.runs.folder import Run
-from medcls.synthesis import SyntheticRegion, write_cohort
+from medcls.synthesis import SyntheticCohort, SyntheticRegion, write_cohort
 from medcls.workflows.commands.train import train_run
+from tests.factories.runs import rows
 
 torch.set_num_threads(1)
 
@@ -80,7 +82,7 @@ def test_three_classes_with_one_absent_from_test(tmp_path: Path) -> None:
     assert table[["p_glioma", "p_meningioma", "p_pituitary"]].sum(axis=1)[0] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("balance", ["sampler", "both"])
+@pytest.mark.parametrize("balance", ["sampler", pytest.param("both", marks=pytest.mark.slow)])
 def test_several_labels_at_once(tmp_path: Path, balance: str) -> None:
     paths = pictures(tmp_path / "scans", 24)
     rows = [[f"scans/{path.name}", number % 2, int(number % 3 == 0)] for number, path in enumerate(paths)]
@@ -119,7 +121,7 @@ def test_series_volumes_slices_and_frames(
     )
     assert (run.path / "excluded.csv").read_text(encoding="utf-8").count("\n") == 1
     classifier = medcls.load(run.path)
-    first = next(csv.DictReader(cohort.cases_csv.open(encoding="utf-8")))
+    first = rows(cohort.cases_csv)[0]
     scan = medcls.read_scan(cohort.folder / first["scan"])
     explanation = classifier.explain(scan)
     assert explanation.map.shape == scan.shape
@@ -129,21 +131,18 @@ def test_series_volumes_slices_and_frames(
     for path in run.path.rglob("*"):
         if path.is_file():
             assert b"SYNTHETIC^" not in path.read_bytes().upper(), path
+    if region == "lung":
+        a_whole_export_is_answered_series_by_series(classifier, cohort)
 
 
-def test_a_whole_export_is_answered_series_by_series(tmp_path: Path) -> None:
-    cohort = write_cohort("lung", tmp_path / "cohort", patients=15, seed=1, size=64)
-    preprocessing = {"kind": "ct", "dimensions": 3, "size": [32, 32, 16]}
-    run = go(
-        tmp_path, region="lung", data={"cases": cohort.cases_csv}, positive="inflammation", preprocessing=preprocessing
-    )
-    cases = list(csv.DictReader(cohort.cases_csv.open(encoding="utf-8")))
-    table = medcls.load(run.path).predict(cohort.folder / "DICOM")
+def a_whole_export_is_answered_series_by_series(classifier: Classifier, cohort: SyntheticCohort) -> None:
+    cases = rows(cohort.cases_csv)
+    table = classifier.predict(cohort.folder / "DICOM")
     assert (table.status == "answered").sum() == len(cases)
-    found = {f"DICOM/{name}" for name in table.scan}
-    assert found == {case["scan"] for case in cases}
+    assert {f"DICOM/{name}" for name in table.scan} == {case["scan"] for case in cases}
 
 
+@pytest.mark.slow  # tests/loading/test_batches.py shows it of the batches
 def test_loader_processes_started_by_spawn_change_nothing(tmp_path: Path) -> None:
     """As on Windows and macOS: nothing is inherited, everything that a worker needs is sent to it."""
     paths = pictures(tmp_path / "scans", 24)

@@ -201,7 +201,8 @@ def test_any_title_is_drawn_as_it_is(title: str) -> None:
 def test_saved_whole_or_not_at_all(tmp_path: Path) -> None:
     figure = draw_overlay(np.ones((8, 8, 3)), np.eye(8), title="evidence")
     save_png(figure, tmp_path / "maps" / "one.png")
-    assert Image.open(tmp_path / "maps" / "one.png").width > 300
+    with Image.open(tmp_path / "maps" / "one.png") as picture:
+        assert picture.width > 300
     assert [one.name for one in (tmp_path / "maps").iterdir()] == ["one.png"]
     (tmp_path / "file").write_text("in the way")
     with pytest.raises((StorageError, OSError)):

@@ -293,6 +293,7 @@ def peer_field(shape: tuple[int, ...], spacing: int, seed: int) -> Tensor:
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")  # MONAI's CutMix does
 def test_mixing_has_the_distribution_of_its_twin(kind: str, dimensions: int) -> None:
     count = 400
     shape = (16, 12, 10)[:dimensions]

@@ -67,7 +67,8 @@ def test_the_tables_say_which_file_is_whose(saved: Path, scans: Path, tmp_path: 
         map_of = nibabel.load(tmp_path / "maps" / row["map"]).get_fdata()[..., 0]
         np.testing.assert_allclose(map_of, model.explain(scans / one["scan"], "ill").map, atol=1e-5)
         assert all(part in row["picture"] for part in ("0000.png", "--ill--grad-cam--head-"))
-        assert Image.open(tmp_path / "maps" / row["picture"]).format == "PNG"
+        with Image.open(tmp_path / "maps" / row["picture"]) as picture:
+            assert picture.format == "PNG"
     named = [row[column] for row in rows.values() for column in ("picture", "map") if row[column]]
     assert len(named) == len(set(named)) == 6
     assert set(files(tmp_path / "maps")) == {*named, "explanations.csv", "explanations.json"}

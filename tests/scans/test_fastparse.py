@@ -186,6 +186,7 @@ def test_sequences_of_undefined_length_are_passed_over(tmp_path, syntax):
     assert fast[0].header.identity["patient_id"] == "A1"
 
 
+@pytest.mark.filterwarnings("ignore:The value:UserWarning:pydicom")  # its length, on purpose
 def test_a_long_header_is_read_on_until_the_pixels(tmp_path):
     data = save(instance(PatientComments="x" * (5 * HEAD)), tmp_path / "x").read_bytes()
     with pytest.raises(Short):

@@ -30,12 +30,12 @@ def test_every_seed_is_read_before_it_is_broken():
 
 def test_thousands_of_broken_files_break_no_promise():
     tally = Tally()
-    trials(SEEDS, range(3000), seed=1, jobs=2, answered=tally.add)
+    trials(SEEDS, range(2000), seed=1, jobs=2, answered=tally.add)
     broken = {answer.number: (mutant(SEEDS, answer.number, 1).name, answer.failures()) for answer in tally.broken}
     assert broken == {}
-    assert tally.count == 3000
+    assert tally.count == 2000
     # A reader that refused everything would pass: about a fifth is still readable, and the codes are of many kinds.
-    assert tally.outcomes["read"] > 300
+    assert tally.outcomes["read"] > 200
     assert len(tally.outcomes) >= 8
 
 

@@ -284,7 +284,8 @@ def test_sheets_follow_each_other_and_are_the_same_every_time(tmp_path: Path) ->
         assert [sheet.name for sheet in sheets] == ["out.png", "out-2.png", "out-3.png"]
     for sheet in sheets:
         assert sheet.read_bytes() == (tmp_path / "first" / sheet.name).read_bytes()
-        assert Image.open(sheet).info == {"Software": "medcls inspect"}
+        with Image.open(sheet) as shown:
+            assert shown.info == {"Software": "medcls inspect"}
     assert sheet_path(Path("a.b.PNG"), 12) == Path("a.b-12.PNG")
     assert not list(tmp_path.rglob("*.part"))
 

@@ -19,6 +19,10 @@ from sklearn.metrics import roc_auc_score
 from tests.conftest import REPOSITORY
 
 torch.set_num_threads(1)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:NvImgCodec:UserWarning:monai"),  # what MONAI and captum say of their own ways
+    pytest.mark.filterwarnings("ignore:Full backward hook:UserWarning"),
+]
 SCRIPT = REPOSITORY / "scripts" / "bench"
 SMALL: dict[str, dict[str, Any]] = {
     "ingest": {"QUICK_SLICES": 3, "PIXELS": 32},

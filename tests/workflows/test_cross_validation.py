@@ -27,7 +27,7 @@ from tests.factories.runs import Pictures, make_pictures, names_stay_home, setti
 
 torch.set_num_threads(1)
 
-FOLDS = {"folds": 3, "tune": 0.2}
+FOLDS = {"folds": 2, "tune": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def run(pictures: Pictures, places: Path) -> Run:
 
 
 def test_every_fold_is_a_complete_run_of_its_own(run: Run, pictures: Pictures) -> None:
-    assert sorted(path.name for path in run.folds.iterdir()) == ["1-1", "1-2", "1-3"]
+    assert sorted(path.name for path in run.folds.iterdir()) == ["1-1", "1-2"]
     for fold in run.folds.iterdir():
         for name in ("config.yaml", "cohort.csv", "checkpoints/last.ckpt", "classifier/classifier.json", "report.html"):
             assert (fold / name).is_file(), name
@@ -135,21 +135,21 @@ def test_folds_figures_and_their_mean_are_told_apart(run: Run) -> None:
     for one in per_fold["folds"]:
         own = Run(run.folds / one["fold"]).metrics["test"]
         assert one["figures"]["auc"] == own["auc"]
-        assert one["n_cases"] == own["n_cases"] == 12
+        assert one["n_cases"] == own["n_cases"] == 18
         aucs.append(own["auc"]["value"])
     spread = per_fold["over_folds"]["auc"]
     assert spread["mean"] == pytest.approx(np.mean(aucs))
     assert spread["sd"] == pytest.approx(np.std(aucs, ddof=1))
     assert "not independent" in per_fold["notes"][0]
     page = run.report_file.read_text(encoding="utf-8")
-    for words in ("Mean over folds", "Pooled", "not independent", "1-3"):
+    for words in ("Mean over folds", "Pooled", "not independent", "1-2"):
         assert words in page
 
 
 def test_what_the_pooled_figures_lack_is_explained_by_the_folds(run: Run) -> None:
     missing = run.metrics["pooled"]["not_computed"]
     fitted = [medcls.load(fold).calibration.reason is None for fold in run.folds.iterdir()]
-    calibrated = f"of {sum(fitted)} of 3 folds were calibrated" if any(fitted) else "not changed by a calibration: "
+    calibrated = f"of {sum(fitted)} of 2 folds were calibrated" if any(fitted) else "not changed by a calibration: "
     assert calibrated in missing["calibration.before"]
     assert "fitted on the out-of-fold predictions; their coverage is not evaluated" in missing["conformal"]
     page = run.report_file.read_text(encoding="utf-8")
@@ -173,7 +173,7 @@ def test_the_ensemble_is_the_mean_of_its_members(run: Run, pictures: Pictures) -
     ensemble = medcls.load(run.path)
     assert isinstance(ensemble, Ensemble)
     together = ensemble.predict(pictures.folder).set_index("scan")
-    alone = [medcls.load(run.folds / f"1-{n}").predict(pictures.folder).set_index("scan").p_ill for n in (1, 2, 3)]
+    alone = [medcls.load(run.folds / f"1-{n}").predict(pictures.folder).set_index("scan").p_ill for n in (1, 2)]
     assert np.allclose(together.p_ill, np.mean(alone, axis=0), atol=1e-6)
     threshold = ensemble.operating_point.thresholds[0]
     assert ((together.p_ill >= threshold) == (together.predicted == "ill")).all()
@@ -183,7 +183,7 @@ def test_the_ensemble_is_the_mean_of_its_members(run: Run, pictures: Pictures) -
 def test_the_ensemble_explains_by_the_mean_of_its_members_maps(run: Run, pictures: Pictures) -> None:
     scan = pictures.folder / "image2.png"
     together = medcls.load(run.path).explain(scan, "ill").map
-    alone = [medcls.load(run.folds / f"1-{n}").explain(scan, "ill").map for n in (1, 2, 3)]
+    alone = [medcls.load(run.folds / f"1-{n}").explain(scan, "ill").map for n in (1, 2)]
     assert np.allclose(together, np.mean(alone, axis=0), atol=1e-6)
     assert together.max() > 0
 
@@ -253,7 +253,7 @@ def test_a_killed_cross_validation_keeps_its_folds_and_ends_as_it_would_have(
             train_run(config)
     broken = Run(tmp_path / "runs" / "small")
     finished = [fold.name for fold in broken.folds.iterdir() if Run(fold).is_finished]
-    assert sorted(finished) == (["1-1"] if moment == "second fold" else ["1-1", "1-2", "1-3"])
+    assert sorted(finished) == (["1-1"] if moment == "second fold" else ["1-1", "1-2"])
     trained: list[str] = []
     fit = train_once.train_classifier
 
@@ -264,7 +264,7 @@ def test_a_killed_cross_validation_keeps_its_folds_and_ends_as_it_would_have(
     with monkeypatch.context() as patch:
         patch.setattr(train_once, "train_classifier", counted)
         resumed = train_run(config, resume=True)
-    assert trained == (["1-2", "1-3"] if moment == "second fold" else [])
+    assert trained == (["1-2"] if moment == "second fold" else [])
     for name in ("metrics.json", "predictions.csv", "folds.csv"):
         assert (resumed.path / name).read_bytes() == (run.path / name).read_bytes(), name
     assert changed_files(resumed.path) == changed_parts(resumed) == ()
@@ -336,12 +336,12 @@ def test_too_few_patients_are_found_before_a_folder_is_made(pictures: Pictures, 
 def test_a_learning_curve_has_nested_parts_judged_on_the_same_cases(
     pictures: Pictures, places: Path, tmp_path: Path
 ) -> None:
-    split = {"learning_curve": [0.5, 0.25], "tune": 0.2}
+    split = {"learning_curve": [0.5], "tune": 0.2}
     finished = train_run(config_of(pictures, places, tmp_path, split=split))
     jsonschema.validate(finished.metrics, metrics_schema())
     curve = finished.metrics["learning_curve"]
     assert curve["judged_on"] == "test"
-    assert [one["part"] for one in curve["points"]] == [0.25, 0.5, 1.0]
+    assert [one["part"] for one in curve["points"]] == [0.5, 1.0]
     inside: set[str] = set()
     for one in curve["points"]:
         folder = finished.path if one["part"] == 1 else finished.learning_curve / f"{one['part']:g}"

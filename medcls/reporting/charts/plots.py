@@ -75,7 +75,8 @@ class Chart:
     def render(self, kind: Literal["svg", "pdf", "png"]) -> bytes:
         """The picture as a file. The same chart gives the same bytes."""
         from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # hands what is no picture to its own canvas
+        from matplotlib.backends.backend_agg import FigureCanvasAgg  # hands PDF to its own canvas
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
         buffer = io.BytesIO()
@@ -83,9 +84,13 @@ class Chart:
             # In SVG the reader's program draws the letters; that matplotlib's own font lacks some of them does not matter.
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
             figure = Figure(figsize=self.size, layout="constrained")
-            FigureCanvasAgg(figure)
+            metadata = dict.fromkeys(_METADATA[kind])
+            canvas = (FigureCanvasSVG if kind == "svg" else FigureCanvasAgg)(figure)
             self.draw(figure)
-            figure.savefig(buffer, format=kind, dpi=_DOTS, metadata=dict.fromkeys(_METADATA[kind]))
+            if kind == "svg":
+                canvas.print_svg(buffer, metadata=metadata)  # the same bytes; savefig draws everything once more before
+            else:
+                figure.savefig(buffer, format=kind, dpi=_DOTS, metadata=metadata)
         if kind != "svg":
             return buffer.getvalue()
         # matplotlib writes letters as they are, and XML takes no control signs at all.
