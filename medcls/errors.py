@@ -11,7 +11,7 @@
     │   ├── RunError           exit 2   a run folder is missing, damaged, unfinished, or in use
     │   └── MissingExtraError  exit 2   an optional dependency is not installed
     ├── TrainingDiverged       exit 1   the loss or the weights are no numbers any more; what was trained before is kept
-    ├── ScanRefused            exit 3   one scan cannot be read rightly; others go on
+    ├── ScanRefused            exit 3   one scan cannot be read correctly; others go on
     ├── NothingToDo            exit 4   nothing of what was given could be answered
     └── StorageError           exit 1   the disk is full, read-only, or out of quota
 
@@ -129,7 +129,7 @@ class MissingExtraError(UsageError):
 
 
 class ScanRefused(MedclsError):
-    """One scan cannot be read rightly, so it is not read at all.
+    """One scan cannot be read correctly, so it is not read at all.
 
     Args:
         code: One of the values of :class:`medcls.scans.core.refusals.RefusalCode`.

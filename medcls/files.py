@@ -51,7 +51,7 @@ def home_folder(instead: str) -> Path:
     """The user's home folder.
 
     Args:
-        instead: The environment variable that names what would lie in it.
+        instead: The environment variable that names what would be in it.
 
     Raises:
         StorageError: It is not known, as for a user of a container who is in no list of users.
@@ -139,10 +139,10 @@ def as_path_or_none(value: object, what: str) -> Path | None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder in which nothing can be written, before hours are spent on what shall lie there; it is not made.
+    """Refuse a folder in which nothing can be written, before hours are spent on what shall be there; it is not made.
 
     Raises:
-        UsageError: It is a file, or would lie below one.
+        UsageError: It is a file, or would be below one.
         StorageError: The folder, or the nearest one above it that is there, takes no files.
     """
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))

@@ -1,4 +1,4 @@
-"""Names of files from names in data: whatever a table, a header or an archive calls a thing, its file lies where it should.
+"""Names of files from names in data: whatever a table, a header or an archive calls a thing, its file is where it should.
 
 A name from data is never a path. It can hold ``../``, be absolute, be one that Windows keeps for a printer, be longer than any
 file system takes, or differ from another in signs that no file system tells apart.
@@ -30,7 +30,7 @@ def file_stem(name: str, taken: set[str] | None = None) -> str:
 
     Args:
         name: The name, from anywhere.
-        taken: Stems that are taken, as this function left them: the new one is added, and told apart from those that a file
+        taken: Stems that are taken, as this function left them: the new one is added, and distinguished from those that a file
             system takes for the same.
     """
     plain = unicodedata.normalize("NFC", name)
@@ -64,7 +64,7 @@ def within(folder: Path, path: Path) -> Path:
     """A path below a folder, as it is given, when no link on the way leads out of the folder.
 
     Raises:
-        StorageError: What would be written there would lie elsewhere.
+        StorageError: What would be written there would be elsewhere.
     """
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise StorageError(

@@ -1,7 +1,7 @@
 """Pseudonyms: keyed hashes in place of patients' and cases' identifiers.
 
 A plain or salted hash of a short hospital number can be found by trying all numbers; an HMAC whose key never leaves the
-hospital cannot (NIST FIPS 198-1 for the construction). The key lies in the user's own configuration folder, outside every
+hospital cannot (NIST FIPS 198-1 for the construction). The key is in the user's own configuration folder, outside every
 run, so a run folder can be passed on without it.
 """
 
@@ -120,7 +120,7 @@ class Pseudonyms:
 
 
 def default_key_file() -> Path:
-    """Where the key lies unless the environment variable ``MEDCLS_PSEUDONYM_KEY`` names another file."""
+    """Where the key is unless the environment variable ``MEDCLS_PSEUDONYM_KEY`` names another file."""
     named = os.environ.get(KEY_VARIABLE)
     if named:
         return Path(named)
@@ -135,7 +135,7 @@ def load_pseudonyms(
 
     Args:
         keep: Leave identifiers as they are, without any key.
-        key_file: Where the key lies; default: :func:`default_key_file`.
+        key_file: Where the key is; default: :func:`default_key_file`.
         make: Whether a key is made where there is none.
 
     Raises:

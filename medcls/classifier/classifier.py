@@ -39,7 +39,7 @@ class Classifier(TrainedModel):
             A row for each scan found: ``scan``; ``patient``, ``accession``, ``study``, ``series`` and ``instance``, as the
             pseudonyms have them, where the header says them; ``status`` (``answered`` or ``refused``),
             ``predicted``, ``p_LABEL`` for each label, ``prediction_set``, ``refer``, ``unlike_training`` (in what the scan
-            lies far from those of the training), ``code`` and ``reason`` of a refusal, ``notes``.
+            is far from those of the training), ``code`` and ``reason`` of a refusal, ``notes``.
 
         Examples:
             >>> import medcls

@@ -47,7 +47,7 @@ def mean_logits(
 
 
 def torch_scores(network: torch.nn.Module) -> Scores:
-    """A network's scores as torch computes them, where its weights lie: in float32, on CUDA too."""
+    """A network's scores as torch computes them, where its weights are: in float32, on CUDA too."""
 
     def scores(images: NDArray[np.float32]) -> NDArray[np.float32]:
         device = next(network.parameters()).device

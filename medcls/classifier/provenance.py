@@ -23,7 +23,7 @@ def identify(classifier: Classifier) -> dict[str, Any]:
     """Plain JSON that says what a classifier is, and what has computed its scores up to now.
 
     Returns:
-        ``run`` (its name, where the classifier lies in one), ``medcls`` (the version that trained it), what is kept of its
+        ``run`` (its name, where the classifier is in one), ``medcls`` (the version that trained it), what is kept of its
         provenance, and ``weights_sha256`` and ``engine``; of an ensemble ``members`` with the last two each.
     """
     given = classifier.provenance
@@ -39,7 +39,7 @@ def identify(classifier: Classifier) -> dict[str, Any]:
 
 
 def run_name(folder: Path) -> str | None:
-    """The run that a classifier's folder lies in, a fold with that of its run; ``None`` where it lies in none."""
+    """The run that a classifier's folder is in, a fold with that of its run; ``None`` where it is in none."""
     run = folder.resolve().parent
     if not (run / "config.yaml").is_file():
         return None

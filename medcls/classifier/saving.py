@@ -68,7 +68,7 @@ def weights_of(network: ClassificationNetwork) -> bytes:
 
 
 def save_ensemble(ensemble: TrainedModel, members: Iterable[str], folder: str | os.PathLike[str]) -> None:
-    """Write an ensemble's ``classifier.json``; its members lie in the folder by then, each in its own."""
+    """Write an ensemble's ``classifier.json``; its members are in the folder by then, each in its own."""
     write_json(
         Path(folder) / DESCRIPTION,
         {

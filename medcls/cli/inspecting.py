@@ -123,7 +123,7 @@ def _check_outputs(montage: Path | None, csv: Path | None, *, headers: bool) -> 
 
 
 def _check_writable(path: Path) -> None:
-    """Refuse what is a folder, or lies where nothing can be written."""
+    """Refuse what is a folder, or is where nothing can be written."""
     if path.is_dir():
         raise UsageError("this is a folder", where=str(path), remedy="Name a file in it")
     check_writable(path.parent)

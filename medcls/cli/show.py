@@ -28,7 +28,7 @@ _LEAKAGE = "LEAKAGE"  # how a warning of an allowed leak begins, here as in the 
 
 
 def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
-    """Where a finished run lies, and its figures on test."""
+    """Where a finished run is, and its figures on test."""
     metrics = finished.metrics
     if as_json:
         say_json({"run": str(finished.path), "report": str(finished.report_file), "metrics": metrics})
@@ -43,7 +43,7 @@ def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
 
 
 def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
-    """A line for each scan, and where the tables lie."""
+    """A line for each scan, and where the tables are."""
     if as_json:
         say_json(result.to_json())
         return
@@ -69,7 +69,7 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
 
 
 def _what_to_know(result: Inference) -> None:
-    """Why scans were refused, what was noted of others, which a reader should decide, and which lie far from the training's."""
+    """Why scans were refused, what was noted of others, which a reader should decide, and which are far from the training's."""
     _refusals([row for row in result.rows if row.prediction is None])
     noted = {(row.scan, note.partition(": ")[0]): note.partition(": ")[2] for row in result.rows for note in row.notes}
     for one in (one for one in result.notes if one.what != Note.TRAINED_ON):  # that has a line of its own
@@ -94,7 +94,7 @@ def _what_to_know(result: Inference) -> None:
         why = "; ".join(found[:_REASONS]) + ("; …" if len(found) > _REASONS else "")
         own = f" (of {known.n_checked} tune cases of the training {known.n_far} do)" if known.n_checked else ""
         say(
-            f"MIND: {len(result.unlike)} of {result.answered} answered scans lie far from those of the training{own}, so their "
+            f"MIND: {len(result.unlike)} of {result.answered} answered scans are far from those of the training{own}, so their "
             f"answers are worth little; for example {first.scan}: {why}"
         )
 
@@ -111,7 +111,7 @@ def led_back(led: LedBack, *, as_json: bool) -> None:
 
 
 def evaluation(result: Evaluated | EvaluatedScores, *, as_json: bool, quiet: bool) -> None:
-    """The figures of an evaluation, and where its report lies."""
+    """The figures of an evaluation, and where its report is."""
     compared: Mapping[str, Any] | None = getattr(result, "comparison", None)
     if as_json:
         value = {"folder": str(result.folder), "metrics": {result.name: result.metrics}}
@@ -132,7 +132,7 @@ def evaluation(result: Evaluated | EvaluatedScores, *, as_json: bool, quiet: boo
 
 
 def comparison(result: Compared, *, as_json: bool, quiet: bool) -> None:
-    """The paired differences, and where the page lies."""
+    """The paired differences, and where the page is."""
     if as_json:
         say_json({"folder": str(result.folder), "comparison": result.document})
         return
@@ -143,7 +143,7 @@ def comparison(result: Compared, *, as_json: bool, quiet: bool) -> None:
 
 
 def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
-    """The files of each explained scan, and where the table lies that says which is whose."""
+    """The files of each explained scan, and where the table is that says which is whose."""
     if as_json:
         say_json({"folder": str(result.folder), **result.to_json()})
     elif not quiet:

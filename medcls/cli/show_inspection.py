@@ -150,7 +150,7 @@ def _whose(result: Inspection) -> str:
 
 
 def _readable(result: Inspection, headers: bool) -> str:
-    """How many of the scans can be read, and what else lies there that cannot; empty where there is nothing."""
+    """How many of the scans can be read, and what else is there that cannot; empty where there is nothing."""
     unread = len(result.rows) - result.readable
     parts = [] if not result.rows else ["all can be read" if not unread else f"{unread} of them cannot be read"]
     if parts and headers:

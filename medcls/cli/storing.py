@@ -21,7 +21,7 @@ def store(
         typer.Option("--limit", help="Remove the scans used longest ago, until so much is left: 20GB.", metavar="SIZE"),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="Where the store lies; default: the user's cache folder.")
+        Path | None, typer.Option("--folder", help="Where the store is; default: the user's cache folder.")
     ] = None,
     quiet: Quiet = False,
     json: Json = False,

@@ -22,7 +22,7 @@ class Cohort:
         multilabel: Whether a case may have any number of labels.
         excluded: What was left out, and why.
         warnings: What a reader of the results should know about the cohort.
-        given: Partitions that the table, or the folders, gave; the others were made. ``None``: not parted yet.
+        given: Partitions that the table, or the folders, gave; the others were made. ``None``: not split yet.
         source: The table or folder that it was read from, for errors.
         unused: Columns of the table that are named as covariates are (sex, age, site, …), and that the config does not ask for.
     """
@@ -50,7 +50,7 @@ class Cohort:
         return CohortError(what, where=self.source, remedy=remedy)
 
     def too_few(self, label: int, patients: int, parts: str, remedy: str) -> CohortError:
-        """The error of a label that has too few patients to be parted."""
+        """The error of a label that has too few patients to be split."""
         count = "no patient" if not patients else "1 patient" if patients == 1 else f"{patients} patients"
         return self.wrong(f"the label '{self.labels[label]}' has {count}, too few for {parts}", remedy)
 

@@ -46,7 +46,7 @@ class _Source:
     places: dict[Key, str] = field(default_factory=dict)
 
     def where(self, key: Key) -> str:
-        """Where a key was given, or its nearest parent, or what lies under it."""
+        """Where a key was given, or its nearest parent, or what is under it."""
         for length in range(len(key), 0, -1):
             if key[:length] in self.places:
                 return self.places[key[:length]]
@@ -165,7 +165,7 @@ def _put(source: _Source, key: Key, value: Any, where: str) -> None:
     values[key[-1]] = value
     if len(key) > 1 and value is not None:
         _one_of_cases_and_folder(source, key)
-    for old in [one for one in source.places if one[: len(key)] == key]:  # what lay under it is gone
+    for old in [one for one in source.places if one[: len(key)] == key]:  # what was under it is gone
         del source.places[old]
     source.places[key] = where
 

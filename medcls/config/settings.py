@@ -136,7 +136,7 @@ class DataSettings(Section):
 
 
 class SplitSettings(Section):
-    """How cases are parted into train, tune and test."""
+    """How cases are split into train, tune and test."""
 
     values: dict[str, Partition] = Field(
         {
@@ -158,7 +158,7 @@ class SplitSettings(Section):
         description="Cross-validate with so many folds, instead of one test partition; a given test stays outside.",
     )
     repeats: Annotated[int, Field(ge=1, le=100)] = Field(
-        1, description="How many times the cohort is parted into folds anew."
+        1, description="How many times the cohort is split into folds anew."
     )
     fold: str | None = Field(
         None, pattern=r"^\d+-\d+$", description="Train this fold alone, as REPEAT-FOLD (1-3); null: every fold."

@@ -14,7 +14,7 @@ class StoreSettings(Section):
     """The prepared store: recipes' results, kept so that they are computed once."""
 
     folder: Path | None = Field(
-        None, description="Where it lies; default: the user's cache folder. It holds patient data."
+        None, description="Where it is; default: the user's cache folder. It holds patient data."
     )
     limit: str | None = Field(
         "50 GB",

@@ -54,7 +54,7 @@ def read_yaml(text: str, name: str, key: Key = ()) -> Read:
     Args:
         text: YAML 1.1.
         name: What the text is called in errors: a file's path.
-        key: Where the values lie within a config.
+        key: Where the values are within a config.
 
     Raises:
         ConfigError: It is no YAML, gives a key twice, holds other than plain values, or is larger or deeper than any config.
@@ -76,7 +76,7 @@ def _in_words(problem: str) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which stops where nodes lie deeper, or are more, than those of any config."""
+    """The safe loader, which stops where nodes are deeper, or are more, than those of any config."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

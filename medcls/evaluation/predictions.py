@@ -101,7 +101,7 @@ class Predictions:
         if not len(self.patients):
             return
         if self.probabilities.min() < -_ROUNDING or self.probabilities.max() > 1 + _ROUNDING:
-            raise UsageError("a probability lies outside 0 to 1", remedy="Give probabilities, not logits")
+            raise UsageError("a probability is outside 0 to 1", remedy="Give probabilities, not logits")
         object.__setattr__(self, "probabilities", self.probabilities.clip(0.0, 1.0))
         if self.multilabel:
             return
@@ -167,7 +167,7 @@ class Predictions:
 
 
 def check_labels(labels: tuple[str, ...], positive: str | None, multilabel: bool) -> None:
-    """Refuse labels that cannot be told apart, and two exclusive labels of which none is named positive.
+    """Refuse labels that cannot be distinguished, and two exclusive labels of which none is named positive.
 
     Raises:
         UsageError: So it is.

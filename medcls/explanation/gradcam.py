@@ -59,7 +59,7 @@ def gradcam(
     if chosen.shape != images.shape[:1]:
         raise UsageError(f"{len(images)} images need as many targets, not {tuple(chosen.shape)}")
     if bool(((chosen < 0) | (chosen >= network.classes)).any()):
-        raise UsageError(f"a target lies outside the network's {network.classes} labels")
+        raise UsageError(f"a target is outside the network's {network.classes} labels")
     signs = _signs(network, chosen, multilabel=multilabel)
     images = images.to(next(network.parameters()).dtype)
     with torch.no_grad(), exact_float32(images.device.type), _evaluating(network):

@@ -1,4 +1,4 @@
-"""The pointing game: does a map's peak lie where the lesion is?
+"""The pointing game: does a map's peak are where the lesion is?
 
 Zhang et al., 'Top-down Neural Attention by Excitation Backprop' (ECCV 2016), with the tolerance that the map's own
 resolution asks for: one feature cell.
@@ -14,7 +14,7 @@ from medcls.explanation.explanation import Explanation
 
 
 def points_at(explanation: Explanation, centre: Sequence[float], radius: float) -> bool:
-    """Whether the map's peak lies inside a lesion, or within one feature cell of it.
+    """Whether the map's peak is inside a lesion, or within one feature cell of it.
 
     Args:
         explanation: The map and its peak.

@@ -1,4 +1,4 @@
-"""Augmentation: random changes of a whole training batch, on the device the batch lies on.
+"""Augmentation: random changes of a whole training batch, on the device the batch is on.
 
 All numbers of a draw come from run seed, epoch and the draw's key, so the same seed gives the same batches whatever the
 number of workers and however draws are put into batches. Each change has the distribution of a transform of MONAI;

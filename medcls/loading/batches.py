@@ -49,7 +49,7 @@ def train_loader(
 def eval_loader(dataset: PreparedDataset, *, batch_size: int, workers: int = 0) -> DataLoader[Batch]:
     """Batches of all views of all cases, in order, nothing left out and nothing changed.
 
-    The views of a case lie in one batch, unless it has more than ``batch_size``.
+    The views of a case are in one batch, unless it has more than ``batch_size``.
 
     Args:
         dataset: Cases to answer.

@@ -83,7 +83,7 @@ def _about(turn: float, axes: int, first: int, second: int) -> NDArray[np.float6
 
 
 def resample(images: Tensor, affines: NDArray[np.float64], displacements: Tensor | None = None) -> Tensor:
-    """Interpolate each image linearly where its affine points; outside lies the image's own lowest value, by channel.
+    """Interpolate each image linearly where its affine points; outside is the image's own lowest value, by channel.
 
     Args:
         images: ``(B, C, *shape)`` float32.

@@ -110,7 +110,7 @@ class ClassificationNetwork(nn.Module):
         return self
 
     def frozen_modules(self) -> Iterator[nn.Module]:
-        """The backbone's children that lie in frozen blocks."""
+        """The backbone's children that are in frozen blocks."""
         for block in self.frozen:
             for child in self.blocks[block]:
                 yield self.backbone.get_submodule(child)

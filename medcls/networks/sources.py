@@ -1,4 +1,4 @@
-"""Named sources of pretrained weights: which file, from where, with which hash, and where it lies on this machine.
+"""Named sources of pretrained weights: which file, from where, with which hash, and where it is on this machine.
 
 * ``imagenet``: torchvision's ImageNet-1k weights (version 1), 2-D. The eight digits in a file's name begin its SHA-256.
 * ``medicalnet``: Tencent's MedicalNet (Chen et al., 'Med3D', arXiv 1904.00625), 3-D, one channel, trained on 23 data
@@ -81,7 +81,7 @@ def find_source(source: str, published: Mapping[str, Mapping[str, Source]], *, n
 
 
 def weights_folder() -> Path:
-    """Where weights lie: ``$MEDCLS_WEIGHTS``, else ``weights`` in the user's cache folder."""
+    """Where weights are: ``$MEDCLS_WEIGHTS``, else ``weights`` in the user's cache folder."""
     named = os.environ.get(WEIGHTS_VARIABLE)
     if named:
         return Path(named)

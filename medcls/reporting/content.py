@@ -111,7 +111,7 @@ OUTCOMES = {
     "false alarm": "False alarms",
     "wrong": "Wrong answers",
     "found": "Found",
-    "left alone": "Rightly left alone",
+    "left alone": "Correctly left alone",
     "right": "Right answers",
 }
 """What can become of a case, in the order of a report, and the heading there."""
@@ -123,7 +123,7 @@ class ExplainedCase:
 
     Attributes:
         png: The picture: plain and overlay side by side, as :mod:`medcls.explanation.overlay` draws it.
-        caption: What it shows: pseudonym, reference label, answer, probability, where the peak lies.
+        caption: What it shows: pseudonym, reference label, answer, probability, where the peak is.
         outcome: One of :data:`OUTCOMES`.
     """
 
@@ -166,7 +166,7 @@ class ReportContent:
             has ``pooled``.
         learning_curve: Figures of trainings on parts of the training patients, as in ``metrics.json``.
         scores: Whether what was evaluated is a bare score, not a stated probability.
-        pages: Pages that lie beside the report: file name to what stands in it.
+        pages: Pages that are beside the report: file name to what stands in it.
         unchecked: Whether it is not known if the evaluated cases took part in training.
         unnamed: Reported cases whose patient neither table nor header names.
         near: Reported cases that look nearly the same as a case that helped to make the classifier, or of another fold.

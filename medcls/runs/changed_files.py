@@ -64,7 +64,7 @@ def changed_parts(run: Run) -> tuple[str, ...]:
 
 
 def changed_classifier(folder: Path | None) -> tuple[str, ...]:
-    """The same of the description of a classifier alone, where its folder lies in a run."""
+    """The same of the description of a classifier alone, where its folder is in a run."""
     if folder is None or folder.name != "classifier":
         return ()
     return changed_files(folder.parent, lambda name: name.endswith(CLASSIFIER_FILE))
@@ -77,7 +77,7 @@ def changed_table(table: Path) -> tuple[str, ...]:
 
 
 def config_sums(file: Path) -> set[str]:
-    """The sum of a config as it lies there, and that of what it says, which comments do not change.
+    """The sum of a config as it is there, and that of what it says, which comments do not change.
 
     Raises:
         OSError: It cannot be read.

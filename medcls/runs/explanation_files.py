@@ -94,7 +94,7 @@ class Explanations:
     Attributes:
         explained: One for each scan that could be explained.
         refused: The others, and why.
-        folder: Where the files lie.
+        folder: Where the files are.
         labels: The classifier's labels.
         classifier: See :func:`medcls.classifier.provenance.identify`.
     """

@@ -1,4 +1,4 @@
-"""Run: the folder that holds everything about one training, and where each thing lies in it."""
+"""Run: the folder that holds everything about one training, and where each thing is in it."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Run:
 
         Raises:
             RunError: Another process is at work in the folder, or has begun the run that was to be new.
-            StorageError: A link in it leads out of it, so that what is written would lie elsewhere.
+            StorageError: A link in it leads out of it, so that what is written would be elsewhere.
         """
         from filelock import FileLock, Timeout
 
@@ -267,7 +267,7 @@ def model_folder(model: str | os.PathLike[str] | None, progress: Progress = SILE
         progress.note(f"Classifier of the newest finished run: {run.path}")
         return run.path
     path = Path(model)
-    # Data often lie in a folder that is called as the run is: what can answer comes before what cannot.
+    # Data often are in a folder that is called as the run is: what can answer comes before what cannot.
     can_answer = [one for one in _places(path) if is_run(one) or (one / CLASSIFIER_FILE).is_file()]
     if can_answer:
         found = Run(can_answer[0])
@@ -280,7 +280,7 @@ def model_folder(model: str | os.PathLike[str] | None, progress: Progress = SILE
 
 
 def _places(path: Path, runs: Path = Path("runs")) -> tuple[Path, ...]:
-    """Where a run of this path or name may lie; a bare name is first of all that of a run under ``runs``."""
+    """Where a run of this path or name may be; a bare name is first of all that of a run under ``runs``."""
     return (runs / path, path) if len(path.parts) == 1 and not path.is_absolute() else (path, runs / path)
 
 

@@ -19,7 +19,7 @@ def leaks_listed(results: Path) -> Iterator[None]:
     """Write what a leak that ends the block ties, whole, and say in its line where.
 
     Args:
-        results: The folder that does not come about; the table lies beside it, as ``NAME-leaks.csv``. One from before is
+        results: The folder that does not come about; the table is beside it, as ``NAME-leaks.csv``. One from before is
             replaced.
 
     Raises:

@@ -178,7 +178,7 @@ def read_training_cases(folder: Path, trained_on: int | None) -> KnownCases | No
 
 
 def pixels_trained_on(classifier: Classifier, progress: Progress = SILENT) -> frozenset[str]:
-    """Digests of the voxels that a classifier was trained and tuned on; none where it does not lie in its run."""
+    """Digests of the voxels that a classifier was trained and tuned on; none where it is not in its run."""
     run = classifier.loaded_from and classifier.loaded_from.resolve().parent
     if not run or not is_run(run):
         return frozenset()

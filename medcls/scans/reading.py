@@ -39,7 +39,7 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
         The scan: ``(C, x, y)`` or ``(C, x, y, z)``, its affine to RAS+ millimetres, header attributes and notes.
 
     Raises:
-        ScanRefused: There is no scan, there are several, or it cannot be read rightly; ``code`` says which. No other error
+        ScanRefused: There is no scan, there are several, or it cannot be read correctly; ``code`` says which. No other error
             is raised for a bad file.
 
     Examples:

@@ -20,7 +20,7 @@ def in_order(tables: Sequence[ScoreTable]) -> list[ScoreTable]:
     """The same tables with their rows in an order that depends on what stands in them, and on nothing else.
 
     Where the tables name no patients, the patients are the places in that order; else patients keep their names, and their
-    rows lie together.
+    rows are together.
 
     Args:
         tables: Of the same cases in the same order, with the same labels and the same patients; in any order themselves.

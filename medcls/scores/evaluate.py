@@ -97,7 +97,7 @@ class EvaluatedScores:
     Attributes:
         name: The partition that was evaluated: ``test``.
         metrics: Its figures, as in ``metrics.json``.
-        folder: Where the files lie.
+        folder: Where the files are.
         answered: How many cases have a score.
         refused: How many have none.
         warnings: What a reader must know before believing a figure, as in the report.
@@ -161,7 +161,7 @@ def evaluate_into(
         folder: Folder for the results.
         predictions: The CSV file.
         options: How to read and evaluate it.
-        pages: Pages that will lie beside the report, which links them: file name to words.
+        pages: Pages that will be beside the report, which links them: file name to words.
         progress: Where to say how far it is.
     """
     table = options.read(predictions)
@@ -282,7 +282,7 @@ def _notes(table: ScoreTable, options: ScoreOptions) -> list[str]:
         )
     elif table.bare and options.calibrate is None:
         notes.append(
-            "the scores lie between 0 and 1 and are evaluated as probabilities, which their column does not say. Where they "
+            "the scores are between 0 and 1 and are evaluated as probabilities, which their column does not say. Where they "
             "are none, do not believe Brier's score, calibration and decision curves"
         )
     if table.no_covariates:
@@ -291,7 +291,7 @@ def _notes(table: ScoreTable, options: ScoreOptions) -> list[str]:
 
 
 def _outside(table: ScoreTable) -> str:
-    """How many scores lie outside 0 to 1, and the first: one typing error looks like a whole column of other numbers."""
+    """How many scores are outside 0 to 1, and the first: one typing error looks like a whole column of other numbers."""
     rows = np.flatnonzero(((table.scores < 0) | (table.scores > 1)).any(axis=1))
     first = min(rows.tolist(), key=lambda row: int(table.lines[row]))
     score = next(score for score in table.scores[first] if not 0 <= score <= 1)

@@ -33,7 +33,7 @@ def read_scores(
     """Read a file of scores.
 
     Args:
-        path: A CSV file, UTF-8, parted by commas, semicolons or tabs.
+        path: A CSV file, UTF-8, separated by commas, semicolons or tabs.
         columns: Which column holds what.
         positive: The positive one of two labels; not needed where labels are 0 and 1, or one column is ``p_LABEL``.
         multilabel: A case may have any number of labels; known without it where a reference cell holds several.

@@ -34,7 +34,7 @@ def score_content(
         metrics: By partition, as in ``metrics.json``.
         warnings: What a reader must know before believing a figure.
         classifier: What is known of the model: its calibration, if it was fitted here.
-        pages: Pages that will lie beside the report: file name to words.
+        pages: Pages that will be beside the report: file name to words.
     """
     failed = int(table.failed.sum())
     names: tuple[Partition, ...] = ("tune", "test")

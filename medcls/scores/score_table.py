@@ -67,7 +67,7 @@ class ScoreTable:
 
     @property
     def are_probabilities(self) -> bool:
-        """Whether every score lies in 0 to 1."""
+        """Whether every score is in 0 to 1."""
         known = self.scores[~self.failed]
         return bool(known.size == 0 or (known.min() >= 0 and known.max() <= 1))
 

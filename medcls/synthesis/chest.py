@@ -27,7 +27,7 @@ class Chest:
         half: Half-widths of the trunk along x and y, millimetres.
         fat: Thickness of the fat under the skin, as a part of the trunk's half-width.
         aeration: HU of the lungs.
-        phase: Where the first rib lies, millimetres.
+        phase: Where the first rib is, millimetres.
         heart: Factor on the heart's size.
         vessels: Vessels of the lungs.
         texture: Fine noise of the tissues.
@@ -45,7 +45,7 @@ class Chest:
     clouds: Noise3D
 
     def lung_depth(self, points: Points) -> Field:
-        """How deep points lie inside a lung, to first order, millimetres; negative outside."""
+        """How deep points are inside a lung, to first order, millimetres; negative outside."""
         p = self._scaled(points)
         side = np.abs(p.x)
         lobe = ellipsoid(Points(side, p.y, p.z), (67, -2, -8), (60, 84, 122), 2.6)
@@ -202,7 +202,7 @@ def draw_chest(rng: np.random.Generator) -> Chest:
 
 
 def draw_chest_lesion(rng: np.random.Generator, chest: Chest, look: Probed) -> ChestLesion:
-    """Draw a lesion that lies in a lung, away from hilum and diaphragm."""
+    """Draw a lesion that is in a lung, away from hilum and diaphragm."""
     kind = "nodule" if rng.random() < 0.5 else "consolidation"
     low, high = (13.0, 18.0) if kind == "nodule" else (23.0, 34.0)
     radius = look.lesion_scale * float(rng.uniform(low, high))

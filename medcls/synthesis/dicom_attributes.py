@@ -22,7 +22,7 @@ class Device:
         kernel: ConvolutionKernel, for CT.
         sharpness: How little the reconstruction smooths, 0 to 1.
         transfer_syntax: How files are encoded.
-        padded: Whether what lies outside the reconstructed circle is PixelPaddingValue.
+        padded: Whether what is outside the reconstructed circle is PixelPaddingValue.
     """
 
     manufacturer: str

@@ -1,6 +1,6 @@
 """Fields: soft shapes and smooth noise in patient space, from which the phantoms are painted.
 
-A *field* is an array with one value for each sampled point. Shapes are given by how deep a point lies inside them, in
+A *field* is an array with one value for each sampled point. Shapes are given by how deep a point is inside them, in
 millimetres and negative outside, so that any sampling grid, however it is turned, cuts the same anatomy.
 """
 
@@ -30,7 +30,7 @@ def grid_points(affine: NDArray[np.float64], shape: tuple[int, int, int], centre
     Args:
         affine: ``(4, 4)``, voxel index to RAS+ millimetres.
         shape: Size of the grid.
-        centre: ``(3,)``, where the body's centre lies in the world, RAS+ millimetres.
+        centre: ``(3,)``, where the body's centre is in the world, RAS+ millimetres.
     """
     i, j, k = np.ogrid[: shape[0], : shape[1], : shape[2]]
     axes = (

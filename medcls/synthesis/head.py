@@ -35,7 +35,7 @@ class Head:
     lumps: Noise3D
 
     def brain_depth(self, points: Points) -> Field:
-        """How deep points lie inside the skull, to first order, millimetres; negative outside."""
+        """How deep points are inside the skull, to first order, millimetres; negative outside."""
         p = self._scaled(points)
         fossa = np.minimum(ellipsoid(p, (0, -44, -34), (52, 38, 32)), -p.z - 8)
         return np.maximum(self._cerebrum(p), fossa)

@@ -1,4 +1,4 @@
-"""Lesion: where a planted lesion lies, and how far a place is from it."""
+"""Lesion: where a planted lesion is, and how far a place is from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medcls.bounded import read_json
 from medcls.errors import UsageError
 from medcls.files import write_json
 
-ABOUT = "Where the lesions of this synthetic cohort lie; cases that are not listed have none"
+ABOUT = "Where the lesions of this synthetic cohort are; cases that are not listed have none"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Lung: chest CT series as DICOM, one file a slice, as an export from a PACS lies on disk."""
+"""Lung: chest CT series as DICOM, one file a slice, as an export from a PACS is on disk."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LPS = np.diag([-1.0, -1.0, 1.0])  # RAS+ to DICOM's LPS+ and back
 
 @dataclass(frozen=True, eq=False)
 class SeriesGrid:
-    """Where the slices of a series lie (DICOM PS3.3 C.7.6.2.1.1), LPS+ millimetres.
+    """Where the slices of a series are (DICOM PS3.3 C.7.6.2.1.1), LPS+ millimetres.
 
     Attributes:
         row: Unit vector along a row (growing column index).

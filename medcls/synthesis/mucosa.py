@@ -79,7 +79,7 @@ def draw_stomach(rng: np.random.Generator) -> Stomach:
 
 
 def draw_ulcer(rng: np.random.Generator, look: Probed) -> Ulcer:
-    """Draw one view of an ulcer that lies wholly within the octagon."""
+    """Draw one view of an ulcer that is wholly within the octagon."""
     return Ulcer(
         column=float(rng.uniform(-0.34, 0.34)),
         row=float(rng.uniform(-0.24, 0.24)),
@@ -153,7 +153,7 @@ def _paint_ulcer(image: Field, view: View, ulcer: Ulcer, edge: Field) -> None:
     away = away * (1 + 0.07 * edge)
     rim = np.exp(-(((away - 0.86) / 0.20) ** 2)) * 0.85
     base = 1 / (1 + np.exp(np.minimum((away - 0.66) * 22, 50)))
-    shade = 1 - 0.22 * np.exp(-(((away - 0.62) / 0.10) ** 2))  # the crater's wall lies in its own shadow
+    shade = 1 - 0.22 * np.exp(-(((away - 0.62) / 0.10) ** 2))  # the crater's wall is in its own shadow
     fibrin = _FIBRIN * (1 + 0.05 * edge)[..., None]
     image += np.float32(ulcer.contrast) * rim[..., None] * (_RED - image)
     image += np.float32(ulcer.contrast) * base[..., None] * (fibrin * shade[..., None] - image)

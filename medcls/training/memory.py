@@ -18,7 +18,7 @@ def available_memory(root: Path = Path("/")) -> int:
     free). Elsewhere half of the machine's memory.
 
     Args:
-        root: Where ``proc`` and ``sys`` lie.
+        root: Where ``proc`` and ``sys`` are.
     """
     rooms = [*_of_machine(root), *_of_groups(root)]
     if rooms:

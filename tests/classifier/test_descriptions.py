@@ -19,7 +19,7 @@ HOSTILE: tuple[Any, ...] = (None, True, -1, 7.5, 10**39, "\x1b[2J\0", [], {})
 
 
 def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where values lie in a document, but for what came with it and nothing depends on."""
+    """Where values are in a document, but for what came with it and nothing depends on."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in inner:
         if (*at, key) != ("provenance",):

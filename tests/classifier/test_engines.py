@@ -211,7 +211,7 @@ def test_a_small_difference_that_changes_a_decision_is_refused(monkeypatch: pyte
     made = classifier()
     theirs = logits(made)
     ill = np.sort(made.calibration.probabilities(theirs)[:, 0])
-    edge = float(ill[2]) + 1e-4  # one case lies just below
+    edge = float(ill[2]) + 1e-4  # one case is just below
     operating_point = classifier(threshold=edge).operating_point
     monkeypatch.setattr(openvino_network, "compile_network", off_by(0.005))
     found = check_engines(replace(made, operating_point=operating_point), lambda: prepared(made, 6), theirs)

@@ -49,7 +49,7 @@ def scans(n: int = 5) -> list[Prepared]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_are_the_members_mean(kind: str) -> None:
-    joined, batch_size = ensemble(kind), 3  # views of one scan lie in different batches
+    joined, batch_size = ensemble(kind), 3  # views of one scan are in different batches
     predictions = [joined.prediction(row) for row in joined.logits(scans(), batch_size=batch_size)]
     apart = [
         [one.prediction(row).probabilities for row in one.logits(scans(), batch_size=batch_size)]

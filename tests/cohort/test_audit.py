@@ -47,7 +47,7 @@ def test_what_the_header_ties_is_a_leak(first: dict[str, str], second: dict[str,
     whole = cohort(case("a", "p", partition="train", **first), case("b", "q", partition="test", **second))
     (leak,) = find_leaks(whole, {})
     assert leak.tie == tie
-    assert "lie in different partitions or folds" in str(leak_error([leak], KEY))
+    assert "are in different partitions or folds" in str(leak_error([leak], KEY))
 
 
 def test_one_pair_of_cases_is_one_leak_however_many_ties_it_has() -> None:
@@ -250,7 +250,7 @@ def test_a_header_that_cannot_be_judged_says_why() -> None:
 
 
 def test_a_patients_own_scanner_does_not_tell_the_patients_other_scans() -> None:
-    """A fact that is another for every patient tells nothing, and would tell everything if patients were parted."""
+    """A fact that is another for every patient tells nothing, and would tell everything if patients were split."""
     rng = np.random.default_rng(0)
     labels = np.repeat(rng.integers(2, size=40), 5)
     covariates = {"model": [f"m{n // 5}" for n in range(200)]}

@@ -224,7 +224,7 @@ def test_classes_that_lie_further_down_are_found(
         image(tmp_path / beside / "0.png")
     config = load_config(None, (), {"data": {"folder": tmp_path, "labels": labels}, "positive": "ill"})
     with pytest.raises(
-        CohortError, match=r"the classes seem to lie further down: 'ill', 'well' lie in 'dataset"
+        CohortError, match=r"the classes seem to be further down: 'ill', 'well' are in 'dataset"
     ) as found:
         named_cases(config)
     assert found.value.remedy == f"Set data.folder to {tmp_path / below}"

@@ -333,7 +333,7 @@ def test_pictures_in_no_class_are_named_and_not_forgotten(tmp_path: Path) -> Non
         picture(tmp_path / name, index)
     cohort = from_folder(tmp_path)
     assert [(one.name, one.code) for one in cohort.excluded] == [("test/2.png", "no-label"), ("test/3.png", "no-label")]
-    assert "2 files lie in 'test', in no class's folder" in cohort.warnings[0]
+    assert "2 files are in 'test', in no class's folder" in cohort.warnings[0]
 
 
 def test_partitions_beside_another_folder_are_not_taken_for_classes(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_leak_stops_the_training_names_cases_and_lines_and_makes_no_folder(tmp_path: Path) -> None:
     table = write_cohort(tmp_path / "pictures", change=same_patient)
-    with pytest.raises(CohortError, match="the same patient lie in different partitions") as stopped:
+    with pytest.raises(CohortError, match="the same patient are in different partitions") as stopped:
         train_run(config(table, tmp_path))
     text = str(stopped.value)
     assert "(line 2) in train" in text or "(line 3) in train" in text

@@ -203,7 +203,7 @@ def test_joined_digests_are_equal_just_where_pairs_connect(pairs: list[tuple[int
 
 
 def test_the_known_duplicates_of_a_public_brain_set_are_found(shared_data: Path) -> None:
-    """The set is known for pictures that lie in its training and its test folders, some as grey and some as colour."""
+    """The set is known for pictures that are in its training and its test folders, some as grey and some as colour."""
     prints: dict[str, Fingerprint] = {}
     equal: dict[str, list[str]] = defaultdict(list)
     for path in sorted((shared_data / "brain_tumor4").glob("*/*/*.jpg")):

@@ -1,4 +1,4 @@
-"""Parts of the training patients lie within each other, whatever the order of the cases."""
+"""Parts of the training patients are within each other, whatever the order of the cases."""
 
 from __future__ import annotations
 

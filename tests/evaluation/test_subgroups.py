@@ -168,7 +168,7 @@ def test_a_gap_made_by_chance_is_not_found() -> None:
         ).covariates[0]
         for name in GROUP_FIGURES:
             found[name] += covariate.gaps["sick"][name].gap.low > 0  # type: ignore[operator]
-    # The highest of four groups always lies above the lowest: only the limits tell. 0.05, and 3.4 standard errors.
+    # The highest of four groups always is above the lowest: only the limits tell. 0.05, and 3.4 standard errors.
     assert max(found.values()) <= 80 * 0.133, found
 
 

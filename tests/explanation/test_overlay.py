@@ -97,7 +97,7 @@ def test_a_bright_spot_at_the_patients_right_is_on_the_left_of_the_pixels() -> N
     upper, lower = np.array_split(left, 2)
     assert (left > 250).sum() > 100
     assert (left > 250).sum() > 20 * (right > 250).sum()
-    assert (upper > 250).sum() > 5 * (lower > 250).sum()  # the scale bar is white too, and lies below
+    assert (upper > 250).sum() > 5 * (lower > 250).sum()  # the scale bar is white too, and is below
 
 
 def test_without_geometry_there_are_no_letters_and_no_scale() -> None:

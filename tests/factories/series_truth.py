@@ -1,4 +1,4 @@
-"""A series of slices of which it is known what value lies at which place, and whether a scan agrees."""
+"""A series of slices of which it is known what value is at which place, and whether a scan agrees."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEP = 2.5
 
 @dataclass(frozen=True)
 class Truth:
-    """Where the slices lie, and a field that is linear in the place (LPS): interpolation gives it back exactly."""
+    """Where the slices are, and a field that is linear in the place (LPS): interpolation gives it back exactly."""
 
     positions: np.ndarray
     shape: tuple[int, int] = (12, 10)

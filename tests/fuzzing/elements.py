@@ -1,4 +1,4 @@
-"""Where the elements of a DICOM file lie, so that a mutation can hit a length, a VR or a value on purpose.
+"""Where the elements of a DICOM file are, so that a mutation can hit a length, a VR or a value on purpose.
 
 The walk is flat: it steps into sequences and items, and stops where it understands no more. It evaluates nothing.
 """

@@ -112,7 +112,7 @@ def _header(data: bytes, random: Random, seeds: Sequence[Seed]) -> bytes:
 
 
 def _codestream(data: bytes, random: Random, seeds: Sequence[Seed]) -> bytes:
-    """A marker segment of a JPEG, JPEG-LS or JPEG 2000 stream, wherever it lies in the file."""
+    """A marker segment of a JPEG, JPEG-LS or JPEG 2000 stream, wherever it is in the file."""
     start = next((data.find(head) for head in _STREAMS if head in data), -1)
     segments = marker_segments(data, start) if start >= 0 else []
     if not segments:

@@ -41,7 +41,7 @@ class Seed:
         kind: How it is mutated: ``dicom``, ``png``, ``jpeg``, ``gzip``, ``zip`` or ``other``.
         data: The file that is mutated.
         file: Its name.
-        beside: Other files that lie beside it unchanged, by name.
+        beside: Other files that are beside it unchanged, by name.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""No name from data becomes a path: every file that is called after something lies in the folder it was meant for."""
+"""No name from data becomes a path: every file that is called after something is in the folder it was meant for."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_a_flip_mirrors_its_own_axis_half_of_the_time(axis: str, shape: tuple[in
 def test_the_affine_interpolates_as_scipy_does(axes: int) -> None:
     shape = (15, 12, 9)[:axes]
     image = np.random.default_rng(0).random(shape).astype(np.float32)
-    image.flat[0] = 0  # the lowest value is what lies outside
+    image.flat[0] = 0  # the lowest value is what is outside
     turn = 0.3
     matrix = np.eye(axes)
     matrix[:2, :2] = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) * 1.1

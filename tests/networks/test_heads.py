@@ -1,4 +1,4 @@
-"""Heads: what is pooled, where it lies in space, and how much each slice counts."""
+"""Heads: what is pooled, where it is in space, and how much each slice counts."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def test_a_nearly_blank_scan_is_noted() -> None:
 
 @given(st.integers(0, 300), st.integers(300, 400_000), st.integers(1, 202))
 @example(1, 1001, 1)
-@example(390, 400_000, 101)  # the others lie where a coarse look would look
+@example(390, 400_000, 101)  # the others are where a coarse look would look
 @settings(max_examples=60, deadline=None)
 def test_the_share_of_one_value_is_exact_where_it_matters(others: int, count: int, step: int) -> None:
     codes = np.zeros(count, np.uint8)

@@ -249,7 +249,7 @@ def test_only_hounsfield_units_are_windowed() -> None:
     recipe = build_recipe("lung", settings(dimensions=2, size=[48, 48]))
     scan = chest()
     ct = recipe.prepare(scan)
-    # 40 HU lies at 1040 / 1400 of the window, air at 0.
+    # 40 HU is at 1040 / 1400 of the window, air at 0.
     assert np.isclose(np.median(ct.images[ct.images > 0.5]), 1040 / 1400, atol=0.01)
     assert not ct.notes
     nifti = recipe.prepare(replace(scan, kind="nifti", modality="OT"))

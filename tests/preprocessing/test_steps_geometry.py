@@ -1,4 +1,4 @@
-"""Whatever a recipe does to the grid, its affine says where each voxel lies in the patient."""
+"""Whatever a recipe does to the grid, its affine says where each voxel is in the patient."""
 
 from __future__ import annotations
 

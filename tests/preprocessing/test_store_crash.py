@@ -51,7 +51,7 @@ def sources_in(folder: Path, count: int) -> list[FileSource]:
 
 
 def whole(store: PreparedStore, sources: list[FileSource]) -> None:
-    """Every entry that is there is the right one, all can be had, and nothing else lies about but what is swept."""
+    """Every entry that is there is the right one, all can be had, and nothing else is about but what is swept."""
     for source in sources:
         there = store.find(source, RECIPE)
         if there is not None:

@@ -239,7 +239,7 @@ def test_an_external_table_is_not_passed_off_as_the_training_data(document: dict
     assert values(given, "stard-ai", "AI-a") == made_with
     assert made_with in values(given, "claim-2024", "7")
     for where in (("claim-2024", "19"), ("tripod-ai", "12a"), ("stard-ai", "AI-c")):
-        assert values(given, *where).startswith("nothing was parted here")
+        assert values(given, *where).startswith("nothing was split here")
     assert "For the training: at random by patient" in values(given, "claim-2024", "19")
     assert "none is in two partitions" not in model_card(given)
     assert "None is tied" in model_card(given)

@@ -130,7 +130,7 @@ def test_all_groups_stand_in_a_table_beside_the_run_without_names(tmp_path: Path
 
 def test_paths_are_given_when_asked_and_else_the_way_back_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "scans"
-    for number in range(40):  # the first ill one of train lies in test too
+    for number in range(40):  # the first ill one of train is in test too
         label, side = "ill" if number % 2 else "well", SIDES[number // 2 % 4]
         place = folder / side / label / f"{number}.png"
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -501,7 +501,7 @@ def test_members_that_share_their_bytes(tmp_path: Path) -> None:
 
 
 def test_quoted_headers_that_share_bytes_in_part(tmp_path: Path) -> None:
-    """The second member's header lies inside the first member's stored data."""
+    """The second member's header is inside the first member's stored data."""
     inner = zipped({"b": b"y" * 500}, zipfile.ZIP_STORED)
     local = inner[: inner.index(b"PK\x01\x02")]
     outer = zipped({"a": local}, zipfile.ZIP_STORED)

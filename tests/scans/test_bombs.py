@@ -1,4 +1,4 @@
-"""Small files made to cost much: each is refused or read rightly, and memory stays small."""
+"""Small files made to cost much: each is refused or read correctly, and memory stays small."""
 
 from __future__ import annotations
 

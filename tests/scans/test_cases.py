@@ -1,6 +1,6 @@
 """The cases at which known readers go wrong in silence: each is right, by construction, or refused with its code.
 
-Every series is made from a :class:`~tests.factories.series_truth.Truth`, which says what value lies at which place;
+Every series is made from a :class:`~tests.factories.series_truth.Truth`, which says what value is at which place;
 highdicom judges beside it where it gives an answer at all.
 """
 

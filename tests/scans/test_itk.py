@@ -1,4 +1,4 @@
-"""NRRD and MetaImage volumes: SimpleITK, which writes them, says where each voxel lies."""
+"""NRRD and MetaImage volumes: SimpleITK, which writes them, says where each voxel is."""
 
 from __future__ import annotations
 

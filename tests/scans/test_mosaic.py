@@ -1,4 +1,4 @@
-"""Siemens mosaics come apart into slices that lie where they were measured; dcm2niix and nibabel are the judges."""
+"""Siemens mosaics come apart into slices that are where they were measured; dcm2niix and nibabel are the judges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconstructions of nuclear medicine are volumes whose slices lie where detector, spacing and vectors say."""
+"""Reconstructions of nuclear medicine are volumes whose slices are where detector, spacing and vectors say."""
 
 from __future__ import annotations
 

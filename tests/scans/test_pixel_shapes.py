@@ -1,4 +1,4 @@
-"""Pixels that are no squares, and sizes of pixels where nothing says where a picture lies: read, said, and kept in shape."""
+"""Pixels that are no squares, and sizes of pixels where nothing says where a picture is: read, said, and kept in shape."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_types_are_kept_integers_rounded_and_extremes_survive(dtype, lean, seed)
     straight, _ = straighten(array, geometry((0, 0, 0), (1.0, 1.0, 2.0), (lean, 0.0)), 0)
     assert straight.dtype == kind
     assert np.array_equal(straight[0], array[0])
-    # Slice 1 lies ``lean`` to the right, so that a place of the grid falls that much to the left in it.
+    # Slice 1 is ``lean`` to the right, so that a place of the grid falls that much to the left in it.
     plain = array[1, 0].astype(np.float64)
     mixed = plain * (1 - abs(lean)) + np.roll(plain, 1 if lean > 0 else -1, axis=1) * abs(lean)
     error = np.abs(straight[1, 0].astype(np.float64) - mixed)[:, 1:-1].max()
@@ -229,7 +229,7 @@ def convert(array, affine, degrees, folder):
 
 
 def centre(array, affine):
-    """Where the ball's centre of mass lies in the world."""
+    """Where the ball's centre of mass is in the world."""
     weight = np.clip(array[:, 0].astype(float), 0, None)
     return (world(affine, array.shape) * weight).sum(axis=(1, 2, 3)) / weight.sum()
 

@@ -1,4 +1,4 @@
-"""Volumes of one series whose slices lie between each other's are told apart, and one volume is never torn."""
+"""Volumes of one series whose slices are between each other's are distinguished, and one volume is never torn."""
 
 from __future__ import annotations
 

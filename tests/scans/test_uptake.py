@@ -183,7 +183,7 @@ def test_lean_body_mass_is_janmahasatians(sex: str, lean: float) -> None:
         (header({"RadiopharmaceuticalStartTime": None}), "RadiopharmaceuticalStartTime (0018,1072) is missing"),
         (header({"RadionuclideHalfLife": 282_000}), "RadiopharmaceuticalStartDateTime (0018,1078) is missing"),
         (header({"RadiopharmaceuticalStartDateTime": "20200101100000"}), "hours after the injection"),
-        (header({"RadiopharmaceuticalStartTime": "113000"}), "SeriesTime (0008,0031) lies before the injection"),
+        (header({"RadiopharmaceuticalStartTime": "113000"}), "SeriesTime (0008,0031) is before the injection"),
         (header(Units=None), "Units (0054,1001) is missing"),
         (header(Units="PROPCPS"), "Units (0054,1001) is PROPCPS"),
         (header(Units="CM2ML"), "Units (0054,1001) is CM2ML"),
@@ -193,7 +193,7 @@ def test_lean_body_mass_is_janmahasatians(sex: str, lean: float) -> None:
         (header(CorrectedImage=["DECY"]), "does not say that attenuation was corrected"),
         (header(CorrectedImage=["ATTN"]), "does not say that decay was corrected"),
         (header(AcquisitionTime=None), "AcquisitionTime (0008,0032) is missing"),
-        (header(SeriesTime="120000"), "SeriesTime (0008,0031) lies behind the acquisition, and FrameReferenceTime"),
+        (header(SeriesTime="120000"), "SeriesTime (0008,0031) is behind the acquisition, and FrameReferenceTime"),
         (
             header({"RadiopharmaceuticalStartTime": "000000"}, SeriesTime="000000", AcquisitionTime="000000"),
             "the times in the header were blanked",

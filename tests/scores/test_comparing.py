@@ -346,7 +346,7 @@ def test_scores_of_different_units_are_told_apart(tmp_path: Path) -> None:
         document = medcls.compare(
             one, second, out=tmp_path / f"{said}", positive="sick", threshold=0.5, **FAST
         ).document
-        assert any("scores of 'percent' lie outside 0 to 1" in note for note in document["notes"]) is said
+        assert any("scores of 'percent' are outside 0 to 1" in note for note in document["notes"]) is said
 
 
 def test_one_model_under_two_names_is_asked_about(tmp_path: Path) -> None:

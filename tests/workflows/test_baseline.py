@@ -1,4 +1,4 @@
-"""The baseline: simple features, and a linear model that finds what lies in them, and nothing where nothing does."""
+"""The baseline: simple features, and a linear model that finds what is in them, and nothing where nothing does."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_a_patient_or_a_path_on_two_sides_of_a_given_split_is_found_by_the_table
     header = "case,scan,patient,label,split"
     looked(table(tmp_path, [header, *rows], files=8))
     with pytest.raises(
-        CohortError, match=r"2 cases with the same patient lie in different partitions.*line 2.*line 10"
+        CohortError, match=r"2 cases with the same patient are in different partitions.*line 2.*line 10"
     ):
         looked(table(tmp_path, [header, *rows, "c8,7.png,p0,ill,test"]))
     twice = table(tmp_path, [header, *rows, "c9,0.png,p9,well,test"])

@@ -81,7 +81,7 @@ def test_a_darker_cohort_is_called_shifted_and_the_baseline_is_judged_there_too(
     assert re.search(r"\| 7 \|.*come from the external table: 40 cases given, 40 used: external 40 cases", claim)
     kept = json.loads((run.path / "training-summary.json").read_text(encoding="utf-8"))
     assert f"trained and tuned on: train {kept['n_cases']} cases of {kept['n_patients']} patients, tune" in claim
-    assert re.search(r"\| 19 \|.*Nothing was parted here.*the table gave no partitions", claim)
+    assert re.search(r"\| 19 \|.*Nothing was split here.*the table gave no partitions", claim)
     assert re.search(r"no case evaluated here is tied to the \d+ of training and tuning", claim)
 
     alone = tmp_path / "alone"

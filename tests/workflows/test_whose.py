@@ -127,13 +127,13 @@ def test_data_that_were_moved_are_asked_for_and_found_where_they_lie_now(of_tabl
     shutil.move(tmp_path / "data", tmp_path / "archive")
     result = CliRunner().invoke(app, ["whose", one, "--run", str(of_table.path)])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "the data are not here any more. Say where the table or folder lies with --data PATH" in result.stderr
+    assert "the data are not here any more. Say where the table or folder is with --data PATH" in result.stderr
     now = tmp_path / "archive" / "cases.csv"
     result = CliRunner().invoke(app, ["whose", one, "--run", str(of_table.path), "--data", str(now)])
     assert (result.exit_code, result.stdout) == (0, f"{one}: {now}, line 5: {now.parent / '3.png'}\n")
     (now.parent / "3.png").unlink()
     result = CliRunner().invoke(app, ["whose", one, "--run", str(of_table.path), "--data", str(now)])
-    assert result.stdout.endswith("3.png, where nothing lies now\n")
+    assert result.stdout.endswith("3.png, where nothing is now\n")
 
 
 def test_the_terminal_tells_what_is_found_and_what_is_not(of_table: Run, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ NEARLY_THE_SAME = (
 
 @dataclass(frozen=True)
 class NearLeak:
-    """Two cases that are nearly the same picture and lie on different sides.
+    """Two cases that are nearly the same picture and are on different sides.
 
     Attributes:
         pair: The names, and how alike they are.
@@ -83,7 +83,7 @@ class Audit:
         if self.leaks:
             reason = f" It was allowed because: {self.allowed}" if self.allowed is not None else ""
             found.append(
-                f"LEAKAGE: {leaks_in_words(self.leaks)} lie in different partitions or folds, so figures are too "
+                f"LEAKAGE: {leaks_in_words(self.leaks)} are in different partitions or folds, so figures are too "
                 f"favourable.{reason}"
             )
         found += self._near_warnings()

@@ -102,7 +102,7 @@ class Confounding:
 
     @property
     def suspicious(self) -> bool:
-        """Whether the lower limit lies clearly above chance."""
+        """Whether the lower limit is clearly above chance."""
         return self.low is not None and self.low > SUSPICIOUS_AUC
 
     @property

@@ -30,7 +30,7 @@ _NAMED = 4  # groups of cases that one line names
 
 
 class LeakageError(CohortError):
-    """Cases that belong together lie on sides that must not meet.
+    """Cases that belong together are on sides that must not meet.
 
     Args:
         what, where, remedy: As of every error; the line names the first groups alone.
@@ -50,7 +50,7 @@ class LeakageError(CohortError):
 
 @dataclass(frozen=True)
 class Leak:
-    """Cases that are tied together and lie on different sides.
+    """Cases that are tied together and are on different sides.
 
     Attributes:
         tie: One of :data:`TIES`.
@@ -97,7 +97,7 @@ def find_leaks(cohort: Cohort, content: Mapping[str, str], sides: Mapping[str, s
 def shared_instances(cases: Sequence[Case]) -> tuple[tuple[str, str], ...]:
     """Pairs of names of cases that share a DICOM instance (SOPInstanceUID, PS3.3 C.12.1)."""
     found = [case.source.identity.get("sop_uids", "").split() if case.source else [] for case in cases]
-    # Cohorts have millions of instances: eight bytes for each, and equal ones lie side by side once sorted.
+    # Cohorts have millions of instances: eight bytes for each, and equal ones are side by side once sorted.
     hashes = np.fromiter((hash(uid) for uids in found for uid in uids), np.int64)
     owners = np.repeat(np.arange(len(cases)), [len(uids) for uids in found])
     order = np.argsort(hashes, kind="stable")
@@ -120,7 +120,7 @@ def leak_error(leaks: Sequence[Leak], pseudonyms: Pseudonyms, start: Path | None
     if start is None and any(case.line is None for _, case, _ in found):
         way_back = ". 'medcls whose CODE --config FILE' says which scan a code is"
     return LeakageError(
-        f"{leaks_in_words(leaks)} lie in different partitions or folds: {_named_leaks(leaks, pseudonyms, start)}",
+        f"{leaks_in_words(leaks)} are in different partitions or folds: {_named_leaks(leaks, pseudonyms, start)}",
         remedy="Mend the split column, remove it to have medcls part the patients, set split.on_leak: drop "
         "to leave the training copies out, or go on with --allow-leakage REASON, which the report then says first"
         + way_back,

@@ -1,6 +1,6 @@
 """Partitions: train, tune and test, with every patient on one side.
 
-Cases are grouped before they are parted: same patient, same study, or identical pixels. Groups, not cases, are
+Cases are grouped before they are split: same patient, same study, or identical pixels. Groups, not cases, are
 assigned, stratified by label and seeded.
 """
 

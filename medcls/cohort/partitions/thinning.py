@@ -1,4 +1,4 @@
-"""Part of the training patients: for learning curves, whose smaller parts lie within the larger ones."""
+"""Part of the training patients: for learning curves, whose smaller parts are within the larger ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def thin_training(cohort: Cohort, part: float, seed: int, content: Mapping[str, 
     """The cohort with so much of its train partition; tune and test stay whole.
 
     Groups of patients are shuffled once, label by label, and the first of each are kept, at least one: so the parts of one
-    seed lie within each other, and the shares of labels stay. The order of the cases does not matter.
+    seed are within each other, and the shares of labels stay. The order of the cases does not matter.
 
     Args:
         cohort: A cohort whose cases have partitions.

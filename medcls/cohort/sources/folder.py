@@ -122,9 +122,9 @@ def _in_no_class(root: Path, parts: list[tuple[Partition | None, Path]]) -> list
 
 
 def _unlabelled(root: Path, folder: Path) -> list[Exclusion]:
-    """Files that lie beside the classes' folders, as a flat folder of test pictures does: nobody says what they show."""
+    """Files that are beside the classes' folders, as a flat folder of test pictures does: nobody says what they show."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and _may_be_a_scan(path))
-    reason = "the file lies in no class's folder"
+    reason = "the file is in no class's folder"
     return [Exclusion(path.relative_to(root).as_posix(), "", "no-label", reason, scan=path) for path in files]
 
 
@@ -145,7 +145,7 @@ def _warnings(
     if unlabelled:
         where = sorted({Path(one.name).parent.as_posix() for one in unlabelled})
         named = ", ".join("the top folder" if name == "." else f"'{name}'" for name in where)
-        files = "1 file lies" if len(unlabelled) == 1 else f"{len(unlabelled)} files lie"
+        files = "1 file is" if len(unlabelled) == 1 else f"{len(unlabelled)} files are"
         found.append(f"{files} in {named}, in no class's folder: without a label, left out")
     names = {folder.name for _, part in parts for folder in _sub_folders(part)}
     below = {inner.name for _, part in parts for folder in _sub_folders(part) for inner in _sub_folders(folder)}
@@ -222,7 +222,7 @@ def _classes_further_down(root: Path, settings: DataSettings, positive: str | No
 def _further_down(root: Path, inner: Path) -> CohortError:
     names = _quoted([folder.name for folder in _sub_folders(inner)])
     return CohortError(
-        f"the folders of the classes seem to lie further down: {names} lie in '{inner.relative_to(root)}'",
+        f"the folders of the classes seem to be further down: {names} are in '{inner.relative_to(root)}'",
         where=str(root),
         remedy=f"Set data.folder to {inner}",
     )

@@ -78,7 +78,7 @@ def check_columns(logits: ArrayLike, labels: int, what: str) -> Floats:
 
 
 def why_labels_are_missing(reference: Bools, link: Link) -> str | None:
-    """Why labels cannot be told apart by these cases, or ``None``: for sigmoid, ``reference`` is one column."""
+    """Why labels cannot be distinguished by these cases, or ``None``: for sigmoid, ``reference`` is one column."""
     if not len(reference):
         return "there are no cases"
     if link == "sigmoid":

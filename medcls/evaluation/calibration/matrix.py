@@ -8,7 +8,7 @@ Both are a multinomial logistic regression over the labels' scores, ``p = softma
 
 **Penalty.** Both start from the best temperature T and are drawn towards it: with W = (I + D) / T, the mean negative
 log-likelihood is minimised together with ``strength / n`` times the sum of squares of D and b. That is Kull's penalty on
-what lies off the diagonal and on the intercepts, laid on the diagonal too, so that the fit is finite where labels are
+what is off the diagonal and on the intercepts, laid on the diagonal too, so that the fit is finite where labels are
 separated and does not depend on the logits' scale. It fades as tune grows. Either method can change the argmax.
 """
 

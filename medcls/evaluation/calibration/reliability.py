@@ -25,7 +25,7 @@ BINS = 10
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Cases whose probabilities lie in one bin.
+    """Cases whose probabilities are in one bin.
 
     Attributes:
         low: Lower edge, belonging to the bin.

@@ -64,7 +64,7 @@ class RecalibrationStatistic:
     """The figures of :data:`RECALIBRATION_NAMES` as functions of patients' weights.
 
     Cases with and without the label are each sorted by log-odds and gathered into at most 256 cells, each of which stands
-    at its mean: cells of many cases in the middle, where log-odds lie close, of one or few at both ends. With fewer cases
+    at its mean: cells of many cases in the middle, where log-odds are close, of one or few at both ends. With fewer cases
     every case is its own cell, and the fit is exact; beyond, it differs by far less than replicates do from each other (a
     test holds them against exact ones).
 

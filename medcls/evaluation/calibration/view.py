@@ -34,7 +34,7 @@ class ViewReplicates:
 
     Attributes:
         estimates: By name, ``(b,)``, NaN where undefined.
-        distance: Of each of :data:`BINNED_NAMES`, how far a replicate's signed gaps lie from the cases' own, ``(b,)``, in
+        distance: Of each of :data:`BINNED_NAMES`, how far a replicate's signed gaps are from the cases' own, ``(b,)``, in
             the norm that the figure is: the sum, or the greatest, of the absolute differences.
     """
 

@@ -157,7 +157,7 @@ def decision_curve_schema() -> Schema:
 
 
 def _columns(positive: Bools, probabilities: Floats, cuts: Floats) -> Floats:
-    """``(n, 2 (t + 1))``: in how many thresholds' reach a case lies, one column each, positives first."""
+    """``(n, 2 (t + 1))``: in how many thresholds' reach a case is, one column each, positives first."""
     reach = np.searchsorted(cuts, probabilities, side="right")
     columns = np.zeros((positive.size, 2 * (cuts.size + 1)))
     columns[np.arange(positive.size), reach + np.where(positive, 0, cuts.size + 1)] = 1.0
@@ -206,6 +206,6 @@ def _check(probabilities: Floats, cuts: Floats, prevalence: float | None) -> Non
     if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1):
         raise UsageError("a decision curve needs probabilities between 0 and 1")
     if cuts.ndim != 1 or not cuts.size or cuts[0] <= 0 or cuts[-1] >= 1:
-        raise UsageError("thresholds of a decision curve lie between 0 and 1, and there is at least one")
+        raise UsageError("thresholds of a decision curve are between 0 and 1, and there is at least one")
     if prevalence is not None and not 0 < prevalence < 1:
-        raise UsageError("a prevalence lies between 0 and 1", remedy="Give a share, such as 0.05 for 5 %")
+        raise UsageError("a prevalence is between 0 and 1", remedy="Give a share, such as 0.05 for 5 %")

@@ -96,11 +96,11 @@ def predictive_values(
         seed: Seed of the bootstrap.
 
     Raises:
-        UsageError: The shapes differ, or a prevalence lies outside 0 to 1.
+        UsageError: The shapes differ, or a prevalence is outside 0 to 1.
     """
     settings = settings or EvaluationSettings()
     if not all(0 < prevalence < 1 for prevalence in prevalences):
-        raise UsageError("a prevalence lies between 0 and 1", remedy="Give shares, such as 0.05 for 5 %")
+        raise UsageError("a prevalence is between 0 and 1", remedy="Give shares, such as 0.05 for 5 %")
     reference, decided = as_bools(positive, "the reference"), as_bools(called, "the decisions")
     if reference.ndim != 1 or reference.shape != decided.shape:
         raise UsageError(f"the reference has shape {reference.shape} and the decisions have {decided.shape}")

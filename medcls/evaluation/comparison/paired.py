@@ -105,7 +105,7 @@ def share_difference_limits(only_first: float, only_second: float, n_patients: i
     """Conservative limits of a difference of two paired shares, from the shares that only one of them got right.
 
     Args:
-        only_first: Share of cases that only the first decided rightly.
+        only_first: Share of cases that only the first decided correctly.
         only_second: The same for the second.
         n_patients: How many patients the shares rest on; each counts as one trial.
         confidence: Of the difference; each share gets half the error.

@@ -172,7 +172,7 @@ class _PatientMeans:
     def estimates(
         self, columns: list[Floats], spans: list[float], settings: EvaluationSettings, seed: int
     ) -> list[Estimate]:
-        """The mean over patients of each of ``columns``, which lie between 0 and ``spans``."""
+        """The mean over patients of each of ``columns``, which are between 0 and ``spans``."""
         together = np.concatenate(columns, axis=1)
         drawn = replicate_sums(self.resampling, together, replicates=settings.replicates, seed=seed)
         return [

@@ -114,7 +114,7 @@ class Conformal:
         )
 
     def _spread(self) -> str:
-        """Between which shares the coverage lies that these very limits have: Beta(k, n + 1 - k).
+        """Between which shares the coverage is that these very limits have: Beta(k, n + 1 - k).
 
         Vovk, Conditional validity of inductive conformal predictors, Machine Learning 2013;92:349, section 2; for one case of
         each patient.
@@ -213,7 +213,7 @@ def fit_conformal(
         unit: What the guarantee is about where a patient has several cases.
 
     Raises:
-        UsageError: ``alpha`` lies outside 0 to 1, or another argument is none of its choices.
+        UsageError: ``alpha`` is outside 0 to 1, or another argument is none of its choices.
     """
     _check(alpha, guarantee, unit)
     patient = np.unique(predictions.patients, return_inverse=True)[1]
@@ -260,7 +260,7 @@ def _limit(label: str, scores: Floats, patient: Indices, alpha: float, unit: Uni
 
 def _check(alpha: float, guarantee: str, unit: str) -> None:
     if not 0 < alpha < 1:
-        raise UsageError(f"alpha is {alpha:g}, but must lie between 0 and 1")
+        raise UsageError(f"alpha is {alpha:g}, but must be between 0 and 1")
     for name, value, choices in (("guarantee", guarantee, get_args(Guarantee)), ("unit", unit, get_args(Unit))):
         if value not in choices:
             raise UsageError(f"no {name} is called '{value}'", remedy=f"Choose {' or '.join(choices)}")

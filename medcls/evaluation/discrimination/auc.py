@@ -105,7 +105,7 @@ def roc_curve(positive: ArrayLike, scores: ArrayLike) -> RocCurve | Undefined:
 
 
 def below_and_upto(scores: Floats, others: Floats) -> tuple[np.ndarray, np.ndarray]:
-    """For each score, how many of ``others`` lie below it, and how many below or at it: two ``(n,)`` integer arrays."""
+    """For each score, how many of ``others`` are below it, and how many below or at it: two ``(n,)`` integer arrays."""
     ordered = np.sort(others)
     return np.searchsorted(ordered, scores, side="left"), np.searchsorted(ordered, scores, side="right")
 

@@ -58,7 +58,7 @@ class HandTillStatistic:
         present = np.flatnonzero(truth.any(axis=0))
         label = truth[:, present].argmax(axis=1)
         by_label = np.argsort(label, kind="stable")
-        # Cases lie label by label, so that one sum over each stretch compares a label with all others at once.
+        # Cases are label by label, so that one sum over each stretch compares a label with all others at once.
         self._patients = resampling.patient[by_label]
         counts = np.bincount(label, minlength=present.size)
         self._starts = np.concatenate(([0], np.cumsum(counts)[:-1]))

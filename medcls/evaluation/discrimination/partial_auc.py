@@ -60,7 +60,7 @@ def standardised(area: float | Floats, most_fpr: float) -> float | Floats:
 def partial_auc_limits(auc: Limits, most_fpr: float = MOST_FPR) -> Limits:
     """What limits of the whole AUC say of the standardised part, whatever the curve's shape.
 
-    All that is missing to an AUC of 1 may lie within the range, or all that is there; so the area of the range lies
+    All that is missing to an AUC of 1 may be within the range, or all that is there; so the area of the range is
     between ``most_fpr - (1 - AUC)`` and the smaller of ``most_fpr`` and the AUC.
     """
     low, high = max(0.0, most_fpr - (1 - auc[0])), min(most_fpr, auc[1])

@@ -43,7 +43,7 @@ class Ranking:
 
     @cached_property
     def levels(self) -> tuple[Indices, Indices]:
-        """How many positive and negative cases lie at or above each score, falling, 0 first; at most 400 scores.
+        """How many positive and negative cases are at or above each score, falling, 0 first; at most 400 scores.
 
         Between so many points of the curve a straight line is as good.
         """

@@ -1,6 +1,6 @@
 """AUC within folds: only cases that the same fold's classifier evaluated are ranked against each other.
 
-Pooling ranks probabilities of different classifiers together, so folds whose probabilities lie on different scales lower the
+Pooling ranks probabilities of different classifiers together, so folds whose probabilities are on different scales lower the
 pooled AUC though each ranks well (Forman and Scholz, SIGKDD Explorations 2010;12(1):49). Here the pairs of a positive and a
 negative case are those within a fold, over all folds: the stratified Mann-Whitney statistic. Its interval is the bootstrap by
 patient over all folds.

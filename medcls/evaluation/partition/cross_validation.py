@@ -176,7 +176,7 @@ def over_folds(folds: Sequence[FoldMetrics], within: Mapping[str, Estimate]) -> 
 
 
 def scale_warning(pooled: Mapping[str, Estimate], within: Mapping[str, Estimate]) -> tuple[str, ...]:
-    """Say it where pooling costs AUC: the folds' probabilities then lie on different scales.
+    """Say it where pooling costs AUC: the folds' probabilities then are on different scales.
 
     Args:
         pooled: By label, the pooled AUC.
@@ -190,7 +190,7 @@ def scale_warning(pooled: Mapping[str, Estimate], within: Mapping[str, Estimate]
     if not lower:
         return ()
     return (
-        f"the pooled AUC is lower than that within folds: {', '.join(lower)}; the folds' probabilities lie on different "
+        f"the pooled AUC is lower than that within folds: {', '.join(lower)}; the folds' probabilities are on different "
         "scales, so evaluate the ranking within folds",
     )
 

@@ -2,7 +2,7 @@
 
 A case that was refused, or that failed, has no answer; figures over the others alone (complete cases) look better than
 the classifier would have served. Worst case: each of them counts as decided wrongly (STARD 2015, item 16; CLAIM 2024:
-failure analysis). The truth lies between.
+failure analysis). The truth is between.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from medcls.evaluation.statistics.estimate import Estimate
 
 LEARNING_CURVE = "learning_curve"
 SAME_CASES = (
-    "every point is evaluated on the same cases, and smaller parts lie within larger ones, so the intervals are not "
+    "every point is evaluated on the same cases, and smaller parts are within larger ones, so the intervals are not "
     "independent: a difference smaller than they are wide can still be real, and one training a point shows chance too"
 )
 

@@ -102,7 +102,7 @@ class MacroMetrics:
         )
 
     def _whole(self) -> Floats:
-        """Three columns of all labels: rightly decided, error summed over labels, one."""
+        """Three columns of all labels: correctly decided, error summed over labels, one."""
         errors = np.square(self.predictions.probabilities - self.predictions.reference).sum(axis=1)
         return np.stack((self.right.astype(np.float64), errors, np.ones_like(errors)), axis=1)
 

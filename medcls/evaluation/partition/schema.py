@@ -32,7 +32,7 @@ _MEANING = {
     "average_precision": "Mean precision (PPV) at the scores of the cases with the label; guessing gives the prevalence.",
     "sensitivity": "Share of the cases with the label that are called.",
     "specificity": "Share of the cases without the label that are not called.",
-    "accuracy": "Share of cases decided rightly.",
+    "accuracy": "Share of cases decided correctly.",
     "balanced_accuracy": "Mean of sensitivity and specificity; for several exclusive labels the mean sensitivity.",
     "ppv": "Share of the called cases that have the label, at this partition's prevalence.",
     "npv": "Share of the cases not called that do not have the label, at this partition's prevalence.",

@@ -1,7 +1,7 @@
 """Kolmogorov and Smirnov's distance between a sample and a distribution that is known by its quantiles alone.
 
 Between two quantiles the distribution function is interpolated. At tied quantiles, and beyond the outermost, it is known to
-lie between two levels only; the distance is then the least that is possible.
+are between two levels only; the distance is then the least that is possible.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Familiar: what a classifier keeps of its training scans, so that one that is far from them can be told.
 
-Scan by scan and measure by measure: a scan is far in a measure when it lies well beyond the training's inner range, and far
+Scan by scan and measure by measure: a scan is far in a measure when it is well beyond the training's inner range, and far
 in a fact when it states a value that training did not have. This finds the knee that was sent to a lung classifier and the
 series that was exported in other units. It is no detector of every scan that a network cannot evaluate, and it says nothing of
 whether an answer is right.
@@ -67,7 +67,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Range:
-    """Where a measure of the training's scans lay.
+    """Where a measure of the training's scans was.
 
     Attributes:
         low, high: The inner range.

@@ -16,7 +16,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     holds whatever the dependence between the comparisons.
 
     Raises:
-        UsageError: A p-value lies outside 0 to 1.
+        UsageError: A p-value is outside 0 to 1.
     """
     values = np.asarray(p_values, dtype=np.float64)
     if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():

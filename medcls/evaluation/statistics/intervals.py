@@ -23,7 +23,7 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Limits:
     """Wilson's score interval of a proportion (J Am Stat Assoc 1927;22:209), without continuity correction.
 
     Raises:
-        UsageError: ``n`` is not positive, ``successes`` lie outside 0 to ``n``, or the confidence outside 0 to 1.
+        UsageError: ``n`` is not positive, ``successes`` are outside 0 to ``n``, or the confidence outside 0 to 1.
     """
     _check(successes, n, confidence)
     z2 = normal_quantile(confidence) ** 2
@@ -68,11 +68,11 @@ def auc_without_resampling(auc: float, pairs: int, confidence: float = 0.95) -> 
     """A conservative interval of an AUC from ``pairs`` disjoint pairs of a positive and a negative patient.
 
     Under perfect separation the bootstrap and DeLong give an interval of no width. But perfect separation means that
-    all disjoint pairs were ordered rightly, which has probability of at most ``AUC ** pairs``; so the lower limit is
+    all disjoint pairs were ordered correctly, which has probability of at most ``AUC ** pairs``; so the lower limit is
     that of Clopper and Pearson for ``pairs`` of ``pairs``. Elsewhere Hoeffding's interval is taken.
 
     Raises:
-        UsageError: There is no pair, or the AUC lies outside 0 to 1.
+        UsageError: There is no pair, or the AUC is outside 0 to 1.
     """
     if auc in (0.0, 1.0):
         return clopper_pearson(auc * pairs, pairs, confidence), Method.DISJOINT_PAIRS
@@ -110,7 +110,7 @@ def within_bounds(
         n_patients: How many patients are resampled, of the smaller group where two are compared; at least 2.
         confidence: Confidence level.
         bias: By how much the figure is too high on average, as a bootstrap shows it (Efron and Tibshirani, An Introduction
-            to the Bootstrap, 1993, chapter 10); the interval lies that much lower, at most half the way to a bound.
+            to the Bootstrap, 1993, chapter 10); the interval is that much lower, at most half the way to a bound.
     """
     n = max(2, n_patients)
     low, high = bounds
@@ -128,7 +128,7 @@ def expanded_tail(confidence: float, n_patients: int) -> float:
     """The share of replicates beyond each end of an expanded percentile interval.
 
     A bootstrap distribution is too narrow by the factor ``sqrt((n - 1) / n)``, and its spread is itself an estimate.
-    Percentiles that make good for both, as Student's t does for a mean, lie at ``Phi(-sqrt(n / (n - 1)) t)`` (Hesterberg,
+    Percentiles that make good for both, as Student's t does for a mean, are at ``Phi(-sqrt(n / (n - 1)) t)`` (Hesterberg,
     The American Statistician 2015;69:371, section 4.1). With many patients that is ``(1 - confidence) / 2``.
 
     Args:

@@ -55,7 +55,7 @@ def fit_intercept(scores: Floats, targets: Floats, weights: Floats, start: float
 
 
 def overlaps(scores: Floats, targets: Floats, weights: Floats) -> Bools:
-    """Whether each row ``(b,)`` has a finite fit: neither kind of case lies all on one side of the other."""
+    """Whether each row ``(b,)`` has a finite fit: neither kind of case is all on one side of the other."""
     if not scores.size:
         return np.zeros(len(weights), dtype=np.bool_)
     ups, downs = (weights > 0) & (targets > 0), (weights > 0) & (targets < 1)

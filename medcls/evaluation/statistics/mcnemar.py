@@ -1,6 +1,6 @@
 """McNemar's test of two decisions on the same cases (Psychometrika 1947;12:153).
 
-Only the discordant pairs count: ``b`` cases that the first alone decided rightly and ``c`` that the second alone did.
+Only the discordant pairs count: ``b`` cases that the first alone decided correctly and ``c`` that the second alone did.
 If both are equally good, each of the ``b + c`` is as likely of the one kind as of the other. Pairs must be
 independent: one case for each patient.
 """
@@ -25,8 +25,8 @@ class McNemar:
     """The test's result.
 
     Attributes:
-        b: Pairs that only the first decided rightly.
-        c: Pairs that only the second decided rightly.
+        b: Pairs that only the first decided correctly.
+        c: Pairs that only the second decided correctly.
         method: ``exact`` (binomial) or ``chi2`` (one degree of freedom, corrected for continuity unless said).
         statistic: Chi-squared; ``None`` for the exact test.
         p_value: Two-sided.
@@ -43,8 +43,8 @@ def mcnemar(b: int, c: int, method: Literal["auto", "exact", "chi2"] = "auto", *
     """Test whether two decisions are equally often right.
 
     Args:
-        b: Pairs that only the first decided rightly.
-        c: Pairs that only the second decided rightly.
+        b: Pairs that only the first decided correctly.
+        c: Pairs that only the second decided correctly.
         method: ``auto`` is exact with fewer than 25 discordant pairs, chi-squared else.
         corrected: Chi-squared with Edwards' continuity correction, (abs(b - c) - 1)^2 / (b + c).
 
@@ -61,7 +61,7 @@ def mcnemar(b: int, c: int, method: Literal["auto", "exact", "chi2"] = "auto", *
 
 
 def discordant(first_right: ArrayLike, second_right: ArrayLike) -> tuple[int, int]:
-    """How many of ``n`` cases only the first, and only the second decided rightly; two ``(n,)`` booleans.
+    """How many of ``n`` cases only the first, and only the second decided correctly; two ``(n,)`` booleans.
 
     Raises:
         UsageError: The shapes differ.

@@ -172,7 +172,7 @@ def replicate_groups(
     everyone = PatientResampling(resampling.patient, (np.arange(resampling.n_patients),), resampling.n_patients)
     chunks: dict[bytes, list[Floats]] = defaultdict(list)
     for weights in everyone.weights(settings.replicates, seed):
-        by_row = np.ascontiguousarray(weights.T)  # so that a patient's weights lie side by side
+        by_row = np.ascontiguousarray(weights.T)  # so that a patient's weights are side by side
         for key, group in together.items():
             chunks[key].append(columns[key] @ by_row[group[0].patients])
     drawn = {}
@@ -215,6 +215,6 @@ def _patients_for(metric: str, view: GroupView) -> int:
 
 
 def _around(area: float, change: Floats) -> Floats:
-    """AUCs that lie ``change`` from ``area`` to first order; on the logit scale, so that they stay within 0 and 1."""
+    """AUCs that are ``change`` from ``area`` to first order; on the logit scale, so that they stay within 0 and 1."""
     slope = area * (1 - area)
     return np.asarray(expit(logit(area) + change / slope)) if slope > 0 else np.full_like(change, area)

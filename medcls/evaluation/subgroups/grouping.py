@@ -1,7 +1,7 @@
 """Grouping: covariates as a DICOM header or a table states them, made into few groups with names.
 
 What has a fixed meaning is grouped the same everywhere: sex, age bands, manufacturer, field strength, slice thickness,
-year. Other numbers with many values are parted into thirds of these cases. An absent value is a group, and so is sex O:
+year. Other numbers with many values are split into thirds of these cases. An absent value is a group, and so is sex O:
 what was not stated is not at random.
 """
 

@@ -1,4 +1,4 @@
-"""Subgroups: the figures of each group of cases at the one global threshold, and how far the groups lie apart.
+"""Subgroups: the figures of each group of cases at the one global threshold, and how far the groups are apart.
 
 A classifier that is right on the whole may miss more of the women, or of one scanner's patients. AUC within groups does
 not show it: two groups with equal AUC may be called far too often and far too rarely at the same threshold. So
@@ -81,7 +81,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far the groups lie apart in one figure.
+    """How far the groups are apart in one figure.
 
     Attributes:
         highest: The group with the highest figure; ``None`` without a gap.

@@ -1,6 +1,6 @@
 """One threshold, chosen by a stated rule.
 
-Candidates lie midway between neighbouring observed scores, as in pROC (scikit-learn takes the observed scores themselves,
+Candidates are midway between neighbouring observed scores, as in pROC (scikit-learn takes the observed scores themselves,
 and decides the same on these cases), and below and above all of them. A case is called when ``score >= threshold``.
 """
 

@@ -1,4 +1,4 @@
-"""Refusals of scans that are read rightly but are not what the recipe is for."""
+"""Refusals of scans that are read correctly but are not what the recipe is for."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def contrast_lost(where: str, low: float, high: float) -> ScanRefused:
             "Choose others: preprocessing.slices",
         )
     else:
-        before = f"; before it they lay from {low:g} to {high:g}" if low < high else ""
+        before = f"; before it they were from {low:g} to {high:g}" if low < high else ""
         what = f"every voxel has the same value after the step '{where}'{before}"
         remedy = f"Check the scan's units, or change preprocessing.steps.{where}"
     return refusal(RefusalCode.NO_CONTRAST, what, remedy=f"{remedy}; leave the scan out where nothing else is there")

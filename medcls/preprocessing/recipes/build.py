@@ -50,7 +50,7 @@ def build_recipe(region: Region, settings: PreprocessingSettings) -> Recipe:
 
 
 def _precision(settings: PreprocessingSettings, *, bounded: bool) -> Precision:
-    """One byte where all values lie in a range that the steps fix."""
+    """One byte where all values are in a range that the steps fix."""
     if settings.precision == "uint8" and not bounded:
         raise ConfigError(
             "uint8 needs a step that brings values to a known range, after which zscore is not on",

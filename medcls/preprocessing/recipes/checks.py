@@ -164,7 +164,7 @@ def _in_hounsfield(scan: Scan, array: NDArray[np.generic]) -> bool:
     """Whether grey values are Hounsfield units.
 
     A DICOM CT image says so. Where the unit is not said, as in research formats, values are taken for Hounsfield units when
-    some lie well below zero, as air does and as no stored grey value can.
+    some are well below zero, as air does and as no stored grey value can.
     """
     if scan.kind == "dicom" and not unit_is_unsaid(scan):
         return scan.modality == "CT" and scan.attributes.get("units", "HU") == "HU"

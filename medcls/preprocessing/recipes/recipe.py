@@ -130,7 +130,7 @@ class Recipe:
         """Make the network's input of one scan, as the store keeps it.
 
         Raises:
-            ScanRefused: The scan is read rightly but is not what the recipe is for (codes ``unfit``, ``no-suv``,
+            ScanRefused: The scan is read correctly but is not what the recipe is for (codes ``unfit``, ``no-suv``,
                 ``not-finite``, ``too-large``), nothing is to be seen in it (``no-contrast``), or a step fails on it
                 (``unsupported``).
         """
@@ -287,7 +287,7 @@ class Recipe:
         return Encoding.over(ranges, self.channels)
 
     def ranges(self, planes: int) -> Ranges | None:
-        """The range that the values of each channel are certain to lie in; ``None`` where there is none."""
+        """The range that the values of each channel are certain to be in; ``None`` where there is none."""
         ranges: Ranges | None = None
         for step in self._parameters:
             ranges = step.range_after(ranges, planes)

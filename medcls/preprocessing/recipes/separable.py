@@ -1,6 +1,6 @@
 """Resampling an upright grid one axis after the other, slice by slice as the slices come.
 
-Index ``i`` of an axis that goes from ``n`` to ``m`` voxels lies at ``(i + 1/2) n / m - 1/2`` of the old axis, and is the mean
+Index ``i`` of an axis that goes from ``n`` to ``m`` voxels is at ``(i + 1/2) n / m - 1/2`` of the old axis, and is the mean
 of the voxels around it, weighted by a triangle as wide as two new voxels where the axis shrinks (an anti-aliased area), and as
 two old ones where it grows (linear interpolation). These are the weights of torch's ``interpolate`` with ``antialias``, which
 :func:`medcls.preprocessing.steps.common.resampling.resample_to` takes for a whole volume.

@@ -26,7 +26,7 @@ def slice_indices(slices: Slices, count: int) -> tuple[int, ...]:
         count: How many slices the volume has. A volume of one slice is a picture, and always gives that slice.
 
     Raises:
-        ScanRefused: An index lies outside the volume.
+        ScanRefused: An index is outside the volume.
     """
     if count == 1:
         return (0,)

@@ -33,7 +33,7 @@ class CropForeground(StepParameters):
         box = bounding_box(found.mask, smallest=_SMALLEST)
         if box is None:
             return image
-        # One thinned voxel more on each side: the border may lie anywhere between two of them.
+        # One thinned voxel more on each side: the border may be anywhere between two of them.
         margins = [
             round(self.margin * n) + (s if s > 1 else 0) for n, s in zip(found.shape, found.strides, strict=True)
         ]

@@ -19,7 +19,7 @@ class Resize(StepParameters):
 
     ``pad`` keeps lengths in proportion, in millimetres where the scan has them: one factor for all axes, and the rest is
     filled with the lowest value. ``stretch`` fills the size and bends proportions. ``crop`` does not resample at all: with
-    ``spacing``, a voxel keeps its size in every scan, and what lies outside is lost.
+    ``spacing``, a voxel keeps its size in every scan, and what is outside is lost.
     """
 
     name: ClassVar[str] = "resize"

@@ -154,7 +154,7 @@ class StoredPrepared:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where things lie in an entry's file.
+    """Where things are in an entry's file.
 
     Attributes:
         size: Bytes of the file.

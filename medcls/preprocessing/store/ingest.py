@@ -35,7 +35,7 @@ class Ingested:
         fingerprint: Of a picture, as it was before the recipe, to know copies by: the text of
             :class:`medcls.cohort.leakage.fingerprints.Fingerprint`; empty for a volume, and for a blank picture.
         modality, attributes, notes: As :class:`medcls.scans.Scan`, the recipe's notes behind the scan's, without those of
-            the search: the same files may lie beside broken ones, or not.
+            the search: the same files may be beside broken ones, or not.
         values: How bright the scan was before the recipe.
     """
 
@@ -58,7 +58,7 @@ def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) ->
     """Read a scan and prepare it; the numbers are those of ``recipe.prepare(read_scan(source))``, bit for bit.
 
     Raises:
-        ScanRefused: The scan cannot be read rightly, or is not what the recipe is for.
+        ScanRefused: The scan cannot be read correctly, or is not what the recipe is for.
     """
     try:
         if isinstance(source, ScanSource):

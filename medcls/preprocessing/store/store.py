@@ -56,7 +56,7 @@ class StoreSize:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the result for a scan lies or will lie.
+    """Where the result for a scan is or will be.
 
     Attributes:
         path: The entry.
@@ -70,7 +70,7 @@ class Place:
 
 
 def default_store_folder() -> Path:
-    """Where prepared scans lie unless a folder is named: ``prepared`` in :func:`~medcls.files.cache_folder`."""
+    """Where prepared scans are unless a folder is named: ``prepared`` in :func:`~medcls.files.cache_folder`."""
     return cache_folder("prepared")
 
 
@@ -79,7 +79,7 @@ class PreparedStore:
     """A folder of prepared scans.
 
     Args:
-        folder: Where it lies; ``None``: :func:`default_store_folder`. It is made on first use.
+        folder: Where it is; ``None``: :func:`default_store_folder`. It is made on first use.
         limit: Bytes that it may take; the entries that were used longest ago make room. ``None``: no limit.
     """
 
@@ -99,7 +99,7 @@ class PreparedStore:
         """The stored result for a scan, computed now if it is not there.
 
         Raises:
-            ScanRefused: The scan cannot be read rightly, or is not what the recipe is for.
+            ScanRefused: The scan cannot be read correctly, or is not what the recipe is for.
             StorageError: The store cannot be written.
         """
         place = self.place(source, recipe, leniency=leniency)
@@ -116,7 +116,7 @@ class PreparedStore:
         return self.open(self.place(source, recipe, leniency=leniency))
 
     def place(self, source: ReadableScan, recipe: Recipe, *, leniency: Leniency = STRICT) -> Place:
-        """Where the result for a scan lies: its files are hashed, unless the file system says that they were before.
+        """Where the result for a scan is: its files are hashed, unless the file system says that they were before.
 
         Raises:
             ScanRefused: A file cannot be read.

@@ -18,7 +18,7 @@ _DARK = 0.55  # of a row, above which its number is written in white
 def precision_recall_points(metrics: Mapping[str, Any]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Recall and precision of each label, at the points of its ROC curve and between them.
 
-    Between two points of a ROC curve lies a straight line, which is none here: precision is ``TP / (TP + FP)`` of the cases
+    Between two points of a ROC curve is a straight line, which is none here: precision is ``TP / (TP + FP)`` of the cases
     on it (Davis and Goadrich, 'The relationship between precision-recall and ROC curves', ICML 2006).
     """
     found = {}

@@ -111,7 +111,7 @@ def _partitions(run: Record) -> Said:
     made, where = _parted(run)
     if not run.origin.evaluated:
         return made, where
-    return f"nothing was parted here: every case that could be read is evaluated. For the training: {made}", _OF_RUN
+    return f"nothing was split here: every case that could be read is evaluated. For the training: {made}", _OF_RUN
 
 
 def _parted(run: Record) -> Said:

@@ -91,7 +91,7 @@ STARD_AI = Checklist(
         item(
             "AI-c",
             _AI,
-            "How data were parted, and what partitions share.",
+            "How data were split, and what partitions share.",
             "a split that the table gave",
             "partitions",
             "disjoint",

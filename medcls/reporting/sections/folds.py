@@ -1,4 +1,4 @@
-"""The table of a cross-validation: each fold's figures, their mean and spread, and the pooled figures, told apart."""
+"""The table of a cross-validation: each fold's figures, their mean and spread, and the pooled figures, distinguished."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ _METHODS: Mapping[str, str] = {
 _BINARY_MEANINGS: Mapping[str, str] = {
     "auc": "How often a case with ‘{positive}’ gets a higher probability than one without. 0.5 is guessing, 1 perfect.",
     "sensitivity": "Share of the cases with ‘{positive}’ that it finds.",
-    "specificity": "Share of the cases without ‘{positive}’ that it rightly leaves alone.",
+    "specificity": "Share of the cases without ‘{positive}’ that it correctly leaves alone.",
     "accuracy": "Share of all cases with the right answer. Flattering where one label is rare.",
     "balanced_accuracy": "Mean of sensitivity and specificity.",
     "ppv": "When it says ‘{positive}’, how often it is right. Depends on how common ‘{positive}’ is.",
@@ -109,7 +109,7 @@ class Shown:
 
 
 AT_END = (
-    "Where a figure stands at an end of its interval, here or in another table, it lies at the end of its scale, or so near "
+    "Where a figure stands at an end of its interval, here or in another table, it is at the end of its scale, or so near "
     "to it that resampling moves it one way only, or the two differ in digits that are not shown."
 )
 
@@ -189,7 +189,7 @@ def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str, wha
         _per_hundred(
             metrics,
             "specificity",
-            f"Of every 100 {who} without it, it rightly leaves {{}} alone",
+            f"Of every 100 {who} without it, it correctly leaves {{}} alone",
             level,
             left_alone,
         ),

@@ -105,7 +105,7 @@ def members(path: Path) -> tuple[Member, ...]:
 
 
 def archive_of(path: Path) -> Path | None:
-    """The regular file that ``path`` would lie in, were that an archive; ``None`` for paths that exist themselves."""
+    """The regular file that ``path`` would be in, were that an archive; ``None`` for paths that exist themselves."""
     try:
         os.lstat(path)
         return None
@@ -127,7 +127,7 @@ def open_file(path: Path) -> BinaryIO:
 
     Raises:
         OSError: As :func:`medcls.bounded.open_regular`, when no archive holds it either.
-        ScanRefused: The archive or the member cannot be read rightly.
+        ScanRefused: The archive or the member cannot be read correctly.
     """
     try:
         return open_regular(path)

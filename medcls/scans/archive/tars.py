@@ -1,4 +1,4 @@
-"""Tar archives (POSIX.1-2008 pax, ustar, GNU): where their members lie, from any source of bytes.
+"""Tar archives (POSIX.1-2008 pax, ustar, GNU): where their members are, from any source of bytes.
 
 The headers are parsed here and not by :mod:`tarfile`, which ends in silence at the first damaged header, takes as much
 memory for a long name as its header asks for, and keeps several thousand bytes a member.

@@ -1,4 +1,4 @@
-"""Pixel data where they lie, and encapsulated ones from items to codestreams (PS3.5 annex A.4)."""
+"""Pixel data where they are, and encapsulated ones from items to codestreams (PS3.5 annex A.4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class InFile:
 
     Args:
         handle: The file.
-        start, length: Where they lie in it.
+        start, length: Where they are in it.
         words: Whether they were written as 16-bit words.
     """
 

@@ -24,7 +24,7 @@ class Leniency:
             interpolates between the two neighbours.
         on_tilt: The slices are stacked at an angle to their normal (a tilted gantry). ``warn`` keeps the voxels and gives
             the sheared affine, ``resample`` shifts the slices onto a right-angled grid.
-        on_uneven: The slices lie at uneven distances on a straight line. ``warn`` keeps the slices and gives the affine of
+        on_uneven: The slices are at uneven distances on a straight line. ``warn`` keeps the slices and gives the affine of
             their mean distance, ``resample`` interpolates them onto an even grid.
         on_duplicates: The same slice was exported several times, pixel for pixel. ``warn`` reads it once.
         on_part: The header says that there are more images than were found. ``warn``, the default, notes it.

@@ -30,7 +30,7 @@ def check_size(shape: Iterable[int], where: object) -> None:
     """Refuse a scan whose declared shape is empty or too large.
 
     Args:
-        shape: All axes, channels included. The first two spatial axes are not told apart from the others.
+        shape: All axes, channels included. The first two spatial axes are not distinguished from the others.
         where: The file, for the message.
 
     Raises:

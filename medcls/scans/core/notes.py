@@ -71,7 +71,7 @@ MEANINGS: dict[Note, Cause] = {
         "Export the whole series if it exists",
     ),
     Note.UNEVEN: Cause(
-        "Slices lie at uneven distances; the affine has their mean (`on_uneven: warn`), or an even grid was interpolated "
+        "Slices are at uneven distances; the affine has their mean (`on_uneven: warn`), or an even grid was interpolated "
         "(`resample`).",
         "Measure nothing across slices after `warn`",
     ),
@@ -86,7 +86,7 @@ MEANINGS: dict[Note, Cause] = {
         "Compare no sizes between such images",
     ),
     Note.BROKEN_FILES: Cause(
-        "Files that cannot be read lie beside the series; they may be slices that are missing at its ends.",
+        "Files that cannot be read are beside the series; they may be slices that are missing at its ends.",
         "Export the series again, or remove files that are none of it",
     ),
     Note.PART: Cause(
@@ -167,7 +167,7 @@ MEANINGS: dict[Note, Cause] = {
         "Raise `preprocessing.frames` where findings are short",
     ),
     Note.TRAINED_ON: Cause(
-        "The classifier was trained or tuned on this very image. `medcls infer` knows it from the run that the classifier lies "
+        "The classifier was trained or tuned on this very image. `medcls infer` knows it from the run that the classifier is "
         "in; a classifier that was copied out of its run keeps no list of images, and nothing is said.",
         "Do not judge the classifier by this answer",
     ),

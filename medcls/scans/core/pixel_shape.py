@@ -1,4 +1,4 @@
-"""Pixels that are no squares, in pictures of which nothing says where they lie."""
+"""Pixels that are no squares, in pictures of which nothing says where they are."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ CAUSES: dict[RefusalCode, Cause] = {
         "image (report, presentation state, segmentation, annotations, dose sheet, encapsulated document).",
         "Leave it out, or give a DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF or BMP image",
     ),
-    RefusalCode.NO_SCAN: Cause("There is no scan at this path.", "Check the path and what lies in the folder"),
+    RefusalCode.NO_SCAN: Cause("There is no scan at this path.", "Check the path and what is in the folder"),
     RefusalCode.SEVERAL_SCANS: Cause(
         "One scan was asked for, and the path holds several.",
         "Name one of them as 'medcls inspect' lists it, or give its own folder or file",
@@ -84,7 +84,7 @@ CAUSES: dict[RefusalCode, Cause] = {
         "Set on_tilt to 'resample' to straighten the volume, or to 'warn' to keep it sheared",
     ),
     RefusalCode.NO_GEOMETRY: Cause(
-        "Several slices or frames, and nothing says where they lie.",
+        "Several slices or frames, and nothing says where they are.",
         "Export the series with positions, or give single images",
     ),
     RefusalCode.BAD_GEOMETRY: Cause(
@@ -100,11 +100,11 @@ CAUSES: dict[RefusalCode, Cause] = {
         "Export the whole series, or set on_part to 'warn' to read what there is",
     ),
     RefusalCode.UNEVEN_SPACING: Cause(
-        "The slices do not lie at even distances along a straight line.",
+        "The slices are not at even distances along a straight line.",
         "Give the even part of the series, or set on_uneven to 'resample' to interpolate an even grid",
     ),
     RefusalCode.DUPLICATE_SLICES: Cause(
-        "Several slices lie at the same position, and nothing tells which volume each belongs to.",
+        "Several slices are at the same position, and nothing tells which volume each belongs to.",
         "Remove copies (or set on_duplicates to 'warn'), or put each volume in its own folder",
     ),
     RefusalCode.INCONSISTENT: Cause(

@@ -22,17 +22,17 @@ STORED_UNIT = "stored"
 """The ``units`` fact of values that the header gives no unit: they are as stored."""
 
 PIXEL_SIZE, UNREAD = "pixel_size", "unreadable"
-"""The fact that says what is known of the size of a pixel where nothing says where it lies, and where it cannot be read."""
+"""The fact that says what is known of the size of a pixel where nothing says where it is, and where it cannot be read."""
 
 
 def is_sized(attributes: Mapping[str, str]) -> bool:
-    """Whether the sizes of pixels are in millimetres though nothing says where they lie."""
+    """Whether the sizes of pixels are in millimetres though nothing says where they are."""
     return attributes.get(PIXEL_SIZE, UNREAD) != UNREAD
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """One image object: pixels in source units, and where they lie.
+    """One image object: pixels in source units, and where they are.
 
     Attributes:
         array: ``(C, x, y)``, ``(C, x, y, z)`` or ``(C, x, y, t)``. Units of the source: HU for CT, stored values after the

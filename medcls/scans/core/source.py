@@ -1,4 +1,4 @@
-"""ScanSource, Refusal, Found: what lies on disk, known from headers alone."""
+"""ScanSource, Refusal, Found: what is on disk, known from headers alone."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class OwnSource(Protocol):
         """The files, in the order that they are read."""
 
     def read(self, *, leniency: Leniency) -> Scan:
-        """The scan; raises :class:`medcls.errors.ScanRefused` where it cannot be read rightly."""
+        """The scan; raises :class:`medcls.errors.ScanRefused` where it cannot be read correctly."""
 
 
 ReadableScan = ScanSource | OwnSource
@@ -119,7 +119,7 @@ ReadableScan = ScanSource | OwnSource
 
 @dataclass(frozen=True)
 class Refusal:
-    """One scan, or one file, that was found and cannot be read rightly.
+    """One scan, or one file, that was found and cannot be read correctly.
 
     Attributes:
         name: As :attr:`ScanSource.name`.

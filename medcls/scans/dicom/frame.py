@@ -1,6 +1,6 @@
-"""Frame: one 2-D image of a DICOM file, with everything that says where it lies and how its numbers are to be taken.
+"""Frame: one 2-D image of a DICOM file, with everything that says where it is and how its numbers are to be taken.
 
-A single-frame file has one. An enhanced multi-frame file has many, whose attributes lie in the Shared and Per-Frame
+A single-frame file has one. An enhanced multi-frame file has many, whose attributes are in the Shared and Per-Frame
 Functional Groups Sequences (PS3.3 C.7.6.16), so that both kinds can be grouped and ordered by the same rules.
 """
 
@@ -26,10 +26,10 @@ class Header:
         syntax: TransferSyntaxUID; the default, implicit little endian, when the file has no meta information.
         modality: Modality (0008,0060).
         rows, columns, samples: Image Pixel Module, PS3.3 C.7.6.3.
-        bits_allocated, bits_stored, high_bit, signed: How stored values lie in their words.
+        bits_allocated, bits_stored, high_bit, signed: How stored values are in their words.
         photometric: PhotometricInterpretation.
         padding: PixelPaddingValue and PixelPaddingRangeLimit as stored values, lower first (PS3.3 C.7.5.1.1.2).
-        pixel_spacing: Distance between rows, between columns of a picture of which nothing says where it lies; see
+        pixel_spacing: Distance between rows, between columns of a picture of which nothing says where it is; see
             :mod:`medcls.scans.dicom.frames.pixel_size`.
         attributes, identity: As :class:`medcls.scans.Scan`, without the instance.
         count: Number of frames in the file.

@@ -72,7 +72,7 @@ def read_itk(source: ScanSource) -> Scan:
     if header.compressed:
         check_stream(header)
     notes = list(header.geometry.notes)
-    image = _decoded(header, kind)  # the voxels lie in it, so it lives until they are copied
+    image = _decoded(header, kind)  # the voxels are in it, so it lives until they are copied
     view = _viewed(image, header)
     array = _kept(view if header.channels == 3 else plain_values(view, path, notes), view)
     return Scan(

@@ -30,7 +30,7 @@ _ROOM_BEHIND = 1 << 20  # bytes that may follow the voxels in a compressed strea
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where voxels lie.
+    """Where voxels are.
 
     Attributes:
         affine: ``(4, 4)`` voxel to RAS+ millimetres.
@@ -57,7 +57,7 @@ class ItkHeader:
         channels: 1 for grey, 3 for colour.
         dtype: Type of a sample; its byte order says nothing.
         compressed: Whether the voxels are a zlib or gzip stream.
-        geometry: Where they lie.
+        geometry: Where they are.
         unit: Millimetres in the unit of the header.
     """
 

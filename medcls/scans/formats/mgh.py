@@ -67,7 +67,9 @@ def read_mgh(source: ScanSource) -> Scan:
     volume = _header(path)
     notes: list[str] = []
     if not volume.known:
-        notes.append(Note.SIDE_UNKNOWN.says("the file says neither how large the voxels are nor how the volume lies"))
+        notes.append(
+            Note.SIDE_UNKNOWN.says("the file says neither how large the voxels are nor how the volume is oriented")
+        )
     values = _voxels(path, math.prod(volume.shape), volume.dtype).reshape(volume.shape, order="F")
     return Scan(
         array=plain_values(values, path, notes)[np.newaxis],

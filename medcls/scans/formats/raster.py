@@ -200,7 +200,7 @@ def _without_alpha(pixels: Pixels, notes: list[str]) -> Pixels:
     step = max(1, _PIXELS_AT_ONCE // colour[0, :, 0].size)
     for start in range(0, len(laid), step):
         rows = slice(start, start + step)
-        # top is odd, so that no quotient lies half-way between two values.
+        # top is odd, so that no quotient is half-way between two values.
         laid[rows] = (colour[rows].astype(np.uint32) * alpha[rows].astype(np.uint32) + top // 2) // top
     return laid
 

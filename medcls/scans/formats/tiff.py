@@ -103,7 +103,7 @@ def _only_page(file: tifffile.TiffFile, path: Path) -> tifffile.TiffPage:
 
 
 def _planes(file: tifffile.TiffFile, page: tifffile.TiffPage) -> int:
-    """How many pictures lie one behind the other where the only page has the first: ImageJ, MetaMorph and tifffile do so."""
+    """How many pictures are one behind the other where the only page has the first: ImageJ, MetaMorph and tifffile do so."""
     said: list[object] = [(file.imagej_metadata or {}).get("images"), (file.stk_metadata or {}).get("NumberPlanes")]
     said += [math.prod(one["shape"]) // page.size for one in file.shaped_metadata or () if "shape" in one]
     planes = max((number for number in said if isinstance(number, int)), default=1)

@@ -13,7 +13,7 @@ from medcls.scans.core.source import Found
 def shown_names(found: Found, masks: Pseudonyms, among: Found) -> list[str]:
     """Names of scans, then of refusals, without identifiers, each once.
 
-    A picture, or a file that is refused, may not say whose it is, and a scan may lie in the folder of another patient. An
+    A picture, or a file that is refused, may not say whose it is, and a scan may be in the folder of another patient. An
     identifier of anybody who is known is therefore none to be shown in any name, and a folder whose name was an identifier
     of one scan is one for all.
 

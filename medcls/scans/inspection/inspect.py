@@ -1,4 +1,4 @@
-"""inspect_scans: what lies in a folder, for a person to look at; no name and no identifier in it unless asked."""
+"""inspect_scans: what is in a folder, for a person to look at; no name and no identifier in it unless asked."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class InspectionRefusal:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What lies under a path.
+    """What is under a path.
 
     Attributes:
         rows: A row for each scan that was found, refused from its pixels or not.

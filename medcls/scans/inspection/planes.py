@@ -23,7 +23,7 @@ _LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))  # first and last of each body a
 
 @dataclass(frozen=True)
 class Edges:
-    """Which side of the patient lies at each edge of a picture."""
+    """Which side of the patient is at each edge of a picture."""
 
     left: str
     right: str

@@ -72,7 +72,7 @@ _SIDECARS = frozenset(
         ),
     }
 )
-"""Names of tables and texts that lie beside scans, and of the viewers on CDs of hospitals; a scan with such a name is
+"""Names of tables and texts that are beside scans, and of the viewers on CDs of hospitals; a scan with such a name is
 still found by its content."""
 _HEADERS_OF = {
     ".img": (".hdr", ".mhd", ".nhdr"),

@@ -10,7 +10,7 @@ from medcls.errors import ScanRefused
 from medcls.scans.core.refusals import RefusalCode, refusal
 
 _PICTURE = "Save it as PNG or TIFF"
-_VOLUME = "Convert it to NIfTI, with a tool that keeps where the voxels lie"
+_VOLUME = "Convert it to NIfTI, with a tool that keeps where the voxels are"
 _AGAIN = "Export or download it again if a scan should be here; else leave it out"
 
 _UNSUPPORTED = {
@@ -86,7 +86,7 @@ def is_python_archive(path: Path) -> bool:
 def media_directory() -> ScanRefused:
     """The refusal of a DICOMDIR (PS3.10 section 8.6) that is named as if it were a scan."""
     what = "this is a DICOMDIR, which lists the files of a medium"
-    return refusal(RefusalCode.NOT_AN_IMAGE, what, remedy="Name the folder that it lies in")
+    return refusal(RefusalCode.NOT_AN_IMAGE, what, remedy="Name the folder that it is in")
 
 
 def _container(head: bytes, path: Path) -> ScanRefused | None:

@@ -11,7 +11,7 @@ def read_here(source: ScanSource, leniency: Leniency) -> Scan:
     """Read a source with decoders and all, in this process: for the sandbox.
 
     Raises:
-        ScanRefused: It cannot be read rightly.
+        ScanRefused: It cannot be read correctly.
     """
     if source.kind == "dicom":
         from medcls.scans.dicom.series.volume import read_dicom

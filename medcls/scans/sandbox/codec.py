@@ -172,5 +172,5 @@ def scan_from_json(data: Json, memory: Any) -> Scan:
 
 
 def memory_order(array: NDArray[np.generic]) -> tuple[int, ...]:
-    """The order of axes in which an array lies in memory, slowest first: transposed by it, a dense array is contiguous."""
+    """The order of axes in which an array is in memory, slowest first: transposed by it, a dense array is contiguous."""
     return tuple(int(axis) for axis in np.argsort([-abs(step) for step in array.strides], kind="stable"))

@@ -171,7 +171,7 @@ class _Shared:
         return array
 
     def holding(self, dense: Voxels) -> tuple[_Pages, int]:
-        """The file that the voxels of ``dense`` lie in, made if there is none, and from which byte on."""
+        """The file that the voxels of ``dense`` are in, made if there is none, and from which byte on."""
         found = [(pages, dense.ctypes.data - array.ctypes.data, array.nbytes) for pages, array in self._used]
         within = [(pages, start) for pages, start, size in found if 0 <= start <= size - dense.nbytes]
         if within and dense.flags.c_contiguous:

@@ -1,4 +1,4 @@
-"""find_scans: what lies under a path, at any depth, told by content."""
+"""find_scans: what is under a path, at any depth, told by content."""
 
 from __future__ import annotations
 

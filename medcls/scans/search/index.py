@@ -1,6 +1,6 @@
 """The index of a large folder: what a search found, so that a second look at an unchanged folder need not read again.
 
-It lies in the user's cache folder, and holds header attributes that name nobody, the numbers of files in the order of the walk,
+It is in the user's cache folder, and holds header attributes that name nobody, the numbers of files in the order of the walk,
 and a digest of the folder's listing. No file name, path, or identifier is in it: names come from the walk, and identifiers
 from the files when they are asked for.
 """

@@ -161,10 +161,10 @@ def _same_predictions(contestants: Sequence[Contestant]) -> list[str]:
 
 
 def _other_units(contestants: Sequence[Contestant]) -> list[str]:
-    """Where some scores lie between 0 and 1 and others do not."""
+    """Where some scores are between 0 and 1 and others do not."""
     outside = [f"'{one.name}'" for one in contestants if not one.table.are_probabilities]
     if not 0 < len(outside) < len(contestants):
         return []
     return [
-        f"scores of {', '.join(outside)} lie outside 0 to 1, and the others' do not: no threshold is the same for both"
+        f"scores of {', '.join(outside)} are outside 0 to 1, and the others' do not: no threshold is the same for both"
     ]

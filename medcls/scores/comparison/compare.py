@@ -48,7 +48,7 @@ class Compared:
 
     Attributes:
         document: As in ``comparison.json``.
-        folder: Where the files lie.
+        folder: Where the files are.
     """
 
     document: Mapping[str, Any]

@@ -1,10 +1,10 @@
 """Does each layer compute, in a reduced number format, what it computes in float32? Seen in steps of the very network.
 
-Two whole steps cannot tell: batch norm over few cells turns the rounding of a sound bfloat16 into gradients that lie farther
+Two whole steps cannot tell: batch norm over few cells turns the rounding of a sound bfloat16 into gradients that are farther
 from those of float32 than they are long (1.2 times for a ResNet50, 4.5 for a 3-D DenseNet121, fresh, a few small images), and
-a kernel that computes something else may lie no farther. So each layer is held against itself: in the step in the reduced
+a kernel that computes something else may be no farther. So each layer is held against itself: in the step in the reduced
 format, what goes into it and the gradient that comes back to it are taken, and from those its output, the gradient of its
-input and the gradient of each of its parameters are computed again in float32. A few roundings are all that lies between.
+input and the gradient of each of its parameters are computed again in float32. A few roundings are all that is between.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Fault:
     """A layer that computes something else than in float32.
 
     Attributes:
-        layer: Its name in the network; empty: the fault lies between layers.
+        layer: Its name in the network; empty: the fault is between layers.
         what: What of it is wrong, in words.
-        error: How far it lies from float32, in parts of its length; infinite where it is no number.
+        error: How far it is from float32, in parts of its length; infinite where it is no number.
     """
 
     layer: str
@@ -63,7 +63,7 @@ class LayerReport:
     kinds: dict[str, str] = field(default_factory=dict)
 
     def compare(self, layer: str, what: str, found: Tensor, expected: Tensor, least: float, tolerance: float) -> None:
-        """Note a fault where two tensors lie farther apart than the tolerance; lengths below ``least`` are noise."""
+        """Note a fault where two tensors are farther apart than the tolerance; lengths below ``least`` are noise."""
         if not torch.isfinite(expected).all():
             return  # in float32 too: what came in was no number, and the fault is elsewhere
         error = distance(found, expected, least)
@@ -81,7 +81,7 @@ class LayerReport:
 
 
 def distance(found: Tensor, expected: Tensor, least: float = 0.0) -> float:
-    """How far one tensor lies from another, in parts of the other's length; infinite where it is no number."""
+    """How far one tensor is from another, in parts of the other's length; infinite where it is no number."""
     wanted = expected.detach().double()
     length = max(float(wanted.norm()), least)
     apart = float((found.detach().double() - wanted).norm())

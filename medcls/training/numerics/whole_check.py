@@ -29,7 +29,7 @@ def check_compiled(
 ) -> Fault | None:
     """The worst gradient of a step through the compiled network, where it is no gradient of the network; else ``None``.
 
-    It must lie no more than four times as far from the gradient in float32 as that of the same step without compiling, or
+    It must be no more than four times as far from the gradient in float32 as that of the same step without compiling, or
     within the tolerance of :mod:`medcls.training.numerics.layer_check`, and be at most four times as long or as short. Dropout
     is off: a compiled one draws other numbers.
     """
@@ -81,7 +81,7 @@ def fused_agrees(network: nn.Module, settings: TrainSettings) -> bool:
         generator = torch.Generator().manual_seed(0)
         for _ in range(_STEPS):
             for parameter in one.parameters():
-                # In the layout of the weights, as autograd gives it: fused kernels go through memory as it lies.
+                # In the layout of the weights, as autograd gives it: fused kernels go through memory as it is.
                 parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape, generator=generator))
             optimizer.step()
         moved.append([(now - old).detach() for now, old in zip(one.parameters(), network.parameters(), strict=True)])

@@ -57,7 +57,7 @@ class Evaluated:
     Attributes:
         name: ``test``, or ``external``.
         metrics: The partition's figures, as in ``metrics.json``.
-        folder: Where the files lie.
+        folder: Where the files are.
         answered: How many cases were answered.
         refused: How many were refused.
         warnings: What a reader must know before believing a figure, as in the report.

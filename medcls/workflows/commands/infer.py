@@ -1,4 +1,4 @@
-"""``infer``: a classifier over whatever lies at a path, and the tables of its answers."""
+"""``infer``: a classifier over whatever is at a path, and the tables of its answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Inference:
         rows: One for each scan found.
         labels: The classifier's labels.
         operating_point: How probabilities became answers.
-        folder: Where ``predictions.csv`` and ``predictions.json`` lie.
+        folder: Where ``predictions.csv`` and ``predictions.json`` are.
         conformal: How the prediction sets came about, and what they guarantee; ``None``: there are none.
         classifier: What answered: see :func:`medcls.classifier.provenance.identify`.
         familiar: What the scans were held against; ``None``: the classifier keeps nothing of its training scans.

@@ -62,7 +62,7 @@ class Place:
         }
 
     def __str__(self) -> str:
-        gone = "" if self.scan is None or leads_somewhere(self.scan) else ", where nothing lies now"
+        gone = "" if self.scan is None or leads_somewhere(self.scan) else ", where nothing is now"
         scan = f"{self.scan or 'no scan is named'}{gone}"
         return scan if self.table is None else f"{self.table}, line {self.line}: {scan}"
 
@@ -134,7 +134,7 @@ class Origin:
 
     @property
     def key(self) -> Path:
-        """Where the key lies."""
+        """Where the key is."""
         return self.config.privacy.key_file or default_key_file()
 
 
@@ -307,7 +307,7 @@ def _changed(config: Config, section: str, **values: object) -> Config:
 def _check_there(config: Config, data: Path | None) -> None:
     place = config.data.cases or config.data.folder
     if place is None:
-        raise UsageError("the config names no cases", remedy="Say where the data lie with --data PATH")
+        raise UsageError("the config names no cases", remedy="Say where the data are with --data PATH")
     if not place.exists():
         what = "there is nothing at this path" if data is not None else "the data are not here any more"
-        raise CohortError(what, where=str(place), remedy="Say where the table or folder lies with --data PATH")
+        raise CohortError(what, where=str(place), remedy="Say where the table or folder is with --data PATH")

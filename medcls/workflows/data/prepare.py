@@ -35,7 +35,7 @@ class Material:
         recipe: What they were prepared by.
         entries: Case name to its prepared views.
         found: What ties cases beyond patient, study and pixels; ``None`` until it is looked for.
-        keeps_near: Whether near-duplicates are kept together where the cases are parted.
+        keeps_near: Whether near-duplicates are kept together where the cases are split.
         audit: What the leakage gate found; ``None`` until the cases have passed it.
     """
 
@@ -63,7 +63,7 @@ class Material:
         Near-duplicates are together in it if that leaves enough groups of every label.
 
         Raises:
-            CohortError: The cases cannot be parted.
+            CohortError: The cases cannot be split.
         """
         content, grouping = self.content, self.grouping
         try:
@@ -161,7 +161,7 @@ def part_material(
     """Give every case a partition, and let nothing cross between them.
 
     Raises:
-        CohortError: The cohort cannot be parted, or something crosses, ``split.on_leak`` is ``error`` and
+        CohortError: The cohort cannot be split, or something crosses, ``split.on_leak`` is ``error`` and
             ``split.allow_leakage`` gives no reason.
     """
     material = material.related(config, progress)

@@ -18,7 +18,7 @@ def choose_cases(
 ) -> list[Case]:
     """The surest cases of each outcome in turn, of different patients.
 
-    An outcome is a reference label, missed or found: of two labels these are missed, found, false alarm and rightly left
+    An outcome is a reference label, missed or found: of two labels these are missed, found, false alarm and correctly left
     alone. The positive label comes first.
 
     Args:

@@ -27,7 +27,7 @@ class FigureFiles:
     """What was written.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         of: Which study of ``metrics.json`` the figures show: ``test``, ``pooled``, or that of other cases.
         figures: The drawings, each beside a CSV table of the same name.
     """

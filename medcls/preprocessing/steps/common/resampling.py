@@ -37,7 +37,7 @@ def squared(image: MetaTensor) -> MetaTensor:
 def resample_to(image: MetaTensor, shape: Sequence[int]) -> MetaTensor:
     """Resample ``(C, x, y, z)`` to a new spatial shape over the same field of view.
 
-    Index ``i`` of an axis that goes from ``n`` to ``m`` voxels lies at ``(i + 1/2) n / m - 1/2`` of the old axis.
+    Index ``i`` of an axis that goes from ``n`` to ``m`` voxels is at ``(i + 1/2) n / m - 1/2`` of the old axis.
 
     Raises:
         ScanRefused: The new grid is larger than any memory should be asked for.

@@ -86,7 +86,7 @@ class StepParameters(Section, ABC):
         """
 
     def range_after(self, before: Ranges | None, planes: int) -> Ranges | None:
-        """The range that values are certain to lie in after the step.
+        """The range that values are certain to be in after the step.
 
         Args:
             before: ``(low, high)`` for all channels, or for each; ``None`` where nothing is certain.

@@ -61,7 +61,7 @@ def sequence_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
             f"{header.count} frames{frames_in_words(dataset)}",
             "Export the frames you want as single images",
         )
-        what = f"{frames}, and nothing says where each lies, or that they follow each other in time"
+        what = f"{frames}, and nothing says where each is, or that they follow each other in time"
         raise refusal(RefusalCode.NO_GEOMETRY, what, remedy=remedy)
     times, said = _phase_times(dataset, header.count) if nuclear else cine_times(dataset, header.count)
     header = in_time(header, times, said)

@@ -2,7 +2,7 @@
 
 A series that lost slices at its ends looks whole from its positions alone. Headers may count images (PS3.3 C.7.6.1, C.8.9.1),
 time points (C.8.3.1) and the files of a concatenation (C.7.6.16.2.2.4); where they do not, the numbers of instances tell what
-lies before and between. Nothing of this places a slice.
+is before and between. Nothing of this places a slice.
 """
 
 from __future__ import annotations

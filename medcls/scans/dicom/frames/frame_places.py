@@ -1,4 +1,4 @@
-"""Where the frames of a stack lie: their heights, the positions that they share, their layout as a volume."""
+"""Where the frames of a stack are: their heights, the positions that they share, their layout as a volume."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def heights_of(frames: Sequence[Frame]) -> NDArray[np.float64]:
 
 
 def repeat_a_position(frames: Sequence[Frame]) -> bool:
-    """Whether two frames lie at one position."""
+    """Whether two frames are at one position."""
     try:
         return len(frames) > 1 and bool((np.diff(np.sort(heights_of(frames))) < SAME_POSITION_MM).any())
     except ScanRefused:
@@ -56,5 +56,5 @@ def repeat_a_position(frames: Sequence[Frame]) -> bool:
 
 
 def count_positions(frames: Sequence[Frame]) -> int:
-    """At how many positions the frames lie."""
+    """At how many positions the frames are."""
     return int(1 + (np.diff(np.sort(heights_of(frames))) >= SAME_POSITION_MM).sum())

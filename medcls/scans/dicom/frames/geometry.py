@@ -1,4 +1,4 @@
-"""Where slices lie: order, spacing, gaps and tilt from measured positions alone.
+"""Where slices are: order, spacing, gaps and tilt from measured positions alone.
 
 Image Plane Module, PS3.3 C.7.6.2: ImagePositionPatient (0020,0032) is the centre of the first voxel in LPS millimetres,
 ImageOrientationPatient (0020,0037) the direction cosines of a row (increasing column index) and of a column, and
@@ -18,7 +18,7 @@ from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.refusals import RefusalCode, refusal
 
 SAME_POSITION_MM = 1e-3
-"""Slices closer than this along the normal lie at one position."""
+"""Slices closer than this along the normal are at one position."""
 
 SAME_ORIENTATION = 1e-3
 """Largest difference between direction cosines of slices of one volume."""
@@ -27,7 +27,7 @@ TILT_DEGREES = 0.1
 """Below this angle a stack counts as upright: half a millimetre over 30 cm, and the affine keeps even that."""
 
 EVEN_MM, EVEN_SHARE = 1e-2, 0.02
-"""A slice may lie this far away from the even grid of its stack: the larger of the two, the second a share of a step."""
+"""A slice may be this far away from the even grid of its stack: the larger of the two, the second a share of a step."""
 
 MAX_MISSING_RUN = 32
 """A hole of more slices than this is two scans far apart, not a gap to be filled."""
@@ -93,7 +93,7 @@ def _directions(orientation: tuple[float, ...]) -> tuple[NDArray[np.float64], ND
 
 
 def heights(positions: ArrayLike, orientation: ArrayLike) -> NDArray[np.float64]:
-    """Where slices lie along the normal: ``dot(ImagePositionPatient, row x column)``, millimetres, ``(n,)``."""
+    """Where slices are along the normal: ``dot(ImagePositionPatient, row x column)``, millimetres, ``(n,)``."""
     return np.asarray(np.asarray(positions, dtype=np.float64) @ directions(orientation)[2])
 
 
@@ -103,8 +103,8 @@ def lay_out(
     """Order slices and measure their affine.
 
     The grid goes evenly from the first to the last position, so a tilted gantry keeps its shear exactly. Slices are even when
-    none lies further away from it along the normal than the larger of 0.01 mm and 2 % of a step. Scanners round positions,
-    mostly to 0.1 mm: where all coordinates go by multiples of 0.1, 0.01 or 0.001 mm, a slice may lie that much away in each,
+    none is further away from it along the normal than the larger of 0.01 mm and 2 % of a step. Scanners round positions,
+    mostly to 0.1 mm: where all coordinates go by multiples of 0.1, 0.01 or 0.001 mm, a slice may be that much away in each,
     though never more than a quarter of a step.
 
     Args:
@@ -269,7 +269,7 @@ def _check_straight(
     normal: NDArray[np.float64],
     tolerance: float,
 ) -> None:
-    """Refuse slices that lie more than ``tolerance`` millimetres beside one straight line (a bent or jumping stack)."""
+    """Refuse slices that are more than ``tolerance`` millimetres beside one straight line (a bent or jumping stack)."""
     away = points - (points[0] + np.asarray(places, dtype=np.float64)[:, None] * step)
     across = float(np.linalg.norm(_sideways(away, normal), axis=1).max())
     if across > tolerance:

@@ -1,4 +1,4 @@
-"""Opening DICOM files: told apart by content, read as far as needed, and never unpacked beyond a limit."""
+"""Opening DICOM files: distinguished by content, read as far as needed, and never unpacked beyond a limit."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _TAGS: list[Any] = [
 
 
 def read_header(path: str) -> tuple[FileDataset, ScanRefused | None]:
-    """Read the tags of a file that say what it is and where it lies; pixels are not read.
+    """Read the tags of a file that say what it is and where it is; pixels are not read.
 
     Returns:
         The header, and the refusal of a file that has no pixels behind it.

@@ -84,7 +84,7 @@ class PlainFile:
         frame: The one frame that it holds.
         handle: Where its bytes are read from.
         path: The file.
-        offset, length: Where its pixel data lie; encapsulated ones up to the end of the file.
+        offset, length: Where its pixel data are; encapsulated ones up to the end of the file.
         words, planar: As :class:`PixelBytes`.
     """
 

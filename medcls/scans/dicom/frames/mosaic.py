@@ -34,7 +34,7 @@ Csa = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the first tile lies, LPS millimetres: the centre of its first voxel, and the middle of the tile."""
+    """Where the first tile is, LPS millimetres: the centre of its first voxel, and the middle of the tile."""
 
     corner: Vector
     middle: Vector
@@ -86,7 +86,7 @@ def cut_tiles(pixels: Pixels, tiles: int, rows: int, columns: int) -> list[Pixel
     """The tiles of a decoded picture, row by row, as views.
 
     Args:
-        pixels: The picture, in which whole tiles lie side by side.
+        pixels: The picture, in which whole tiles are side by side.
         tiles: How many are used.
         rows, columns: The size of one.
     """
@@ -138,7 +138,7 @@ def _count(dataset: Dataset, csa: Csa, protocol: Vector | None) -> int:
 
 def _place(whole: Frame, tile: Header) -> _Place:
     if whole.position is None or whole.orientation is None or whole.spacing is None:
-        raise _unknown("where the mosaic lies")
+        raise _unknown("where the mosaic is")
     along, down, normal = directions(whole.orientation)
     between_rows, between_columns = whole.spacing
     to_right, to_bottom = along * between_columns, down * between_rows

@@ -69,7 +69,7 @@ def reconstruction_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
     if count == 1:
         return [whole if place is None else replace(whole, position=place[0], orientation=place[1])]
     if place is None:
-        raise _unknown("where the first slice of this reconstruction lies")
+        raise _unknown("where the first slice of this reconstruction is")
     if whole.spacing is None:
         raise _unknown("how large the pixels of this reconstruction are")
     position, orientation = place

@@ -1,7 +1,7 @@
-"""How large the pixels of a picture are of which nothing says where it lies: projections, ultrasound, captures (PS3.3 10.7.1).
+"""How large the pixels of a picture are of which nothing says where it is: projections, ultrasound, captures (PS3.3 10.7.1).
 
 Pixel Spacing is a length in the patient where it was calibrated: where its Calibration Type says so, or where it differs from
-the Imager Pixel Spacing. That is a length at the detector. What lies between tube and detector is smaller, by the Estimated
+the Imager Pixel Spacing. That is a length at the detector. What is between tube and detector is smaller, by the Estimated
 Radiographic Magnification Factor, or by the distance from the source to the detector over that to the patient. Nominal Scanned
 Pixel Spacing is a length on film. A region of ultrasound (C.8.5.5) has a size of its own. Where no length is known the Pixel
 Aspect Ratio (C.7.6.3.1.7) tells height from width.
@@ -28,7 +28,7 @@ _TISSUE, _CENTIMETRES = 1, 3  # RegionSpatialFormat 2D, PhysicalUnits cm
 _MOST_MAGNIFIED = 20.0
 
 _DOUBTS = {
-    "": "the file does not say where the image lies: the unit is the pixel",
+    "": "the file does not say where the image is: the unit is the pixel",
     "unreadable": "the pixel sizes in the header are not two positive numbers: the unit is the pixel",
     "unspecified": "PixelSpacing is not said to be calibrated: it may be a length at the detector, where things are larger",
     "detector": "pixel sizes are those at the detector, where things are larger, by how much is not said",
@@ -63,11 +63,11 @@ def pixel_size(dataset: t.Attributes) -> tuple[Size | None, str]:
 
 
 def pixel_size_doubts(header: Header) -> list[str]:
-    """Notes on the size of pixels, where nothing says where the image lies."""
+    """Notes on the size of pixels, where nothing says where the image is."""
     known, size = header.attributes.get(PIXEL_SIZE, ""), header.pixel_spacing
     found = [Note.PIXEL_UNITS.says(_DOUBTS[known])] if known in _DOUBTS else []
     if known == "calibrated" and not header.projection:
-        found = [Note.SIDE_UNKNOWN.says("the file does not say where the image lies: pixel sizes alone are known")]
+        found = [Note.SIDE_UNKNOWN.says("the file does not say where the image is: pixel sizes alone are known")]
     return found + shape_notes(size[0] / size[1] if size else 1.0)
 
 

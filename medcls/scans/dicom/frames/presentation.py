@@ -68,7 +68,7 @@ def presentation_doubts(header: Header) -> list[str]:
 
 
 def unusual_sides(attributes: Mapping[str, str]) -> str:
-    """In what a radiograph lies otherwise than upright with the patient's left on the right; empty where in nothing.
+    """In what a radiograph is otherwise than upright with the patient's left on the right; empty where in nothing.
 
     PatientOrientation (C.7.6.1.1.1) says where rows point, to the right of the picture, and columns, to its bottom.
     """

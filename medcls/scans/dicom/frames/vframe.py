@@ -37,7 +37,7 @@ def vframe_frames(dataset: Dataset, whole: Frame) -> list[Frame]:
     positions = [t.numbers(item, "ImagePositionPatient", 3) for item in t.items(dataset, first | _PLACES)]
     if not positions or None in positions:
         remedy = "Export the series anew with its private attributes, or as single slices"
-        raise refusal(RefusalCode.NO_GEOMETRY, "the header does not say where the tiles of the grid lie", remedy=remedy)
+        raise refusal(RefusalCode.NO_GEOMETRY, "the header does not say where the tiles of the grid are", remedy=remedy)
     if t.whole(dataset, first | _COUNT, len(positions)) != len(positions):
         raise refusal(RefusalCode.INCONSISTENT, "the headers disagree on the number of tiles in the grid")
     header, across = whole.header, math.isqrt(len(positions) - 1) + 1

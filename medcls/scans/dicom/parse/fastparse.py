@@ -30,7 +30,7 @@ _CHARACTER_SET, _FRAMES = TAGS["SpecificCharacterSet"][0], TAGS["NumberOfFrames"
 
 _JUDGED_TYPES = (b"MOSAIC", b"VFRAME", b"RECON TOMO", b"RECON GATED TOMO")
 _MODALITY = TAGS["Modality"][0]
-_JUDGED_MODALITY = b"PT"  # its dose lies in a sequence
+_JUDGED_MODALITY = b"PT"  # its dose is in a sequence
 _WEIGHTING = (TAGS["DiffusionBValue"][0], *PRIVATE_B_VALUES, TAGS["SequenceName"][0])
 """Where a b-value, or a name that goes with it, is found without the CSA header."""
 

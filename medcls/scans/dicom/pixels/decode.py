@@ -197,7 +197,7 @@ def to_stored(words: Pixels, header: Header) -> Pixels:
         if shift:
             plain = plain >> unsigned.type(shift)
         mask = (1 << header.bits_stored) - 1
-        # Mostly nothing lies above the stored bits, and looking costs less than cutting.
+        # Mostly nothing is above the stored bits, and looking costs less than cutting.
         return plain if header.bits_stored == bits or int(plain.max()) <= mask else plain & unsigned.type(mask)
     signed = stored_dtype(header)
     left = signed.type(bits - header.bits_stored - shift)

@@ -18,7 +18,7 @@ Pixels = NDArray[np.generic]
 def is_padding(stored: Pixels, frame: Frame) -> NDArray[np.bool_] | None:
     """Which stored values ``(…, rows, columns)`` of frames like this one are padding; ``None`` when none is.
 
-    Lossy compression blurs the padding value. In CT, where it lies below air, everything nearer to it than to air is
+    Lossy compression blurs the padding value. In CT, where it is below air, everything nearer to it than to air is
     padding then.
     """
     if frame.header.padding is None or frame.header.colour:

@@ -1,7 +1,7 @@
 """From the frames of many files to scans: grouped by series and plane, split where positions repeat, laid out or refused.
 
 Frames of one series (Series Instance UID, PS3.3 C.7.3.1) in one folder form stacks of equal size, pixel spacing and
-orientation. Where several frames lie at one position the stack holds several volumes (echoes, b-values, time points): it is
+orientation. Where several frames are at one position the stack holds several volumes (echoes, b-values, time points): it is
 split by the first attributes that tell them apart completely, and each volume says which it is. Where none do it may hold
 several volumes all the same, one between the other's slices: see :mod:`medcls.scans.dicom.series.split_volumes`.
 """
@@ -38,7 +38,7 @@ class Stack:
     Attributes:
         frames: In slice order, or in that of time.
         copies: Frames that repeat others, to be compared with them when they are read.
-        layout: Where the frames of a volume lie, in slice order; ``None`` for others.
+        layout: Where the frames of a volume are, in slice order; ``None`` for others.
         part: Which of several volumes of its series this is; empty for the only one.
         lacks: What the series should have and was not found, in words; of volumes, and where all of a series was looked at.
         error: Why it cannot be read; ``None`` when it can.
@@ -129,7 +129,7 @@ def _fits_together(frames: Sequence[Frame]) -> bool:
 
 
 def _apart_by_folder(frames: Sequence[Frame]) -> bool:
-    """Whether each folder has an even stack between the slices of the others: two volumes that nobody told apart but so."""
+    """Whether each folder has an even stack between the slices of the others: two volumes that nobody distinguished but so."""
     folders: dict[str, list[Frame]] = defaultdict(list)
     for frame in frames:
         folders[os.path.dirname(frame.path)].append(frame)
@@ -154,7 +154,7 @@ def _stacks_of_series(frames: list[Frame], leniency: Leniency) -> list[Stack]:
 
 
 def _unplaced(frames: Sequence[Frame]) -> list[Stack]:
-    """Images that stand alone, sequences, and slices of which nothing says where they lie."""
+    """Images that stand alone, sequences, and slices of which nothing says where they are."""
     lost = [frame for frame in frames if _should_be_placed(frame)]
     if len(lost) < 2:
         lost = []
@@ -236,7 +236,7 @@ def _one_volume(frames: list[Frame], part: str, leniency: Leniency) -> Stack:
         return _volume(frames, part, leniency)
     if leniency.on_duplicates == "warn":
         return _without_copies(frames, part, leniency)
-    what = f"{len(frames)} slices lie at {count_positions(frames)} positions"
+    what = f"{len(frames)} slices are at {count_positions(frames)} positions"
     return Stack(tuple(frames), part, refusal(RefusalCode.DUPLICATE_SLICES, what))
 
 

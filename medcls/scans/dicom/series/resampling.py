@@ -33,7 +33,7 @@ class StraightGrid:
         affine: ``(4, 4)``; rows and columns run as before, and the slice axis is the normal, as long as the slices are
             apart along it.
         corners: ``(n, 2)`` column and row of the grid at which each slice begins.
-        rest: ``(n, 2)`` where that pixel lies in the slice, columns and rows, -0.5 to 0.5.
+        rest: ``(n, 2)`` where that pixel is in the slice, columns and rows, -0.5 to 0.5.
         more: Columns and rows that the grid has more than a slice.
     """
 
@@ -46,7 +46,7 @@ class StraightGrid:
 def straight_grid(affine: NDArray[np.float64], slices: int) -> StraightGrid:
     """Where the slices of a sheared stack go.
 
-    Slice ``k`` lies ``k * (u, v)`` pixels beside slice 0, where the slice axis of the affine is ``height * normal`` plus
+    Slice ``k`` is ``k * (u, v)`` pixels beside slice 0, where the slice axis of the affine is ``height * normal`` plus
     ``u`` column steps plus ``v`` row steps. The grid takes the nearest whole pixels, and is as large as all of them.
 
     Args:
@@ -104,10 +104,10 @@ def even_grid(heights: ArrayLike) -> tuple[int, float]:
     so that a whole number of steps reaches the last slice: both ends are kept.
 
     Args:
-        heights: ``(n,)`` where the slices lie, millimetres, strictly ascending, n >= 2.
+        heights: ``(n,)`` where the slices are, millimetres, strictly ascending, n >= 2.
 
     Raises:
-        ScanRefused: ``gap`` when more than :data:`~medcls.scans.dicom.frames.geometry.MAX_MISSING_RUN` new slices would lie
+        ScanRefused: ``gap`` when more than :data:`~medcls.scans.dicom.frames.geometry.MAX_MISSING_RUN` new slices would be
             between two measured ones.
     """
     measured = np.asarray(heights, dtype=np.float64)
@@ -213,6 +213,6 @@ def _precise(image: Pixels) -> Floats:
 
 
 def _back(values: Floats, dtype: np.dtype[np.generic]) -> Pixels:
-    """Interpolated values in the scan's own type; they lie between two of its values, so that none can overflow."""
+    """Interpolated values in the scan's own type; they are between two of its values, so that none can overflow."""
     whole: Pixels = (np.rint(values) if np.issubdtype(dtype, np.integer) else values).astype(dtype, copy=False)
     return whole

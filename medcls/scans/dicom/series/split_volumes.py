@@ -1,6 +1,6 @@
-"""Several volumes in one stack (echoes, b-values, kernels, time points), told apart by the attributes of their frames.
+"""Several volumes in one stack (echoes, b-values, kernels, time points), distinguished by the attributes of their frames.
 
-Volumes that lie at the same positions have to be told apart. Volumes that lie between each other's slices, or of which
+Volumes that are at the same positions have to be distinguished. Volumes that are between each other's slices, or of which
 parts were lost, need not repeat a position, and would pass for one: whatever changes what a picture shows tells them apart.
 """
 
@@ -26,7 +26,7 @@ _RANKED = frozenset(
 """Told by their rank, as long or free text is."""
 
 _DEFINING = frozenset(["echo", "component", "b-value", "sequence", "stack", "instance"])
-"""What all slices of a volume share: another value is another volume, wherever it lies. An instance is a picture of tiles."""
+"""What all slices of a volume share: another value is another volume, wherever it is. An instance is a picture of tiles."""
 
 _BY_STATION = frozenset(["type", "origin", "energy", "kernel", "contrast"])
 """As :data:`_DEFINING`, unless one value ends where the next begins, as where a head is scanned in two ways, base and vault."""
@@ -55,7 +55,7 @@ _CIRCUMSTANCES = (
     "comment",
 )
 """What may change within a volume (several runs of a helical scan, the heart's rhythm, an inversion time that is adjusted on
-the way), and tells volumes apart where the slices of each lie between those of the others."""
+the way), and tells volumes apart where the slices of each are between those of the others."""
 
 _MOSTLY = 0.7
 """How much of its own grid a volume between others fills at least, where slices of the whole are missing."""
@@ -86,7 +86,7 @@ def split_repeats(frames: list[Frame]) -> list[tuple[str, list[Frame]]] | None:
 def split_mixed(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     """Split frames that belong to several volumes though none may repeat a position; one part, without a name, of one volume.
 
-    Frames are parted by every attribute that all slices of a volume share. One that may change within a volume parts them where
+    Frames are split by every attribute that all slices of a volume share. One that may change within a volume parts them where
     with each of its values there is a stack of its own, even and without holes, across most of the whole.
     """
     pieces = _shared_apart(frames) or _interleaved(frames)

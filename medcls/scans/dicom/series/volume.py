@@ -220,7 +220,7 @@ def _placed(array: Pixels, layout: Layout, leniency: Leniency, notes: list[str])
         notes.append(Note.GAP.says(f"missing slices {done}: {numbers} of {layout.slices}"))
     if layout.heights:
         steps = np.diff(layout.heights)
-        uneven = f"the slices lie {steps.min():.3f} to {steps.max():.3f} mm apart"
+        uneven = f"the slices are {steps.min():.3f} to {steps.max():.3f} mm apart"
         if leniency.on_uneven == "resample":
             array, spacing = regrid(array, layout.heights)
             notes.append(Note.UNEVEN.says(f"{uneven}: they were interpolated to {spacing:.3f} mm"))

@@ -189,7 +189,7 @@ def _until_start(dataset: Dataset, tracer: Dataset, half_life: float) -> float:
         after = _since_injection(series, tracer, half_life)
         if after >= 0 and series <= acquired + timedelta(seconds=_CLOCK_S):
             return after
-        doubt = f"{_named('SeriesTime')} lies {'before the injection' if after < 0 else 'behind the acquisition'}"
+        doubt = f"{_named('SeriesTime')} is {'before the injection' if after < 0 else 'behind the acquisition'}"
     start = _date_time(_private(dataset, _GE, _SCAN_START))
     reference, duration = (t.number(dataset, name) or 0 for name in ("FrameReferenceTime", "ActualFrameDuration"))
     if start is None and reference > 0 and duration > 0:
@@ -215,7 +215,7 @@ def _since_injection(moment: datetime | None, tracer: Dataset, half_life: float)
     if injected == moment and moment.time() == datetime.min.time():
         raise _UnknownError("the times in the header were blanked")
     seconds = (moment - injected).total_seconds()
-    # Without a date, the injection is the one nearest in time: midnight may lie between.
+    # Without a date, the injection is the one nearest in time: midnight may be between.
     return seconds if dated else (seconds + 43200) % 86400 - 43200
 
 
