@@ -81,7 +81,7 @@ def load(
 
     Args:
         path: The folder, or the run's name.
-        engine: What computes its answers: ``torch``; ``openvino`` (``pip install 'medcls[fast]'``); or ``auto``: OpenVINO on
+        engine: What computes its predictions: ``torch``; ``openvino`` (``pip install 'medcls[fast]'``); or ``auto``: OpenVINO on
             a CPU where it is installed and agrees with torch.
         network: The network that :func:`train` was given, where it was given one.
         progress: Where to say why an engine is not used.
@@ -123,10 +123,10 @@ def infer(
     Args:
         scans: A file, a folder of any depth, or a CSV table with a column ``scan``.
         model: As ``path`` of :func:`load`.
-        out: Folder for the answers; by default ``predictions``, with a number when it is taken.
+        out: Folder for the predictions; by default ``predictions``, with a number when it is taken.
         explain: Also write Grad-CAM overlays and maps.
         keep_names: Give identifiers of patients, orders, studies and series as they are, and not as keyed hashes.
-        overwrite: Replace earlier answers in ``out``.
+        overwrite: Replace earlier predictions in ``out``.
         engine: As for :func:`load`.
         network: As for :func:`load`.
         progress: Where to say how far it is.
@@ -136,8 +136,8 @@ def infer(
 
     Examples:
         >>> import medcls
-        >>> answers = medcls.infer("scans", "runs/lung", out="answers")
-        >>> answers.answered, answers.rows[0].answer.predicted
+        >>> predictions = medcls.infer("scans", "runs/lung", out="answers")
+        >>> predictions.answered, predictions.rows[0].prediction.predicted
         (24, ('well',))
     """
     scans = as_path(scans, "scans")

@@ -1,4 +1,4 @@
-"""Classifier: the trained artefact. From scans to answers and maps, and to a folder."""
+"""Classifier: the trained artefact. From scans to predictions and maps, and to a folder."""
 
 from __future__ import annotations
 

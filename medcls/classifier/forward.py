@@ -21,7 +21,7 @@ def mean_logits(
     """Scores before softmax or sigmoid, ``(labels,)`` for each scan, in order: the mean over its views.
 
     Views of several scans share batches, so memory stays at one batch whatever the number of scans. Computed in float32, so
-    the answer does not depend on what else is in the batch (beyond rounding, about 1e-6).
+    the prediction does not depend on what else is in the batch (beyond rounding, about 1e-6).
 
     Args:
         network: In evaluation mode; ``(B, C, *spatial)`` to ``(B, labels)``. Or what computes the same in another way.

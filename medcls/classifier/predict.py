@@ -1,4 +1,4 @@
-"""From paths to answers: find the scans, read, prepare and classify them one batch at a time.
+"""From paths to predictions: find the scans, read, prepare and classify them one batch at a time.
 
 Threads read and prepare the next scans while the network computes. A scan that cannot be read costs its own row; the others
 go on.
@@ -108,7 +108,7 @@ def predict_sources(
 def prepare_row(
     classifier: TrainedModel, source: ScanSource | Refusal, pseudonyms: Pseudonyms
 ) -> tuple[Row, Scan | None, Prepared | None]:
-    """A scan with the row that its answer goes into; where it is refused the row says why, and there is no scan."""
+    """A scan with the row that its prediction goes into; where it is refused the row says why, and there is no scan."""
     try:
         if isinstance(source, Refusal):
             raise source.error()

@@ -27,7 +27,7 @@ class Prediction:
         probabilities: One calibrated probability for each label, in the classifier's order.
         uncalibrated: The same before calibration; empty when it is not known.
         prediction_set: The labels that cannot be ruled out, with the classifier's guarantee; ``None`` where it gives none.
-        refer: Whether a reader should decide instead: the classifier refers, and the set is not exactly the answer.
+        refer: Whether a reader should decide instead: the classifier refers, and the set is not exactly the prediction.
     """
 
     predicted: tuple[str, ...]
@@ -53,7 +53,7 @@ class Row:
         reason: Why it was refused, in words, and what to do.
         notes: What was done to the scan's pixels or geometry, and what is doubtful.
         unlike: In what the scan is far from those of the training; ``None``: the classifier keeps nothing of them.
-        table: What else the table of scans says of it, by the columns of the answers: see
+        table: What else the table of scans says of it, by the columns of the predictions: see
             :class:`medcls.workflows.data.find_inputs.Targets`.
     """
 
@@ -96,7 +96,7 @@ class Row:
 
 
 def prediction_columns(labels: tuple[str, ...]) -> list[str]:
-    """The columns of the table of answers."""
+    """The columns of the table of predictions."""
     answered = ["predicted", *(f"p_{label}" for label in labels), *SET_COLUMNS]
     return ["scan", *IDENTIFIERS, "status", *answered, UNLIKE, "code", "reason", "notes"]
 

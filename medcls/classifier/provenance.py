@@ -1,4 +1,4 @@
-"""What an answer was made by: which weights, from which run, and what computed the scores."""
+"""What a prediction was made by: which weights, from which run, and what computed the scores."""
 
 from __future__ import annotations
 

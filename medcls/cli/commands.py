@@ -87,7 +87,8 @@ def infer(
     engine: Annotated[
         Engine,
         typer.Option(
-            "--engine", help="What computes the answers; auto: OpenVINO on a CPU, if installed and as torch answers."
+            "--engine",
+            help="What computes the predictions; auto: OpenVINO on a CPU, if installed and as torch answers.",
         ),
     ] = Engine.AUTO,
     quiet: Quiet = False,

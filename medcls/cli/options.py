@@ -10,14 +10,14 @@ import typer
 
 
 class Identifiers(StrEnum):
-    """What stands for patients in a table of answers."""
+    """What stands for patients in a table of predictions."""
 
     HASH = "hash"
     KEEP = "keep"
 
 
 class Engine(StrEnum):
-    """What computes a network's answers."""
+    """What computes a network's predictions."""
 
     AUTO = "auto"
     TORCH = "torch"

@@ -65,7 +65,7 @@ class Exclusion:
         code: A refusal code of the scans, or ``no-label``, ``no-scan``, ``duplicate``.
         reason: The reason in words, without names.
         line: As :attr:`Case.line`.
-        reference: As :attr:`Case.reference`, where it is known: a case without an answer still counts.
+        reference: As :attr:`Case.reference`, where it is known: a case without a prediction still counts.
         partition: As :attr:`Case.partition`, where it is given.
         scan: As :attr:`Case.scan`, where one is named.
         unknown: As :attr:`Case.unknown`.

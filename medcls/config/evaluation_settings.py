@@ -82,7 +82,7 @@ class EvaluationSettings(Section):
     )
     refer: Literal[False] | SelectByAlpha | SelectByCoverage = Field(
         False,
-        description="Mark scans for a reader to decide, where the prediction set is not exactly the answer: "
+        description="Mark scans for a reader to decide, where the prediction set is not exactly the prediction: "
         "{alpha: x} (sets may miss so often) or {coverage: 1 - x}; false marks none.",
     )
 

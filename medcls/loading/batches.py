@@ -52,7 +52,7 @@ def eval_loader(dataset: PreparedDataset, *, batch_size: int, workers: int = 0) 
     The views of a case are in one batch, unless it has more than ``batch_size``.
 
     Args:
-        dataset: Cases to answer.
+        dataset: Cases to predict.
         batch_size: Most views in a batch.
         workers: Loader processes.
     """

@@ -109,10 +109,10 @@ class Epoch:
 OUTCOMES = {
     "missed": "Missed",
     "false alarm": "False alarms",
-    "wrong": "Wrong answers",
+    "wrong": "Wrong predictions",
     "found": "Found",
     "left alone": "Correctly left alone",
-    "right": "Right answers",
+    "right": "Right predictions",
 }
 """What can become of a case, in the order of a report, and the heading there."""
 
@@ -123,7 +123,7 @@ class ExplainedCase:
 
     Attributes:
         png: The picture: plain and overlay side by side, as :mod:`medcls.explanation.overlay` draws it.
-        caption: What it shows: pseudonym, reference label, answer, probability, where the peak is.
+        caption: What it shows: pseudonym, reference label, prediction, probability, where the peak is.
         outcome: One of :data:`OUTCOMES`.
     """
 
@@ -137,7 +137,7 @@ class ExplainedCase:
 
     @property
     def correct(self) -> bool:
-        """Whether the answer agrees with the reference label."""
+        """Whether the prediction agrees with the reference label."""
         return self.outcome in ("found", "left alone", "right")
 
 
@@ -215,5 +215,5 @@ class ReportContent:
 
     @property
     def binary(self) -> bool:
-        """Whether the answer is one of two labels, with one called positive."""
+        """Whether the prediction is one of two labels, with one called positive."""
         return self.positive is not None and not self.multilabel

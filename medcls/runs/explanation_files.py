@@ -37,7 +37,7 @@ class ExplainedScan:
     """The files of one explained scan.
 
     Attributes:
-        row: The scan, whose it is, and its answer.
+        row: The scan, whose it is, and its prediction.
         label: The label that the map argues for.
         probability: Its calibrated probability.
         model: What explained: see :func:`medcls.classifier.provenance.model_name`.
@@ -178,12 +178,12 @@ class Writer:
 
 
 def columns_with_maps(labels: tuple[str, ...]) -> list[str]:
-    """The columns of the table of explanations, which begin with those of answers."""
+    """The columns of the table of explanations, which begin with those of predictions."""
     return [*prediction_columns(labels), *_MAP_COLUMNS, *_PEAK_COLUMNS, *_FILE_COLUMNS]
 
 
 def clear(folder: Path) -> None:
-    """Remove the explanations that the folder's own table names, and the tables, lest they pass for those of later answers."""
+    """Remove the explanations that the folder's own table names, and the tables, lest they pass for those of later predictions."""
     discard(lambda: _of_explanations(folder))
 
 

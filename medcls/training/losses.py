@@ -1,7 +1,7 @@
 """Losses: cross-entropy and focal, for exclusive labels and for several labels at once.
 
 Focal loss: Lin et al., 'Focal Loss for Dense Object Detection' (ICCV 2017), equation 4: ``-(1 - p)^gamma log p``,
-where ``p`` is the probability of the right answer. With ``gamma = 0`` it is cross-entropy. MONAI's focal loss is not
+where ``p`` is the probability of the true label. With ``gamma = 0`` it is cross-entropy. MONAI's focal loss is not
 used, because it divides the softmax form by the number of classes and knows no label smoothing.
 """
 
@@ -61,7 +61,7 @@ class ExclusiveLoss(nn.Module):
 class MultilabelLoss(nn.Module):
     """Loss of scores of which any number of labels are right, each answered by yes or no, or not known.
 
-    An answer that is not known (NaN) adds nothing to the loss, and its score gets a gradient of exactly 0.
+    A prediction that is not known (NaN) adds nothing to the loss, and its score gets a gradient of exactly 0.
 
     Args:
         gamma: Focusing parameter; 0 is binary cross-entropy.

@@ -98,7 +98,7 @@ def test_a_damaged_calibration_or_set_is_refused(damage: dict[str, Any], tmp_pat
         (sets(0.5, 0.5), ("ill",), False),
         (sets(0.5, 0.2), ("ill", "well"), True),
         (sets(0.9, 0.9), (), True),
-        (sets(0.9, 0.2), ("well",), True),  # a single label, but not the answer
+        (sets(0.9, 0.2), ("well",), True),  # a single label, but not the prediction
     ],
 )
 def test_a_scan_is_referred_when_its_set_is_not_exactly_the_answer(

@@ -116,7 +116,7 @@ def test_every_network_gives_the_scores_that_torch_gives(name: Any, dimensions: 
     made = classifier(name, dimensions)
     images = np.concatenate([one.images for one in prepared(made, 5)]).astype(np.float32)
     expected = torch_scores(made.network)(images)
-    assert np.ptp(expected, axis=0).max() > 0.01  # not one answer for everything
+    assert np.ptp(expected, axis=0).max() > 0.01  # not one prediction for everything
     engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
     found = engine(images)
     assert np.allclose(found, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))

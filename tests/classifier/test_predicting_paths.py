@@ -1,4 +1,4 @@
-"""Several paths at once: each answer carries the path it is of, the same that a table of these paths gives."""
+"""Several paths at once: each prediction carries the path it is of, the same that a table of these paths gives."""
 
 from __future__ import annotations
 

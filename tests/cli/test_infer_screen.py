@@ -1,4 +1,4 @@
-"""What the screen says of answers: which to doubt, why scans were refused, and what notes mean."""
+"""What the screen says of predictions: which to doubt, why scans were refused, and what notes mean."""
 
 from __future__ import annotations
 

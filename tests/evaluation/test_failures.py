@@ -1,4 +1,4 @@
-"""Failure analysis: the worst answers are the worst, and cases without an answer are counted in."""
+"""Failure analysis: the worst answers are the worst, and cases without a prediction are counted in."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ IMPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 BIG, RLE = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
 RAMP = (np.add.outer(np.arange(16) * 7, np.arange(24) * 3) % 251).astype(np.uint16)
 SECRETS = ("Qzsecret", "QZ-ID-", "1.2.77771.", "<script")
-"""Parts of names, identifiers and markup of every DICOM seed; seen in an answer, they were let out."""
+"""Parts of names, identifiers and markup of every DICOM seed; seen in a prediction, they were let out."""
 
 Made = tuple[str, bytes, tuple[tuple[str, bytes], ...]]
 

@@ -205,7 +205,7 @@ def trials(
     patience: float | None = None,
     answered: Callable[[Prediction], object] = lambda prediction: None,
 ) -> None:
-    """Read mutations of these numbers in ``jobs`` processes; ``answered`` is called with each answer as it comes."""
+    """Read mutations of these numbers in ``jobs`` processes; ``answered`` is called with each prediction as it comes."""
     left, lock = iter(numbers), threading.Lock()
 
     def one_after_another() -> None:
@@ -257,13 +257,13 @@ class _Raising(threading.Thread):
 
 @dataclass
 class Tally:
-    """What all answers came to.
+    """What all predictions came to.
 
     Attributes:
         count: Mutations that were read.
         outcomes: How often each outcome came, ``read`` and codes.
         broken: Answers with a broken promise.
-        grown, worker, slowest: The answers with the largest growth, the largest worker and the longest time.
+        grown, worker, slowest: The predictions with the largest growth, the largest worker and the longest time.
     """
 
     count: int = 0

@@ -274,7 +274,7 @@ def test_cases_without_an_answer_are_counted_once(document: dict[str, Any]) -> N
     for where in (("claim-2024", "12"), ("tripod-ai", "11"), ("stard-ai", "16")):
         said = values(given, *where)
         assert said.startswith("2 cases without label or readable scan left out")
-        assert "of these, 2 of external got no answer" in said
+        assert "of these, 2 of external got no prediction" in said
 
 
 def test_probabilities_that_no_calibration_changed_are_not_called_calibrated(document: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ def test_every_section_stands_in_a_well_formed_page(
     assert sections == {
         "headline", "figures", "cohort", "training", "explanations", "limits", "classifier", "config"
     }  # fmt: skip
-    for heading in ("In plain words", "How an answer is made", "Confusion matrix", "ROC curve", "Left out"):
+    for heading in ("In plain words", "How a prediction is made", "Confusion matrix", "ROC curve", "Left out"):
         assert heading in page.text
     for shown in (
         "Sensitivity",
@@ -339,4 +339,4 @@ def test_a_predictive_value_of_a_handful_does_not_stand_out(called: int, standin
     assert ("<strong" in row) == standing_out
     text = Page(html).text
     assert ("4 of 4 (95 % interval 51 to 100" in text) != standing_out
-    assert ("Of every 100 answers ‘nodule’, all are right" in text) == standing_out
+    assert ("Of every 100 predictions ‘nodule’, all are right" in text) == standing_out

@@ -56,7 +56,7 @@ def test_numbers_are_those_of_the_file(document: dict[str, Any]) -> None:
     assert "Before calibration" in text
     worst = document["failures"]["labels"]["sick"]
     assert worst["false_positives"][0]["name"] in text
-    assert "1 of 151 cases got no answer: truncated (1)." in text
+    assert "1 of 151 cases got no prediction: truncated (1)." in text
     gap = document["subgroups"]["facts"][0]["labels"]["sick"]["gaps"]["sensitivity"]
     assert f"{gap['highest']} {gap['lowest']} {percent(gap['gap']['value'])}" in text
     assert document["conformal"]["sets"]["statement"] in text

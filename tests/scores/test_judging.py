@@ -153,7 +153,7 @@ def test_missing_scores_count_as_failures_in_the_worst_case(tmp_path: Path) -> N
     found = one["complete_case"]["sensitivity"]["value"] * (len(sick) - 5)
     assert one["worst_case"]["sensitivity"]["value"] == pytest.approx(found / len(sick))
     assert one["complete_case"]["sensitivity"]["value"] == pytest.approx(result.metrics["sensitivity"]["value"])
-    assert "5 of 132 cases got no answer" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+    assert "5 of 132 cases got no prediction" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
 
 
 def test_figures_and_subgroups_stand_in_long_tables(tmp_path: Path) -> None:

@@ -310,7 +310,7 @@ def test_a_fixed_test_partition_and_repeats(pictures: Pictures, places: Path, tm
     assert not set(outside) & set(folds.case)
     again = medcls.evaluate(finished.path, out=tmp_path / "again")
     assert again.metrics["auc"] == metrics["test"]["auc"]
-    # The ensemble's answers on test are compared, not those of the folds.
+    # The ensemble's predictions on test are compared, not those of the folds.
     compared = medcls.compare(finished.path, tmp_path / "again", out=tmp_path / "compared").document
     assert compared["n_cases"] == 12
     assert {one["difference"]["value"] for one in compared["comparisons"][0]["differences"]} == {0}

@@ -48,7 +48,7 @@ def compare_predictions(
 
 
 def differs_on_made_images(classifier: TrainedModel, scores: Scores, precision: Precision) -> str | None:
-    """Why an engine must not be used on this machine, or ``None``: its answers to a few made images beside the network's.
+    """Why an engine must not be used on this machine, or ``None``: its predictions to a few made images beside the network's.
 
     It is no measure of how exact the engine is, but finds kernels that compute something else.
     """

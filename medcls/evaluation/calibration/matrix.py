@@ -208,7 +208,7 @@ def _built(
 def _minimise(scores: Floats, reference: Bools, free: Bools, penalty: float) -> tuple[Floats, Floats]:
     """The change D ``(labels, labels)`` of the unit matrix where it is ``free``, and the intercepts ``(labels,)``.
 
-    The loss is strictly convex, so there is one answer.
+    The loss is strictly convex, so there is one solution.
     """
     n, labels = scores.shape
 

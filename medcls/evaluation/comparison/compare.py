@@ -105,10 +105,10 @@ def compare_predictions(
     cases: tuple[Sequence[str], Sequence[str]] | None = None,
     called: tuple[Bools | None, Bools | None] = (None, None),
 ) -> Comparison:
-    """Compare two classifiers' answers about the same cases, in the same order.
+    """Compare two classifiers' predictions about the same cases, in the same order.
 
     Args:
-        first: One classifier's answers.
+        first: One classifier's predictions.
         second: The other's.
         first_point: The first's operating point, chosen elsewhere.
         second_point: The second's.
@@ -149,7 +149,7 @@ def compare_several(
     """Every pair of several classifiers on the same cases, with p-values adjusted by Holm over the pairs.
 
     Args:
-        classifiers: Name, answers and operating point of each.
+        classifiers: Name, predictions and operating point of each.
         settings: Confidence level and number of replicates.
         seed: Seed of the bootstrap.
         called: By name, decisions that were made already; see :func:`compare_predictions`.

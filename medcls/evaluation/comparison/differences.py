@@ -97,7 +97,7 @@ class _Share:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two classifiers' answers about the same cases.
+    """Two classifiers' predictions about the same cases.
 
     Attributes:
         predictions: Of both.

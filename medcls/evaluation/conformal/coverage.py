@@ -48,7 +48,7 @@ class ConformalMetrics:
         per_label: The same among the patients with each label, for that label alone.
         mean_size: Labels in a set.
         empty: Share of sets without any label: nothing seen on tune looked like this.
-        single: Share of sets with one label: an answer.
+        single: Share of sets with one label: a prediction.
         several: Share of sets with more: not decided.
         n_cases: Cases.
         n_patients: Patients.

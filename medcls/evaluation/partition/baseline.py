@@ -77,9 +77,9 @@ def baseline_metrics(
     """Evaluate a baseline on the cases that the network is evaluated on, and compare the two.
 
     Args:
-        predictions: The network's answers.
+        predictions: The network's predictions.
         operating_point: The network's.
-        baseline: The simple model's answers about the same cases, in the same order.
+        baseline: The simple model's predictions about the same cases, in the same order.
         settings: Confidence level and number of replicates.
         seed: Seed of the bootstrap.
 

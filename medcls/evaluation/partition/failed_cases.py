@@ -1,4 +1,4 @@
-"""Cases that were to be decided, and got no answer."""
+"""Cases that were to be decided, and got no prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from medcls.evaluation.statistics.arrays import Bools, as_bools
 
 @dataclass(frozen=True, eq=False)
 class FailedCases:
-    """Cases of the partition that got no answer.
+    """Cases of the partition that got no prediction.
 
     Attributes:
         names: ``(m,)`` of the cases, pseudonyms as a rule.

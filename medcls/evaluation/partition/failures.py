@@ -1,6 +1,6 @@
-"""Failure analysis: the worst wrong answers by name, and what it means to count the cases that got none.
+"""Failure analysis: the worst wrong predictions by name, and what it means to count the cases that got none.
 
-A case that was refused, or that failed, has no answer; figures over the others alone (complete cases) look better than
+A case that was refused, or that failed, has no prediction; figures over the others alone (complete cases) look better than
 the classifier would have served. Worst case: each of them counts as decided wrongly (STARD 2015, item 16; CLAIM 2024:
 failure analysis). The truth is between.
 """
@@ -49,7 +49,7 @@ class WrongPrediction:
     unknown: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The answer as plain JSON."""
+        """The prediction as plain JSON."""
         return {
             "name": self.name,
             "reference": list(self.reference),
@@ -68,10 +68,10 @@ class LabelFailures:
         n_false_negative: Cases with the label that are not called.
         false_positives: The worst of them: those with the highest probability, at most ten.
         false_negatives: The worst of them: those with the lowest probability, at most ten.
-        n_failed_positive: Cases with the label that got no answer.
+        n_failed_positive: Cases with the label that got no prediction.
         n_failed_negative: Cases without it that got none.
-        complete_case: Sensitivity and specificity over the cases with an answer.
-        worst_case: The same, with each case without an answer counted as decided wrongly.
+        complete_case: Sensitivity and specificity over the cases with a prediction.
+        worst_case: The same, with each case without a prediction counted as decided wrongly.
     """
 
     n_false_positive: int
@@ -102,10 +102,10 @@ class FailureAnalysis:
     """Everything that went wrong.
 
     Attributes:
-        n_answered: Cases with an answer.
+        n_answered: Cases with a prediction.
         n_failed: Cases without one.
         n_unknown: Those of them of which no label is known; no figure counts them.
-        failed_by_reason: How many got no answer, for each reason.
+        failed_by_reason: How many got no prediction, for each reason.
         labels: For each label with figures of its own, what went wrong with it.
     """
 
@@ -119,7 +119,7 @@ class FailureAnalysis:
         """The same with the complete cases' sensitivity and specificity as they stand elsewhere: one figure, one interval.
 
         Args:
-            rates: The two over the cases with an answer, by label.
+            rates: The two over the cases with a prediction, by label.
         """
         none_failed = self.n_failed == self.n_unknown
         return replace(
@@ -153,16 +153,16 @@ def failure_analysis(
     seed: int = 0,
     worst: int = WORST,
 ) -> FailureAnalysis:
-    """The worst wrong answers, and sensitivity and specificity with the cases without an answer counted in.
+    """The worst wrong predictions, and sensitivity and specificity with the cases without a prediction counted in.
 
     Args:
-        predictions: The cases with an answer.
+        predictions: The cases with a prediction.
         operating_point: Chosen elsewhere.
         names: ``(n,)`` of these cases, pseudonyms as a rule: they are written as they are.
-        refused: The cases without an answer.
+        refused: The cases without a prediction.
         settings: Confidence level and number of replicates.
         seed: Seed of the bootstrap.
-        worst: How many wrong answers to name, of either kind and for each label.
+        worst: How many wrong predictions to name, of either kind and for each label.
 
     Raises:
         UsageError: The operating point is for other labels, or there is not one name for each case.
@@ -176,7 +176,7 @@ def failure_analysis(
     known = np.asarray(refused.known.any(axis=1))
     called = operating_point.decide(predictions.probabilities)
     everyone = _everyone(predictions, refused, known)
-    # A case without an answer is decided against its reference.
+    # A case without a prediction is decided against its reference.
     decided = np.concatenate((called, ~refused.reference[known]))
     answered = np.arange(everyone.n_cases) < predictions.n_cases
     settings = settings or EvaluationSettings()
@@ -208,8 +208,8 @@ def failures_schema() -> Schema:
             "false_negatives": said(listed(prediction), "Those with the lowest probability."),
             "n_failed_positive": COUNT,
             "n_failed_negative": COUNT,
-            "complete_case": said(both, "Over the cases with an answer."),
-            "worst_case": said(both, "With each case without an answer counted as decided wrongly."),
+            "complete_case": said(both, "Over the cases with a prediction."),
+            "worst_case": said(both, "With each case without a prediction counted as decided wrongly."),
         }
     )
     return closed(
@@ -220,12 +220,12 @@ def failures_schema() -> Schema:
             "failed_by_reason": by_name(COUNT),
             "labels": by_name(label),
         },
-        "Wrong answers, and cases without an answer.",
+        "Wrong predictions, and cases without a prediction.",
     )
 
 
 def _everyone(predictions: Predictions, refused: FailedCases, known: Bools) -> Predictions:
-    """The cases with an answer, then those without of which a label is known; what these were called is not looked at."""
+    """The cases with a prediction, then those without of which a label is known; what these were called is not looked at."""
     return replace(
         predictions,
         probabilities=np.concatenate((predictions.probabilities, refused.reference[known].astype(np.float64))),

@@ -44,7 +44,7 @@ class PartitionEvaluation:
         refer: What is gained when the least certain cases go to a reader.
         conformal: Prediction sets on these cases.
         subgroups: The figures of groups of cases at the one operating point.
-        failures: The worst wrong answers, and the cases without an answer counted in.
+        failures: The worst wrong predictions, and the cases without a prediction counted in.
         reasons: For each section, or part of one, that is missing: why.
         baseline: A simple model on the same cases; ``None`` where none was fitted.
         shift: How far the cases are from the training cases; ``None`` where they are not an external cohort.
@@ -104,7 +104,7 @@ def evaluate_in_full(
         conformal: Prediction sets that were fitted elsewhere.
         covariates: Columns to form subgroups by, a text for each case.
         names: What the cases are called in the failure analysis, which there is none of without.
-        refused: Cases of the partition without an answer.
+        refused: Cases of the partition without a prediction.
         scales: Given where the scores are no probabilities: what asks for probabilities is then not computed.
         called: ``(n, labels)`` decisions that were made already, each by its own fold's operating point; what asks for
             one operating point is then not computed.

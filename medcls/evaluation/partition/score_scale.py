@@ -102,7 +102,7 @@ class ScoreScales:
         )
 
     def restored_failures(self, failures: FailureAnalysis) -> FailureAnalysis:
-        """Wrong answers with the scores themselves in place of their ranks."""
+        """Wrong predictions with the scores themselves in place of their ranks."""
         return replace(failures, labels={label: self._scored(label, one) for label, one in failures.labels.items()})
 
     def _scored(self, label: str, failures: LabelFailures) -> LabelFailures:

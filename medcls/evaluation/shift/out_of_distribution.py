@@ -3,7 +3,7 @@
 Scan by scan and measure by measure: a scan is far in a measure when it is well beyond the training's inner range, and far
 in a fact when it states a value that training did not have. This finds the knee that was sent to a lung classifier and the
 series that was exported in other units. It is no detector of every scan that a network cannot evaluate, and it says nothing of
-whether an answer is right.
+whether a prediction is right.
 
 What is kept is about no single patient. The inner range leaves out the outermost 2.5 % at each end, and never less than the
 outermost patient; it is not kept of fewer than 20 patients. Words of headers are kept where five patients have them.

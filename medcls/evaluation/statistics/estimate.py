@@ -95,7 +95,7 @@ class Estimate:
 
     @property
     def complement(self) -> Estimate:
-        """One minus the figure, as the share of wrong answers is of that of right ones; the same interval, turned."""
+        """One minus the figure, as the share of wrong predictions is of that of right ones; the same interval, turned."""
         if self.value is None or self.low is None or self.high is None:
             return self
         return replace(self, value=1 - self.value, low=1 - self.high, high=1 - self.low)

@@ -2,7 +2,7 @@
 
 The fit is by Newton's method with halved steps where one would raise the loss, on a standardised score. A finite fit
 exists exactly where the scores of the two kinds of cases overlap on both sides (Albert and Anderson, Biometrika
-1984;71:1); elsewhere the answer is NaN, never a large number that an iteration happened to stop at.
+1984;71:1); elsewhere the prediction is NaN, never a large number that an iteration happened to stop at.
 """
 
 from __future__ import annotations

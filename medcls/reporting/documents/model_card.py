@@ -36,7 +36,7 @@ _ETHICS = (
 _LIMITS = (
     "The figures hold for cases like those tested; an interval says nothing about patients from another source.",
     "Predictive values move with prevalence.",
-    "Scans that are refused get no answer.",
+    "Scans that are refused get no prediction.",
 )
 
 

@@ -53,9 +53,11 @@ def _verdict(comparison: Mapping[str, Any]) -> str:
     if low > 0:
         return f"The network ranks cases better than the baseline{p}."
     if high < 0:
-        return f"The baseline ranks cases better than the network{p}: simple features of the image carry the answer."
+        return (
+            f"The baseline ranks cases better than the network{p}: simple features of the image carry the prediction."
+        )
     return (
-        f"It is not shown that the network ranks cases better than the baseline{p}: simple features may carry the answer, "
+        f"It is not shown that the network ranks cases better than the baseline{p}: simple features may carry the prediction, "
         "which can be a matter of how scans were made."
     )
 

@@ -11,7 +11,7 @@ from medcls.reporting.text.numbers import percent
 from medcls.reporting.text.wording import level_text, show_as
 
 _SIZES = (
-    ("single", "one label: an answer"),
+    ("single", "one label: a prediction"),
     ("several", "several labels: not decided"),
     ("empty", "no label: unlike anything on tune"),
 )
@@ -22,10 +22,10 @@ def use_section(metrics: Mapping[str, Any]) -> Section:
     """Predictive values at stated prevalences and decision curves, by label."""
     use = metrics.get("clinical")
     if use is None:
-        return Section("use", "What an answer means in practice", "In practice", (missing("clinical", metrics),))
+        return Section("use", "What a prediction means in practice", "In practice", (missing("clinical", metrics),))
     folded = len(use) >= _FOLD_FROM
     blocks = [_label_block(label, one, metrics, folded=folded) for label, one in use.items()]
-    return Section("use", "What an answer means in practice", "In practice", (_use_words(), *blocks))
+    return Section("use", "What a prediction means in practice", "In practice", (_use_words(), *blocks))
 
 
 def _use_words() -> Block:
@@ -99,7 +99,7 @@ def _selective_block(curve: Mapping[str, Any], metrics: Mapping[str, Any]) -> Bl
     level = level_text(metrics)
     caption = f"If the least certain cases go to a reader, with {level} intervals. Certainty: {curve['certainty']}."
     text = (
-        "The fewer cases it answers itself, the fewer of its answers should be wrong. If the line does not fall to the "
+        "The fewer cases it answers itself, the fewer of its predictions should be wrong. If the line does not fall to the "
         "left, its certainty tells nothing."
     )
     return Block(

@@ -1,4 +1,4 @@
-"""The section about failures: the worst wrong answers, and the cases that got none, counted in."""
+"""The section about failures: the worst wrong predictions, and the cases that got none, counted in."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def failures_section(metrics: Mapping[str, Any]) -> Section:
 
 def _words(found: Mapping[str, Any]) -> tuple[str, ...]:
     if not found["n_failed"]:
-        return (f"All {found['n_answered']} cases got an answer.",)
+        return (f"All {found['n_answered']} cases got a prediction.",)
     reasons = ", ".join(f"{code} ({count})" for code, count in found["failed_by_reason"].items())
     words = [
-        f"{found['n_failed']} of {found['n_answered'] + found['n_failed']} cases got no answer: {reasons}.",
+        f"{found['n_failed']} of {found['n_answered'] + found['n_failed']} cases got no prediction: {reasons}.",
         "The figures elsewhere on this page leave them out. In the worst case each of them would have been decided wrongly.",
     ]
     if found["n_unknown"]:
@@ -51,8 +51,10 @@ def _rates(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None
             )
             count = one["n_failed_positive" if metric == "sensitivity" else "n_failed_negative"]
             rows.append((f"{title}, ‘{label}’", (*cells, str(count))))
-    caption = f"Without and with the cases that got no answer, with {level_text(metrics)} intervals."
-    return Table(caption, ("Figure", "Answered cases", "Worst case", "Cases without an answer"), tuple(rows))
+    caption = f"Without and with the cases that got no prediction, with {level_text(metrics)} intervals."
+    return Table(
+        caption, ("Figure", "Cases with a prediction", "Worst case", "Cases without a prediction"), tuple(rows)
+    )
 
 
 def _reference(one: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""How a score becomes an answer, in words: the threshold, who chose it, and on which cases."""
+"""How a score becomes a prediction, in words: the threshold, who chose it, and on which cases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EACH_FOLD = "tune of each fold"  # as medcls.evaluation.pooled_operating_point 
 
 
 def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: bool = False) -> list[str]:
-    """How a probability, or a score, becomes an answer, and where that was chosen.
+    """How a probability, or a score, becomes a prediction, and where that was chosen.
 
     Args:
         metrics: A partition of ``metrics.json``.
@@ -26,7 +26,7 @@ def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: 
         return (
             []
             if multilabel or not point
-            else ["The answer is the label with the highest probability. No threshold was chosen."]
+            else ["The prediction is the label with the highest probability. No threshold was chosen."]
         )
     if decided_by_folds(point):
         kept = "The classifier that is kept joins the folds’ and has a threshold of its own, which stands under ‘Classifier’."
@@ -53,7 +53,7 @@ def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: 
 def chosen_by(point: Mapping[str, Any]) -> str:
     """Who chose an operating point, in the few words of a table's cell or half a sentence."""
     if not point["thresholds"]:
-        return "no threshold: the most probable label is the answer"
+        return "no threshold: the most probable label is the prediction"
     if point["exploratory"]:
         return f"chosen on these very cases {_rule(point['rule'])} (exploratory)"
     if point["chosen_on"] == _GIVEN:

@@ -222,7 +222,7 @@ def _why_no_sets(ensemble: Ensemble) -> str:
 
 
 def _prediction(ensemble: Ensemble, plan: FoldPlan, progress: Progress) -> dict[str, Prediction]:
-    """The ensemble's answers for the fixed test partition."""
+    """The ensemble's predictions for the fixed test partition."""
     cases: tuple[Case, ...] = plan.material.cohort.partition("test")
     prepared = (plan.material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
     return {case.name: ensemble.prediction(row) for case, row in zip(cases, ensemble.logits(prepared), strict=True)}

@@ -83,7 +83,7 @@ def explain_targets(
         folder: Folder for the files; earlier explanations in it are replaced.
         pseudonyms: For identifiers.
         label: The label to argue for.
-        answered: The rows of the targets, where they are known: the maps are then of these answers.
+        answered: The rows of the targets, where they are known: the maps are then of these predictions.
         progress: Where to say how far it is.
     """
     writer = Writer(folder)

@@ -1,4 +1,4 @@
-"""``infer``: a classifier over whatever is at a path, and the tables of its answers."""
+"""``infer``: a classifier over whatever is at a path, and the tables of its predictions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Inference:
     Attributes:
         rows: One for each scan found.
         labels: The classifier's labels.
-        operating_point: How probabilities became answers.
+        operating_point: How probabilities became predictions.
         folder: Where ``predictions.csv`` and ``predictions.json`` are.
         conformal: How the prediction sets came about, and what they guarantee; ``None``: there are none.
         classifier: What answered: see :func:`medcls.classifier.provenance.identify`.
@@ -122,11 +122,11 @@ def infer(
             ``predictions``, with a number when it is taken.
         pseudonyms: For patients, orders, studies, series and instances.
         explain: Also write a Grad-CAM overlay and map of every scan that was answered.
-        overwrite: Replace earlier answers in ``out``.
+        overwrite: Replace earlier predictions in ``out``.
         progress: Where to say how far it is.
 
     Raises:
-        UsageError: There is nothing at the path, or ``out`` has answers already.
+        UsageError: There is nothing at the path, or ``out`` has predictions already.
         NothingToDo: There is no scan and no file to refuse.
     """
     files = (*FILES, *(f"{_MAPS}/{name}" for name in explanation_files.FILES))
@@ -147,7 +147,7 @@ def infer(
     if seen is not None:
         progress.warn(
             f"{seen.count} of {len(rows)} scans are ones that the classifier was trained or tuned on, for example "
-            f"{seen.example}: such answers do not say how good it is"
+            f"{seen.example}: such predictions do not say how good it is"
         )
     result = Inference(
         rows,

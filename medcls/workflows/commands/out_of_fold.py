@@ -61,7 +61,7 @@ class OutOfFold:
         )
 
     def of_repeat(self, repeat: int) -> dict[str, tuple[str, Prediction]]:
-        """Case name to fold and answer, in one repeat."""
+        """Case name to fold and prediction, in one repeat."""
         return {
             case.name: (fold, prediction)
             for case, fold, prediction in zip(self.cases, self.folds, self.case_predictions, strict=True)
@@ -76,7 +76,7 @@ class CrossValidated:
     Attributes:
         ensemble: The folds' classifiers as one.
         out_of_fold: What each said of the cases it never saw.
-        case_predictions: Case name to the ensemble's answer, for the fixed test partition; empty without one.
+        case_predictions: Case name to the ensemble's prediction, for the fixed test partition; empty without one.
         metrics: The contents of ``metrics.json``.
     """
 
@@ -141,7 +141,7 @@ def write_joint_predictions(
 
 
 def _predictions(table: Path, cohort: Cohort) -> dict[str, Prediction]:
-    """Case pseudonym to answer, of the held-out cases."""
+    """Case pseudonym to prediction, of the held-out cases."""
     case_predictions = {}
     for row in read_csv(table):
         if row["partition"] == "test":

@@ -32,7 +32,7 @@ class Targets:
 
     Attributes:
         items: Those that can be read and those that are refused: of a table in its order, else the readable ones first.
-        columns: The table's further columns, as they are called in the answers: a name that answers have themselves, in
+        columns: The table's further columns, as they are called in the predictions: a name that predictions have themselves, in
             whatever case, has ``table_`` before it; a column without a name that has cells is called by its place.
         cells: What the table says of each item, by those names; empty where there is no table.
         patients: The pseudonym of each item's patient, where it is not the header that says it.
@@ -58,12 +58,12 @@ def find_targets(
         scans: A file, a folder of any depth, or a CSV table with a column ``scan``: each row one scan, named by its text
             there; relative paths start from the table's folder.
         leniency: What to do with an irregular series.
-        taken: The columns of the answers.
+        taken: The columns of the predictions.
         progress: Where to say how far it is.
 
     Raises:
         UsageError: There is nothing at the path.
-        CohortError: The table has no such column, is no text, or has columns that cannot stand in the answers.
+        CohortError: The table has no such column, is no text, or has columns that cannot stand in the predictions.
         NothingToDo: There is no scan and no file to refuse.
     """
     path = Path(scans)
@@ -120,7 +120,7 @@ def _find_listed(path: Path, leniency: Leniency, taken: Collection[str], progres
             f"{renamed[name] or 'one without a name'} as {name}" if name in renamed else name
             for name in columns.values()
         )
-        progress.note(f"The table's other columns stand in the answers as they are, not hashed: {', '.join(said)}")
+        progress.note(f"The table's other columns stand in the predictions as they are, not hashed: {', '.join(said)}")
     items = [_listed(*one, leniency) for one in progress.track(_places(table), "Finding scans")]
     cells = tuple({name: row[place] for place, name in columns.items()} for row in table.rows)
     return Targets(tuple(items), tuple(columns.values()), cells)
@@ -148,7 +148,7 @@ def _listed(place: Path, name: str, line: int, leniency: Leniency) -> ScanSource
 
 
 def _further_columns(table: Table, taken: Collection[str]) -> dict[int, str]:
-    """Where a table's columns other than ``scan`` stand, and what they are called in the answers; see :class:`Targets`.
+    """Where a table's columns other than ``scan`` stand, and what they are called in the predictions; see :class:`Targets`.
 
     Raises:
         CohortError: Two would be called the same.
@@ -164,6 +164,6 @@ def _further_columns(table: Table, taken: Collection[str]) -> dict[int, str]:
     twice = next((name for name in columns.values() if names.count(folded(name)) > 1 or folded(name) in known), None)
     if twice is not None:
         raise table.wrong(
-            table.header_line, f"two columns would be called '{twice}' in the answers", "Rename one of them"
+            table.header_line, f"two columns would be called '{twice}' in the predictions", "Rename one of them"
         )
     return columns

@@ -22,7 +22,7 @@ def check_evaluation(config: Config, cohort: Cohort) -> None:
         raise ConfigError(misfit, where="evaluation.calibrate", remedy=f"For these labels: {allowed}")
     if labels > 2 and not multilabel and config.evaluation.operating_point != "youden":
         raise ConfigError(
-            f"{labels} labels that exclude each other have no threshold: the most probable one is the answer",
+            f"{labels} labels that exclude each other have no threshold: the most probable one is the prediction",
             where="evaluation.operating_point",
             remedy="Leave it out, or join labels into two with data.label_values",
         )

@@ -114,7 +114,7 @@ def _training_was_too_alike(run: Path) -> bool:
 
 
 def say_leakage(classifier: Classifier, progress: Progress) -> None:
-    """Say that a classifier was trained with leakage allowed, and why, before anybody takes its answers."""
+    """Say that a classifier was trained with leakage allowed, and why, before anybody takes its predictions."""
     allowed = classifier.provenance.get("leakage_allowed")
     if allowed:
         progress.note(

@@ -45,7 +45,7 @@ class Trained:
     Attributes:
         classifier: The classifier.
         fitted: Epochs, and which was best.
-        case_predictions: Case name to answer, for tune and test.
+        case_predictions: Case name to prediction, for tune and test.
         predictions: The same as arrays, by partition.
         features: Of all cases.
     """

@@ -1,4 +1,4 @@
-"""Studies of a classifier's partitions: from cases and answers to ``metrics.json`` and its tables."""
+"""Studies of a classifier's partitions: from cases and predictions to ``metrics.json`` and its tables."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def evaluate_cases(
         case_predictions: By case name.
         config: Confidence level, replicates, prevalences, seed.
         pseudonyms: For what is written.
-        refused: Cases of the partition that got no answer.
+        refused: Cases of the partition that got no prediction.
         point: Another operating point than the classifier's own (exploratory).
         baseline: What a simple model said about these cases.
         shift: How far the cases are from the training cases.
@@ -71,7 +71,7 @@ def evaluate_cases(
 
 
 def _failed(refused: Sequence[Exclusion], labels: int, pseudonyms: Pseudonyms) -> FailedCases:
-    """Cases without an answer; one whose reference is not known counts as such."""
+    """Cases without a prediction; one whose reference is not known counts as such."""
     return FailedCases(
         names=tuple(pseudonyms.case(one.name) for one in refused),
         reference=reference_matrix(refused, labels),

@@ -22,7 +22,7 @@ def choose_cases(
     alone. The positive label comes first.
 
     Args:
-        cases: All that have an answer.
+        cases: All that have a prediction.
         predictions: By case name.
         labels: All labels.
         positive: The positive one of two.
@@ -46,14 +46,14 @@ def choose_cases(
 
 
 def is_right(case: Case, predictions: Mapping[str, Prediction], labels: tuple[str, ...]) -> bool:
-    """Whether the answer agrees with the reference label or labels, as far as they are known."""
+    """Whether the prediction agrees with the reference label or labels, as far as they are known."""
     return {labels[index] for index in case.reference} == _evaluated(case, predictions[case.name], labels)
 
 
 def label_to_explain(case: Case, prediction: Prediction, labels: tuple[str, ...], positive: str | None) -> str:
     """The label whose map says most: one that was missed, else one that was given, else the most probable.
 
-    Of two labels a wrong answer is explained for the positive one, which was missed or given wrongly.
+    Of two labels a wrong prediction is explained for the positive one, which was missed or given wrongly.
     """
     reference = [labels[index] for index in case.reference]
     if set(reference) != _evaluated(case, prediction, labels) and positive is not None:
