@@ -81,7 +81,7 @@ def load(
 
     Args:
         path: The folder, or the run's name.
-        engine: What computes its predictions: ``torch``; ``openvino`` (``pip install 'medcls[fast]'``); or ``auto``: OpenVINO on
+        engine: What computes predictions: ``torch``; ``openvino`` (``pip install 'medcls[fast]'``); or ``auto``: OpenVINO on
             a CPU where it is installed and agrees with torch.
         network: The network that :func:`train` was given, where it was given one.
         progress: Where to say why an engine is not used.

@@ -45,7 +45,7 @@ class TrainedModel:
         conformal: Prediction sets with a guarantee, fitted on tune; ``None``: it gives none.
         refer: Whether answers whose prediction set is not exactly the prediction are marked for a reader to decide.
         familiar: What it keeps of its training scans, to tell those that are far from them; ``None``: it keeps nothing.
-        engine_checks: How other engines' predictions differed from the network's on tune; see :mod:`medcls.classifier.backends`.
+        engine_checks: How other engines' scores differed from the network's on tune; see :mod:`medcls.classifier.backends`.
         engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.
         weights_sha256: Of the weights' file that it was loaded from; ``None``: it was not loaded.
         loaded_from: The folder.

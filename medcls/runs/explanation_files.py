@@ -183,7 +183,7 @@ def columns_with_maps(labels: tuple[str, ...]) -> list[str]:
 
 
 def clear(folder: Path) -> None:
-    """Remove the explanations that the folder's own table names, and the tables, lest they pass for those of later predictions."""
+    """Remove the explanations that the folder's own table names, and the tables, lest they pass for later ones."""
     discard(lambda: _of_explanations(folder))
 
 

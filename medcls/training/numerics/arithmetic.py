@@ -74,7 +74,7 @@ def right_arithmetic(
     """The nearest to what is wanted that computes what float32 does; float32 itself is not questioned.
 
     Args:
-        network: Before training; weights, statistics and mode stay as they are, device and layout become those of the prediction.
+        network: Before training; weights, statistics and mode stay as they are, device and layout become those of the result.
         loss: Its loss.
         settings: Optimiser and layout.
         compute: What is wanted.
