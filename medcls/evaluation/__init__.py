@@ -8,7 +8,7 @@ come out. An undefined figure says why; it is never 0 or NaN, and no mean counts
     predictions = Predictions(labels, positive, False, probabilities, reference, patients)
     point = choose_operating_point(tune_predictions, "youden")      # on tune, then frozen
     metrics = evaluate_partition(predictions, point, seed=0)
-    metrics.figures["auc"]                                          # Estimate(value, low, high, method, reason)
+    metrics.estimates["auc"]                                          # Estimate(value, low, high, method, reason)
 """
 
 from medcls.evaluation.calibration import (

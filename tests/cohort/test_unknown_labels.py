@@ -167,7 +167,7 @@ def test_figures_are_scikit_learns_on_the_rows_that_are_known(seed: int, share: 
         assert found.known_per_label is not None
         assert found.known_per_label[label] == rows.sum()
     for name, values in macro.items():
-        estimate = found.figures[name]
+        estimate = found.estimates[name]
         assert estimate.value == pytest.approx(np.mean(values))
         assert estimate.low is not None
         assert estimate.low < np.mean(values) < estimate.high
