@@ -60,6 +60,19 @@ WITHOUT_HEAVY = (*GROUND, "evaluation", "scans", "synthesis", "cohort", "scores"
 LIGHT_AT_IMPORT = ("__init__", "__main__", "cli", "preprocessing", "reporting")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 CATALOGUES = {"preprocessing/steps"}
+SMALL = {  # modules of under 40 lines that one other imports, and why each stands alone
+    "medcls.cohort.leakage.mixtures": "a kind of warning of its own",
+    "medcls.config.store_settings": "settings of one section",
+    "medcls.explanation.pointing": "the measure of explanations",
+    "medcls.networks.heads.head": "the protocol",
+    "medcls.networks.heads.mean_linear": "one of the heads",
+    "medcls.reporting.charts.calibration": "one of the charts",
+    "medcls.reporting.charts.comparison": "one of the charts",
+    "medcls.reporting.sections.sections": "the list of the sections",
+    "medcls.reporting.text.config_text": "what keeps paths out of pages",
+    "medcls.scans.dicom.parse.sniffing": "the rule for what is DICOM",
+    "medcls.scans.probe.readers": "what a worker imports",
+}
 """Folders of like things, which may hold many."""
 RUNS_DATA = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
@@ -146,6 +159,17 @@ def test_no_shelves_of_a_room_lean_on_each_other() -> None:
 def test_no_folder_is_a_flat_bag() -> None:
     count = Counter(path.parent.relative_to(PACKAGE).as_posix() for path in MODULES)
     assert {name for name, files in count.items() if files > 17} <= CATALOGUES
+
+
+def test_a_small_module_with_one_reader_has_a_reason() -> None:
+    importers = Counter(other for path in DOTTED.values() for other in names_imported(path) if dotted(path) != other)
+    small = {
+        name
+        for name, path in DOTTED.items()
+        if not path.name.startswith("__") and path.parent.relative_to(PACKAGE).as_posix() not in CATALOGUES
+        if importers[name] < 2 and len(path.read_text(encoding="utf-8").splitlines()) < 40
+    }
+    assert small == SMALL.keys()
 
 
 def test_every_module_lies_in_a_room() -> None:

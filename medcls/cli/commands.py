@@ -96,16 +96,18 @@ def infer(
 ) -> int:
     """Classify scans: a row for each scan found, refused ones with code and reason."""
     from medcls.cli import show
-    from medcls.cli.models import load_model
     from medcls.privacy import load_pseudonyms
+    from medcls.runs.folder import model_folder
     from medcls.workflows.data.find_inputs import check_targets
 
     progress = lively(quiet)
     check_targets(scans)
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
-    classifier = load_model(model, engine.value, progress)
+    folder = model_folder(model, progress)
+    from medcls.classifier import load_classifier  # takes seconds, and a wrong name is said before
     from medcls.workflows.commands.infer import infer as run_inference
 
+    classifier = load_classifier(folder, engine=engine.value, progress=progress)
     result = run_inference(classifier, scans, out, names, explain=explain, overwrite=overwrite, progress=progress)
     show.inference(result, as_json=json, quiet=quiet)
     return code_of(result.answered, result.refused)

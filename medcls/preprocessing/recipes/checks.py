@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from medcls.config.settings import Kind, Pet
 from medcls.preprocessing.images.refusals import no_uptake, not_finite, wrong_colour, wrong_dimensions, wrong_modality
 from medcls.preprocessing.images.white import white_of
-from medcls.preprocessing.recipes.modalities import contradicts
 from medcls.preprocessing.recipes.regions import GREY_KINDS
 from medcls.preprocessing.steps.common.step import Context, make_image
 from medcls.scans.core.notes import Note
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 _BELOW_ANY_OFFSET = -100.0
 _WHITE_SUV = 20.0  # above what most tissue and tumours take up; brighter is urine
+# DICOM PS3.3 C.7.3.1.1.1
+_KIND_OF: Mapping[str, Kind] = {
+    "CT": "ct",
+    "MR": "mr",
+    **dict.fromkeys(("CR", "DX", "RG", "RF", "MG", "XA", "PX", "IO"), "xray"),
+    **dict.fromkeys(("ES", "XC"), "endoscopy"),
+    **dict.fromkeys(("PT", "NM", "US", "IVUS", "OCT", "OPT", "OP", "SM"), "other"),
+}
 _UNSAID = (STORED_UNIT, "US")  # US: unspecified (PS3.3 C.11.1.1.2)
 
 
@@ -67,7 +75,7 @@ def take_in(
         ScanRefused: A picture for a 3-D recipe, a modality that is another kind's, colour where grey values are measured,
             PET that cannot be turned into SUV, or no finite voxel.
     """
-    if contradicts(scan.modality, kind):
+    if _contradicts(scan.modality, kind):
         raise wrong_modality(scan.modality, kind)
     if dimensions == 3 and scan.layers.shape[3] == 1:
         raise wrong_dimensions(
@@ -96,6 +104,16 @@ def take_in(
     if version < 3 and not scan.has_geometry and scan.kind in ("dicom", "raster"):
         affine, world = world, affine
     return Intake(array[..., None] if array.ndim == 3 else array, affine, world, context, notes)
+
+
+def _contradicts(modality: str, kind: Kind) -> bool:
+    """Whether a scan's modality is known to be of another kind than the recipe's.
+
+    Modalities that say nothing (``OT`` of NIfTI files and pictures, ``SC``) contradict nothing, and a recipe for ``other``
+    takes everything.
+    """
+    own = _KIND_OF.get(modality)
+    return kind != "other" and own is not None and own != kind
 
 
 def image_of(array: NDArray[np.generic], affine: NDArray[np.float64]) -> MetaTensor:

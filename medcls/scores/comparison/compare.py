@@ -24,7 +24,6 @@ from medcls.reporting.comparison import ComparisonContent, write_comparison
 from medcls.runs.changed_files import changed_files, changed_table
 from medcls.runs.folder import Run, open_run
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
-from medcls.runs.short_paths import tails
 from medcls.scores.comparison.align import Joined, join
 from medcls.scores.comparison.contestant import Contestant
 from medcls.scores.comparison.run_predictions import HELD_OUT, predictions_of_run
@@ -243,14 +242,27 @@ def comparison_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _names(models: Sequence[Path]) -> list[str]:
     """A short name for each, with no more of the path than tells them apart."""
     bare = [path.with_suffix("") if path.suffix.lower() == ".csv" else path for path in models]
-    longer = ["-".join(parts) for parts in tails(bare)]
+    longer = ["-".join(parts) for parts in _tails(bare)]
     return [name if longer.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(longer)]
+
+
+def _tails(paths: Sequence[Path]) -> list[tuple[str, ...]]:
+    """For each path its last parts, as many as no other path ends with; the same path twice has the same tail."""
+    return [_tail(path, [other for other in paths if other != path]) for path in paths]
+
+
+def _tail(path: Path, others: Sequence[Path]) -> tuple[str, ...]:
+    parts = path.parts
+    for length in range(1, len(parts)):
+        if all(other.parts[-length:] != parts[-length:] for other in others):
+            return parts[-length:]
+    return parts
 
 
 def _with_sources(contestants: Sequence[Contestant], models: Sequence[Path]) -> list[Contestant]:
     """The same, whose tables say in errors which of several files of one name they are."""
     files = [path if path.suffix.lower() == ".csv" else path / PREDICTIONS for path in models]
-    sources = ["/".join(parts) for parts in tails(files)]
+    sources = ["/".join(parts) for parts in _tails(files)]
     return [
         replace(one, table=replace(one.table, source=source)) for one, source in zip(contestants, sources, strict=True)
     ]
