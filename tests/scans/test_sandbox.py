@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
 
 from medcls.errors import ScanRefused
 from medcls.scans import STRICT, Scan, find_scans, read_scan
@@ -263,3 +264,13 @@ def test_memory_that_the_system_refuses_is_called_so(error):
     with pytest.raises(ScanRefused, match="not enough memory") as caught, refusing("a.nii"):
         raise error
     assert caught.value.code == RefusalCode.TOO_LARGE
+
+
+def test_relative_paths_are_those_of_the_present_folder(tmp_path, monkeypatch):
+    """A worker that began elsewhere finds them too."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (24, 24), 90).save(tmp_path / name / f"{name}.png")
+        monkeypatch.chdir(tmp_path / name)
+        assert [scan.name for scan in find_scans(".").scans] == [f"{name}.png"]
+        assert read_scan(f"{name}.png").shape == (24, 24)

@@ -50,6 +50,8 @@ def main() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             job = receive(jobs)
+            with contextlib.suppress(OSError):
+                os.chdir(job["folder"])  # paths may be relative
             if job["job"] == "look":
                 send(answers, _probe(job["paths"], answers))
             elif job["job"] == "share":

@@ -120,7 +120,7 @@ class Worker:
         try:
             if memory is not None and self._channel is not None:
                 socket.send_fds(self._channel, [b"m"], [memory])
-            send(self._process.stdin, job)  # type: ignore[arg-type]
+            send(self._process.stdin, {**job, "folder": _folder()})  # type: ignore[arg-type]
             while "at" in (answer := self._answered(seconds)):
                 if answer["at"] not in range(self._at + 1, pieces):
                     raise EOFError
@@ -204,6 +204,14 @@ class Worker:
         if code == -getattr(signal, "SIGKILL", 0):
             return Died(RefusalCode.TOO_LARGE, "decoding it takes more memory than there is", self._at)
         return Died(RefusalCode.DAMAGED, "its content makes the decoder crash", self._at)
+
+
+def _folder() -> str:
+    """Where paths of this process begin, which may have changed since a worker began."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return os.sep
 
 
 class _Patient:
