@@ -43,13 +43,13 @@ def chatter(*_):
     os.write(1, b"noise"); print("noise"); os.write(2, b"noise"); raise ValueError("Doe^Jane")
 
 deeds = {"crash": crash, "hang": hang, "devour": devour, "chatter": chatter}
-right = probe._look
+right = probe._probe
 def sabotaged(path):
     for name, deed in deeds.items():
         if name in os.path.basename(path):
             return deed(path)
     return right(path)
-probe._look = sabotaged
+probe._probe = sabotaged
 worker.LOOK_SECONDS = 1.0
 worker.main()
 """

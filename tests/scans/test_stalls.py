@@ -123,13 +123,13 @@ import os
 from medcls.scans.probe import probe
 from medcls.scans.sandbox import worker
 
-right = probe._look
+right = probe._probe
 def stalled(path):
     if "stall" in os.path.basename(path):
         os.mkfifo(path + ".pipe")
         open(path + ".pipe", "rb")
     return right(path)
-probe._look = stalled
+probe._probe = stalled
 worker.main()
 """
 
