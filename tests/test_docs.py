@@ -215,7 +215,10 @@ def test_every_config_and_every_part_of_one_is_valid(block: Block, tmp_path: Pat
 
 
 @pytest.mark.parametrize("block", with_language("python"), ids=page_name)
-def test_python_blocks_compile_and_those_marked_run(block: Block) -> None:
+def test_python_blocks_compile_and_those_marked_run(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code = compile(block.text, page_name(block), "exec")
     if block.info == "{.run}":
         exec(code, {})

@@ -8,6 +8,7 @@ from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.refusals import CAUSES, RefusalCode
 from medcls.scans.core.scan import Scan
 from medcls.scans.core.source import Found, Refusal, ScanSource
+from medcls.scans.formats.format import Format
 from medcls.scans.inspection.inspect import Inspection, InspectionRow, inspect_scans
 from medcls.scans.reading import find_one, find_one_or_why, pass_slices, read_scan
 from medcls.scans.search.find import find_scans
@@ -15,6 +16,7 @@ from medcls.scans.search.find import find_scans
 __all__ = [
     "CAUSES",
     "STRICT",
+    "Format",
     "Found",
     "Inspection",
     "InspectionRow",

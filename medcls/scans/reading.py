@@ -19,13 +19,16 @@ from medcls.scans.core.notes import Note
 from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.scans.core.scan import Scan
 from medcls.scans.core.source import Found, OwnSource, ReadableScan, Refusal, ScanSource
+from medcls.scans.formats.format import Format
 from medcls.scans.search.find import find_scans
 from medcls.scans.search.selecting import chosen, searched
 
 _OF_SEVERAL = ("patient_id", "issuer", "accession", "study_uid", "series_uid")
 
 
-def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency = STRICT) -> Scan:
+def read_scan(
+    scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency = STRICT, reader: Format | None = None
+) -> Scan:
     """Read one scan: what is plain in this process, everything that needs a decoder in the sandbox.
 
     Args:
@@ -34,6 +37,7 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
             :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series is read as
             the single slice it is. Or a source of one's own, which reads itself.
         leniency: What is done with an irregular series; by default it is refused.
+        reader: A format of one's own that reads the file, in this process; ``scan`` is then a path.
 
     Returns:
         The scan: ``(C, x, y)`` or ``(C, x, y, z)``, its affine to RAS+ millimetres, header attributes and notes.
@@ -51,6 +55,8 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
     from medcls.scans.dicom.series.read_uncompressed import read_plain
     from medcls.scans.sandbox import read_apart
 
+    if reader is not None:
+        return _read_by(reader, as_path(scan, "a scan"))
     if isinstance(scan, OwnSource):
         return scan.read(leniency=leniency)
     source = scan if isinstance(scan, ScanSource) else find_one(scan, leniency=leniency)
@@ -58,10 +64,19 @@ def read_scan(scan: str | os.PathLike[str] | ReadableScan, *, leniency: Leniency
         with refusing(source.name):
             plain = read_plain(source, leniency)
         read = read_apart(source, leniency) if plain is None else plain
-    values = one_value(read.array)
-    if values is not None:
-        read = replace(read, notes=(*read.notes, Note.NO_CONTRAST.says(in_words(values))))
-    return _as_found(read, source)
+    return _as_found(_flat_noted(read), source)
+
+
+def _read_by(reader: Format, path: Path) -> Scan:
+    with naming(path), refusing(path):
+        source = replace(reader.find(path), name=path.name, kind=reader.name)
+        return _as_found(_flat_noted(replace(reader.read(source), kind=reader.name)), source)
+
+
+def _flat_noted(scan: Scan) -> Scan:
+    """The scan with a note where all its voxels have one value."""
+    values = one_value(scan.array)
+    return scan if values is None else replace(scan, notes=(*scan.notes, Note.NO_CONTRAST.says(in_words(values))))
 
 
 def pass_slices(

@@ -186,7 +186,7 @@ def _in_hounsfield(scan: Scan, array: NDArray[np.generic]) -> bool:
     """
     if scan.kind == "dicom" and not unit_is_unsaid(scan):
         return scan.modality == "CT" and scan.attributes.get("units", "HU") == "HU"
-    volume = scan.kind in ("dicom", "nifti", "nrrd", "metaimage", "mgh") and scan.modality in ("CT", "OT")
+    volume = scan.kind not in ("raster", "video") and scan.modality in ("CT", "OT")
     return volume and float(array.min()) < _BELOW_ANY_OFFSET
 
 

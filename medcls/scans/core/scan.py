@@ -41,7 +41,7 @@ class Scan:
             (``has_geometry`` false) it has the size of pixels alone: in millimetres where :attr:`sized`, else height against
             width, with the pixel as the unit.
         modality: DICOM modality code (``CT``, ``MR``, ``DX``, ``ES``, …); ``OT`` where the source does not say.
-        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh``, ``raster`` or ``video``.
+        kind: ``dicom``, or the name of a format (:mod:`medcls.scans.formats`), as ``nifti`` or ``raster``.
         times: ``(t,)`` seconds from the first frame of a sequence, ascending; empty for anything else.
         has_geometry: Whether the affine is known to be in millimetres, with the sides of the patient.
         photometric: ``grey`` or ``rgb``.

@@ -22,7 +22,7 @@ class ScanSource:
         name: Path relative to the folder that was searched; a series is named after its folder, with ``#`` and a short
             suffix when the folder holds several scans.
         paths: The files it is read from, in slice order.
-        kind: ``dicom``, ``nifti``, ``nrrd``, ``metaimage``, ``mgh``, ``raster`` or ``video``.
+        kind: ``dicom``, or the name of a format (:mod:`medcls.scans.formats`), as ``nifti`` or ``raster``.
         modality: DICOM modality code; ``OT`` where the source does not say.
         shape: ``(x, y)``, ``(x, y, z)``, or ``(x, y, t)`` of a sequence.
         spacing: Millimetres along each spatial axis where it is :attr:`sized`; else pixels.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +25,44 @@ from medcls.scans.core.source import ScanSource
 from medcls.scans.core.voxel_memory import empty
 from medcls.scans.formats.checks import plain_values
 from medcls.scans.formats.itk_header import ItkHeader, check_stream
-from medcls.scans.formats.metaimage import read_metaimage_header
-from medcls.scans.formats.nrrd import read_nrrd_header
 
-_NAMES = {"nrrd": "NRRD", "metaimage": "MetaImage"}
 _LIBRARY_BYTES = 2**29
 """Address space that loading SimpleITK takes, and as much again."""
-_READERS = {"nrrd": "NrrdImageIO", "metaimage": "MetaImageIO"}
-_HEADERS = {"nrrd": read_nrrd_header, "metaimage": read_metaimage_header}
 
 
-def find_itk(path: Path, name: str, kind: str) -> ScanSource:
+@dataclass(frozen=True)
+class ItkFormat:
+    """A format that SimpleITK reads.
+
+    Attributes:
+        kind: Its name in medcls.
+        title: Its name for people.
+        reader: SimpleITK's name of what reads it.
+        header: Our own reading of a header, which raises what the format may not have.
+    """
+
+    kind: str
+    title: str
+    reader: str
+    header: Callable[[Path], ItkHeader]
+
+
+def find_itk(path: Path, how: ItkFormat) -> ScanSource:
     """The source of a NRRD or MetaImage file, from its header.
 
     Raises:
         ScanRefused: ``unsupported`` (also when SimpleITK is not installed), ``four-dimensional``, ``bad-geometry``,
             ``damaged`` or ``too-large``.
     """
-    _check_installed(path, kind)
-    header = _HEADERS[kind](path)
+    _check_installed(path, how)
+    header = how.header(path)
     affine, known = header.geometry.affine, header.geometry.known
     spacing = np.linalg.norm(affine[:3, :3], axis=0)[: len(header.shape)]
     axes = "".join(code or "?" for code in aff2axcodes(affine))[: len(header.shape)]
     return ScanSource(
-        name=name,
+        name="",
         paths=(path,) if header.pixels == path else (path, header.pixels),
-        kind=kind,
+        kind=how.kind,
         modality="OT",
         shape=header.shape,
         spacing=tuple(float(length) for length in spacing),
@@ -58,7 +72,7 @@ def find_itk(path: Path, name: str, kind: str) -> ScanSource:
     )
 
 
-def read_itk(source: ScanSource) -> Scan:
+def read_itk(source: ScanSource, how: ItkFormat) -> Scan:
     """Read a NRRD or MetaImage file.
 
     Voxels without a finite value become the lowest finite one (positive infinity the highest), and are noted.
@@ -66,20 +80,20 @@ def read_itk(source: ScanSource) -> Scan:
     Raises:
         ScanRefused: As :func:`find_itk`, and ``not-finite``.
     """
-    path, kind = source.paths[0], source.kind
-    _check_installed(path, kind)
-    header = _HEADERS[kind](path)
+    path = source.paths[0]
+    _check_installed(path, how)
+    header = how.header(path)
     if header.compressed:
         check_stream(header)
     notes = list(header.geometry.notes)
-    image = _decoded(header, kind)  # the voxels are in it, so it lives until they are copied
+    image = _decoded(header, how)  # the voxels are in it, so it lives until they are copied
     view = _viewed(image, header)
     array = _kept(view if header.channels == 3 else plain_values(view, path, notes), view)
     return Scan(
         array=array,
         affine=header.geometry.affine,
         modality="OT",
-        kind=kind,
+        kind=how.kind,
         has_geometry=header.geometry.known,
         photometric="rgb" if header.channels == 3 else "grey",
         attributes=dict(source.attributes),
@@ -89,11 +103,11 @@ def read_itk(source: ScanSource) -> Scan:
     )
 
 
-def _check_installed(path: Path, kind: str) -> None:
+def _check_installed(path: Path, how: ItkFormat) -> None:
     if importlib.util.find_spec("SimpleITK") is None:
         raise refusal(
             RefusalCode.UNSUPPORTED,
-            f"{_NAMES[kind]} images are read by SimpleITK, which is not installed",
+            f"{how.title} images are read by SimpleITK, which is not installed",
             where=path,
             remedy="Install it with: pip install 'medcls[itk]'",
         )
@@ -110,11 +124,11 @@ def _library() -> Any:
     return SimpleITK
 
 
-def _decoded(header: ItkHeader, kind: str) -> Any:
+def _decoded(header: ItkHeader, how: ItkFormat) -> Any:
     """The image as SimpleITK reads it."""
     sitk = _library()
     reader = sitk.ImageFileReader()
-    reader.SetImageIO(_READERS[kind])
+    reader.SetImageIO(how.reader)
     with on_disk(header.path) as name:
         reader.SetFileName(name)
         try:

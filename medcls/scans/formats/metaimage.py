@@ -15,6 +15,9 @@ import numpy as np
 from medcls.scans.archive import open_unpacked
 from medcls.scans.core.notes import Note
 from medcls.scans.core.refusals import RefusalCode, refusal
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import ScanSource
+from medcls.scans.formats.itk_formats import ItkFormat, find_itk, read_itk
 from medcls.scans.formats.itk_header import (
     SIDE_UNKNOWN,
     Geometry,
@@ -60,6 +63,16 @@ _USED = frozenset(
     }
 )
 _FIELD = re.compile(r"\s*([^=:]*?)\s*[=:]\s*(.*?)\s*")
+
+
+def find(path: Path) -> ScanSource:
+    """The source of a MetaImage file; raises as :func:`medcls.scans.formats.itk_formats.find_itk`."""
+    return find_itk(path, _ITK)
+
+
+def read(source: ScanSource) -> Scan:
+    """Read a MetaImage file; raises as :func:`medcls.scans.formats.itk_formats.read_itk`."""
+    return read_itk(source, _ITK)
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,9 @@ def read_metaimage_header(path: Path) -> ItkHeader:
     )
     check_room(header)
     return header
+
+
+_ITK = ItkFormat("metaimage", "MetaImage", "MetaImageIO", read_metaimage_header)
 
 
 def _fields(path: Path) -> _Fields:

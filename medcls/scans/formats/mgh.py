@@ -31,7 +31,7 @@ _DESCRIBED, _START = 90, 284
 _TYPES = {0: "u1", 1: ">i4", 3: ">f4", 4: ">i2"}
 
 
-def find_mgh(path: Path, name: str) -> ScanSource:
+def find(path: Path) -> ScanSource:
     """The source of an MGH file, from its header.
 
     Raises:
@@ -44,7 +44,7 @@ def find_mgh(path: Path, name: str) -> ScanSource:
     spacing = np.linalg.norm(affine[:3, :3], axis=0)[: len(shape)]
     axes = "".join(aff2axcodes(affine))[: len(shape)]
     return ScanSource(
-        name=name,
+        name="",
         paths=(path,),
         kind="mgh",
         modality="OT",
@@ -55,13 +55,13 @@ def find_mgh(path: Path, name: str) -> ScanSource:
     )
 
 
-def read_mgh(source: ScanSource) -> Scan:
+def read(source: ScanSource) -> Scan:
     """Read an MGH file.
 
     Voxels without a finite value become the lowest finite one (positive infinity the highest), and are noted.
 
     Raises:
-        ScanRefused: As :func:`find_mgh`, and ``not-finite``.
+        ScanRefused: As :func:`find`, and ``not-finite``.
     """
     path = source.paths[0]
     volume = _header(path)

@@ -75,7 +75,7 @@ class Volume:
         return self.dtype.names is not None
 
 
-def find_nifti(path: Path, name: str) -> ScanSource:
+def find(path: Path) -> ScanSource:
     """The source of a NIfTI file, from its header.
 
     Raises:
@@ -85,7 +85,7 @@ def find_nifti(path: Path, name: str) -> ScanSource:
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)[: len(volume.shape)]
     axes = "".join(code or "?" for code in aff2axcodes(volume.affine))[: len(volume.shape)]
     return ScanSource(
-        name=name,
+        name="",
         paths=(path,) if volume.pixels == path else (path, volume.pixels),
         kind="nifti",
         modality="OT",
@@ -97,13 +97,13 @@ def find_nifti(path: Path, name: str) -> ScanSource:
     )
 
 
-def read_nifti(source: ScanSource) -> Scan:
+def read(source: ScanSource) -> Scan:
     """Read a NIfTI file.
 
     Voxels without a finite value become the lowest finite one (positive infinity the highest), and are noted.
 
     Raises:
-        ScanRefused: As :func:`find_nifti`, and ``not-finite``.
+        ScanRefused: As :func:`find`, and ``not-finite``.
     """
     volume = read_volume_header(source.paths[0])
     data = _voxels(volume)
@@ -129,7 +129,7 @@ def read_nifti(source: ScanSource) -> Scan:
 
 
 def read_volume_header(path: Path) -> Volume:
-    """Read and judge a NIfTI header; see :func:`find_nifti` for what is refused."""
+    """Read and judge a NIfTI header; see :func:`find` for what is refused."""
     with _open(path) as stream:
         block = stream.read(544)
     header = _parse(block, path)

@@ -15,6 +15,9 @@ import numpy as np
 from medcls.scans.archive import open_unpacked
 from medcls.scans.core.notes import Note
 from medcls.scans.core.refusals import RefusalCode, refusal
+from medcls.scans.core.scan import Scan
+from medcls.scans.core.source import ScanSource
+from medcls.scans.formats.itk_formats import ItkFormat, find_itk, read_itk
 from medcls.scans.formats.itk_header import (
     SIDE_UNKNOWN,
     Geometry,
@@ -62,6 +65,16 @@ _FIELD = re.compile(r"([A-Za-z ]+):\s(.*)")
 _VECTOR = re.compile(r"none|\(([^()]*)\)", re.IGNORECASE)
 
 
+def find(path: Path) -> ScanSource:
+    """The source of a NRRD file; raises as :func:`medcls.scans.formats.itk_formats.find_itk`."""
+    return find_itk(path, _ITK)
+
+
+def read(source: ScanSource) -> Scan:
+    """Read a NRRD file; raises as :func:`medcls.scans.formats.itk_formats.read_itk`."""
+    return read_itk(source, _ITK)
+
+
 @dataclass(frozen=True)
 class _Fields:
     """The fields of a header, by name in lower case and without spaces, and where the header ends."""
@@ -98,6 +111,9 @@ def read_nrrd_header(path: Path) -> ItkHeader:
     header = ItkHeader(path, pixels, offset, None, stored, shape, channels, dtype, compressed, geometry, unit)
     check_room(header)
     return header
+
+
+_ITK = ItkFormat("nrrd", "NRRD", "NrrdImageIO", read_nrrd_header)
 
 
 def _fields(path: Path) -> _Fields:

@@ -20,7 +20,7 @@ from medcls.scans.core.scan import Scan
 from medcls.scans.core.source import ScanSource
 from medcls.scans.formats.tiff import read_tiff, tiff_layout, upright
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
+_KINDS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 _ORIENTATION = 0x0112  # Exif tag; values 5 to 8 swap rows and columns
 _PIXELS_AT_ONCE = 1 << 18
 _JPEG_TABLE = 3688  # sum of the table of brightness in ITU-T T.81, annex K.1
@@ -29,7 +29,7 @@ _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
 Pixels = NDArray[np.generic]
 
 
-def find_raster(path: Path, name: str) -> ScanSource:
+def find(path: Path) -> ScanSource:
     """The source of an image file, from its header.
 
     Raises:
@@ -47,7 +47,7 @@ def find_raster(path: Path, name: str) -> ScanSource:
             if image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8):
                 columns, rows, ratio = rows, columns, 1 / ratio
     return ScanSource(
-        name=name,
+        name="",
         paths=(path,),
         kind="raster",
         modality="OT",
@@ -59,14 +59,14 @@ def find_raster(path: Path, name: str) -> ScanSource:
     )
 
 
-def read_raster(source: ScanSource) -> Scan:
+def read(source: ScanSource) -> Scan:
     """Read an image file.
 
     Transparent pixels are laid on black, opaque alpha channels dropped, palettes and CMYK turned into RGB, one-bit images
     into 0 and 255, and the Exif orientation is applied; each is noted.
 
     Raises:
-        ScanRefused: As :func:`find_raster`.
+        ScanRefused: As :func:`find`.
     """
     path = source.paths[0]
     notes: list[str] = []
@@ -100,7 +100,7 @@ def _is_tiff(path: Path) -> bool:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image without decoding it, and refuse what is not one image of a bearable size."""
     try:
-        with open_unpacked(path) as handle, Image.open(handle, formats=FORMATS) as image:
+        with open_unpacked(path) as handle, Image.open(handle, formats=_KINDS) as image:
             check_image_size(*image.size, path)
             frames = getattr(image, "n_frames", 1)
             # A multi-picture JPEG (MPO) is a photograph with previews: its first picture is the photograph.

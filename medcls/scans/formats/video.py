@@ -35,7 +35,7 @@ _HIDDEN_FRAMES = "VP80"
 Pixels = NDArray[np.uint8]
 
 
-def find_video(path: Path, name: str) -> ScanSource:
+def find(path: Path) -> ScanSource:
     """The source of a video file: its packets are counted and their times read, and none is decoded.
 
     Raises:
@@ -55,7 +55,7 @@ def find_video(path: Path, name: str) -> ScanSource:
     if turned:
         notes.append(Note.TURNED.says("turned upright as the video says"))
     return ScanSource(
-        name=name,
+        name="",
         paths=(path,),
         kind="video",
         modality="OT",
@@ -68,11 +68,11 @@ def find_video(path: Path, name: str) -> ScanSource:
     )
 
 
-def read_video(source: ScanSource) -> Scan:
+def read(source: ScanSource) -> Scan:
     """Read the frames of a video file.
 
     Raises:
-        ScanRefused: As :func:`find_video`.
+        ScanRefused: As :func:`find`.
     """
     with on_disk(source.paths[0]) as file:
         frames, _ = decoded(file, source.frames[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medcls.errors import ScanRefused
 from medcls.scans.core.refusals import RefusalCode, refusal
+from medcls.scans.formats import FORMATS
 
 _PICTURE = "Save it as PNG or TIFF"
 _VOLUME = "Convert it to NIfTI, with a tool that keeps where the voxels are"
@@ -50,8 +51,8 @@ _RIFF = {b"WEBP": ("a WebP picture", RefusalCode.UNSUPPORTED), b"WAVE": ("a soun
 _OFFICE = (b"[Content_Types].xml", b"_rels/.rels", b"mimetype")
 """Names that the zip files of office programs begin with."""
 _PYTHON = (".npz", ".pt", ".pth", ".ckpt")
-_SCANS = (".dcm", ".dicom", ".dic", ".ima", ".nii", ".nii.gz", ".mgz", ".nrrd", ".mha", ".png", ".jpg", ".jpeg", ".tif")
-_VOXELS = (".img", ".raw", ".zraw", ".rec")
+_SCANS = (".dcm", ".dicom", ".dic", ".ima", *(ending for one in FORMATS.values() for ending in one.endings))
+_VOXELS = (".rec", *(ending for one in FORMATS.values() for ending in one.voxels))
 
 _PAGE = re.compile(r"<!doctype html|<html|<head|<body", re.IGNORECASE)
 _NETPBM = re.compile(rb"P[1-7]\s+(#[^\n]*\n\s*)*\d")

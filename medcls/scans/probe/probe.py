@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from medcls.scans.dicom.frames.frames_of_file import frames_of
 from medcls.scans.dicom.frames.header_attributes import identity_of_instance
 from medcls.scans.dicom.frames.instance import HEAD, plain_elements
 from medcls.scans.dicom.parse.text import Attributes
-from medcls.scans.probe.file_types import FileType, header_beside, sniff
+from medcls.scans.formats import FORMATS
+from medcls.scans.formats.installed import installed, matching
+from medcls.scans.probe.file_types import header_beside, sniff
 from medcls.scans.probe.foreign import foreign, is_python_archive, media_directory
 
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR, PS3.10 section 8.6
@@ -99,7 +101,12 @@ def _probe(path: str) -> Probed:
             raise refusal(RefusalCode.NOT_AN_IMAGE, "this is an archive, or packed twice", remedy="Unpack it once")
     if kind == "dicom":
         return _checked(path)
-    return Probed(scan=_FINDERS[kind](file))
+    if kind != "unknown":
+        return Probed(scan=FORMATS[kind].find(file))
+    added = matching(head)
+    if added is None:
+        raise foreign(head, name)
+    return Probed(scan=added.find(file))
 
 
 def _archive(file: Path, head: bytes) -> Probed:
@@ -118,53 +125,6 @@ def _archive(file: Path, head: bytes) -> Probed:
         what = "the archive holds no files but in hidden folders" if members(file) else "the archive holds no files"
         raise refusal(RefusalCode.NOT_AN_IMAGE, what, remedy="Make the archive again")
     return Probed(members=shown)
-
-
-def _nifti(file: Path) -> ScanSource:
-    from medcls.scans.formats.nifti import find_nifti
-
-    return find_nifti(file, "")
-
-
-def _mgh(file: Path) -> ScanSource:
-    from medcls.scans.formats.mgh import find_mgh
-
-    return find_mgh(file, "")
-
-
-def _nrrd(file: Path) -> ScanSource:
-    from medcls.scans.formats.itk_formats import find_itk
-
-    return find_itk(file, "", "nrrd")
-
-
-def _metaimage(file: Path) -> ScanSource:
-    from medcls.scans.formats.itk_formats import find_itk
-
-    return find_itk(file, "", "metaimage")
-
-
-def _video(file: Path) -> ScanSource:
-    from medcls.scans.formats.video import find_video
-
-    return find_video(file, "")
-
-
-def _raster(file: Path) -> ScanSource:
-    from medcls.scans.formats.raster import find_raster
-
-    return find_raster(file, "")
-
-
-_FINDERS: Mapping[FileType, Callable[[Path], ScanSource]] = {
-    "nifti": _nifti,
-    "mgh": _mgh,
-    "nrrd": _nrrd,
-    "metaimage": _metaimage,
-    "raster": _raster,
-    "video": _video,
-}
-"""Libraries that parse a format are loaded when a file of it is met."""
 
 
 def _checked(path: str) -> Probed:
@@ -194,7 +154,9 @@ def _probe_head(path: str, head: bytes) -> Probed | None:
         return Probed(
             refused=refusal(RefusalCode.DAMAGED, "the file is empty", remedy="Export, copy or download it again")
         )
-    return Probed(refused=foreign(head, Path(path))) if kind == "unknown" else None
+    if kind == "unknown" and not installed():
+        return Probed(refused=foreign(head, Path(path)))
+    return None
 
 
 def named_alone(path: Path) -> ScanRefused:

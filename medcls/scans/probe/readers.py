@@ -5,6 +5,8 @@ from __future__ import annotations
 from medcls.scans.core.leniency import Leniency
 from medcls.scans.core.scan import Scan
 from medcls.scans.core.source import ScanSource
+from medcls.scans.formats import FORMATS
+from medcls.scans.formats.installed import named
 
 
 def read_here(source: ScanSource, leniency: Leniency) -> Scan:
@@ -17,22 +19,4 @@ def read_here(source: ScanSource, leniency: Leniency) -> Scan:
         from medcls.scans.dicom.series.volume import read_dicom
 
         return read_dicom(source, leniency)
-    if source.kind == "nifti":
-        from medcls.scans.formats.nifti import read_nifti
-
-        return read_nifti(source)
-    if source.kind == "mgh":
-        from medcls.scans.formats.mgh import read_mgh
-
-        return read_mgh(source)
-    if source.kind in ("nrrd", "metaimage"):
-        from medcls.scans.formats.itk_formats import read_itk
-
-        return read_itk(source)
-    if source.kind == "video":
-        from medcls.scans.formats.video import read_video
-
-        return read_video(source)
-    from medcls.scans.formats.raster import read_raster
-
-    return read_raster(source)
+    return (FORMATS.get(source.kind) or named(source.kind)).read(source)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from medcls import plugins
 from medcls.bounded import read_bounded
 from medcls.files import cache_folder, write_bytes
 from medcls.leftovers import PART, sweep
@@ -29,6 +30,7 @@ from medcls.scans.archive.walk import Entry
 from medcls.scans.core.leniency import Leniency
 from medcls.scans.core.paths import Paths
 from medcls.scans.core.source import Found, Refusal, ScanSource
+from medcls.scans.formats.installed import installed
 from medcls.scans.probe.probe import Probed
 from medcls.scans.search.naming import base_of
 from medcls.scans.search.probe_many import probe_many
@@ -224,8 +226,9 @@ def _code() -> str:
     """Which reader this is, with what it could use: another one may find more, or other things."""
     states = [(file.name, file.stat()) for file in sorted(Path(__file__).parent.parent.rglob("*.py"))]
     files = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+    libraries = [find_spec(name) is not None for name in ("SimpleITK", "cv2")]
     return hashlib.blake2b(
-        repr([files, [find_spec(name) is not None for name in ("SimpleITK", "cv2")]]).encode()
+        repr([files, libraries, sorted(map(plugins.distribution_of, installed().values()))]).encode()
     ).hexdigest()
 
 
