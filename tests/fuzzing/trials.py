@@ -28,7 +28,7 @@ FLOOR = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Answer:
     """What came of reading one folder.
 
     Attributes:
@@ -96,7 +96,7 @@ class ReaderProcess:
         """Of the child, while it runs."""
         return self._process.pid if self._process else None
 
-    def read(self, folder: Path, number: int = 0, *, whole: bool = True) -> Prediction:
+    def read(self, folder: Path, number: int = 0, *, whole: bool = True) -> Answer:
         """Let it find and read everything in a folder; ``whole`` calls ``read_scan`` on it too."""
         if self._process is None:
             self._start()
@@ -106,7 +106,7 @@ class ReaderProcess:
         self._warm = not (prediction.renewed or prediction.fatal)
         return prediction
 
-    def _ask(self, folder: Path, number: int, *, whole: bool) -> Prediction:
+    def _ask(self, folder: Path, number: int, *, whole: bool) -> Answer:
         request = {"number": number, "folder": str(folder), "whole": whole}
         process = self._process
         if process is None or process.stdin is None:
@@ -117,10 +117,10 @@ class ReaderProcess:
         line, hung = self._line(process)
         if line:
             given: dict[str, Any] = json.loads(line)
-            return Prediction(**{**given, "outcomes": tuple(given["outcomes"]), "broken": tuple(given["broken"])})
+            return Answer(**{**given, "outcomes": tuple(given["outcomes"]), "broken": tuple(given["broken"])})
         code = self._stop()
         words = f"no answer after {self.patience:g} s" if hung else f"the process ended: {_ending(code)}"
-        return Prediction(number, broken=(words,), fatal="hang" if hung else "death")
+        return Answer(number, broken=(words,), fatal="hang" if hung else "death")
 
     def _line(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bool]:
         """One line, or nothing, and whether patience ended."""
@@ -185,7 +185,7 @@ def write(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
         (folder / name).write_bytes(data)
 
 
-def unbroken(seeds: Sequence[Seed], patience: float | None = None) -> dict[str, Prediction]:
+def unbroken(seeds: Sequence[Seed], patience: float | None = None) -> dict[str, Answer]:
     """What comes of the seeds as they are, by name: a reader that refuses everything keeps every other promise."""
     predictions = {}
     with ReaderProcess(patience) as reader, tempfile.TemporaryDirectory(prefix="medcls-fuzz-") as folder:
@@ -203,7 +203,7 @@ def trials(
     seed: int = 0,
     jobs: int = 1,
     patience: float | None = None,
-    answered: Callable[[Prediction], object] = lambda prediction: None,
+    answered: Callable[[Answer], object] = lambda prediction: None,
 ) -> None:
     """Read mutations of these numbers in ``jobs`` processes; ``answered`` is called with each prediction as it comes."""
     left, lock = iter(numbers), threading.Lock()
@@ -268,12 +268,12 @@ class Tally:
 
     count: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    broken: list[Prediction] = field(default_factory=list)
-    grown: Prediction = field(default_factory=lambda: Prediction(-1))
-    worker: Prediction = field(default_factory=lambda: Prediction(-1))
-    slowest: Prediction = field(default_factory=lambda: Prediction(-1))
+    broken: list[Answer] = field(default_factory=list)
+    grown: Answer = field(default_factory=lambda: Answer(-1))
+    worker: Answer = field(default_factory=lambda: Answer(-1))
+    slowest: Answer = field(default_factory=lambda: Answer(-1))
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, prediction: Answer) -> None:
         """Count one more."""
         self.count += 1
         self.outcomes.update(prediction.outcomes)
