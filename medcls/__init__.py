@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from medcls.explanation import Explanation
     from medcls.runs.folder import Run
     from medcls.scans import Leniency, Scan, ScanSource, find_scans, inspect_scans, read_scan
-    from medcls.scores.api import compare, evaluate_predictions
+    from medcls.scores.api import compare, evaluate_scores
 
+_RENAMED = {"evaluate_predictions": "evaluate_scores"}
 _HOMES = {
     "Classifier": "medcls.classifier",
     "Cohort": "medcls.cohort",
@@ -40,7 +41,7 @@ _HOMES = {
     "ScanSource": "medcls.scans",
     "compare": "medcls.scores.api",
     "evaluate": "medcls.api",
-    "evaluate_predictions": "medcls.scores.api",
+    "evaluate_scores": "medcls.scores.api",
     "explain": "medcls.api",
     "find_scans": "medcls.scans",
     "infer": "medcls.api",
@@ -63,7 +64,7 @@ __all__ = [
     "ScanSource",
     "compare",
     "evaluate",
-    "evaluate_predictions",
+    "evaluate_scores",
     "explain",
     "find_scans",
     "infer",
@@ -77,6 +78,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("medcls")
+    if name in _RENAMED:
+        # No AttributeError: 'from medcls import …' would replace its line by one of its own.
+        raise import_module("medcls.errors").UsageError(f"medcls.{name} is called medcls.{_RENAMED[name]} now")
     if name not in _HOMES:
         raise AttributeError(f"module 'medcls' has no attribute '{name}'")
     value = getattr(import_module(_HOMES[name]), name)

@@ -15,9 +15,11 @@ from medcls.files import as_path, as_path_or_none
 from medcls.networks.given import Given, given_network
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress, as_progress
+from medcls.runs.evaluation_result import EvaluationResult
 from medcls.runs.explanation_files import Explanations
 from medcls.runs.folder import Run, model_folder, newest_finished, open_run
-from medcls.workflows.commands.evaluate import Evaluated, evaluate_run
+from medcls.scores.right_verb import check_no_table
+from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.commands.explain import explain as explain_run
 from medcls.workflows.commands.infer import Inference
 from medcls.workflows.commands.infer import infer as infer_scans
@@ -164,7 +166,7 @@ def evaluate(
     overwrite: bool = False,
     network: Given | None = None,
     progress: Progress = SILENT,
-) -> Evaluated:
+) -> EvaluationResult:
     """Evaluate a run's frozen classifier on its test partition again, or on an external cohort.
 
     Args:
@@ -187,8 +189,9 @@ def evaluate(
         True
     """
     with given_network(network):
+        check_no_table(path := as_path(run, "the run"))
         return evaluate_run(
-            open_run(as_path(run, "the run")),
+            open_run(path),
             cases=as_path_or_none(cases, "the table of cases"),
             out=as_path_or_none(out, "out"),
             allow_leakage=allow_leakage,

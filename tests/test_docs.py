@@ -129,7 +129,7 @@ def test_the_run_folder_page_has_every_file_and_every_key(after_tutorial: Path) 
 def test_paths_into_metrics_lead_to_a_value_in_a_file_of_that_kind(after_tutorial: Path, tmp_path: Path) -> None:
     rows = [f"c{number},{number % 2},{(number * 7 % 11) / 11}" for number in range(40)]
     (tmp_path / "s.csv").write_text("case,reference,score\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    judged = medcls.evaluate_predictions(tmp_path / "s.csv", tmp_path / "judged", exploratory=True, replicates=100)
+    judged = medcls.evaluate_scores(tmp_path / "s.csv", tmp_path / "judged", exploratory=True, replicates=100)
     files = [judged.folder, after_tutorial / "runs/lesion", after_tutorial / "runs/lesion/evaluation-cases"]
     kinds = [json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in files]
     named = {path for page in PAGES for path in re.findall(r"`(\w+\.operating_point\.\w+)`", prose(page))}
@@ -153,7 +153,7 @@ def test_the_table_of_what_metrics_hold_is_true(after_tutorial: Path, tmp_path: 
         f"c{number},{number % 2},{(number * 7 % 11) / 11},{'tune' if number < 20 else 'test'}" for number in range(60)
     ]
     (tmp_path / "s.csv").write_text("case,reference,score,partition\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    judged = medcls.evaluate_predictions(tmp_path / "s.csv", tmp_path / "judged", replicates=100).folder
+    judged = medcls.evaluate_scores(tmp_path / "s.csv", tmp_path / "judged", replicates=100).folder
     run = after_tutorial / "runs/lesion"
     kinds: list[tuple[str, Path, dict[str, set[str]], str]] = [
         (
@@ -164,7 +164,7 @@ def test_the_table_of_what_metrics_hold_is_true(after_tutorial: Path, tmp_path: 
         ),
         ("medcls evaluate RUN --cases FILE", run / "evaluation-cases", {"external": set()}, "All."),
         (
-            "medcls evaluate --predictions FILE",
+            "medcls evaluate-scores TABLE",
             judged,
             {"tune": sections, "test": {"baseline", "shift"}},
             "`test`: all but `baseline` and `shift`. `tune`: none",

@@ -48,6 +48,7 @@ for _verb in (
     commands.finish,
     commands.infer,
     evaluation_commands.evaluate,
+    evaluation_commands.evaluate_scores,
     evaluation_commands.compare,
     commands.explain,
     commands.figures,
@@ -58,7 +59,7 @@ for _verb in (
     commands.demo,
 ):
     # A given short help is never cut, whatever the width.
-    app.command(_verb.__name__, short_help=(_verb.__doc__ or "").splitlines()[0])(exiting(_verb))
+    app.command(_verb.__name__.replace("_", "-"), short_help=(_verb.__doc__ or "").splitlines()[0])(exiting(_verb))
 
 
 def main() -> int:

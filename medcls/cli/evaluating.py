@@ -1,10 +1,9 @@
-"""What ``evaluate`` and ``compare`` are asked for: which options go together, and how their texts are read."""
+"""What ``evaluate``, ``evaluate-scores`` and ``compare`` are asked for: how their texts are read, and what goes together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,64 +13,32 @@ from medcls.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from medcls.config.settings import EvaluationSettings
-    from medcls.progress import Progress
     from medcls.runs.folder import Run
-    from medcls.scores.evaluate import EvaluatedScores, ScoreOptions
+    from medcls.scores.evaluate import ScoreOptions
 
 _RULE_NAMES = ("youden", "sensitivity", "specificity")
 _RULES = "youden, sensitivity=X or specificity=X, with X between 0 and 1, for example sensitivity=0.95"
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is to be evaluated: a run, or a table of scores."""
-
-    run: Path | None
-    cases: Path | None
-    predictions: Path | None
-    compare: Path | None
-
-    def check(self) -> None:
-        """Refuse what does not go together.
-
-        Raises:
-            UsageError: So it is.
-        """
-        if (self.run is None) == (self.predictions is None):
-            raise UsageError("name either a run, or a table of scores with --predictions")
-        if self.predictions is not None and self.cases is not None:
-            raise UsageError("--cases belongs to a run: a table of scores names its own cases")
-        if self.run is not None and self.run.suffix.lower() in (".csv", ".tsv") and self.run.is_file():
-            raise UsageError(
-                "this is a table, not a run",
-                where=str(self.run),
-                remedy=f"For a table of other cases write medcls evaluate RUN --cases {self.run}; for one of scores medcls "
-                f"evaluate --predictions {self.run}",
-            )
-        if self.predictions is None and self.compare is not None:
-            raise UsageError("--compare belongs to --predictions", remedy="For runs, use medcls compare RUN RUN")
-
-    def named_run(self) -> Path:
-        """The run, once :meth:`check` has passed."""
-        return self.run or Path()
-
-
-def finished_run(asked: Asked) -> Run:
+def finished_run(path: Path, cases: Path | None) -> Run:
     """The run, and that it and the table of other cases are there: known before anything that takes long is imported.
 
     Raises:
+        UsageError: It is a table.
         RunError: There is no such run, or no classifier in it.
         CohortError: The table is not there, or not what the run's config says.
     """
     from medcls.cohort.sources.locate import external_settings, frozen_labels, named_cases
     from medcls.runs.folder import CLASSIFIER_FILE, open_run
+    from medcls.scores.right_verb import check_no_table
 
-    run = open_run(asked.named_run())
+    check_no_table(path)
+    run = open_run(path)
     described = run.classifier_folder / CLASSIFIER_FILE
     if not described.is_file():
         raise run.unfinished("classifier")
-    if asked.cases is not None:
-        config = external_settings(run.load_config(), asked.cases)
+    if cases is not None:
+        config = external_settings(run.load_config(), cases)
         with suppress(ValueError, KeyError, TypeError):  # a damaged description is told where the classifier is loaded
             description = read_json(described)
             config = frozen_labels(config, description["labels"], description["positive"], description["multilabel"])
@@ -79,35 +46,17 @@ def finished_run(asked: Asked) -> Run:
     return run
 
 
-def refuse_for_runs(**given: object) -> None:
-    """Refuse options of a table of scores where a run is evaluated.
-
-    Raises:
-        UsageError: One was given.
-    """
-    for name, value in given.items():
-        if value:
-            option = "--" + name.strip("_").replace("_", "-")
-            raise UsageError(
-                f"{option} belongs to --predictions", remedy="A run has its own columns, labels and threshold"
-            )
-
-
 def options(
     *,
-    columns: Sequence[str] | None = None,
-    positive: str | None = None,
-    multilabel: bool = False,
-    threshold: Sequence[str] | None = None,
-    rule: str | None = None,
-    exploratory: bool = False,
-    calibrate: str | None = None,
-    covariates: str | None = None,
-    allow_leakage: str | None = None,
-    keep_names: bool = False,
-    changes: Sequence[str] | None = None,
+    columns: Sequence[str] | None,
+    positive: str | None,
+    multilabel: bool,
+    threshold: Sequence[str] | None,
+    rule: str | None,
+    exploratory: bool,
+    changes: Sequence[str] | None,
 ) -> ScoreOptions:
-    """How a table of scores is evaluated, from the options' texts.
+    """How tables of scores are evaluated, from the texts of the options that ``evaluate-scores`` and ``compare`` share.
 
     Raises:
         UsageError: An option is wrong, or two do not go together.
@@ -118,53 +67,39 @@ def options(
     if threshold and (rule or exploratory):
         other = "--rule" if rule else "--exploratory"
         raise UsageError(f"--threshold and {other} do not go together", remedy="State the threshold, or choose one")
-    chosen = [f"evaluation.calibrate={calibrate}"] if calibrate else []
     if rule:
         rule_settings(rule)
-    config = load_config(None, [*(changes or ()), *rule_override(rule), *chosen])
+    config = load_config(None, [*(changes or ()), *rule_override(rule)])
     return ScoreOptions(
         columns=pairs(columns or (), "--columns"),
         positive=positive or config.positive,
         multilabel=multilabel,
         thresholds=tuple(threshold or ()),
         exploratory=exploratory,
-        calibrate=config.evaluation.calibration_method if calibrate else None,
-        covariates=tuple(name.strip() for name in covariates.split(",") if name.strip())
-        if covariates is not None
-        else None,
-        allow_leakage=allow_leakage,
-        keep_names=keep_names,
         settings=config.evaluation,
         seed=config.seed,
     )
 
 
-def evaluate_scores(
-    asked: Asked,
-    how: ScoreOptions,
-    compare_columns: Sequence[str] | None,
-    compare_threshold: Sequence[str] | None,
-    out: Path | None,
-    *,
-    overwrite: bool,
-    progress: Progress,
-) -> EvaluatedScores:
-    """Evaluate the table of scores, and compare it with the second one where there is one.
+def second_table(
+    path: Path | None, how: ScoreOptions, columns: Sequence[str] | None, threshold: Sequence[str] | None
+) -> tuple[Path, ScoreOptions] | None:
+    """The table to compare with and how it is read, where there is one.
+
+    Args:
+        path: The table.
+        how: How the first one is evaluated.
+        columns: The texts of ``--compare-columns``.
+        threshold: The texts of ``--compare-threshold``.
 
     Raises:
         UsageError: An option of the second table is given without it.
     """
-    predictions = asked.predictions or Path()
-    if asked.compare is None:
-        if compare_columns or compare_threshold:
-            raise UsageError("--compare-columns and --compare-threshold need --compare")
-        from medcls.scores.evaluate import evaluate_scores
-
-        return evaluate_scores(predictions, how, out, overwrite=overwrite, progress=progress)
-    from medcls.scores.comparison.compare import evaluate_and_compare
-
-    other = how.like(columns=pairs(compare_columns or (), "--compare-columns"), thresholds=compare_threshold or ())
-    return evaluate_and_compare((predictions, how), (asked.compare, other), out, overwrite=overwrite, progress=progress)
+    if path is not None:
+        return path, how.like(columns=pairs(columns or (), "--compare-columns"), thresholds=threshold or ())
+    if columns or threshold:
+        raise UsageError("--compare-columns and --compare-threshold need --compare")
+    return None
 
 
 def rule_settings(rule: str) -> EvaluationSettings:

@@ -1,7 +1,8 @@
-"""The verbs ``evaluate`` and ``compare``: of runs, and of tables of any model's scores."""
+"""The verbs ``evaluate`` of a run, ``evaluate-scores`` of a table of any model's scores, and ``compare`` of both."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from medcls.cli.exits import code_of
 from medcls.cli.options import (
     AllowLeakage,
     ColumnsOption,
+    EvaluationSetOption,
+    ExploratoryOption,
     Identifiers,
     Json,
     MultilabelOption,
@@ -19,7 +22,6 @@ from medcls.cli.options import (
     PositiveOption,
     Quiet,
     RuleOption,
-    SetOption,
     ThresholdOption,
 )
 from medcls.cli.screen import lively
@@ -27,20 +29,68 @@ from medcls.errors import UsageError
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="A finished run, by path or name.", metavar="RUN")] = None,
+    run: Annotated[Path, typer.Argument(help="A finished run, by path or name.", metavar="RUN")],
     cases: Annotated[
         Path | None,
         typer.Option("--cases", help="A table of other cases, with the run's columns; default: test again."),
     ] = None,
-    predictions: Annotated[
-        Path | None,
-        typer.Option("--predictions", help="Instead of a run: a CSV table of any model's scores.", metavar="FILE"),
+    rule: RuleOption = None,
+    exploratory: ExploratoryOption = False,
+    allow_leakage: AllowLeakage = None,
+    out: OutOption = None,
+    overwrite: OverwriteOption = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Evaluate a run's frozen classifier on its test cases again, or on other cases."""
+    from medcls.cli import evaluating, show
+
+    if rule and not exploratory:
+        raise UsageError("--rule belongs to --exploratory: the classifier's own threshold is frozen")
+    chosen_by = evaluating.rule_settings(rule).operating_point if rule else None
+    found = evaluating.finished_run(run, cases)
+    from medcls.workflows.commands.evaluate import evaluate_run
+
+    result = evaluate_run(
+        found,
+        cases=cases,
+        out=out,
+        allow_leakage=allow_leakage,
+        exploratory=exploratory,
+        rule=chosen_by,
+        overwrite=overwrite,
+        progress=lively(quiet),
+    )
+    show.evaluation(result, as_json=json, quiet=quiet)
+    return code_of(result.answered, result.refused)
+
+
+def evaluate_scores(
+    table: Annotated[Path, typer.Argument(help="A CSV table of any model's scores.", metavar="TABLE")],
+    columns: ColumnsOption = None,
+    positive: PositiveOption = None,
+    multilabel: MultilabelOption = False,
+    threshold: ThresholdOption = None,
+    rule: RuleOption = None,
+    exploratory: ExploratoryOption = False,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            "--calibrate",
+            help="Calibrate probabilities on the tune rows: temperature, platt, isotonic, vector or dirichlet.",
+            metavar="METHOD",
+        ),
+    ] = None,
+    covariates: Annotated[
+        str | None,
+        typer.Option(
+            "--covariates", help="Columns to form subgroups by; default: all further covariates.", metavar="A,B"
+        ),
     ] = None,
     compare: Annotated[
         Path | None,
-        typer.Option("--compare", help="A second table of scores of the same cases, to compare with.", metavar="FILE"),
+        typer.Option("--compare", help="A second table of scores of the same cases, to compare with.", metavar="OTHER"),
     ] = None,
-    columns: ColumnsOption = None,
     compare_columns: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,89 +101,43 @@ def evaluate(
         list[str] | None,
         typer.Option("--compare-threshold", help="As --threshold, for the second table.", metavar="X"),
     ] = None,
-    positive: PositiveOption = None,
-    multilabel: MultilabelOption = False,
-    threshold: ThresholdOption = None,
-    rule: RuleOption = None,
-    exploratory: Annotated[
-        bool,
-        typer.Option("--exploratory", help="Choose the threshold on the evaluated cases; marks every page."),
-    ] = False,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(
-            "--calibrate",
-            help="Calibrate a table's probabilities on its tune rows: temperature, platt, isotonic, vector or dirichlet.",
-            metavar="METHOD",
-        ),
-    ] = None,
-    covariates: Annotated[
-        str | None,
-        typer.Option(
-            "--covariates",
-            help="Columns of scores' table to form subgroups by; default: all other covariates.",
-            metavar="A,B",
-        ),
-    ] = None,
     allow_leakage: AllowLeakage = None,
     identifiers: Annotated[
-        Identifiers, typer.Option("--identifiers", help="Call cases of a table by their lines, or by their names.")
+        Identifiers, typer.Option("--identifiers", help="Call cases by their lines (hash), or by their names (keep).")
     ] = Identifiers.HASH,
-    set_: SetOption = None,
+    set_: EvaluationSetOption = None,
     out: OutOption = None,
     overwrite: OverwriteOption = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """Evaluate a frozen classifier on its test cases again or on other cases, or evaluate a table of any model's scores."""
+    """Evaluate a table of any model's scores; neither the model nor scans are needed."""
     from medcls.cli import evaluating, show
+    from medcls.scores.comparison.compare import evaluate_and_compare
+    from medcls.scores.evaluate import evaluate_scores as evaluate_table
+    from medcls.scores.recalibrate import calibration_method
 
     progress = lively(quiet)
-    asked = evaluating.Asked(run=run, cases=cases, predictions=predictions, compare=compare)
-    asked.check()
-    if predictions is not None:
-        options = evaluating.options(
+    options = replace(
+        evaluating.options(
             columns=columns,
             positive=positive,
             multilabel=multilabel,
             threshold=threshold,
             rule=rule,
             exploratory=exploratory,
-            calibrate=calibrate,
-            covariates=covariates,
-            allow_leakage=allow_leakage,
-            keep_names=identifiers is Identifiers.KEEP,
             changes=set_,
-        )
-        evaluated = evaluating.evaluate_scores(
-            asked, options, compare_columns, compare_threshold, out, overwrite=overwrite, progress=progress
-        )
-        show.evaluation(evaluated, as_json=json, quiet=quiet)
-        return code_of(evaluated.answered, evaluated.refused)
-    evaluating.refuse_for_runs(
-        columns=columns,
-        positive=positive,
-        multilabel=multilabel,
-        threshold=threshold,
-        covariates=covariates,
-        calibrate=calibrate,
-        set_=set_,
-    )
-    if rule and not exploratory:
-        raise UsageError("--rule belongs to --exploratory: the classifier's own threshold is frozen")
-    found = evaluating.finished_run(asked)
-    from medcls.workflows.commands.evaluate import evaluate_run
-
-    result = evaluate_run(
-        found,
-        cases=cases,
-        out=out,
+        ),
+        calibrate=calibration_method(calibrate),
+        covariates=None if covariates is None else tuple(filter(None, map(str.strip, covariates.split(",")))),
         allow_leakage=allow_leakage,
-        exploratory=exploratory,
-        rule=evaluating.rule_settings(rule).operating_point if rule else None,
-        overwrite=overwrite,
-        progress=progress,
+        keep_names=identifiers is Identifiers.KEEP,
     )
+    other = evaluating.second_table(compare, options, compare_columns, compare_threshold)
+    if other is None:
+        result = evaluate_table(table, options, out, overwrite=overwrite, progress=progress)
+    else:
+        result = evaluate_and_compare((table, options), other, out, overwrite=overwrite, progress=progress)
     show.evaluation(result, as_json=json, quiet=quiet)
     return code_of(result.answered, result.refused)
 
@@ -153,7 +157,7 @@ def compare(
     exploratory: Annotated[
         bool, typer.Option("--exploratory", help="Choose tables' thresholds on the compared cases; marks every page.")
     ] = False,
-    set_: SetOption = None,
+    set_: EvaluationSetOption = None,
     out: OutOption = None,
     overwrite: OverwriteOption = False,
     quiet: Quiet = False,
@@ -170,9 +174,8 @@ def compare(
         threshold=threshold,
         rule=rule,
         exploratory=exploratory,
-        covariates="",
         changes=set_,
     )
-    result = run_comparison(models, options, out, overwrite=overwrite, progress=lively(quiet))
+    result = run_comparison(models, replace(options, covariates=()), out, overwrite=overwrite, progress=lively(quiet))
     show.comparison(result, as_json=json, quiet=quiet)
     return 0

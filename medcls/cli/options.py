@@ -36,6 +36,10 @@ ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The config, 
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: --set train.epochs=5.", metavar="KEY=VALUE")
 ]
+EvaluationSetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a key: --set evaluation.replicates=5000.", metavar="KEY=VALUE"),
+]
 ScansArgument = Annotated[
     Path, typer.Argument(help="A scan, a folder of any depth, or a CSV table with a column 'scan'.", metavar="SCANS")
 ]
@@ -70,6 +74,9 @@ RuleOption = Annotated[
     typer.Option(
         "--rule", help="How a threshold is chosen: youden, sensitivity=0.95 or specificity=0.9.", metavar="RULE"
     ),
+]
+ExploratoryOption = Annotated[
+    bool, typer.Option("--exploratory", help="Choose the threshold on the evaluated cases; marks every page.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")]
 AllowLeakage = Annotated[

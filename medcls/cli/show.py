@@ -11,12 +11,11 @@ from medcls.scans.core.notes import Note, note_code
 
 if TYPE_CHECKING:
     from medcls.classifier import Row
+    from medcls.runs.evaluation_result import EvaluationResult
     from medcls.runs.explanation_files import Explanations
     from medcls.runs.folder import Run
     from medcls.scores.comparison.compare import Compared
-    from medcls.scores.evaluate import EvaluatedScores
     from medcls.workflows.commands.doctor import Check
-    from medcls.workflows.commands.evaluate import Evaluated
     from medcls.workflows.commands.infer import Inference
     from medcls.workflows.commands.whose import LedBack
     from medcls.workflows.reporting.figure_files import FigureFiles
@@ -110,19 +109,18 @@ def led_back(led: LedBack, *, as_json: bool) -> None:
             say(f"{code}: {place}")
 
 
-def evaluation(result: Evaluated | EvaluatedScores, *, as_json: bool, quiet: bool) -> None:
+def evaluation(result: EvaluationResult, *, as_json: bool, quiet: bool) -> None:
     """The figures of an evaluation, and where its report is."""
-    compared: Mapping[str, Any] | None = getattr(result, "comparison", None)
     if as_json:
         value = {"folder": str(result.folder), "metrics": {result.name: result.metrics}}
-        say_json(value if compared is None else {**value, "comparison": compared})
+        say_json(value if result.comparison is None else {**value, "comparison": result.comparison})
     elif not quiet:
         for warning in result.warnings:
             if warning.startswith(_LEAKAGE):
                 say(warning)
-        _estimates(result.name, result.metrics, scores=getattr(result, "scores", False))
-        if compared is not None:
-            _differences(compared)
+        _estimates(result.name, result.metrics, scores=result.scores)
+        if result.comparison is not None:
+            _differences(result.comparison)
             say(f"Comparison: {result.folder / 'compare.html'}")
         if result.refused:
             table = result.folder / "excluded.csv"

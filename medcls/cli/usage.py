@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ _SAME_VERB = {
     "test": "evaluate",
     "validate": "evaluate",
     "eval": "evaluate",
+    "score": "evaluate-scores",
     "gradcam": "explain",
     "show": "inspect",
     "list": "inspect",
@@ -28,6 +30,10 @@ _SAME_VERB = {
     "clear": "store --clear",
 }
 """What other tools call a verb."""
+_TWINS = {"evaluate": "evaluate-scores", "evaluate-scores": "evaluate"}
+_TABLE_OPTION = "--predictions"  # of evaluate, which took tables of scores too in earlier versions
+_EARLIER = {"--facts": "--covariates"}
+"""What options were called in earlier versions."""
 _SCANS_FIRST = ("infer", "explain")
 _TABLES = (".csv", ".tsv")
 _CONFIGS = (".yaml", ".yml")
@@ -46,6 +52,8 @@ def usage_line(error: Any, words: Sequence[str]) -> str:
     message = str(error.format_message()).strip().rstrip(".").replace("Value error, ", "")
     kind = type(error).__name__
     if kind == "NoSuchOption":
+        if verb == "evaluate" and any(word.partition("=")[0] == _TABLE_OPTION for word in words):
+            return f"tables of scores have a verb of their own. Write {_as_scores(words)}"
         return f"{_called(verb)} has no option '{error.option_name}'. {_near_option(error, context)}{_see(verb)}"
     if not verb and message.startswith("No such command"):
         return _no_verb(next((word for word in words if not word.startswith("-")), ""), context)
@@ -68,8 +76,32 @@ def _see(verb: str) -> str:
 
 
 def _near_option(error: Any, context: Any) -> str:
-    names = [name for one in context.command.params for name in one.opts if name.startswith("--")] if context else []
-    return did_you_mean(error.option_name, names)
+    """The option that was meant, of this verb or of its twin, as the beginning of a remedy."""
+    if context is None:
+        return ""
+    twin = _TWINS.get(context.info_name, "")
+    typed = _EARLIER.get(error.option_name, error.option_name)
+    if twin and typed in _options(context.parent.command.commands[twin]):
+        return f"It belongs to medcls {twin}. "
+    known = _options(context.command)
+    return f"Write {typed}. " if typed in known else did_you_mean(typed, known)
+
+
+def _options(command: Any) -> list[str]:
+    return [name for one in command.params for name in one.opts if name.startswith("--")]
+
+
+def _as_scores(words: Sequence[str]) -> str:
+    """``evaluate --predictions TABLE …``, as it was written in earlier versions, with today's verb."""
+    table, rest = "TABLE", []
+    left = iter(words[1:])
+    for word in left:
+        name, equals, value = word.partition("=")
+        if name == _TABLE_OPTION:
+            table = value if equals else next(left, table)
+        else:
+            rest.append(_EARLIER.get(name, name) + equals + value)
+    return f"medcls evaluate-scores {shlex.join([table, *rest])}"
 
 
 def _no_verb(typed: str, context: Any) -> str:
@@ -114,6 +146,8 @@ def _too_many(verb: str, extra: str, context: Any) -> str:
     given = context.params if context is not None else {}
     if verb == "evaluate" and given.get("run") is not None:
         return f"{what}{_table_and_run(Path(given['run']), Path(extra))}"
+    if verb == "evaluate-scores" and given.get("table") is not None:
+        return f"{what}It takes one table. To compare two, write medcls {verb} {given['table']} --compare {extra}"
     first = given.get("scans")
     if first is None:
         return what + _see(verb)

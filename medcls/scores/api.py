@@ -11,16 +11,19 @@ from medcls.config import load_config
 from medcls.errors import UsageError
 from medcls.files import as_path, as_path_or_none
 from medcls.progress import SILENT, Progress, as_progress
+from medcls.runs.evaluation_result import EvaluationResult
 from medcls.scores.comparison.compare import Compared, evaluate_and_compare
 from medcls.scores.comparison.compare import compare as compare_paths
-from medcls.scores.evaluate import EvaluatedScores, ScoreOptions, evaluate_scores
+from medcls.scores.evaluate import ScoreOptions
+from medcls.scores.evaluate import evaluate_scores as evaluate_table
+from medcls.scores.recalibrate import calibration_method
 
 PathLike = str | os.PathLike[str]
 Thresholds = float | Mapping[str, float]
 
 
-def evaluate_predictions(
-    predictions: PathLike,
+def evaluate_scores(
+    table: PathLike,
     out: PathLike | None = None,
     *,
     columns: Mapping[str, str] | None = None,
@@ -39,11 +42,11 @@ def evaluate_predictions(
     seed: int = 0,
     progress: Progress = SILENT,
     **evaluation: Any,
-) -> EvaluatedScores:
+) -> EvaluationResult:
     """Evaluate a CSV table of any model's scores; see :mod:`medcls.scores.evaluate` for what is written.
 
     Args:
-        predictions: The table: columns case, patient, reference, partition, and ``score`` or a ``p_LABEL`` for each label.
+        table: The table: columns case, patient, reference, partition, and ``score`` or a ``p_LABEL`` for each label.
         out: Folder for the results; by default ``evaluation-NAME``, with a number when it is taken.
         columns: Role to column, where a column has another name.
         positive: The positive one of two labels.
@@ -67,13 +70,13 @@ def evaluate_predictions(
 
     Examples:
         >>> import medcls
-        >>> judged = medcls.evaluate_predictions("scores.csv", "judged", threshold=0.5, replicates=100)
-        >>> round(judged.metrics["sensitivity"]["value"], 2)
+        >>> evaluated = medcls.evaluate_scores("scores.csv", "evaluated", threshold=0.5, replicates=100)
+        >>> round(evaluated.metrics["sensitivity"]["value"], 2)
         0.75
     """
     how = replace(
         _options(columns, positive, multilabel, threshold, exploratory, seed, evaluation),
-        calibrate=_method(calibrate),
+        calibrate=calibration_method(calibrate),
         covariates=None if covariates is None else (covariates,) if isinstance(covariates, str) else tuple(covariates),
         allow_leakage=allow_leakage,
         keep_names=keep_names,
@@ -82,11 +85,11 @@ def evaluate_predictions(
     if compare is None:
         if compare_columns or compare_threshold is not None:
             raise UsageError("compare_columns and compare_threshold need compare")
-        return evaluate_scores(
-            as_path(predictions, "the table of scores"), how, folder, overwrite=overwrite, progress=progress
+        return evaluate_table(
+            as_path(table, "the table of scores"), how, folder, overwrite=overwrite, progress=progress
         )
     other = how.like(columns=_roles(compare_columns), thresholds=_texts(compare_threshold))
-    pair = (as_path(predictions, "the table of scores"), how), (as_path(compare, "the second table"), other)
+    pair = (as_path(table, "the table of scores"), how), (as_path(compare, "the second table"), other)
     return evaluate_and_compare(*pair, folder, overwrite=overwrite, progress=progress)
 
 
@@ -105,7 +108,7 @@ def compare(
 ) -> Compared:
     """Compare runs, folders of evaluations, or tables of scores on the test cases that they share.
 
-    Arguments other than ``models`` are as for :func:`evaluate_predictions`; runs have their own columns and thresholds.
+    Arguments other than ``models`` are as for :func:`evaluate_scores`; runs have their own columns and thresholds.
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
@@ -159,9 +162,3 @@ def _texts(threshold: Thresholds | None) -> tuple[str, ...]:
         return (repr(float(threshold)),)
     except (TypeError, ValueError):
         raise UsageError(f"the threshold {threshold!r} is no number", remedy="Give 0.3, or {'LABEL': 0.3}") from None
-
-
-def _method(name: str | None) -> Any:
-    if name is None:
-        return None
-    return load_config(None, (), {"evaluation": {"calibrate": name}}).evaluation.calibration_method

@@ -1,4 +1,4 @@
-"""``evaluate --predictions``: evaluates any model's scores, without a model and without a scan."""
+"""``evaluate-scores``: evaluates any model's scores, without a model and without a scan."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from medcls.names import file_stem
 from medcls.progress import SILENT, Progress
 from medcls.reporting.report import write_report
 from medcls.runs.changed_files import SUMS, changed_table, write_sums
+from medcls.runs.evaluation_result import EvaluationResult
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import write_metrics
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
@@ -27,6 +28,7 @@ from medcls.scores.operating_point import Decision, decide, parse_thresholds
 from medcls.scores.read_csv import read_scores
 from medcls.scores.recalibrate import recalibrated
 from medcls.scores.report import FAILED, score_content
+from medcls.scores.right_verb import check_no_run
 from medcls.scores.score_table import ScoreTable
 from medcls.scores.subgroup_columns import left_out_in_words
 
@@ -69,6 +71,7 @@ class ScoreOptions:
 
     def read(self, path: Path) -> ScoreTable:
         """Read a file of scores in this way."""
+        check_no_run(path)
         return read_scores(
             path,
             columns=ScoreColumns.of(self.columns),
@@ -90,44 +93,19 @@ class ScoreOptions:
         return decide(table, decision, table.where("tune"), table.where("test"))
 
 
-@dataclass(frozen=True)
-class EvaluatedScores:
-    """What came of evaluating a file of scores.
-
-    Attributes:
-        name: The partition that was evaluated: ``test``.
-        metrics: Its figures, as in ``metrics.json``.
-        folder: Where the files are.
-        answered: How many cases have a score.
-        refused: How many have none.
-        warnings: What a reader must know before believing a figure, as in the report.
-        scores: Whether a bare score was evaluated, not a stated probability.
-        comparison: Of a comparison with a second file, as in ``comparison.json``.
-    """
-
-    name: str
-    metrics: Mapping[str, Any]
-    folder: Path
-    answered: int
-    refused: int
-    warnings: tuple[str, ...] = ()
-    scores: bool = False
-    comparison: Mapping[str, Any] | None = None
-
-
 @alone
 def evaluate_scores(
-    predictions: Path,
+    path: Path,
     options: ScoreOptions | None = None,
     out: Path | None = None,
     *,
     overwrite: bool = False,
     progress: Progress = SILENT,
-) -> EvaluatedScores:
+) -> EvaluationResult:
     """Evaluate a file of scores.
 
     Args:
-        predictions: The CSV file.
+        path: The CSV file.
         options: How to read and evaluate it.
         out: Folder for ``metrics.json``, ``figures.csv``, ``subgroups.csv`` and ``report.html``; by default
             ``evaluation-NAME`` after the file, with a number when it is taken.
@@ -138,52 +116,52 @@ def evaluate_scores(
         CohortError: The file, a row or a column is wrong, or a patient is on two sides.
         UsageError: The positive label or the operating point is not given and cannot be known; or ``out`` has results.
     """
-    folder = evaluation_folder(predictions, out, FILES, overwrite=overwrite)
-    return evaluate_into(folder, predictions, options or ScoreOptions(), progress=progress)
+    folder = evaluation_folder(path, out, FILES, overwrite=overwrite)
+    return evaluate_into(folder, path, options or ScoreOptions(), progress=progress)
 
 
-def evaluation_folder(predictions: Path, out: Path | None, files: Sequence[str], *, overwrite: bool) -> Path:
+def evaluation_folder(path: Path, out: Path | None, files: Sequence[str], *, overwrite: bool) -> Path:
     """The folder for the results of evaluating a file; see :func:`medcls.runs.output_folder.results_folder`."""
-    return results_folder(out, Path(f"evaluation-{file_stem(predictions.stem)}"), files, overwrite=overwrite)
+    return results_folder(out, Path(f"evaluation-{file_stem(path.stem)}"), files, overwrite=overwrite)
 
 
 def evaluate_into(
     folder: Path,
-    predictions: Path,
+    path: Path,
     options: ScoreOptions,
     *,
     pages: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
-) -> EvaluatedScores:
-    """Evaluate a file of scores as :func:`judge` does, with the results in ``folder``, whatever is there.
+) -> EvaluationResult:
+    """Evaluate a file of scores as :func:`evaluate_scores` does, with the results in ``folder``, whatever is there.
 
     Args:
         folder: Folder for the results.
-        predictions: The CSV file.
+        path: The CSV file.
         options: How to read and evaluate it.
         pages: Pages that will be beside the report, which links them: file name to words.
         progress: Where to say how far it is.
     """
-    table = options.read(predictions)
+    table = options.read(path)
     test = table.where("test")
     if not (test & ~table.failed).any():
-        raise CohortError("no row is to be evaluated", where=str(predictions), remedy="Mark rows as test, with scores")
+        raise CohortError("no row is to be evaluated", where=str(path), remedy="Mark rows as test, with scores")
     with leaks_listed(folder):
-        warnings = [*changed_table(predictions), *_check_sides(predictions, table, options), *_notes(table, options)]
+        warnings = [*changed_table(path), *_check_sides(path, table, options), *_notes(table, options)]
     given = table
     table, classifier = options.calibrated(given)
     point = options.decide(table)
-    progress.begin(f"Evaluating {int(test.sum())} cases of {predictions.name}")
+    progress.begin(f"Evaluating {int(test.sum())} cases of {path.name}")
     metrics = _metrics(table, given, point, options)
     progress.warn(*warnings, *metrics["test"]["notes"])
     discard_earlier(folder, FILES)
     write_metrics(folder, metrics)
-    content = score_content(predictions.stem, table, metrics, warnings, classifier, pages or {})
+    content = score_content(path.stem, table, metrics, warnings, classifier, pages or {})
     write_sums(folder)
     write_report(folder / "report.html", content)
     failed = int((table.failed & test).sum())
     answered = int(test.sum()) - failed
-    return EvaluatedScores("test", metrics["test"], folder, answered, failed, tuple(warnings), content.scores)
+    return EvaluationResult("test", metrics["test"], folder, answered, failed, tuple(warnings), content.scores)
 
 
 def _metrics(table: ScoreTable, given: ScoreTable, point: OperatingPoint, options: ScoreOptions) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.config import load_config
 from medcls.config.evaluation_settings import CalibrationMethod
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, fit_calibration
@@ -14,6 +15,17 @@ from medcls.scores.score_table import ScoreTable
 
 _LEAST = 1e-7  # a probability of 0 or 1 has no finite logit
 Floats = NDArray[np.float64]
+
+
+def calibration_method(name: str | None) -> CalibrationMethod | None:
+    """The method of this name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name is None:
+        return None
+    return load_config(None, (), {"evaluation": {"calibrate": name}}).evaluation.calibration_method
 
 
 def recalibrated(table: ScoreTable, method: CalibrationMethod) -> tuple[ScoreTable, Calibration]:

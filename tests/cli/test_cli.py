@@ -141,7 +141,7 @@ def test_nothing_to_answer_exits_with_4(work: Path, tmp_path: Path) -> None:
         ("inspect", "pictures#s9"),
         ("evaluate", "GONE"),
         ("evaluate", "small", "--cases", "GONE"),
-        ("evaluate", "--predictions", "GONE"),
+        ("evaluate-scores", "GONE"),
         ("train", "--config", "GONE"),
     ],
 )

@@ -1,4 +1,4 @@
-"""``evaluate --predictions`` and ``compare`` from the command line: exit codes, one line for what does not go together."""
+"""``evaluate-scores`` and ``compare`` from the command line: exit codes, one line for what does not go together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def said(*words: str | Path) -> tuple[int, str, str]:
 
 def test_a_table_is_judged_and_compared(table: Path, tmp_path: Path) -> None:
     code, out, error = said(
-        *("evaluate", "--predictions", table, "--positive", "sick", "--out", tmp_path / "o", "--json", *FEW),
+        *("evaluate-scores", table, "--positive", "sick", "--out", tmp_path / "o", "--json", *FEW),
         *("--rule", "sensitivity=0.9", "--set", "evaluation.prevalences=[0.03]"),
     )
     assert code == 0, error
@@ -48,25 +48,14 @@ def test_missing_scores_give_the_exit_code_of_refused_cases(tmp_path: Path) -> N
     rows = binary_rows(120)
     rows[2]["score"] = "NA"
     table = write_table(tmp_path / "scores.csv", rows)
-    code, out, _ = said("evaluate", "--predictions", table, "--positive", "sick", "--out", tmp_path / "o", *FEW)
+    code, out, _ = said("evaluate-scores", table, "--positive", "sick", "--out", tmp_path / "o", *FEW)
     assert code == 3
     assert "1 case left out, without a score" in out
 
 
 def test_a_comparison_is_told_on_the_screen_and_linked_from_the_report(table: Path, tmp_path: Path) -> None:
     other = write_table(tmp_path / "other.csv", binary_rows(120, seed=1))
-    asked = (
-        "evaluate",
-        "--predictions",
-        table,
-        "--compare",
-        other,
-        "--positive",
-        "sick",
-        "--out",
-        tmp_path / "o",
-        *FEW,
-    )
+    asked = ("evaluate-scores", table, "--compare", other, "--positive", "sick", "--out", tmp_path / "o", *FEW)
     code, out, error = said(*asked)
     assert code == 0, error
     pair = json.loads((tmp_path / "o" / "comparison.json").read_text(encoding="utf-8"))["comparisons"][0]
@@ -78,7 +67,7 @@ def test_a_comparison_is_told_on_the_screen_and_linked_from_the_report(table: Pa
     assert '<a href="compare.html">' in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
     code, out, _ = said(*asked, "--overwrite", "--json")
     assert json.loads(out)["comparison"]["comparisons"][0] == pair
-    code, _, error = said("evaluate", "--predictions", table, "--positive", "sick", "--out", tmp_path / "alone", *FEW)
+    code, _, error = said("evaluate-scores", table, "--positive", "sick", "--out", tmp_path / "alone", *FEW)
     assert "compare.html" not in (tmp_path / "alone" / "report.html").read_text(encoding="utf-8")
 
 
@@ -87,7 +76,7 @@ def test_a_folder_with_an_earlier_comparison_is_not_written_over(table: Path, tm
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "compare.html").write_text("earlier", encoding="utf-8")
     code, _, error = said(
-        *("evaluate", "--predictions", table, "--compare", other, "--positive", "sick", "--out", tmp_path / "o")
+        *("evaluate-scores", table, "--compare", other, "--positive", "sick", "--out", tmp_path / "o")
     )
     assert code == 2
     assert "has results already (compare.html)" in error
@@ -95,7 +84,7 @@ def test_a_folder_with_an_earlier_comparison_is_not_written_over(table: Path, tm
 
 
 def test_the_screen_says_what_flatters_and_from_which_score_on_a_case_is_called(table: Path, tmp_path: Path) -> None:
-    common = ("evaluate", "--predictions", table, "--positive", "sick", *FEW)
+    common = ("evaluate-scores", table, "--positive", "sick", *FEW)
     _, plain, _ = said(*common, "--threshold", "0.3", "--out", tmp_path / "plain")
     assert "A case is called ‘sick’ when its score is at least 0.3." in plain
     assert "EXPLORATORY" not in plain
@@ -106,7 +95,7 @@ def test_the_screen_says_what_flatters_and_from_which_score_on_a_case_is_called(
     rows[2]["patient"] = "p0"  # a test case of a tune patient
     leaky = write_table(tmp_path / "leaky.csv", rows)
     _, allowed, _ = said(
-        *("evaluate", "--predictions", leaky, "--positive", "sick", "--allow-leakage", "a second lesion"),
+        *("evaluate-scores", leaky, "--positive", "sick", "--allow-leakage", "a second lesion"),
         *("--out", tmp_path / "leaky", *FEW),
     )
     assert allowed.startswith(
@@ -115,18 +104,14 @@ def test_the_screen_says_what_flatters_and_from_which_score_on_a_case_is_called(
 
 
 WRONG = [
-    (("evaluate",), "name either a run, or a table of scores"),
-    (("evaluate", "lung", "--predictions", "T"), "name either a run, or a table of scores"),
-    (("evaluate", "--predictions", "T", "--cases", "T"), "--cases belongs to a run"),
-    (("evaluate", "lung", "--compare", "T"), "--compare belongs to --predictions"),
-    (("evaluate", "lung", "--positive", "sick"), "--positive belongs to --predictions"),
+    (("evaluate-scores", "T", "--positive", "sick", "--compare", "lung"), "medcls compare compares runs with tables"),
     (("evaluate", "lung", "--rule", "youden"), "--rule belongs to --exploratory"),
-    (("evaluate", "--predictions", "T", "--threshold", "0.5", "--exploratory"), "do not go together"),
-    (("evaluate", "--predictions", "T", "--positive", "sick", "--threshold", "half"), "'half' is no threshold"),
-    (("evaluate", "--predictions", "T", "--columns", "score"), "'score' is not ROLE=COLUMN"),
-    (("evaluate", "--predictions", "T", "--compare-columns", "score=x"), "need --compare"),
-    (("evaluate", "--predictions", "T", "--rule", "foo"), "'--rule foo' is no rule. Rules: youden, sensitivity=X"),
-    (("evaluate", "--predictions", "T", "--rule", "sensitivity=2"), "with X between 0 and 1"),
+    (("evaluate-scores", "T", "--threshold", "0.5", "--exploratory"), "do not go together"),
+    (("evaluate-scores", "T", "--positive", "sick", "--threshold", "half"), "'half' is no threshold"),
+    (("evaluate-scores", "T", "--columns", "score"), "'score' is not ROLE=COLUMN"),
+    (("evaluate-scores", "T", "--compare-columns", "score=x"), "need --compare"),
+    (("evaluate-scores", "T", "--rule", "foo"), "'--rule foo' is no rule. Rules: youden, sensitivity=X"),
+    (("evaluate-scores", "T", "--rule", "sensitivity=2"), "with X between 0 and 1"),
     (("compare", "T", "--positive", "sick"), "needs two models at least"),
     (("compare", "one", "two", "--threshold", "0.5"), "thresholds can be given for tables of scores alone"),
     (("compare", "gone", "T", "--positive", "sick"), "no run is here"),
@@ -134,7 +119,12 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("words", "line"), WRONG)
-def test_what_does_not_go_together_is_one_line(words: tuple[str, ...], line: str, table: Path) -> None:
+def test_what_does_not_go_together_is_one_line(
+    words: tuple[str, ...], line: str, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(table.parent)
+    Path("runs", "lung").mkdir(parents=True)
+    Path("runs", "lung", "config.yaml").write_text("region: lung\n", encoding="utf-8")
     code, _, error = said(*(table if word == "T" else word for word in words))
     assert code == 2
     assert line in error

@@ -48,7 +48,7 @@ def typed(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("inspect scans --identifiers kep", "Did you mean 'keep'?"),
         ("inspect a.pgn", "Did you mean 'a.png'?"),
         ("demo --region lng", "Did you mean 'lung'?"),
-        ("evaluate --predictions a.png --rule yuden", "Did you mean 'youden'?"),
+        ("evaluate-scores a.png --rule yuden", "Did you mean 'youden'?"),
         ("infer a.png b.png c.png", "name the folder"),
         ("doctor now", "does not take 'now'"),
         ("train -config lung.yaml", "'medcls train' has no option '-config'. Options have two dashes: --config"),
@@ -59,6 +59,19 @@ def typed(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("evaluate cases.csv lung", "medcls evaluate lung --cases cases.csv"),
         ("evaluate lung cases.csv", "medcls evaluate lung --cases cases.csv"),
         ("evaluate a.csv", "medcls evaluate RUN --cases a.csv"),
+        ("evaluate a.csv", "For a table of scores write medcls evaluate-scores a.csv"),
+        ("evaluate-scores run", "Write medcls evaluate run"),
+        ("evaluate", "'medcls evaluate' needs RUN"),
+        ("evaluate-scores a.csv b.csv", "medcls evaluate-scores a.csv --compare b.csv"),
+        ("evaluate lung --positive ill", "has no option '--positive'. It belongs to medcls evaluate-scores"),
+        ("evaluate-scores a.csv --cases b.csv", "It belongs to medcls evaluate."),
+        ("evaluate-scores a.csv --facts sex", "has no option '--facts'. Write --covariates"),
+        ("score a.csv", "Did you mean 'medcls evaluate-scores'?"),
+        (
+            "evaluate --predictions a.csv --facts sex --positive ill",
+            "Write medcls evaluate-scores a.csv --covariates sex --positive ill",
+        ),
+        ("evaluate --positive ill --predictions=a.csv", "Write medcls evaluate-scores a.csv --positive ill"),
         (
             "infer data more",
             "It takes one path: name the folder above, or a CSV table with a column 'scan'; the classifier is named by",
@@ -95,7 +108,7 @@ def test_help_is_whole_at_any_width(
     width: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", width)
-    for line in ("-h", "--help", "", "train -h", "evaluate --help", "explain -h", "demo -h"):
+    for line in ("-h", "--help", "", "train -h", "evaluate --help", "evaluate-scores -h", "explain -h", "demo -h"):
         code, shown, _ = typed(line, monkeypatch, capsys)
         assert code == (0 if line else 2)
         assert "..." not in shown.replace("[ARGS]...", "")
@@ -103,7 +116,7 @@ def test_help_is_whole_at_any_width(
         assert not {"<str>", "<int>"} & set(shown.split())
     assert "--install-completion" in typed("-h", monkeypatch, capsys)[1]
     words = " ".join(typed("-h", monkeypatch, capsys)[1].split())
-    assert "evaluate a table of any model's scores." in words
+    assert "Evaluate a table of any model's scores; neither the model nor scans are needed." in words
 
 
 def test_a_model_by_name_is_the_run_and_not_the_folder_of_its_data(tmp_path: Path) -> None:
@@ -175,6 +188,7 @@ def test_what_is_no_path_is_one_line_in_python_too(tmp_path: Path) -> None:
     stopped = tmp_path / "runs" / "stopped"
     stopped.mkdir(parents=True)
     (stopped / "config.yaml").write_text("region: lung\n", encoding="utf-8")
+    Path("a.csv").write_text("case,reference,score\n", encoding="utf-8")
     asked: list[tuple[Callable[[], object], str]] = [
         (lambda: medcls.load(3), "the model must be a path, and is none"),  # type: ignore[arg-type]
         (lambda: medcls.load(b"x"), "the model must be a path"),  # type: ignore[arg-type]
@@ -187,7 +201,9 @@ def test_what_is_no_path_is_one_line_in_python_too(tmp_path: Path) -> None:
         (lambda: medcls.evaluate("stopped", 5), "the table of cases must be a path"),  # type: ignore[arg-type]
         (lambda: medcls.explain(0), "scans must be a path"),  # type: ignore[arg-type]
         (lambda: medcls.compare(1, 2), "a model must be a path"),  # type: ignore[arg-type]
-        (lambda: medcls.evaluate_predictions(None), "the table of scores must be a path"),  # type: ignore[arg-type]
+        (lambda: medcls.evaluate("a.csv"), "not a run. For a table of scores write medcls evaluate-scores a.csv"),
+        (lambda: medcls.evaluate_scores("stopped"), "a run, not a table of scores. Write medcls evaluate stopped"),
+        (lambda: medcls.evaluate_scores(None), "the table of scores must be a path"),  # type: ignore[arg-type]
         (lambda: medcls.train(progress=True), "progress must be a Progress"),  # type: ignore[arg-type]
         (lambda: medcls.load("x", progress=True), "progress must be a Progress"),  # type: ignore[arg-type]
         (lambda: medcls.train(run=5), "the run's name must be a path"),  # type: ignore[arg-type]
@@ -197,8 +213,14 @@ def test_what_is_no_path_is_one_line_in_python_too(tmp_path: Path) -> None:
         (lambda: medcls.inspect_scans(tmp_path, progress=None), "progress must be a Progress"),  # type: ignore[arg-type]
         (lambda: medcls.evaluate("stopped", out=5), "out must be a path"),  # type: ignore[arg-type]
         (lambda: medcls.compare("a.csv", "b.csv", columns=["x"]), "columns is no mapping"),  # type: ignore[arg-type]
-        (lambda: medcls.evaluate_predictions("a.csv", threshold="high"), "the threshold 'high' is no number"),  # type: ignore[arg-type]
+        (lambda: medcls.evaluate_scores("a.csv", threshold="high"), "the threshold 'high' is no number"),  # type: ignore[arg-type]
     ]
     for ask, words in asked:
         with pytest.raises(UsageError, match=words):
             ask()
+
+
+def test_the_earlier_name_of_a_function_says_the_one_of_today_however_it_is_imported() -> None:
+    with pytest.raises(UsageError, match=r"medcls.evaluate_predictions is called medcls.evaluate_scores now"):
+        exec("from medcls import evaluate_predictions")
+    assert "evaluate_predictions" not in {*medcls.__all__, *dir(medcls)}

@@ -28,7 +28,7 @@ def differences(document: dict[str, Any]) -> dict[tuple[str, str, str], dict[str
 
 def test_two_markers_of_one_file_give_procs_paired_test(shared_data: Path, tmp_path: Path) -> None:
     asah = shared_data / "reference" / "asah.csv"
-    medcls.evaluate_predictions(
+    medcls.evaluate_scores(
         asah,
         tmp_path,
         columns={**ASAH, "score": "wfns"},
@@ -142,7 +142,7 @@ def test_folders_of_evaluations_are_compared_by_their_own_thresholds(tmp_path: P
     folders = []
     for index, (table, threshold) in enumerate(zip(tables(tmp_path), (0.3, 0.5, 0.7), strict=True)):
         folder = tmp_path / f"run{index}"
-        medcls.evaluate_predictions(table, folder, positive="sick", threshold=threshold, **FAST)
+        medcls.evaluate_scores(table, folder, positive="sick", threshold=threshold, **FAST)
         rows = [{**row, "p_sick": row["score"], "p_well": 1 - float(row["score"])} for row in binary_rows(240, index)]
         write_table(folder / "predictions.csv", [{k: v for k, v in row.items() if k != "score"} for row in rows])
         folders.append(folder)
@@ -155,7 +155,7 @@ def test_folders_of_evaluations_are_compared_by_their_own_thresholds(tmp_path: P
 def test_a_threshold_in_the_first_scores_unit_is_not_taken_for_the_seconds(shared_data: Path, tmp_path: Path) -> None:
     asah, columns = shared_data / "reference" / "asah.csv", {"reference": "outcome", "score": "s100b"}
     with pytest.raises(UsageError, match=r"needs a threshold of its own.*--compare-threshold"):
-        medcls.evaluate_predictions(
+        medcls.evaluate_scores(
             asah,
             tmp_path / "o",
             columns=columns,
@@ -170,7 +170,7 @@ def as_run(folder: Path, rows: list[dict[str, Any]]) -> Path:
     """A folder as a run leaves it: its own judgement of these rows, and its table of predictions."""
     folder.parent.mkdir(exist_ok=True)
     table = write_table(folder.parent / f"{folder.name}.csv", rows)
-    medcls.evaluate_predictions(table, folder, positive="sick", threshold=0.5, **FAST)
+    medcls.evaluate_scores(table, folder, positive="sick", threshold=0.5, **FAST)
     own = [{**row, "p_sick": row["score"], "p_well": 1 - float(row["score"])} for row in rows]
     write_table(
         folder / "predictions.csv", [{k: v for k, v in row.items() if k not in ("score", "sex")} for row in own]
@@ -271,7 +271,7 @@ def test_neither_order_of_rows_nor_the_name_of_a_column_changes_an_interval(pati
     for index, rows in enumerate((both, turned)):
         (tmp_path / str(index)).mkdir()
         table = write_table(tmp_path / str(index) / "scores.csv", rows)
-        medcls.evaluate_predictions(
+        medcls.evaluate_scores(
             table,
             tmp_path / str(index) / "out",
             columns={"score": "score"},
@@ -311,7 +311,7 @@ def test_dates_in_the_place_of_patients_are_warned_of(tmp_path: Path) -> None:
     rows = [{**row, "patient": f"2021-03-{1 + n % 28:02d}"} for n, row in enumerate(binary_rows(240, seed=3))]
     one, *_ = tables(tmp_path)
     dated = write_table(tmp_path / "dated.csv", [{**row, "partition": "test"} for row in rows])
-    evaluated = medcls.evaluate_predictions(dated, out=tmp_path / "judged", positive="sick", threshold=0.5, **FAST)
+    evaluated = medcls.evaluate_scores(dated, out=tmp_path / "judged", positive="sick", threshold=0.5, **FAST)
     assert any(
         "column 'patient' should name patients, and all of its values are dates" in one for one in evaluated.warnings
     )

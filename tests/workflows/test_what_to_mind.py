@@ -95,7 +95,7 @@ def test_a_strong_shift_names_what_is_shifted() -> None:
 def test_the_terminal_says_what_the_reports_box_says(tmp_path: Path, further: tuple[str, ...]) -> None:
     rows = [{key: value for key, value in row.items() if key != "patient"} for row in binary_rows(120)]
     table = write_table(tmp_path / "s.csv", rows)
-    words = ["evaluate", "--predictions", str(table), "--positive", "sick", "--out", str(tmp_path / "o"), *further]
+    words = ["evaluate-scores", str(table), "--positive", "sick", "--out", str(tmp_path / "o"), *further]
     done = CliRunner().invoke(app, [*words, "--set", "evaluation.replicates=100"])
     assert done.exit_code == 0, done.output
     minded = [line.removeprefix("  warning: ") for line in done.stderr.splitlines() if line.startswith("  warning: ")]

@@ -22,13 +22,14 @@ from medcls.files import reading_kept, write_csv, write_json
 from medcls.progress import SILENT, Progress
 from medcls.reporting.comparison import ComparisonContent, write_comparison
 from medcls.runs.changed_files import changed_files, changed_table
+from medcls.runs.evaluation_result import EvaluationResult
 from medcls.runs.folder import Run, open_run
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.scores.comparison.align import Joined, join
 from medcls.scores.comparison.contestant import Contestant
 from medcls.scores.comparison.run_predictions import HELD_OUT, predictions_of_run
-from medcls.scores.evaluate import FILES as JUDGED_FILES
-from medcls.scores.evaluate import EvaluatedScores, ScoreOptions, evaluate_into, evaluation_folder
+from medcls.scores.evaluate import FILES as EVALUATION_FILES
+from medcls.scores.evaluate import ScoreOptions, evaluate_into, evaluation_folder
 from medcls.scores.score_table import ScoreTable
 
 PAGE = "compare.html"
@@ -102,21 +103,21 @@ def evaluate_and_compare(
     *,
     overwrite: bool = False,
     progress: Progress = SILENT,
-) -> EvaluatedScores:
+) -> EvaluationResult:
     """Evaluate a file of scores, and compare it with a second file of the same cases, all into one folder.
 
     Args:
         first: The file to evaluate, and how.
         second: The file to compare with, and how it is read.
-        out: As :func:`medcls.scores.evaluate.judge`, with the files of :func:`compare` too.
+        out: As :func:`medcls.scores.evaluate.evaluate_scores`, with the files of :func:`compare` too.
         overwrite: Replace earlier results in ``out``.
         progress: Where to say how far it is.
 
     Raises:
-        UsageError: As :func:`medcls.scores.evaluate.judge` and :func:`compare`.
+        UsageError: As :func:`medcls.scores.evaluate.evaluate_scores` and :func:`compare`.
         CohortError: The same.
     """
-    folder = evaluation_folder(first[0], out, (*JUDGED_FILES, *FILES), overwrite=overwrite)
+    folder = evaluation_folder(first[0], out, (*EVALUATION_FILES, *FILES), overwrite=overwrite)
     pairs = (first, second)
     names = _names([path for path, _ in pairs])
     tables = [how.calibrated(how.read(path))[0] for path, how in pairs]

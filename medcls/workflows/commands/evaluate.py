@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from medcls.reporting.record import Origin
 from medcls.runs import explanation_files
 from medcls.runs.changed_files import SUMS
 from medcls.runs.environment import describe_environment
+from medcls.runs.evaluation_result import EvaluationResult
 from medcls.runs.folder import Run
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import TABLES, write_metrics
@@ -50,27 +51,6 @@ _OWN = (*_TABLES, MODEL_CARD, *(f"{CHECKLISTS}/{name}" for name in LISTS), SUMS,
 FILES = (*_OWN, *(f"explanations/{name}" for name in explanation_files.FILES))
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """What came of an evaluation.
-
-    Attributes:
-        name: ``test``, or ``external``.
-        metrics: The partition's figures, as in ``metrics.json``.
-        folder: Where the files are.
-        answered: How many cases were answered.
-        refused: How many were refused.
-        warnings: What a reader must know before believing a figure, as in the report.
-    """
-
-    name: str
-    metrics: Mapping[str, Any]
-    folder: Path
-    answered: int
-    refused: int
-    warnings: tuple[str, ...] = ()
-
-
 @alone
 def evaluate_run(
     run: Run,
@@ -82,7 +62,7 @@ def evaluate_run(
     rule: OperatingPointRule | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
-) -> Evaluated:
+) -> EvaluationResult:
     """Evaluate a finished run's classifier; nothing is fitted or chosen again, unless ``exploratory``.
 
     Args:
@@ -263,7 +243,7 @@ def _write(
     pseudonyms: Pseudonyms,
     start: Path | None,
     progress: Progress,
-) -> Evaluated:
+) -> EvaluationResult:
     shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
     cohort = material.cohort if shifted is None else material.cohort.warn(shifted)
     progress.warn(*cohort.warnings, *metrics["notes"])
@@ -282,4 +262,4 @@ def _write(
         unchecked=not origin.checked,
     )
     write_documents(folder, content, config, classifier.provenance, run.classifier_folder, origin)
-    return Evaluated(name, metrics, folder, len(cohort.cases), len(cohort.excluded), cohort.warnings)
+    return EvaluationResult(name, metrics, folder, len(cohort.cases), len(cohort.excluded), cohort.warnings)

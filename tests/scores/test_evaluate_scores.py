@@ -23,7 +23,7 @@ from tests.factories.scores import ASAH, FAST, binary_rows, several_rows, write_
 
 def evaluated(path: Path, out: Path, **options: Any) -> dict[str, Any]:
     """The ``metrics.json`` that evaluating a file writes."""
-    medcls.evaluate_predictions(path, out, **FAST, **options)
+    medcls.evaluate_scores(path, out, **FAST, **options)
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     validate(metrics, metrics_schema())
     return metrics
@@ -76,7 +76,7 @@ def test_a_score_outside_0_to_1_is_counted_and_its_line_said(tmp_path: Path) -> 
     rows = binary_rows()
     rows[7]["score"] = "1.2"
     path = write_table(tmp_path / "scores.csv", rows)
-    found = medcls.evaluate_predictions(path, tmp_path / "out", positive="sick", threshold=0.5, **FAST)
+    found = medcls.evaluate_scores(path, tmp_path / "out", positive="sick", threshold=0.5, **FAST)
     assert any("(1 of 120 is outside 0 to 1, the first in line 9: 1.2)" in one for one in found.warnings)
 
 
@@ -145,7 +145,7 @@ def test_missing_scores_count_as_failures_in_the_worst_case(tmp_path: Path) -> N
     sick = [row for row in rows if row["reference"] == "sick" and row["partition"] == "test"]
     for row in sick[:5]:
         row["score"] = ""
-    result = medcls.evaluate_predictions(write_table(tmp_path / "s.csv", rows), tmp_path / "o", positive="sick", **FAST)
+    result = medcls.evaluate_scores(write_table(tmp_path / "s.csv", rows), tmp_path / "o", positive="sick", **FAST)
     assert result.refused == 5
     failures = result.metrics["failures"]
     assert (failures["n_failed"], failures["failed_by_reason"]) == (5, {"no-score": 5})
@@ -198,10 +198,10 @@ def test_patients_and_partitions_under_another_name_are_not_left_unread(
     rows = [{other if name == column else name: cell for name, cell in row.items()} for row in binary_rows(60)]
     table = write_table(tmp_path / "s.csv", rows)
     with pytest.raises(CohortError) as caught:
-        medcls.evaluate_predictions(table, tmp_path / "out", positive="sick", **FAST)
+        medcls.evaluate_scores(table, tmp_path / "out", positive="sick", **FAST)
     assert f"s.csv:1: there is no column '{column}', but '{other}' looks like it" in str(caught.value)
     assert not (tmp_path / "out").exists()
-    medcls.evaluate_predictions(table, tmp_path / "out", positive="sick", columns={column: other}, **FAST)
+    medcls.evaluate_scores(table, tmp_path / "out", positive="sick", columns={column: other}, **FAST)
 
 
 @pytest.mark.parametrize(("change", "options", "line"), [one[1:] for one in WRONG], ids=[one[0] for one in WRONG])
@@ -212,7 +212,7 @@ def test_what_is_wrong_is_one_line_with_its_place(
     rows[2].update(change)
     table = write_table(tmp_path / "s.csv", rows)
     with pytest.raises((CohortError, UsageError)) as caught:
-        medcls.evaluate_predictions(table, tmp_path / "out", **{"positive": "sick", **options}, **FAST)
+        medcls.evaluate_scores(table, tmp_path / "out", **{"positive": "sick", **options}, **FAST)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
@@ -263,36 +263,36 @@ def test_an_unknown_label_among_several_and_a_row_that_does_not_add_up(tmp_path:
     rows = several_rows(("a", "b", "c"), multilabel=False, cases=20)
     rows[1]["reference"] = "d"
     with pytest.raises(CohortError, match=r"s\.csv:3: unknown label 'd' in column 'reference'"):
-        medcls.evaluate_predictions(write_table(tmp_path / "s.csv", rows), tmp_path / "o", **FAST)
+        medcls.evaluate_scores(write_table(tmp_path / "s.csv", rows), tmp_path / "o", **FAST)
     rows = several_rows(("a", "b", "c"), multilabel=False, cases=20)
     rows[4]["p_a"] = "0.9999"
     with pytest.raises(CohortError, match=r"s\.csv:6: the 'p_LABEL' columns add up to"):
-        medcls.evaluate_predictions(write_table(tmp_path / "s.csv", rows), tmp_path / "o", **FAST)
+        medcls.evaluate_scores(write_table(tmp_path / "s.csv", rows), tmp_path / "o", **FAST)
 
 
 def test_a_column_of_probabilities_with_something_else_in_it_is_refused_by_line_and_column(tmp_path: Path) -> None:
     rows = [{"p_sick" if key == "score" else key: row[key] for key in row} for row in binary_rows(120)]
     rows[1]["p_sick"] = "1.0000001"  # rounding is no fault
-    sound = medcls.evaluate_predictions(write_table(tmp_path / "r.csv", rows), tmp_path / "r", **FAST)
+    sound = medcls.evaluate_scores(write_table(tmp_path / "r.csv", rows), tmp_path / "r", **FAST)
     assert sound.metrics["not_computed"].get("calibration") is None
     rows[4]["p_sick"] = "-2.5"
     table = write_table(tmp_path / "s.csv", rows)
     with pytest.raises(CohortError, match=r"s\.csv:6: -2\.5 in column 'p_sick' is no probability") as caught:
-        medcls.evaluate_predictions(table, tmp_path / "o", **FAST)
+        medcls.evaluate_scores(table, tmp_path / "o", **FAST)
     assert "--columns score=p_sick" in str(caught.value)
-    named = medcls.evaluate_predictions(
+    named = medcls.evaluate_scores(
         table, tmp_path / "n", columns={"score": "p_sick"}, positive="sick", **FAST
     )  # the remedy works
     assert named.metrics["not_computed"]["calibration"] == "the scores are not probabilities"
     several = several_rows(("a", "b"), multilabel=True)
     several[0]["p_b"] = "3"
     with pytest.raises(CohortError, match=r"m\.csv:2: 3 in column 'p_b' .*sigmoid"):
-        medcls.evaluate_predictions(write_table(tmp_path / "m.csv", several), tmp_path / "m", multilabel=True, **FAST)
+        medcls.evaluate_scores(write_table(tmp_path / "m.csv", several), tmp_path / "m", multilabel=True, **FAST)
 
 
 def test_a_folder_of_scores_is_called_a_folder(tmp_path: Path) -> None:
     with pytest.raises(CohortError, match="the file of scores is a folder, not a file"):
-        medcls.evaluate_predictions(tmp_path, tmp_path / "o", **FAST)
+        medcls.evaluate_scores(tmp_path, tmp_path / "o", **FAST)
 
 
 def test_a_patient_on_two_sides_stops_unless_a_reason_is_given(tmp_path: Path) -> None:
@@ -300,8 +300,8 @@ def test_a_patient_on_two_sides_stops_unless_a_reason_is_given(tmp_path: Path) -
     rows[2]["patient"] = "p0"  # a test case of a tune patient
     table = write_table(tmp_path / "s.csv", rows)
     with pytest.raises(CohortError, match=r"s\.csv:4: 1 patient is both among the test rows and the others"):
-        medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", **FAST)
-    medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", allow_leakage="a second lesion", **FAST)
+        medcls.evaluate_scores(table, tmp_path / "o", positive="sick", **FAST)
+    medcls.evaluate_scores(table, tmp_path / "o", positive="sick", allow_leakage="a second lesion", **FAST)
     page = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
     assert "which was allowed: a second lesion" in page
     assert "No patient is in two partitions" not in page
@@ -310,7 +310,7 @@ def test_a_patient_on_two_sides_stops_unless_a_reason_is_given(tmp_path: Path) -
 
 def test_a_stated_threshold_stands_in_the_report_as_it_was_stated(tmp_path: Path) -> None:
     table = write_table(tmp_path / "s.csv", binary_rows(60))
-    medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", threshold=0.2053, **FAST)
+    medcls.evaluate_scores(table, tmp_path / "o", positive="sick", threshold=0.2053, **FAST)
     assert "is at least 0.2053." in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
 
 
@@ -318,7 +318,7 @@ def test_without_tune_rows_the_threshold_must_be_known(tmp_path: Path) -> None:
     rows = [{key: value for key, value in row.items() if key != "partition"} for row in binary_rows(40)]
     table = write_table(tmp_path / "s.csv", rows)
     with pytest.raises(UsageError, match=r"no tune rows to choose the operating point on.*--exploratory"):
-        medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", **FAST)
+        medcls.evaluate_scores(table, tmp_path / "o", positive="sick", **FAST)
     assert evaluated(table, tmp_path / "o", positive="sick", threshold=0.5)["test"]["n_cases"] == 40
 
 
@@ -326,7 +326,7 @@ def test_names_stay_home_unless_they_are_wanted(tmp_path: Path) -> None:
     rows = [{**row, "case": f"Meier-{row['case']}", "patient": f"Anna-{row['patient']}"} for row in binary_rows(80)]
     table = write_table(tmp_path / "s.csv", rows)
     for out, keep in (("hidden", False), ("kept", True)):
-        medcls.evaluate_predictions(table, tmp_path / out, positive="sick", keep_names=keep, **FAST)
+        medcls.evaluate_scores(table, tmp_path / out, positive="sick", keep_names=keep, **FAST)
         text = "".join(file.read_text(encoding="utf-8") for file in (tmp_path / out).iterdir())
         assert ("Meier" in text) is keep
         assert "Anna" not in text
@@ -337,13 +337,13 @@ def test_names_stay_home_unless_they_are_wanted(tmp_path: Path) -> None:
 def test_earlier_results_are_never_replaced_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     table = write_table(tmp_path / "s.csv", binary_rows(40))
-    folders = [medcls.evaluate_predictions(table, positive="sick", **FAST).folder for _ in range(2)]
+    folders = [medcls.evaluate_scores(table, positive="sick", **FAST).folder for _ in range(2)]
     assert [folder.as_posix() for folder in folders] == ["evaluation-s", "evaluation-s-2"]
     before = (folders[0] / "metrics.json").read_bytes()
     with pytest.raises(UsageError, match=r"has results already.*--overwrite"):
-        medcls.evaluate_predictions(table, folders[0], positive="sick", seed=5, **FAST)
+        medcls.evaluate_scores(table, folders[0], positive="sick", seed=5, **FAST)
     assert (folders[0] / "metrics.json").read_bytes() == before
-    medcls.evaluate_predictions(table, folders[0], positive="sick", seed=5, overwrite=True, **FAST)
+    medcls.evaluate_scores(table, folders[0], positive="sick", seed=5, overwrite=True, **FAST)
     assert (folders[0] / "metrics.json").read_bytes() != before
 
 
@@ -357,8 +357,10 @@ def test_the_order_of_rows_and_separators_of_other_countries_change_nothing(tmp_
         assert other[metric]["value"] == pytest.approx(plain[metric]["value"], rel=1e-12)
 
 
-def test_judging_imports_neither_torch_nor_monai() -> None:
-    code = "import sys, medcls; medcls.evaluate_predictions; print(sorted({'torch', 'monai', 'lightning'} & set(sys.modules)))"
+def test_evaluating_scores_imports_neither_torch_nor_monai() -> None:
+    code = (
+        "import sys, medcls; medcls.evaluate_scores; print(sorted({'torch', 'monai', 'lightning'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -374,7 +376,7 @@ def test_columns_that_are_no_facts_form_no_subgroups_and_one_note_says_which(tmp
             "stage": str(number % 3),
         }
     table = write_table(tmp_path / "s.csv", rows)
-    result = medcls.evaluate_predictions(table, tmp_path / "o", positive="sick", **FAST)
+    result = medcls.evaluate_scores(table, tmp_path / "o", positive="sick", **FAST)
     covariates = {one["fact"] for one in result.metrics["subgroups"]["facts"]}
     assert covariates == {"sex", "age", "stage"}
     notes = [note for note in result.warnings if note.startswith("no subgroups are formed by")]
@@ -383,14 +385,12 @@ def test_columns_that_are_no_facts_form_no_subgroups_and_one_note_says_which(tmp
         assert words in notes[0]
     assert "‘volume’ (40 different numbers)" in notes[0]
     assert "‘grade’" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
-    named = medcls.evaluate_predictions(table, tmp_path / "p", positive="sick", covariates=["volume", "grade"], **FAST)
+    named = medcls.evaluate_scores(table, tmp_path / "p", positive="sick", covariates=["volume", "grade"], **FAST)
     assert {one["fact"] for one in named.metrics["subgroups"]["facts"]} == {"volume", "grade"}
     assert not any("no subgroups" in note for note in named.warnings)
     write_table(tmp_path / "s.csv", [{**row, "age": f"{row['age']} years"} for row in rows])
     for number, covariates in enumerate((None, ["age"])):
-        unread = medcls.evaluate_predictions(
-            table, tmp_path / f"{number}", positive="sick", covariates=covariates, **FAST
-        )
+        unread = medcls.evaluate_scores(table, tmp_path / f"{number}", positive="sick", covariates=covariates, **FAST)
         assert "‘age’ (none of its values can be read as what its name says)" in " ".join(unread.warnings)
 
 
@@ -416,7 +416,7 @@ def test_a_bare_score_is_not_called_a_probability(shared_data: Path, tmp_path: P
     bare = {"columns": {**ASAH, "score": "ndka"}, "positive": "Poor", "threshold": 15}
     evaluated(shared_data / "reference" / "asah.csv", tmp_path / "a", **bare)
     between = write_table(tmp_path / "s.csv", binary_rows(120))
-    medcls.evaluate_predictions(between, tmp_path / "b", positive="sick", threshold=0.5, **FAST)
+    medcls.evaluate_scores(between, tmp_path / "b", positive="sick", threshold=0.5, **FAST)
     for folder in ("a", "b"):
         page = (tmp_path / folder / "report.html").read_text(encoding="utf-8")
         assert "its score is at least" in page
@@ -426,7 +426,7 @@ def test_a_bare_score_is_not_called_a_probability(shared_data: Path, tmp_path: P
     stated = [{**row, "p_sick": row["score"]} for row in binary_rows(120)]
     for row in stated:
         row.pop("score")
-    medcls.evaluate_predictions(write_table(tmp_path / "p.csv", stated), tmp_path / "c", threshold=0.5, **FAST)
+    medcls.evaluate_scores(write_table(tmp_path / "p.csv", stated), tmp_path / "c", threshold=0.5, **FAST)
     page = (tmp_path / "c" / "report.html").read_text(encoding="utf-8")
     assert "its probability is at least" in page
     assert "which their column does not say" not in page
@@ -438,8 +438,8 @@ def test_pages_say_nothing_odd_of_a_model_that_is_always_or_never_right(tmp_path
     worse = [{**row, "score": "2.5" if row["reference"] == "well" else "-0.5"} for row in binary_rows(160)]
     first, second = write_table(tmp_path / "right.csv", rows), write_table(tmp_path / "wrong.csv", worse)
     options = {"positive": "sick", "threshold": -0.25, "compare_threshold": -0.25, **FAST}
-    medcls.evaluate_predictions(first, tmp_path / "r", compare=second, **options)
-    medcls.evaluate_predictions(second, tmp_path / "w", positive="sick", threshold=-0.25, **FAST)
+    medcls.evaluate_scores(first, tmp_path / "r", compare=second, **options)
+    medcls.evaluate_scores(second, tmp_path / "w", positive="sick", threshold=-0.25, **FAST)
     pages = [tmp_path / "r" / "report.html", tmp_path / "r" / "compare.html", tmp_path / "w" / "report.html"]
     for page in pages:
         text = re.sub(r"<style>.*?</style>|<[^>]*>", " ", page.read_text(encoding="utf-8"), flags=re.DOTALL)
