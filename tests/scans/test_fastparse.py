@@ -139,6 +139,7 @@ def attributes(draw):
 
 @given(attributes(), st.sampled_from(SYNTAXES))
 @example({0x00100010: ("PN", b"\\\x80")}, SYNTAXES[0])  # two names, not in ASCII
+@example({0x00204000: ("LT", b" a \\ b ")}, SYNTAXES[0])  # one value, with a backslash in it
 @settings(max_examples=600, deadline=None)
 def test_any_values_say_the_same_to_both(tmp_path_factory, values, syntax):
     fast, judged = both(image(syntax, values), tmp_path_factory.getbasetemp() / "values")
