@@ -93,8 +93,8 @@ def _what_to_know(result: Inference) -> None:
         why = "; ".join(found[:_REASONS]) + ("; …" if len(found) > _REASONS else "")
         own = f" (of {known.n_checked} tune cases of the training {known.n_far} do)" if known.n_checked else ""
         say(
-            f"MIND: {len(result.unlike)} of {result.answered} answered scans are far from those of the training{own}, so their "
-            f"answers are worth little; for example {first.scan}: {why}"
+            f"warning: {len(result.unlike)} of {result.answered} answered scans are far from those of the training{own}, so "
+            f"their predictions are worth little; for example {first.scan}: {why}"
         )
 
 
@@ -200,7 +200,7 @@ def _differences(document: Mapping[str, Any]) -> None:
     from medcls.reporting.text.numbers import counted
 
     for note in document["notes"]:
-        say(f"Mind: {note}")
+        say(f"warning: {note}")
     for model in document["models"]:
         if model["operating_point"]["exploratory"]:
             say(f"EXPLORATORY: the threshold of {model['name']} was chosen on the very cases that it is evaluated on")

@@ -41,7 +41,7 @@ def test_each_answer_that_is_not_to_be_taken_as_it_is_says_so_in_its_line(capsys
     assert "2 with the note 'alpha', for example plain.png: transparency was dropped" in lines
     assert "1 with the note 'turned', for example far.png" in lines
     assert "REFER: 1 of 3 answered scans should be decided by a reader, for example both.png" in lines
-    assert any(line.startswith("MIND: 2 of 3 answered scans are far") for line in lines)
+    assert any(line.startswith("warning: 2 of 3 answered scans are far") for line in lines)
 
 
 def test_a_remedy_that_is_a_setting_says_where_it_is_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

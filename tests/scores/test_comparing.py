@@ -335,7 +335,7 @@ def test_inverted_scores_are_warned_of_and_not_silently_compared(
             is said
         )
         show.comparison(result, as_json=False, quiet=False)
-        assert ("Mind: 'inverted': the AUC of sick is below 0.5" in capsys.readouterr().out) is said
+        assert ("warning: 'inverted': the AUC of sick is below 0.5" in capsys.readouterr().out) is said
 
 
 def test_scores_of_different_units_are_told_apart(tmp_path: Path) -> None:

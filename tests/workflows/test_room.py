@@ -68,5 +68,5 @@ def test_a_batch_that_fits_is_named_and_what_is_close_is_said(monkeypatch: pytes
         checked(need.estimate(8), monkeypatch, [512, 512], batch_size=64)
     assert checked(2 * need.estimate(16), monkeypatch, [512, 512]) == []
     (said,) = checked(need.estimate(16), monkeypatch, [512, 512])
-    assert said.startswith("Mind: a training step needs about")
+    assert said.startswith("  warning: a training step needs about")
     assert checked(2 * need.estimate(2), monkeypatch, [512, 512], batch_size="auto") == []

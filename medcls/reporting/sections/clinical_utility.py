@@ -40,9 +40,9 @@ def _use_words() -> Block:
 def _label_block(label: str, use: Mapping[str, Any], metrics: Mapping[str, Any], *, folded: bool) -> Block:
     rows = tuple((f"{percent(one['prevalence'])} % have it", _use_cells(one)) for one in use["predictive_values"])
     table = Table(
-        f"‘{label}’ at stated prevalences, with {level_text(metrics)} intervals. Alarms to read: how many alarms a reader "
-        "looks at to find one that is right.",
-        ("Where", "PPV", "NPV", "Alarms to read", "Alarms in 1,000", "Missed in 1,000"),
+        f"‘{label}’ at stated prevalences, with {level_text(metrics)} intervals. Number needed to read: how many positive "
+        "predictions a reader looks at to find one that is right (1/PPV).",
+        ("Where", "PPV", "NPV", "Number needed to read", "Positives in 1,000", "Missed in 1,000"),
         rows,
     )
     curve = use.get("decision_curve")

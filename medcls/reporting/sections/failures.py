@@ -19,9 +19,9 @@ def failures_section(metrics: Mapping[str, Any]) -> Section:
         return Section("failures", _TITLE, "Failures", (missing("failures", metrics),))
     blocks = [Block(text=_words(found), table=_rates(found, metrics))]
     for label, one in found["labels"].items():
-        alarms = f"False alarms for ‘{label}’: the surest of {one['n_false_positive']}"
-        missed = f"Missed cases of ‘{label}’: the surest of {one['n_false_negative']}"
-        for name, predictions in ((alarms, one["false_positives"]), (missed, one["false_negatives"])):
+        positives = f"False positives for ‘{label}’, most confident first ({one['n_false_positive']})"
+        negatives = f"False negatives for ‘{label}’, most confident first ({one['n_false_negative']})"
+        for name, predictions in ((positives, one["false_positives"]), (negatives, one["false_negatives"])):
             if predictions:
                 blocks.append(Block(table=_predictions(name, label, predictions), folded=name))
     return Section("failures", _TITLE, "Failures", tuple(blocks))

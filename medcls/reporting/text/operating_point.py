@@ -34,7 +34,7 @@ def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: 
     what = _what(metrics, scores)
     lines = [
         f"A case is called ‘{cut['label']}’ when its {what} is at least {threshold(float(cut['threshold']))}."
-        + (f" Mind: {cut['reason']}." if cut.get("reason") else "")
+        + (f" Note: {cut['reason']}." if cut.get("reason") else "")
         for cut in cuts
     ]
     many = "These thresholds were" if len(cuts) > 1 else "This threshold was"

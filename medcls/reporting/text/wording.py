@@ -201,7 +201,7 @@ def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str, wha
             right_alarms,
             _rarer(metrics, positive),
         ),
-        _per_hundred(metrics, "npv", "Of every 100 all-clear predictions, {} are right", level, right_quiet),
+        _per_hundred(metrics, "npv", "Of every 100 negative predictions, {} are right", level, right_quiet),
         _ranking(
             metrics,
             f"Shown one of the {who} with ‘{positive}’ and one without, it gives the one with it the higher {what}",

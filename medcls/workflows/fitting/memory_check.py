@@ -45,7 +45,7 @@ def check_room(config: Config, recipe: Recipe, progress: Progress = SILENT) -> N
     if need.least(cases) > there:
         raise ConfigError(said, where="preprocessing.size", remedy=_remedy(need, cases, there))
     if need.estimate(cases) > _CLOSE * there:
-        progress.note(f"Mind: {said}. {_remedy(need, cases, there)}")
+        progress.warn(f"{said}. {_remedy(need, cases, there)}")
 
 
 def _in_words(need: StepMemory, cases: int, recipe: Recipe, config: Config, there: int, where: str) -> str:
