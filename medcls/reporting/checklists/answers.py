@@ -86,7 +86,9 @@ def _missing(run: Record) -> Said:
     words = f"{counted(refused, 'case')} without label or readable scan left out, none imputed"
     failed = (run.metrics.get("failures") or {}).get("n_failed")
     if failed:
-        words += f"; of these, {failed} of {run.content.reported} got no prediction, and are counted in as the worst case"
+        words += (
+            f"; of these, {failed} of {run.content.reported} got no prediction, and are counted in as the worst case"
+        )
     return words, "report: Cohort, Failures; excluded.csv"
 
 
