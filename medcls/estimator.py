@@ -22,6 +22,7 @@ from medcls.cohort.sources.locate import locate_scans
 from medcls.config import Config, load_config
 from medcls.config.network_names import GIVEN
 from medcls.errors import CohortError, ConfigError, ScanRefused
+from medcls.label_space import LabelSpace
 from medcls.leftovers import temporary_folder
 from medcls.nearest import did_you_mean, one_of
 from medcls.networks.given import Given, given_network
@@ -256,7 +257,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Case(str(number), patient, path, (int(index),))
             for number, (path, patient, index) in enumerate(zip(X, patients, indices, strict=True))
         )
-        return Cohort(cases, names, positive)
+        return Cohort(LabelSpace(names, positive), cases)
 
     def _check_excluded(self, material: Material) -> None:
         if self.refused == "raise" and material.cohort.excluded:

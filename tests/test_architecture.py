@@ -30,6 +30,7 @@ GROUND = (
     "progress",
     "privacy",
     "plugins",
+    "label_space",
     "config",
 )
 ORDER = (

@@ -52,9 +52,7 @@ def check_parts(classifier: TrainedModel) -> None:
         raise UsageError("network.dimensions: not the recipe's")
     if math.prod(recipe.size) * recipe.channels > _MOST_VALUES:
         raise UsageError("recipe.size: larger than any memory")
-    asked = (classifier.labels, classifier.positive, classifier.multilabel)
-    if (point.labels, point.positive, point.multilabel) != asked:
-        raise UsageError("operating_point: of other labels")
+    point.space.check_same(classifier.space, ("operating_point", "the classifier"), "")
     if classifier.calibration.link != ("sigmoid" if classifier.multilabel else "softmax"):
         raise UsageError("calibration: of another kind of labels")
     if classifier.conformal is not None and classifier.conformal.multilabel != classifier.multilabel:

@@ -80,9 +80,7 @@ class Ensemble(Classifier):
             network=first.network,
             model=first.model,
             recipe=first.recipe,
-            labels=first.labels,
-            positive=first.positive,
-            multilabel=first.multilabel,
+            space=first.space,
             calibration=Temperature("sigmoid" if first.multilabel else "softmax", (1.0,), "each member's own tune"),
             operating_point=operating_point,
             leniency=first.leniency,
@@ -131,7 +129,7 @@ def _side_by_side(members: Sequence[Scores]) -> Scores:
 
 
 def _question(member: Classifier) -> tuple[Any, ...]:
-    return member.labels, member.positive, member.multilabel, member.recipe.to_json(), member.leniency
+    return member.space, member.recipe.to_json(), member.leniency
 
 
 def _logits_of(probabilities: NDArray[np.float64], *, multilabel: bool) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from medcls.display import one_line
 from medcls.errors import ClassifierError, MedclsError, UsageError
 from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
 from medcls.evaluation.shift.out_of_distribution import Familiar
+from medcls.label_space import LabelSpace
 from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe
@@ -68,9 +69,7 @@ def load_classifier(
             network=network.to(_device(device)),
             model=settings,
             recipe=Recipe.from_json(description["recipe"]),
-            labels=tuple(description["labels"]),
-            positive=description["positive"],
-            multilabel=description["multilabel"],
+            space=LabelSpace.from_json(description),
             calibration=calibration_from_json(description["calibration"]),
             operating_point=OperatingPoint.from_json(description["operating_point"]),
             leniency=Leniency(**description["leniency"]),

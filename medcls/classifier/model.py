@@ -17,6 +17,7 @@ from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
 from medcls.evaluation.shift.out_of_distribution import Familiar
+from medcls.label_space import Labelled
 from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
@@ -28,16 +29,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedModel:
+class TrainedModel(Labelled):
     """All that training leaves behind, in one value.
 
     Attributes:
+        space: The labels; frozen at training.
         network: In evaluation mode.
         model: The settings the network was built from.
         recipe: From a scan to the network's input.
-        labels: The labels, in the order of every probability column; frozen at training.
-        positive: For two labels, the one that sensitivity is about.
-        multilabel: Whether a scan may have any number of labels.
         calibration: From logits to probabilities, fitted on tune.
         operating_point: Threshold or thresholds, chosen on tune.
         leniency: What is done with an irregular series: as in training.
@@ -54,9 +53,6 @@ class TrainedModel:
     network: ClassificationNetwork = field(repr=False)
     model: ModelSettings
     recipe: Recipe
-    labels: tuple[str, ...]
-    positive: str | None
-    multilabel: bool
     calibration: Calibration
     operating_point: OperatingPoint
     leniency: Leniency = STRICT

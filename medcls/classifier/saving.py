@@ -37,9 +37,7 @@ def save_classifier(classifier: TrainedModel, folder: str | os.PathLike[str]) ->
         folder / DESCRIPTION,
         {
             "format": FORMAT,
-            "labels": list(classifier.labels),
-            "positive": classifier.positive,
-            "multilabel": classifier.multilabel,
+            **classifier.space.to_json(),
             "network": {
                 "model": model.model_dump(mode="json"),
                 "dimensions": network.dimensions,
@@ -73,9 +71,7 @@ def save_ensemble(ensemble: TrainedModel, members: Iterable[str], folder: str | 
         Path(folder) / DESCRIPTION,
         {
             "format": FORMAT,
-            "labels": list(ensemble.labels),
-            "positive": ensemble.positive,
-            "multilabel": ensemble.multilabel,
+            **ensemble.space.to_json(),
             "members": [
                 {"name": name, "sha256": description_sha256(Path(folder) / MEMBERS / name)} for name in members
             ],

@@ -29,6 +29,7 @@ def finished_run(path: Path, cases: Path | None) -> Run:
         CohortError: The table is not there, or not what the run's config says.
     """
     from medcls.cohort.sources.locate import external_settings, frozen_labels, named_cases
+    from medcls.label_space import LabelSpace
     from medcls.runs.folder import CLASSIFIER_FILE, open_run
     from medcls.scores.right_verb import check_no_table
 
@@ -39,10 +40,11 @@ def finished_run(path: Path, cases: Path | None) -> Run:
         raise run.unfinished("classifier")
     if cases is not None:
         config = external_settings(run.load_config(), cases)
-        with suppress(ValueError, KeyError, TypeError):  # a damaged description is told where the classifier is loaded
-            description = read_json(described)
-            config = frozen_labels(config, description["labels"], description["positive"], description["multilabel"])
-            named_cases(config)
+        space = None
+        with suppress(UsageError, LookupError, TypeError, ValueError):  # damage is told where the classifier is loaded
+            space = LabelSpace.from_json(read_json(described))
+        if space is not None:
+            named_cases(frozen_labels(config, space))
     return run
 
 

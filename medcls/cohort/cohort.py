@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 from medcls.cohort.case import Case, Exclusion
 from medcls.config.settings import Partition
 from medcls.errors import CohortError, ConfigError
+from medcls.label_space import Labelled, LabelSpace
 from medcls.nearest import one_of
 
 
 @dataclass(frozen=True)
-class Cohort:
+class Cohort(Labelled):
     """A table of cases.
 
     Attributes:
+        space: All labels. Frozen when a classifier is trained.
         cases: The cases in use, in the order of their source.
-        labels: All labels, in the order that every probability column has. Frozen when a classifier is trained.
-        positive: For two labels, the one that sensitivity is about.
-        multilabel: Whether a case may have any number of labels.
         excluded: What was left out, and why.
         warnings: What a reader of the results should know about the cohort.
         given: Partitions that the table, or the folders, gave; the others were made. ``None``: not split yet.
@@ -27,10 +26,7 @@ class Cohort:
         unused: Columns of the table that are named as covariates are (sex, age, site, …), and that the config does not ask for.
     """
 
-    cases: tuple[Case, ...]
-    labels: tuple[str, ...]
-    positive: str | None = None
-    multilabel: bool = False
+    cases: tuple[Case, ...] = ()
     excluded: tuple[Exclusion, ...] = ()
     warnings: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
@@ -59,31 +55,30 @@ class Cohort:
         return replace(self, warnings=(*self.warnings, *warnings))
 
 
-def check_positive(positive: str | None, labels: tuple[str, ...], *, multilabel: bool) -> str | None:
-    """The positive label of a two-class cohort; with more classes there is none.
+def asked_space(labels: tuple[str, ...], positive: str | None, *, multilabel: bool) -> LabelSpace:
+    """The label space of a cohort, for a config that names a positive label, or none.
 
     Raises:
         ConfigError: Two classes and no positive label, or one that the cohort does not have: the first or last label
             in the alphabet is never taken silently, since it would decide what 'sensitive' means. Or there are more classes
             and a positive one is named, so that fewer were expected.
     """
-    if multilabel or len(labels) != 2:
-        if positive is not None and multilabel:
+    if positive is not None:
+        if multilabel:
             raise ConfigError(
                 "'positive' is for two labels that exclude each other, and the labels are columns of their own here",
                 remedy="Remove it: every label has figures of its own",
             )
-        if positive is not None:
+        if len(labels) != 2:
             raise ConfigError(
                 f"'positive: {positive}' is for two labels, but there are {len(labels)}: {', '.join(labels)}",
                 remedy="Join labels with data.label_values, mend the table, or remove 'positive'",
             )
-        return None
-    if positive is None:
+        if positive not in labels:
+            raise ConfigError(f"'positive: {positive}' is not a label", remedy=one_of(positive, labels, "Labels"))
+    elif len(labels) == 2 and not multilabel:
         raise ConfigError(
             "'positive' is not set, so it is not known which label 'sensitive' is about",
             remedy=f"Set positive to one of: {', '.join(labels)}",
         )
-    if positive not in labels:
-        raise ConfigError(f"'positive: {positive}' is not a label", remedy=one_of(positive, labels, "Labels"))
-    return positive
+    return LabelSpace(labels, positive, multilabel)

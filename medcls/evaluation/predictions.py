@@ -9,12 +9,12 @@ from functools import cached_property
 from itertools import compress
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from medcls.errors import UsageError
 from medcls.evaluation.statistics.arrays import Bools, Floats, as_bools, as_floats
 from medcls.evaluation.statistics.bootstrap import PatientResampling
-from medcls.nearest import one_of
+from medcls.label_space import LabelSpace
 
 _ROUNDING = 1e-3  # probabilities that went through half precision or a CSV file still count as adding up to 1
 
@@ -80,7 +80,7 @@ class Predictions:
         told = self.known.size and (self.multilabel or not self.known.all())
         known = self.known if told else np.ones_like(self.reference)
         object.__setattr__(self, "known", as_bools(known, "what is known"))
-        check_labels(self.labels, self.positive, self.multilabel)
+        self.space  # noqa: B018  refuses labels that are none before arrays are held against them
         self._check_arrays()
         object.__setattr__(
             self, "reference", self.reference & self.known
@@ -110,19 +110,33 @@ class Predictions:
         if np.abs(self.probabilities.sum(axis=1) - 1).max() > _ROUNDING * len(self.labels):
             raise UsageError("the probabilities of a case do not add up to 1", remedy="Set multilabel if they need not")
 
+    @classmethod
+    def of(
+        cls,
+        space: LabelSpace,
+        probabilities: ArrayLike,
+        reference: ArrayLike,
+        patients: ArrayLike,
+        known: ArrayLike | None = None,
+    ) -> Predictions:
+        """The same from a label space in one value; arrays as of the class."""
+        told = {} if known is None else {"known": np.asarray(known)}
+        values = (np.asarray(probabilities), np.asarray(reference), np.asarray(patients))
+        return cls(space.labels, space.positive, space.multilabel, *values, **told)
+
+    @cached_property
+    def space(self) -> LabelSpace:
+        """Which labels a case can have."""
+        return LabelSpace(self.labels, self.positive, self.multilabel)
+
     @property
     def n_cases(self) -> int:
         """How many cases there are."""
         return len(self.patients)
 
-    @property
-    def metric_labels(self) -> tuple[str, ...]:
-        """The labels that get figures of their own: the positive one of two exclusive labels, else all."""
-        return self.labels if self.positive is None else (self.positive,)
-
     def columns(self) -> Iterator[LabelCases]:
-        """The cases of each of :attr:`metric_labels`."""
-        return map(self.of_label, self.metric_labels)
+        """The cases of each label that is scored."""
+        return map(self.of_label, self.space.scored)
 
     def of_label(self, label: str) -> LabelCases:
         """The cases of which a label is known."""
@@ -164,23 +178,3 @@ class Predictions:
         )
         text = "\x1e".join(["\x1f".join(self.labels), *sorted(lines)])
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def check_labels(labels: tuple[str, ...], positive: str | None, multilabel: bool) -> None:
-    """Refuse labels that cannot be distinguished, and two exclusive labels of which none is named positive.
-
-    Raises:
-        UsageError: So it is.
-    """
-    if not labels or len(set(labels)) != len(labels):
-        raise UsageError("labels must be different, and at least one")
-    if multilabel:
-        if positive is not None:
-            raise UsageError("a multi-label classifier has no single positive label")
-        return
-    if len(labels) == 1:
-        raise UsageError("one exclusive label leaves nothing to tell apart", remedy="Give two, or set multilabel")
-    if len(labels) == 2 and positive not in labels:
-        raise UsageError("of two labels one must be named positive", remedy=one_of(positive, labels, "Labels"))
-    if len(labels) > 2 and positive is not None:
-        raise UsageError("a positive label is named for two labels only")

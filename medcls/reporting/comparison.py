@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcls.files import write_text
+from medcls.label_space import Labelled
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, sentence
 from medcls.reporting.charts.comparison import differences_chart
 from medcls.reporting.report import render
@@ -32,20 +33,15 @@ _TESTS = {
 
 
 @dataclass(frozen=True)
-class ComparisonContent:
+class ComparisonContent(Labelled):
     """What stands on the page.
 
     Attributes:
-        labels: The labels.
-        positive: The positive one of two, else ``None``.
-        multilabel: A case may have several labels.
+        space: The labels.
         created: When (ISO 8601).
         document: As in ``comparison.json``.
     """
 
-    labels: tuple[str, ...]
-    positive: str | None
-    multilabel: bool
     created: str
     document: Mapping[str, Any]
 
@@ -58,11 +54,6 @@ class ComparisonContent:
     def region(self) -> str:
         """Models may be of any region."""
         return ""
-
-    @property
-    def binary(self) -> bool:
-        """Whether one of two labels is positive."""
-        return self.positive is not None
 
 
 def write_comparison(path: str | os.PathLike[str], content: ComparisonContent) -> None:

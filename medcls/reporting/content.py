@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from medcls.label_space import Labelled
+
 
 @dataclass(frozen=True)
 class ReasonCount:
@@ -142,16 +144,14 @@ class ExplainedCase:
 
 
 @dataclass(frozen=True)
-class ReportContent:
+class ReportContent(Labelled):
     """Everything that stands in a report.
 
     Attributes:
+        space: The frozen labels.
         title: Name of the run or of the question it answers.
         region: Body region.
         created: When, as the reader should see it (ISO 8601 date and time).
-        labels: The frozen labels in order.
-        positive: For two labels, the one that 'sensitivity' is about; ``None`` for more, and for multi-label.
-        multilabel: Whether a case may have several labels, or none.
         cohort: The way from what was given to what was used.
         metrics: As in ``metrics.json``: ``tune`` and ``test`` (or an external cohort's name), each with its figures.
         history: The training, epoch by epoch; empty when an external cohort is evaluated.
@@ -174,17 +174,14 @@ class ReportContent:
             are left out.
 
     Raises:
-        ValueError: ``metrics`` does not hold the reported partition, or ``positive`` is no label.
+        ValueError: ``metrics`` does not hold the reported partition.
     """
 
     title: str
     region: str
     created: str
-    labels: tuple[str, ...]
     cohort: CohortFlow
     metrics: Mapping[str, Mapping[str, Any]]
-    positive: str | None = None
-    multilabel: bool = False
     history: tuple[Epoch, ...] = ()
     best_epoch: int | None = None
     explanations: Sequence[ExplainedCase] = ()
@@ -210,10 +207,3 @@ class ReportContent:
     def __post_init__(self) -> None:
         if self.reported not in self.metrics:
             raise ValueError(f"metrics has no '{self.reported}', only {', '.join(self.metrics) or 'nothing'}")
-        if self.positive is not None and self.positive not in self.labels:
-            raise ValueError(f"the positive label '{self.positive}' is none of the labels")
-
-    @property
-    def binary(self) -> bool:
-        """Whether the prediction is one of two labels, with one called positive."""
-        return self.positive is not None and not self.multilabel

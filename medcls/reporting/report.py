@@ -117,7 +117,7 @@ def _printable(value: Any) -> Any:
 def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
     """Everything the template shows, worked out beforehand so that the template only lays out."""
     metrics = content.metrics[content.reported]
-    positive = content.positive if content.binary else None
+    positive = content.positive
     counted = units(metrics, content.unnamed)
     studied = evaluation_sections(metrics)
     rows = _rows(content, metrics, positive, TITLES)
@@ -176,7 +176,7 @@ def _explained(content: ReportContent) -> list[tuple[str, list[tuple[str, Explai
 
 
 def _headline(content: ReportContent) -> tuple[str, ...]:
-    if content.binary:
+    if content.space.is_binary:
         return ("auc", "sensitivity", "specificity")
     return ("auc", "sensitivity", "specificity") if content.multilabel else ("auc", "accuracy", "balanced_accuracy")
 

@@ -36,21 +36,23 @@ def parse_thresholds(texts: Sequence[str], table: ScoreTable) -> tuple[tuple[str
     Raises:
         UsageError: One is no number, names no label that is called, or a label has none.
     """
-    if texts and table.positive is None and not table.multilabel:
+    if texts and not table.space.decided:
         raise UsageError("several exclusive labels have no threshold: the most probable one is taken")
     found: dict[str, float] = {}
     for text in texts:
         label, _, number = text.rpartition("=")
-        if label and label not in table.scored:
-            raise UsageError(f"'{label}' is not decided by a threshold", remedy=one_of(label, table.scored, "Labels"))
+        if label and label not in table.space.scored:
+            raise UsageError(
+                f"'{label}' is not decided by a threshold", remedy=one_of(label, table.space.scored, "Labels")
+            )
         try:
             value = float(number)
         except ValueError:
             raise UsageError(f"'{text}' is no threshold", remedy="Write for example --threshold 0.3") from None
         if value != value or value in (float("inf"), float("-inf")):
             raise UsageError(f"'{text}' is not finite")
-        found.update(dict.fromkeys((label,) if label else table.scored, value))
-    missing = [label for label in table.scored if label not in found]
+        found.update(dict.fromkeys((label,) if label else table.space.scored, value))
+    missing = [label for label in table.space.scored if label not in found]
     if found and missing:
         raise UsageError(f"'{missing[0]}' has no threshold", remedy=f"Give --threshold '{missing[0]}=0.5' too")
     return tuple(found.items())
@@ -68,7 +70,7 @@ def decide(table: ScoreTable, decision: Decision, tune: Bools, test: Bools) -> O
     Raises:
         UsageError: It is not given, and there is nothing to choose it on.
     """
-    exclusive = table.positive is None and not table.multilabel
+    exclusive = not table.space.decided
     if decision.thresholds or exclusive:
         given = tuple(Threshold(label, value, None, None) for label, value in decision.thresholds)
         return _point(table, ARGMAX if exclusive else "fixed", given, GIVEN, test)
@@ -90,7 +92,7 @@ def _chosen(table: ScoreTable, settings: EvaluationSettings, cases: Bools, name:
     kept = cases & ~table.failed
     rule = settings.operating_point
     cuts = []
-    for column, label in enumerate(table.scored):
+    for column, label in enumerate(table.space.scored):
         place = table.labels.index(label)
         rows = kept & table.known[:, place]
         cuts.append(choose_threshold(label, table.reference[rows, place], table.scores[rows, column], rule))
@@ -98,6 +100,6 @@ def _chosen(table: ScoreTable, settings: EvaluationSettings, cases: Bools, name:
 
 
 def _point(table: ScoreTable, rule: str, cuts: tuple[Threshold, ...], name: str, cases: Bools) -> OperatingPoint:
-    in_order = tuple(sorted(cuts, key=lambda cut: table.scored.index(cut.label)))
+    in_order = tuple(sorted(cuts, key=lambda cut: table.space.scored.index(cut.label)))
     hashed = "" if name == GIVEN else table.predictions(cases, table.scales()).cases_hash()
-    return OperatingPoint(table.labels, table.positive, table.multilabel, rule, in_order, name, hashed)
+    return OperatingPoint(table.space, rule, in_order, name, hashed)

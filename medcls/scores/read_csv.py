@@ -10,6 +10,7 @@ import numpy as np
 
 from medcls.config.settings import Partition, SplitSettings
 from medcls.errors import CohortError, UsageError
+from medcls.label_space import LabelSpace
 from medcls.nearest import one_of
 from medcls.scores.canonical_order import in_order
 from medcls.scores.csv_columns import PREFIX, ScoreColumns, ScoreSheet, read_rows
@@ -61,7 +62,6 @@ def scores_of(
     positive = _positive(sheet, labels, several, positive, scored)
     reference = _reference(sheet, labels, several)
     told = _known(sheet, labels, several, reference)
-    called = tuple(labels) if positive is None else (positive,)
     scores = _scores(sheet, scored, labels, positive, several)
     patients = sheet.cells("patient")
     _check_spelling(sheet, "patient", same_value(filter(None, patients or ())))
@@ -74,11 +74,8 @@ def scores_of(
     further = sheet.further(scored, covariates)
     chosen, left_out = choose_covariates(further, reference, asked=covariates is not None)
     table = ScoreTable(
+        space=LabelSpace(labels, positive, several),
         source=sheet.path.name,
-        labels=labels,
-        positive=positive,
-        multilabel=several,
-        scored=called,
         scores=scores,
         reference=reference,
         known=told,

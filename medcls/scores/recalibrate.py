@@ -57,7 +57,7 @@ def recalibrated(table: ScoreTable, method: CalibrationMethod) -> tuple[ScoreTab
         logits[tune], table.reference[tune], method, multilabel=table.multilabel, known=table.known[tune]
     )
     scores = table.scores.copy()
-    columns = [table.labels.index(label) for label in table.scored]
+    columns = [table.labels.index(label) for label in table.space.scored]
     scores[known] = calibration.probabilities(logits[known])[:, columns]
     return replace(table, scores=scores), calibration
 

@@ -12,6 +12,7 @@ from medcls.config.settings import Partition
 from medcls.errors import UsageError
 from medcls.evaluation import Predictions
 from medcls.evaluation.partition.score_scale import RankScale, ScoreScales
+from medcls.label_space import Labelled
 from medcls.tables.roles import doubted_patients
 
 Floats = NDArray[np.float64]
@@ -19,15 +20,12 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreTable:
+class ScoreTable(Labelled):
     """Cases as a file gives them, in an order of their own: see :mod:`medcls.scores.canonical_order`.
 
     Attributes:
+        space: All labels; those that are ``scored`` have a column in ``scores``.
         source: Name of the file, without its folder.
-        labels: All labels.
-        positive: The positive one of two, else ``None``.
-        multilabel: A case may have any number of labels.
-        scored: The labels with a column in ``scores``: the positive one of two, else all.
         scores: ``(n, scored)``; NaN where the file gives none: the model failed.
         reference: ``(n, labels)`` booleans.
         known: ``(n, labels)`` booleans, whether the reference says anything of this label.
@@ -43,10 +41,6 @@ class ScoreTable:
     """
 
     source: str
-    labels: tuple[str, ...]
-    positive: str | None
-    multilabel: bool
-    scored: tuple[str, ...]
     scores: Floats
     reference: Bools
     known: Bools
@@ -84,14 +78,14 @@ class ScoreTable:
         """The scales on which scores that are no probabilities are evaluated; ``None`` where they are."""
         if self.are_probabilities:
             return None
-        if len(self.labels) > 2 and not self.multilabel:
+        if self.space.kind == "exclusive":
             raise UsageError(
                 "scores of several exclusive labels must be probabilities",
                 where=self.source,
                 remedy="Apply the softmax to each row first",
             )
         known = self.scores[~self.failed]
-        return ScoreScales({label: RankScale.of(known[:, column]) for column, label in enumerate(self.scored)})
+        return ScoreScales({label: RankScale.of(known[:, column]) for column, label in enumerate(self.space.scored)})
 
     def predictions(self, cases: Bools, scales: ScoreScales | None = None) -> Predictions:
         """The marked cases that have scores, for evaluation; scores ranked where they are no probabilities.
@@ -103,12 +97,10 @@ class ScoreTable:
         kept = cases & ~self.failed
         scores = self.scores[kept]
         if scales is not None:
-            columns = [scales.scales[label].ranked(scores[:, column]) for column, label in enumerate(self.scored)]
+            columns = [scales.scales[label].ranked(scores[:, column]) for column, label in enumerate(self.space.scored)]
             scores = np.stack(columns, axis=1)
-        return Predictions(
-            labels=self.labels,
-            positive=self.positive,
-            multilabel=self.multilabel,
+        return Predictions.of(
+            self.space,
             probabilities=self._both(scores),
             reference=self.reference[kept],
             patients=self.patients[kept],
@@ -148,8 +140,8 @@ class ScoreTable:
                 where=self.source,
                 remedy="Compare models that tell the same labels apart",
             )
+        space = replace(self.space, labels=labels)
         columns = [self.labels.index(label) for label in labels]
-        scored = labels if self.positive is None else self.scored
-        scores = self.scores[:, columns] if self.positive is None else self.scores
+        scores = self.scores[:, [self.space.scored.index(label) for label in space.scored]]
         reference, known = self.reference[:, columns], self.known[:, columns]
-        return replace(self, labels=labels, scored=scored, scores=scores, reference=reference, known=known)
+        return replace(self, space=space, scores=scores, reference=reference, known=known)

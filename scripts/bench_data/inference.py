@@ -18,6 +18,7 @@ from medcls.classifier.predict import predict_sources
 from medcls.config.settings import ModelSettings, NetworkName, PreprocessingSettings
 from medcls.evaluation import OperatingPoint, no_calibration
 from medcls.evaluation.thresholds.operating_point import Threshold
+from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms
@@ -59,19 +60,17 @@ def inference(scale: Scale, say: Say) -> Measured:
 def classifier(name: NetworkName, dimensions: int, scale: Scale) -> Classifier:
     """Of a network that is not trained."""
     torch.manual_seed(scale.seed)
-    settings, labels = ModelSettings(name=name), ("ill", "well")
+    settings, space = ModelSettings(name=name), LabelSpace(("ill", "well"), "ill")
     network = build_network(settings, dimensions=dimensions, channels=1, classes=2).to(scale.device).eval()
     preparing = PreprocessingSettings(dimensions=dimensions, size=list(scale.size(dimensions)), channels=1)
     cut = (Threshold("ill", 0.5, None, None),)
     return Classifier(
+        space=space,
         network=network,
         model=settings,
         recipe=build_recipe("generic", preparing),
-        labels=labels,
-        positive="ill",
-        multilabel=False,
         calibration=no_calibration(False),
-        operating_point=OperatingPoint(labels, "ill", False, "youden", cut, "none", ""),
+        operating_point=OperatingPoint(space, "youden", cut, "none", ""),
     )
 
 

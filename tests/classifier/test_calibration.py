@@ -24,6 +24,7 @@ from medcls.evaluation import (
     fit_calibration,
     fit_conformal,
 )
+from medcls.label_space import LabelSpace
 from medcls.privacy import Pseudonyms
 from medcls.workflows.commands.infer import infer
 from medcls.workflows.commands.train import train_run
@@ -172,7 +173,7 @@ def test_predictions_before_calibration_are_the_networks_own() -> None:
 def test_what_is_not_for_these_labels_is_refused_in_one_line(
     labels: tuple[str, ...], multilabel: bool, evaluation: dict[str, Any], place: str
 ) -> None:
-    cohort = Cohort((), labels, "a" if len(labels) == 2 else None, multilabel)
+    cohort = Cohort(LabelSpace(labels, "a" if len(labels) == 2 else None, multilabel))
     with pytest.raises(ConfigError) as error:
         check_evaluation(load_config(None, (), {"evaluation": evaluation}), cohort)
     assert place in str(error.value)

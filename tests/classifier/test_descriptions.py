@@ -96,7 +96,7 @@ def test_whatever_value_is_changed_nothing_but_one_line_comes_of_it(
         (("operating_point", "thresholds", 0, "threshold"), -0.5, "no probability"),
         (("operating_point", "labels"), ["well", "ill"], "other labels"),
         (("positive",), "well", "other labels"),
-        (("multilabel",), True, "other labels"),
+        (("multilabel",), True, "no single positive label"),
         (("calibration", "link"), "sigmoid", "another kind of labels"),
         (("conformal",), {}, "the prediction sets are damaged"),
     ],

@@ -17,6 +17,7 @@ from medcls.classifier.ensemble import Ensemble
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ClassifierError, UsageError
 from medcls.evaluation import Temperature
+from medcls.label_space import LabelSpace
 from medcls.preprocessing import Prepared, build_recipe
 from tests.factories.ensembles import ensemble, member, point
 
@@ -92,7 +93,7 @@ def test_members_must_answer_the_same_question() -> None:
     with pytest.raises(UsageError, match="needs members"):
         Ensemble.of({}, point("two", 0.5), {})
     for other in (
-        replace(first, labels=("ill", "sound")),
+        replace(first, space=LabelSpace(("ill", "sound"), "ill")),
         replace(first, recipe=build_recipe("generic", PreprocessingSettings(size=[32, 32], channels=1))),
     ):
         with pytest.raises(UsageError, match="'1-2' has other labels or another recipe"):

@@ -22,6 +22,7 @@ from medcls.cohort.leakage.relations import Relations, find_relations
 from medcls.cohort.sources.folder import read_folder
 from medcls.config.settings import DataSettings, EvaluationSettings, SplitSettings
 from medcls.evaluation import auc
+from medcls.label_space import LabelSpace
 from medcls.preprocessing.store.digests import pixel_digest
 from medcls.privacy import Pseudonyms
 from medcls.scans import read_scan
@@ -219,7 +220,7 @@ def test_headers_that_tell_nothing_are_not_warned_of() -> None:
 
 
 def test_the_header_is_asked_of_cases_alone_of_which_the_label_is_known() -> None:
-    drawn = replace(scanned(80, 0, 0.5), positive=None, multilabel=True)
+    drawn = replace(scanned(80, 0, 0.5), space=LabelSpace(("well", "ill"), multilabel=True))
     told = [replace(one, reference=(), unknown=(1,)) if n % 3 == 0 else one for n, one in enumerate(drawn.cases)]
     groups = [n // 2 for n in range(160)]
     partly = confounding_of(replace(drawn, cases=tuple(told)), groups, EvaluationSettings(), 0)
@@ -231,7 +232,7 @@ def test_the_header_is_asked_of_cases_alone_of_which_the_label_is_known() -> Non
 def test_few_cases_that_are_known_to_be_without_a_label_are_said() -> None:
     cases = [replace(case(f"c{n}", label=1, partition="test"), reference=(1,) if n < 20 else ()) for n in range(60)]
     open_ = [replace(one, unknown=(1,)) if n >= 25 else one for n, one in enumerate(cases)]
-    told = replace(cohort(*open_), positive=None, multilabel=True, labels=("well", "ill"))
+    told = replace(cohort(*open_), space=LabelSpace(("well", "ill"), multilabel=True))
     assert "test has fewer than 10 cases that are known to be without 'ill' (5)" in few_positives(told)
     assert not any("without" in one for one in few_positives(replace(told, cases=tuple(cases))))
 

@@ -17,7 +17,8 @@ from medcls.cohort.partitions.split import group_cases
 from medcls.config import load_config
 from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError, ConfigError
-from tests.factories.partitions import case, cohort
+from medcls.label_space import LabelSpace
+from tests.factories.partitions import case, cohort, space
 
 
 @st.composite
@@ -36,7 +37,7 @@ def cohorts(draw: st.DrawFn) -> tuple[Cohort, dict[str, str], SplitSettings]:
         one, other = random.sample(cases, 2)
         content[other.name] = content[one.name]
     settings = SplitSettings(folds=folds, repeats=draw(st.integers(1, 3)))
-    return Cohort(tuple(cases), tuple(f"label{index}" for index in range(labels))), content, settings
+    return Cohort(space(labels), tuple(cases)), content, settings
 
 
 def singles(*labels: int, partition: str | None = None) -> Cohort:
@@ -122,7 +123,7 @@ def test_rare_labels_of_a_multi_label_cohort_are_spread() -> None:
         replace(case(f"c{n}", f"p{n}", 0), reference=tuple(i for i in range(3) if rng.random() < shares[i]))
         for n in range(200)
     )
-    whole = Cohort(cases, ("a", "b", "c"), multilabel=True)
+    whole = Cohort(LabelSpace(("a", "b", "c"), multilabel=True), cases)
     folds = make_folds(whole, SplitSettings(folds=5), 0, {})
     for label in range(3):
         having = {one.name for one in cases if label in one.reference}

@@ -25,6 +25,7 @@ from medcls.evaluation import (
     over_folds,
     pooled_operating_point,
 )
+from medcls.label_space import LabelSpace
 
 SETTINGS = EvaluationSettings(replicates=100)
 
@@ -117,7 +118,7 @@ def test_pooled_decisions_are_the_folds_own() -> None:
 def test_what_cannot_be_pooled_is_refused() -> None:
     part = predictions(1)
     point = choose_operating_point(part)
-    other = OperatingPoint(("ill", "sound"), "ill", False, "youden", point.cuts, "tune", "")
+    other = OperatingPoint(LabelSpace(("ill", "sound"), "ill"), "youden", point.cuts, "tune", "")
     with pytest.raises(UsageError, match="cannot be pooled"):
         pooled_operating_point({"1-1": point, "1-2": other})
     with pytest.raises(UsageError, match="cannot be pooled"):

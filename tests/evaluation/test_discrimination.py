@@ -33,6 +33,7 @@ from medcls.evaluation import (
 )
 from medcls.evaluation.discrimination.average_precision import average_precision_limits
 from medcls.evaluation.discrimination.partial_auc import partial_auc_limits
+from medcls.label_space import LabelSpace
 
 # Few levels, so that ties are the rule.
 scored_cases = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=40).filter(
@@ -62,7 +63,7 @@ def evaluate(label: np.ndarray, scores: np.ndarray, patients: Any = None) -> Par
     names = tuple("abcdefgh"[: scores.shape[1]])
     owners = np.arange(label.size) if patients is None else patients
     predictions = Predictions(names, None, False, scores, one_hot(label, len(names)), np.asarray(owners).astype(str))
-    point = OperatingPoint(names, None, False, "argmax", (), "tune", "0" * 64)
+    point = OperatingPoint(LabelSpace(names), "argmax", (), "tune", "0" * 64)
     return evaluate_partition(predictions, point, EvaluationSettings(replicates=200))
 
 
@@ -209,7 +210,7 @@ def test_hand_till_is_there_for_three_exclusive_labels_and_only_then() -> None:
     reference = one_hot(label, 3)
     multi = Predictions(("a", "b"), None, True, scores[:, :2], reference[:, :2], np.arange(90).astype(str))
     cuts = tuple(Threshold(name, 0.5, None, None) for name in "ab")
-    point = OperatingPoint(("a", "b"), None, True, "youden", cuts, "tune", "0" * 64)
+    point = OperatingPoint(LabelSpace(("a", "b"), multilabel=True), "youden", cuts, "tune", "0" * 64)
     assert "hand_till" not in evaluate_partition(multi, point, EvaluationSettings(replicates=100)).to_json()
 
 

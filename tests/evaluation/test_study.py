@@ -55,7 +55,7 @@ def test_every_section_is_there_and_the_document_keeps_its_schema(predictions: P
     validate({"test": document}, metrics_schema())
     assert all(document[name] for name in SECTIONS)
     assert document["not_computed"] == {}
-    labels = set(predictions.metric_labels)
+    labels = set(predictions.space.scored)
     assert set(document["clinical"]) == set(document["failures"]["labels"]) == labels
     assert [one["prevalence"] for one in document["clinical"][min(labels)]["predictive_values"]] == [0.02, 0.3]
     plain = evaluate_partition(predictions, half(predictions), SETTINGS).to_json()

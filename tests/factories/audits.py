@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medcls.cohort import Case, Cohort
+from medcls.label_space import LabelSpace
 from medcls.scans import ScanSource
 
 
@@ -25,4 +26,4 @@ def case(
 
 
 def cohort(*cases: Case) -> Cohort:
-    return Cohort(cases, ("well", "ill"), "ill")
+    return Cohort(LabelSpace(("well", "ill"), "ill"), cases)

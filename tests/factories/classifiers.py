@@ -17,6 +17,7 @@ from medcls.evaluation import (
 )
 from medcls.evaluation.conformal.prediction_sets import ConformalLimit
 from medcls.evaluation.thresholds.operating_point import Threshold
+from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 
@@ -33,11 +34,9 @@ def classifier(**changes: Any) -> Classifier:
         network=build_network(model, dimensions=2, channels=recipe.channels, classes=2).eval(),  # type: ignore[arg-type]
         model=model,
         recipe=recipe,
-        labels=LABELS,
-        positive="ill",
-        multilabel=False,
+        space=LabelSpace(LABELS, "ill"),
         calibration=Temperature("softmax", (2.0,), "tune"),
-        operating_point=OperatingPoint(LABELS, "ill", False, "youden", (cut,), "tune", "0" * 64),
+        operating_point=OperatingPoint(LabelSpace(LABELS, "ill"), "youden", (cut,), "tune", "0" * 64),
     )
     return replace(plain, **changes)
 

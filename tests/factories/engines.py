@@ -13,6 +13,7 @@ from medcls.classifier import Classifier
 from medcls.config.settings import ModelSettings, NetworkName, PreprocessingSettings
 from medcls.evaluation import OperatingPoint, Temperature
 from medcls.evaluation.thresholds.operating_point import Threshold
+from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import Prepared, build_recipe
 
@@ -41,12 +42,10 @@ def classifier(
             "generic",
             PreprocessingSettings(dimensions=dimensions, size=[side] * dimensions, channels=1),  # type: ignore[arg-type]
         ),
-        labels=LABELS,
-        positive="ill",
-        multilabel=False,
+        space=LabelSpace(LABELS, "ill"),
         calibration=Temperature("softmax", (1.0,), "tune"),
         operating_point=OperatingPoint(
-            LABELS, "ill", False, "youden", (Threshold("ill", threshold, None, None),), "tune", ""
+            LabelSpace(LABELS, "ill"), "youden", (Threshold("ill", threshold, None, None),), "tune", ""
         ),
     )
     return replace(made)

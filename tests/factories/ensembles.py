@@ -8,6 +8,7 @@ from medcls.classifier import Classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.config.settings import ModelSettings, PreprocessingSettings
 from medcls.evaluation import OperatingPoint, Temperature, Threshold
+from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 
@@ -22,9 +23,7 @@ def member(seed: int, kind: str, temperature: float) -> Classifier:
         network=network,  # type: ignore[arg-type]
         model=model,
         recipe=build_recipe("generic", PreprocessingSettings(size=[24, 24], channels=1)),
-        labels=labels,
-        positive="ill" if kind == "two" else None,
-        multilabel=kind == "multilabel",
+        space=LabelSpace(labels, "ill" if kind == "two" else None, kind == "multilabel"),
         calibration=Temperature("sigmoid" if kind == "multilabel" else "softmax", (temperature,), "tune"),
         operating_point=point(kind, 0.5),
     )
@@ -33,11 +32,12 @@ def member(seed: int, kind: str, temperature: float) -> Classifier:
 def point(kind: str, threshold: float) -> OperatingPoint:
     if kind == "two":
         return OperatingPoint(
-            ("ill", "well"), "ill", False, "youden", (Threshold("ill", threshold, None, None),), "tune", ""
+            LabelSpace(("ill", "well"), "ill"), "youden", (Threshold("ill", threshold, None, None),), "tune", ""
         )
     labels = ("a", "b", "c")
     cuts = tuple(Threshold(label, threshold, None, None) for label in labels) if kind == "multilabel" else ()
-    return OperatingPoint(labels, None, kind == "multilabel", "youden" if cuts else "argmax", cuts, "tune", "")
+    space = LabelSpace(labels, multilabel=kind == "multilabel")
+    return OperatingPoint(space, "youden" if cuts else "argmax", cuts, "tune", "")
 
 
 def ensemble(kind: str) -> Ensemble:

@@ -12,6 +12,7 @@ from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.partition.metrics import evaluate_partition
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.thresholds.operating_point import choose_operating_point
+from medcls.label_space import LabelSpace
 from medcls.reporting import (
     CohortFlow,
     Epoch,
@@ -96,9 +97,7 @@ def content(
         "title": "lung nodules",
         "region": "lung",
         "created": "2026-11-20 14:05",
-        "labels": labels,
-        "positive": positive,
-        "multilabel": multilabel,
+        "space": LabelSpace(labels, positive, multilabel),
         "cohort": CohortFlow(
             given=2 * cases + 9,
             left_out=(ReasonCount("truncated", "The file ends before its pixels do", 9),),

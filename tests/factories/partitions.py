@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from medcls.cohort import Case, Cohort
 from medcls.config.settings import Partition
+from medcls.label_space import LabelSpace
 from medcls.scans import ScanSource
 
 
@@ -25,7 +26,13 @@ def case(name: str, patient: str, label: int, partition: Partition | None = None
 
 
 def cohort(*cases: Case, labels: int = 2) -> Cohort:
-    return Cohort(cases, tuple(f"label{index}" for index in range(labels)))
+    return Cohort(space(labels), cases)
+
+
+def space(labels: int) -> LabelSpace:
+    """So many labels that exclude each other, of two the second is positive; one alone does not exclude any."""
+    names = tuple(f"label{index}" for index in range(labels))
+    return LabelSpace(names, "label1" if labels == 2 else None, multilabel=labels == 1)
 
 
 @st.composite
@@ -42,4 +49,4 @@ def cohorts(draw: st.DrawFn) -> tuple[Cohort, dict[str, str]]:
     content = {c.name: c.name for c in cases}
     for one, other in twins:
         content[other.name] = content[one.name]
-    return Cohort(tuple(cases), tuple(f"label{index}" for index in range(labels))), content
+    return Cohort(space(labels), tuple(cases)), content

@@ -11,6 +11,7 @@ import numpy as np
 from medcls.evaluation import OperatingPoint, Predictions
 from medcls.evaluation.partition.schema import metrics_schema
 from medcls.evaluation.thresholds.operating_point import Threshold
+from medcls.label_space import LabelSpace
 
 ESTIMATE_SCHEMA: dict[str, Any] = metrics_schema()["$defs"]["estimate"]
 
@@ -20,7 +21,9 @@ def half(predictions: Predictions, threshold: float = 0.5) -> OperatingPoint:
     labels, positive, multilabel = predictions.labels, predictions.positive, predictions.multilabel
     called = labels if multilabel else () if positive is None else (positive,)
     cuts = tuple(Threshold(label, threshold, None, None) for label in called)
-    return OperatingPoint(labels, positive, multilabel, "youden" if called else "argmax", cuts, "tune", "0" * 64)
+    return OperatingPoint(
+        LabelSpace(labels, positive, multilabel), "youden" if called else "argmax", cuts, "tune", "0" * 64
+    )
 
 
 def binary(positive: Any, scores: Any, patients: Any = None) -> Predictions:

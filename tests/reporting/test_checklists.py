@@ -13,6 +13,7 @@ from medcls.config import Config
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.partition.baseline import BaselinePredictions, baseline_metrics
 from medcls.evaluation.subgroups.subgroups import subgroup_metrics
+from medcls.label_space import LabelSpace
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.answers import ANSWERS
@@ -62,8 +63,7 @@ def record(document: dict[str, Any], reported: str = "test", **changes: Any) -> 
         "title": "lung",
         "region": "lung",
         "created": "2026-01-01",
-        "labels": ("well", "sick"),
-        "positive": "sick",
+        "space": LabelSpace(("well", "sick"), "sick"),
         "cohort": CohortFlow(
             201,
             (ReasonCount("truncated", "The file is cut off.", 1),),
@@ -172,7 +172,7 @@ def test_checklists_have_the_figures_of_the_file(document: dict[str, Any]) -> No
 
 
 def test_nothing_names_a_path_or_a_person_and_no_label_is_markup(document: dict[str, Any]) -> None:
-    evil = record(document, title=EVIL, labels=("well", f"{EVIL}|x"), positive=None)
+    evil = record(document, title=EVIL, space=LabelSpace(("well", f"{EVIL}|x"), multilabel=True))
     texts = [markdown(one, evil.content.title) for one in filled_checklists(evil)] + [model_card(evil)]
     for text in texts:
         assert "Canarius" not in text
@@ -196,7 +196,7 @@ def test_an_external_cohort_answers_other_items(document: dict[str, Any]) -> Non
 @pytest.mark.parametrize("predictions", [some_labels(), some_multilabel()])
 def test_other_kinds_of_labels_have_checklists_and_card_too(predictions: Any) -> None:
     found = studied(predictions, covariates={"sex": ["F", "M"] * (predictions.n_cases // 2)}, refused=None)
-    given = record(found, labels=predictions.labels, positive=None, multilabel=predictions.multilabel)
+    given = record(found, space=predictions.space)
     assert len(filled_checklists(given)) == len(FILES)
     assert "| AUC |" in model_card(given)
     assert "None" not in model_card(given)

@@ -11,6 +11,7 @@ import pytest
 import medcls
 from medcls.evaluation import exploratory_point
 from medcls.evaluation.partition.report import evaluate_in_full
+from medcls.label_space import LabelSpace
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.comparison import ComparisonContent, render_comparison
 from medcls.reporting.text.numbers import percent
@@ -24,8 +25,7 @@ SECTIONS = {"calibration", "use", "refer", "subgroups", "failures"}
 
 def page_of(document: dict[str, Any], **changes: Any) -> Page:
     values: dict[str, Any] = {
-        "labels": ("well", "sick"),
-        "positive": "sick",
+        "space": LabelSpace(("well", "sick"), "sick"),
         "region": "lung",
         "metrics": {"test": document},
     }
@@ -105,7 +105,7 @@ def test_the_page_of_a_comparison_is_safe_and_says_what_the_file_says(tmp_path: 
     auc = document["comparisons"][0]["differences"][0]
     assert f"{auc['first']:.3f} {auc['second']:.3f}" in page.text
     document["models"][0]["name"] = document["comparisons"][0]["first"] = EVIL
-    evil = Page(render_comparison(ComparisonContent(("well", EVIL), EVIL, False, "", document)))
+    evil = Page(render_comparison(ComparisonContent(LabelSpace(("well", EVIL), EVIL), "", document)))
     assert not evil.all("script")
     assert EVIL in evil.text
 

@@ -17,6 +17,7 @@ from medcls.classifier import Classifier, load_classifier
 from medcls.errors import UsageError
 from medcls.explanation import Explanation
 from medcls.files import read_csv
+from medcls.label_space import LabelSpace
 from medcls.privacy import Pseudonyms
 from medcls.runs.explanation_files import clear
 from medcls.workflows.commands.explain import explain
@@ -170,7 +171,9 @@ def test_without_a_positive_label_the_map_is_of_the_most_probable_one(tmp_path: 
     turned = SimpleNamespace(
         link="softmax", probabilities=lambda logits: classifier().calibration.probabilities(-logits)
     )
-    made: Classifier = replace(classifier(), positive=None, calibration=cast(Any, turned))
+    made: Classifier = replace(
+        classifier(), space=LabelSpace(("ill", "well"), multilabel=True), calibration=cast(Any, turned)
+    )
     write_pictures(tmp_path, 1)
     row = made.predict(tmp_path).iloc[0]
     explanation: Explanation = made.explain(tmp_path / "0000.png")

@@ -15,6 +15,7 @@ from PIL import Image
 from medcls.cohort import Case, Cohort
 from medcls.config import load_config
 from medcls.errors import ConfigError
+from medcls.label_space import LabelSpace
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
@@ -152,14 +153,14 @@ def test_notes_are_counted_by_partition_and_label_and_each_case_once() -> None:
         case("alpha: a", partition="test", label=1),
         case("not in Hounsfield units: as they are", partition="test"),
     ]
-    alpha_, unit = note_counts(Cohort(tuple(cases), ("well", "ill"), "ill"))
+    alpha_, unit = note_counts(Cohort(LabelSpace(("well", "ill"), "ill"), tuple(cases)))
     assert (alpha_.code, alpha_.by_partition, alpha_.by_label) == (
         Note.ALPHA,
         {"train": (1, 1), "test": (1, 2)},
         {"well": (1, 2), "ill": (1, 1)},
     )
     assert (unit.code, unit.meaning) == ("not in Hounsfield units", "")
-    (outside, _) = note_counts(Cohort(tuple(cases), ("well", "ill"), "ill"), "external")
+    (outside, _) = note_counts(Cohort(LabelSpace(("well", "ill"), "ill"), tuple(cases)), "external")
     assert outside.by_partition == {"external": (2, 3)}
 
 

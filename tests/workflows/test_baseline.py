@@ -22,6 +22,7 @@ from medcls.errors import RunError
 from medcls.evaluation import Predictions, metrics_schema
 from medcls.evaluation.discrimination.auc import auc
 from medcls.evaluation.partition.baseline import baseline_metrics
+from medcls.label_space import LabelSpace
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.features import BINS, GRID, PERCENTILES, feature_names, simple_features
 from medcls.privacy import load_pseudonyms
@@ -78,7 +79,7 @@ def cohort_of(positive: NDArray[np.bool_], patients: NDArray[np.intp]) -> Cohort
         Case(f"case{row}", f"patient{owner}", Path("x"), (int(has),), sides[owner % 4])  # type: ignore[arg-type]
         for row, (has, owner) in enumerate(zip(positive, patients, strict=True))
     )
-    return Cohort(cases, ("well", "ill"), "ill")
+    return Cohort(LabelSpace(("well", "ill"), "ill"), cases)
 
 
 def features_of(cohort: Cohort, images: NDArray[np.floating]) -> Features:
@@ -202,7 +203,7 @@ def test_a_cohort_with_unknown_labels_is_fitted_and_judged_where_they_are_known(
         )
         for row, one in enumerate(cohort.cases)
     ]
-    cohort = replace(cohort, cases=tuple(cases), labels=("a", "b"), positive=None, multilabel=True)
+    cohort = replace(cohort, cases=tuple(cases), space=LabelSpace(("a", "b"), multilabel=True))
     found = fit_baseline(cohort, features, CONFIG, load_pseudonyms())
     train, tune = cohort.partition("train"), cohort.partition("tune")
     models = [

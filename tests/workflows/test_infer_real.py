@@ -11,6 +11,7 @@ from medcls.config import load_config
 from medcls.config.settings import ModelSettings
 from medcls.evaluation import OperatingPoint, Temperature
 from medcls.evaluation.thresholds.operating_point import Threshold
+from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms
@@ -28,18 +29,14 @@ def untrained() -> Classifier:
     )
     torch.manual_seed(0)
     model = ModelSettings(name="resnet10")
-    labels = ("inflammation", "normal")
+    space = LabelSpace(("inflammation", "normal"), "inflammation")
     return Classifier(
         network=build_network(model, dimensions=2, channels=1, classes=2).eval(),  # type: ignore[arg-type]
         model=model,
         recipe=build_recipe(config.region, config.preprocessing),
-        labels=labels,
-        positive="inflammation",
-        multilabel=False,
+        space=space,
         calibration=Temperature("softmax", (1.0,), "none"),
-        operating_point=OperatingPoint(
-            labels, "inflammation", False, "youden", (Threshold("inflammation", 0.5, None, None),), "none", ""
-        ),
+        operating_point=OperatingPoint(space, "youden", (Threshold("inflammation", 0.5, None, None),), "none", ""),
     )
 
 

@@ -21,6 +21,7 @@ from medcls.cohort.leakage.near_duplicates import NearDuplicates, NearPair
 from medcls.cohort.leakage.relations import Relations
 from medcls.cohort.sources.locate import locate_scans
 from medcls.evaluation.shift.wording import strong_shift
+from medcls.label_space import LabelSpace
 from medcls.privacy import Pseudonyms
 from medcls.workflows.data.prepare import size_warnings
 from tests.factories.scores import binary_rows, write_table
@@ -33,7 +34,7 @@ def case(name: str, patient: str = "", partition: Any = "test", label: int = 0) 
 
 
 def cohort(cases: Sequence[Case]) -> Cohort:
-    return Cohort(tuple(cases), ("well", "ill"), "ill")
+    return Cohort(LabelSpace(("well", "ill"), "ill"), tuple(cases))
 
 
 def test_a_table_that_names_some_patients_is_warned_of_by_partition() -> None:

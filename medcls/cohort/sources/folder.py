@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medcls.cohort.case import Case, Exclusion
-from medcls.cohort.cohort import Cohort, check_positive
+from medcls.cohort.cohort import Cohort, asked_space
 from medcls.cohort.sources.table import named_partition
 from medcls.config.settings import DataSettings, Partition, SplitSettings
 from medcls.errors import CohortError, ConfigError
@@ -80,7 +80,7 @@ def folder_labels(settings: DataSettings, split: SplitSettings, positive: str | 
     labels = _labels(root, parts, settings)
     _check_files(root, parts, settings)
     try:
-        return Cohort((), labels, check_positive(positive, labels, multilabel=False), source=str(root))
+        return Cohort(asked_space(labels, positive, multilabel=False), source=str(root))
     except ConfigError:
         if (
             positive is not None

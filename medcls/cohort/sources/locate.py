@@ -16,6 +16,7 @@ from medcls.cohort.sources.paths import check_paths, leads_somewhere, missing_in
 from medcls.cohort.sources.table import read_table
 from medcls.config.settings import Config, SplitSettings
 from medcls.errors import CohortError, ConfigError, ScanRefused
+from medcls.label_space import LabelSpace
 from medcls.progress import SILENT, Progress
 from medcls.scans import CAUSES, RefusalCode, ScanSource, find_one
 from medcls.scans.core.leniency import STRICT, Leniency
@@ -67,11 +68,11 @@ def external_settings(config: Config, table: Path) -> Config:
     return config.model_copy(update={"data": data, "split": SplitSettings()})
 
 
-def frozen_labels(config: Config, labels: Sequence[str], positive: str | None, multilabel: bool) -> Config:
+def frozen_labels(config: Config, space: LabelSpace) -> Config:
     """The config with a classifier's labels, so that none that is missing or new in a table shifts them."""
-    named = None if multilabel else list(labels)  # multi-label: they are columns of the config
+    named = None if space.multilabel else list(space.labels)  # multi-label: they are columns of the config
     data = config.data.model_copy(update={"labels": named})
-    return config.model_copy(update={"data": data, "positive": positive})
+    return config.model_copy(update={"data": data, "positive": space.positive})
 
 
 def locate_scans(cohort: Cohort, leniency: Leniency = STRICT, progress: Progress = SILENT) -> Cohort:

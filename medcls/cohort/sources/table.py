@@ -9,7 +9,7 @@ from typing import Literal
 
 from medcls import tables
 from medcls.cohort.case import Case, Exclusion
-from medcls.cohort.cohort import Cohort, check_positive
+from medcls.cohort.cohort import Cohort, asked_space
 from medcls.cohort.sources.label_columns import Marks, read_label_columns
 from medcls.cohort.sources.labels import check_spelling, labels_of, named_values, unused_values
 from medcls.cohort.sources.paths import scan_path
@@ -60,14 +60,11 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
             cases.append(found)
         else:
             excluded.append(found)
-    multilabel = isinstance(columns.label, list)
-    positive = check_positive(positive, labels, multilabel=multilabel)
+    space = asked_space(labels, positive, multilabel=isinstance(columns.label, list))
     unused = _unused(table.named, columns)
     return Cohort(
+        space,
         tuple(cases),
-        labels,
-        positive,
-        multilabel,
         tuple(excluded),
         (*warnings, *more, *_telling(rows, unused, references)),
         unused=unused,

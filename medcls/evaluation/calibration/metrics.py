@@ -168,7 +168,7 @@ def calibration_metrics(
     settings = settings or EvaluationSettings()
     resampling = predictions.resampling.unstratified
     labels = label_views(predictions)
-    many = len(predictions.labels) > 2 and not predictions.multilabel
+    many = predictions.space.kind == "exclusive"
     views = (top_label_view(predictions), *labels) if many else labels
     drawn = _replicates(views, resampling, settings.replicates, seed)
     own = [

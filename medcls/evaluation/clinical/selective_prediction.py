@@ -263,7 +263,7 @@ class _Cases:
 
     def points(self, kept: list[Bools], drawn: Floats, confidence: float) -> list[SelectivePoint]:
         """The points from replicates ``(b, 2 * shares * points)`` of :meth:`columns`."""
-        n, labels, made = self.group.size, self.predictions.metric_labels, []
+        n, labels, made = self.group.size, self.predictions.space.scored, []
         reasons = ["", *["no kept case has the label", "every kept case has the label"] * len(labels)]
         parts = np.split(drawn, len(kept), axis=1)
         for mask, part in zip(kept, parts, strict=True):

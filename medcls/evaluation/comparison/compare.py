@@ -232,8 +232,7 @@ def _check(
 ) -> None:
     """Refuse to pair what is not about the same cases."""
     which = f"{names[0]} and {names[1]}"
-    if (first.labels, first.positive, first.multilabel) != (second.labels, second.positive, second.multilabel):
-        raise UsageError(f"{which} are about other labels", remedy="Compare answers about the same labels")
+    first.space.check_same(second.space, names, "Compare answers about the same labels")
     if first.n_cases != second.n_cases:
         raise UsageError(
             f"{which} are about other cases: {first.n_cases} and {second.n_cases}",

@@ -125,8 +125,8 @@ class Pair:
         """Every figure's difference."""
         first = self.predictions[0]
         several = first.positive is None
-        of_labels = {label: self._alone(label) for label in first.metric_labels}
-        drawn = self._drawn_aucs(first.metric_labels) if several or self.clustered else {}
+        of_labels = {label: self._alone(label) for label in first.space.scored}
+        drawn = self._drawn_aucs(first.space.scored) if several or self.clustered else {}
         found = [self._macro_auc(drawn, of_labels)] if several else []
         if several and not first.multilabel:
             return (*found, *self._shares([self._accuracy()]))
@@ -238,7 +238,7 @@ class Pair:
             first - second, together, min(patients), confidence, lambda: _conservative(parts, confidence)
         )
         test, statistic, p_value, reason = _bootstrap_test(together, min(patients))
-        left_out = [label for label in self.predictions[0].metric_labels if label not in drawn]
+        left_out = [label for label in self.predictions[0].space.scored if label not in drawn]
         if left_out:
             note = f"mean over {len(drawn)} labels, left out: {', '.join(left_out)}"
             reason = note if reason is None else f"{note}; {reason}"

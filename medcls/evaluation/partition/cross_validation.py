@@ -207,7 +207,7 @@ def pooled_operating_point(points: Mapping[str, OperatingPoint]) -> OperatingPoi
         UsageError: There are none, or they are for different labels.
     """
     folds = list(points.values())
-    if len({(one.labels, one.positive, one.multilabel) for one in folds}) != 1:
+    if len({one.space for one in folds}) != 1:
         raise UsageError("operating points of different labels cannot be pooled")
     cuts = []
     for index, cut in enumerate(folds[0].cuts):

@@ -78,7 +78,7 @@ class MacroMetrics:
     @property
     def has_hand_till(self) -> bool:
         """Whether Hand and Till's AUC is asked: three or more exclusive labels."""
-        return len(self.predictions.labels) > 2 and not self.predictions.multilabel
+        return self.predictions.space.kind == "exclusive"
 
     def replicate(self, replicates: int, seed: int) -> Replicates:
         """All replicates, on the same draws, in one pass; again for each label that is not known of all cases, on its own."""

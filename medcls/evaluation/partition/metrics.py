@@ -30,6 +30,7 @@ from medcls.evaluation.statistics.arrays import Bools, as_bools
 from medcls.evaluation.statistics.bootstrap import PatientResampling
 from medcls.evaluation.statistics.bootstrap_interval import FEW_PATIENTS
 from medcls.evaluation.statistics.estimate import Estimate
+from medcls.evaluation.thresholds.confidence import check_same_labels
 from medcls.evaluation.thresholds.confusion import Counts, confusion_matrix
 from medcls.evaluation.thresholds.operating_point import OperatingPoint
 
@@ -165,10 +166,7 @@ def evaluate_partition(
         UsageError: The operating point is for other labels, or ``called`` does not fit the predictions.
     """
     settings = settings or EvaluationSettings()
-    if (operating_point.labels, operating_point.positive) != (predictions.labels, predictions.positive) or (
-        operating_point.multilabel != predictions.multilabel
-    ):
-        raise UsageError("the operating point is for other labels", remedy="Take the one of the same classifier")
+    check_same_labels(predictions, operating_point)
     positive = predictions.positive
     called = operating_point.decide(predictions.probabilities) if called is None else as_bools(called, "the decisions")
     if called.shape != predictions.reference.shape:

@@ -193,7 +193,7 @@ def subgroup_metrics(
         covariates=tuple(
             _covariate(
                 one,
-                {label: by_covariate[one.covariate][label] for label in predictions.metric_labels},
+                {label: by_covariate[one.covariate][label] for label in predictions.space.scored},
                 settings.confidence,
             )
             for one in kept

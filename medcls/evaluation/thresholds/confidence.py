@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from medcls.errors import UsageError
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, Floats
 from medcls.evaluation.thresholds.operating_point import OperatingPoint
@@ -47,12 +46,9 @@ def check_same_labels(predictions: Predictions, point: OperatingPoint) -> None:
     Raises:
         UsageError: Its labels are not those of the predictions.
     """
-    if (point.labels, point.positive, point.multilabel) != (
-        predictions.labels,
-        predictions.positive,
-        predictions.multilabel,
-    ):
-        raise UsageError("the operating point is for other labels", remedy="Take the one of the same classifier")
+    point.space.check_same(
+        predictions.space, ("the operating point", "the predictions"), "Take the one of the same classifier"
+    )
 
 
 def _distance(probabilities: Floats, threshold: float) -> Floats:

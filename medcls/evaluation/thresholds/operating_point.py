@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medcls.errors import ClassifierError, UsageError
-from medcls.evaluation.predictions import Predictions, check_labels
+from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, as_bools, as_floats
 from medcls.evaluation.thresholds.choosing import Rule, Threshold, choose_threshold, describe_rule
+from medcls.label_space import Labelled, LabelSpace
 
 __all__ = [
     "ARGMAX",
@@ -43,31 +44,24 @@ EXPLORATORY = "exploratory"
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class OperatingPoint(Labelled):
     """How probabilities become decisions, and where that was chosen.
 
     Attributes:
-        labels: The classifier's labels, in the order of the probabilities' columns.
-        positive: The positive one of two exclusive labels, else ``None``.
-        multilabel: The labels do not exclude each other.
+        space: The classifier's labels.
         rule: ``youden``, ``sensitivity >= x``, ``specificity >= x``, ``least cost (…)``, ``threshold = x`` or ``argmax``.
         cuts: One threshold for the positive label, one for each label of a multi-label classifier, or none (argmax).
         chosen_on: The partition it was chosen on.
         cases_hash: Which cases these were (:meth:`medcls.evaluation.predictions.Predictions.cases_hash`).
     """
 
-    labels: tuple[str, ...]
-    positive: str | None
-    multilabel: bool
     rule: str
     cuts: tuple[Threshold, ...]
     chosen_on: str
     cases_hash: str
 
     def __post_init__(self) -> None:
-        check_labels(self.labels, self.positive, self.multilabel)
-        wanted = self.labels if self.multilabel else (self.positive,) if self.positive is not None else ()
-        if tuple(cut.label for cut in self.cuts) != wanted:
+        if tuple(cut.label for cut in self.cuts) != self.space.decided:
             raise UsageError("an operating point needs one threshold for each label that is called")
 
     @property
@@ -118,9 +112,7 @@ class OperatingPoint:
     def to_json(self) -> dict[str, Any]:
         """The operating point as plain JSON."""
         return {
-            "labels": list(self.labels),
-            "positive": self.positive,
-            "multilabel": self.multilabel,
+            **self.space.to_json(),
             "rule": self.rule,
             "decision": self.decision,
             "thresholds": [
@@ -150,8 +142,8 @@ class OperatingPoint:
                 Threshold(cut["label"], float(cut["threshold"]), cut["sensitivity"], cut["specificity"], cut["reason"])
                 for cut in value["thresholds"]
             )
-            labels, positive, multilabel = tuple(value["labels"]), value["positive"], bool(value["multilabel"])
-            point = cls(labels, positive, multilabel, value["rule"], cuts, value["chosen_on"], value["cases_hash"])
+            space = LabelSpace.from_json(value)
+            point = cls(space, value["rule"], cuts, value["chosen_on"], value["cases_hash"])
         except (KeyError, TypeError, ValueError, UsageError) as error:
             raise ClassifierError(
                 "the operating point is damaged", remedy="Take a whole copy of the classifier"
@@ -171,17 +163,14 @@ def choose_operating_point(
         rule: As :func:`choose_threshold`; three or more exclusive labels always take the most probable one.
         chosen_on: The partition's name.
     """
-    argmax = not predictions.multilabel and predictions.positive is None
-    cuts = (
-        ()
-        if argmax
-        else tuple(choose_threshold(one.label, one.positive, one.scores, rule) for one in predictions.columns())
+    cuts = tuple(
+        choose_threshold(label, one.positive, one.scores, rule)
+        for label in predictions.space.decided
+        for one in (predictions.of_label(label),)
     )
     return OperatingPoint(
-        labels=predictions.labels,
-        positive=predictions.positive,
-        multilabel=predictions.multilabel,
-        rule=ARGMAX if argmax else describe_rule(rule),
+        space=predictions.space,
+        rule=describe_rule(rule) if cuts else ARGMAX,
         cuts=cuts,
         chosen_on=chosen_on,
         cases_hash=predictions.cases_hash(),

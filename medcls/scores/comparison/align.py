@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from medcls.errors import CohortError, UsageError
+from medcls.errors import CohortError
 from medcls.scores.canonical_order import in_order
 from medcls.scores.comparison.contestant import Contestant
 from medcls.scores.comparison.dropped_cases import Dropped, dropped_by, left_out_notes, names_evaluated, remedy
@@ -72,14 +72,14 @@ def join(contestants: Sequence[Contestant]) -> Joined:
 
 def _like(first: Contestant, other: Contestant) -> Contestant:
     table = other.table.with_labels(first.table.labels)
-    if (table.positive, table.multilabel) != (first.table.positive, first.table.multilabel):
-        raise UsageError(
-            f"'{other.name}' and '{first.name}' do not ask the same question",
-            remedy="Compare models with the same positive label, all multi-label or none",
-        )
+    table.space.check_same(
+        first.table.space,
+        (f"'{other.name}'", f"'{first.name}'"),
+        "Compare models with the same positive label, all multi-label or none",
+    )
     cuts = {cut.label: cut for cut in other.point.cuts}
-    ordered = tuple(cuts[label] for label in table.scored) if cuts else ()
-    return replace(other, table=table, point=replace(other.point, labels=table.labels, cuts=ordered))
+    ordered = tuple(cuts[label] for label in table.space.scored) if cuts else ()
+    return replace(other, table=table, point=replace(other.point, space=table.space, cuts=ordered))
 
 
 def _evaluated_places(table: ScoreTable) -> dict[str, int]:

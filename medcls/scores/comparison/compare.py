@@ -176,7 +176,7 @@ def compare_contestants(
     write_csv(folder / "comparison.csv", _COLUMNS, comparison_rows(document))
     created = datetime.now().astimezone().isoformat(timespec="minutes")
     table = joined.contestants[0].table
-    content = ComparisonContent(table.labels, table.positive, table.multilabel, created, document)
+    content = ComparisonContent(table.space, created, document)
     write_comparison(folder / PAGE, content)
     return Compared(document, folder)
 
@@ -295,9 +295,7 @@ def _document(joined: Joined, settings: EvaluationSettings, seed: int) -> dict[s
         for doubt in doubts(metrics.per_label, thresholds=bool(one.point.cuts))
     ]
     return {
-        "labels": list(table.labels),
-        "positive": table.positive,
-        "multilabel": table.multilabel,
+        **table.space.to_json(),
         "n_cases": len(table.names),
         "left_out": joined.left_out,
         "models": [

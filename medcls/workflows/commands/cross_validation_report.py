@@ -67,7 +67,7 @@ def _explained(
     said = joined.out_of_fold.of_repeat(1)
     predictions = {name: prediction for name, (_, prediction) in said.items()}
     cases = [case for case in plan.material.cohort.cases if case.name in predictions]
-    chosen = choose_cases(cases, predictions, ensemble.labels, ensemble.positive, count)
+    chosen = choose_cases(cases, predictions, ensemble.space, count)
     members = {case.name: ensemble.members[said[case.name][0]] for case in chosen}
     return explain_chosen(chosen, members, plan.material, predictions, folder, pseudonyms, progress)
 

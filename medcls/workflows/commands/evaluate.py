@@ -209,7 +209,7 @@ def _own_test(run: Run, classifier: Classifier, config: Config, pseudonyms: Pseu
 
 def _frozen(config: Config, classifier: Classifier) -> Config:
     """The config with the classifier's labels, so that none that is missing or new in a table shifts them."""
-    return frozen_labels(config, classifier.labels, classifier.positive, classifier.multilabel)
+    return frozen_labels(config, classifier.space)
 
 
 def _external(table: Path, config: Config, progress: Progress) -> Cohort:

@@ -114,7 +114,7 @@ def read_out_of_fold(
             names.append(name)
             case_predictions.append(prediction)
     predictions = predictions_of(
-        cases, [prediction.probabilities for prediction in case_predictions], cohort, pseudonyms
+        cases, [prediction.probabilities for prediction in case_predictions], cohort.space, pseudonyms
     )
     return OutOfFold(tuple(cases), tuple(names), tuple(case_predictions), predictions)
 

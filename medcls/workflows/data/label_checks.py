@@ -20,7 +20,7 @@ def check_evaluation(config: Config, cohort: Cohort) -> None:
     if misfit is not None:
         allowed = ", ".join(methods_for(labels, multilabel))
         raise ConfigError(misfit, where="evaluation.calibrate", remedy=f"For these labels: {allowed}")
-    if labels > 2 and not multilabel and config.evaluation.operating_point != "youden":
+    if cohort.space.kind == "exclusive" and config.evaluation.operating_point != "youden":
         raise ConfigError(
             f"{labels} labels that exclude each other have no threshold: the most probable one is the prediction",
             where="evaluation.operating_point",

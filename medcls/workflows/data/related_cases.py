@@ -85,7 +85,7 @@ def confounding_of(
         settings: The confidence.
         seed: Of folds and resampling.
     """
-    labels = cohort.labels if cohort.positive is None else (cohort.positive,)
+    labels = cohort.space.scored
     found = []
     for label in labels:
         index = cohort.labels.index(label)

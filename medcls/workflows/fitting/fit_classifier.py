@@ -114,7 +114,7 @@ def as_predictions(
     """Answers and references of cases as arrays; with the probabilities before calibration where these are wanted."""
     told = [case_predictions[case.name] for case in cases]
     probabilities = [one.probabilities if calibrated else one.uncalibrated for one in told]
-    return predictions_of(cases, probabilities, classifier, pseudonyms)
+    return predictions_of(cases, probabilities, classifier.space, pseudonyms)
 
 
 def start_network(config: Config, recipe: Recipe, classes: int, progress: Progress = SILENT) -> ClassificationNetwork:
@@ -220,14 +220,12 @@ def _calibrated(
         if method is not None
         else no_calibration(cohort.multilabel)
     )
-    predictions = predictions_of(cases, calibration.probabilities(logits), cohort, pseudonyms)
+    predictions = predictions_of(cases, calibration.probabilities(logits), cohort.space, pseudonyms)
     return Classifier(
         network=network,
         model=config.model,
         recipe=material.recipe,
-        labels=cohort.labels,
-        positive=cohort.positive,
-        multilabel=cohort.multilabel,
+        space=cohort.space,
         calibration=calibration,
         operating_point=choose_operating_point(predictions, config.evaluation.operating_point, chosen_on="tune"),
         leniency=Leniency.chosen(config.preprocessing),

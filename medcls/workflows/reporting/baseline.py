@@ -99,7 +99,7 @@ class Baseline:
         point = self.operating_point
         return BaselinePredictions(
             method=METHOD,
-            predictions=predictions_of(cases, self.model.probabilities(features.of(cases)), point, pseudonyms),
+            predictions=predictions_of(cases, self.model.probabilities(features.of(cases)), point.space, pseudonyms),
             operating_point=point,
             n_features=len(self.names),
             strength=self.model.strength,
@@ -165,7 +165,7 @@ def fit_baseline(cohort: Cohort, features: Features, config: Config, pseudonyms:
         fit_linear(values, reference, multilabel=cohort.multilabel, strength=one, known=told) for one in STRENGTHS
     ]
     model = min(models, key=lambda one: one.loss(seen, evaluated, told_of_tune))  # the simplest at a tie
-    said = predictions_of(tune, model.probabilities(seen), cohort, pseudonyms)
+    said = predictions_of(tune, model.probabilities(seen), cohort.space, pseudonyms)
     point = choose_operating_point(said, config.evaluation.operating_point, chosen_on="tune")
     return Baseline(features.names, model, point)
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from medcls.classifier import Prediction
 from medcls.cohort import Case
+from medcls.label_space import LabelSpace
 
 
 def choose_cases(
     cases: Sequence[Case],
     predictions: Mapping[str, Prediction],
-    labels: tuple[str, ...],
-    positive: str | None,
+    space: LabelSpace,
     count: int,
 ) -> list[Case]:
     """The surest cases of each outcome in turn, of different patients.
@@ -24,15 +24,14 @@ def choose_cases(
     Args:
         cases: All that have a prediction.
         predictions: By case name.
-        labels: All labels.
-        positive: The positive one of two.
+        space: The labels.
         count: How many are wanted; there are fewer where patients run out.
     """
     outcomes: dict[tuple[bool, int, bool], list[Case]] = defaultdict(list)
     for case in sorted(cases, key=lambda case: -_sureness(case, predictions)):
-        label = case.reference[0] if case.reference else len(labels)
-        first = positive is not None and label == labels.index(positive)
-        outcomes[not first, label, is_right(case, predictions, labels)].append(case)
+        label = case.reference[0] if case.reference else len(space.labels)
+        first = space.positive is not None and label == space.labels.index(space.positive)
+        outcomes[not first, label, is_right(case, predictions, space.labels)].append(case)
     queues = [outcomes[key] for key in sorted(outcomes)]
     chosen: list[Case] = []
     patients: set[str] = set()
@@ -50,21 +49,23 @@ def is_right(case: Case, predictions: Mapping[str, Prediction], labels: tuple[st
     return {labels[index] for index in case.reference} == _evaluated(case, predictions[case.name], labels)
 
 
-def label_to_explain(case: Case, prediction: Prediction, labels: tuple[str, ...], positive: str | None) -> str:
+def label_to_explain(case: Case, prediction: Prediction, space: LabelSpace) -> str:
     """The label whose map says most: one that was missed, else one that was given, else the most probable.
 
     Of two labels a wrong prediction is explained for the positive one, which was missed or given wrongly.
     """
+    labels = space.labels
     reference = [labels[index] for index in case.reference]
-    if set(reference) != _evaluated(case, prediction, labels) and positive is not None:
-        return positive
+    if set(reference) != _evaluated(case, prediction, labels) and space.positive is not None:
+        return space.positive
     missed = [label for label in reference if label not in prediction.predicted]
     most_probable = labels[max(range(len(labels)), key=lambda index: prediction.probabilities[index])]
     return next(iter((*missed, *prediction.predicted, most_probable)))
 
 
-def outcome(case: Case, prediction: Prediction, labels: tuple[str, ...], positive: str | None) -> str:
+def outcome(case: Case, prediction: Prediction, space: LabelSpace) -> str:
     """What became of a case, in the words of the report: ``missed``, ``false alarm``, ``found``, ``left alone``, …"""
+    labels, positive = space.labels, space.positive
     reference = {labels[index] for index in case.reference}
     if positive is None:
         return "right" if reference == _evaluated(case, prediction, labels) else "wrong"

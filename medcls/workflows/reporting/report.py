@@ -64,7 +64,7 @@ def explain_cases(
     Which cases, and for which labels: see :mod:`medcls.workflows.reporting.example_cases`.
     """
     cases = [case for case in material.cohort.partition(partition) if case.name in predictions]
-    chosen = choose_cases(cases, predictions, classifier.labels, classifier.positive, count)
+    chosen = choose_cases(cases, predictions, classifier.space, count)
     by_case = {case.name: classifier for case in chosen}
     return explain_chosen(chosen, by_case, material, predictions, folder, pseudonyms, progress)
 
@@ -90,7 +90,7 @@ def explain_chosen(
         prediction, name = predictions[case.name], pseudonyms.case(case.name)
         row = Row(name, patient=pseudonym_of(case, pseudonyms))
         png = writer.add(row, prediction, classifier, explanation).picture.read_bytes()
-        came = outcome(case, prediction, classifier.labels, classifier.positive)
+        came = outcome(case, prediction, classifier.space)
         explained.append(ExplainedCase(png, _caption(name, case, prediction, classifier, explanation), came))
     if chosen:
         writer.finish(classifiers[chosen[0].name])
@@ -147,9 +147,7 @@ def cohort_content(
         title=title,
         region=config.region,
         created=datetime.now().astimezone().isoformat(timespec="minutes"),
-        labels=cohort.labels,
-        positive=cohort.positive,
-        multilabel=cohort.multilabel,
+        space=cohort.space,
         cohort=cohort_flow(cohort, external=reported == EXTERNAL),
         metrics=metrics,
         config_text=public_config(config),
@@ -207,7 +205,7 @@ def classifier_properties(classifier: Classifier) -> dict[str, str]:
 def _explain(classifier: Classifier, material: Material, case: Case, prediction: Prediction) -> Explanation:
     if case.source is None:
         raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
-    label = label_to_explain(case, prediction, classifier.labels, classifier.positive)
+    label = label_to_explain(case, prediction, classifier.space)
     scan = read_scan(classifier.recipe.taken(case.source), leniency=classifier.leniency)
     return classifier.explain_prepared(scan, material.entries[case.name].read(), label)
 
