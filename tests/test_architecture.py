@@ -31,6 +31,7 @@ GROUND = (
     "privacy",
     "plugins",
     "label_space",
+    "caution",
     "config",
 )
 ORDER = (

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from medcls.caution import leakage
 from medcls.cli.screen import say, say_json
 from medcls.scans.core.notes import Note, note_code
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
 _REASONS = 3  # of which the screen says why a scan is unlike those of the training
-_LEAKAGE = "LEAKAGE"  # how a warning of an allowed leak begins, here as in the report
 
 
 def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
@@ -116,8 +116,8 @@ def evaluation(result: EvaluationResult, *, as_json: bool, quiet: bool) -> None:
         say_json(value if result.comparison is None else {**value, "comparison": result.comparison})
     elif not quiet:
         for warning in result.warnings:
-            if warning.startswith(_LEAKAGE):
-                say(warning)
+            if warning.is_leakage:
+                say(str(warning))
         _estimates(result.name, result.metrics, scores=result.scores)
         if result.comparison is not None:
             _differences(result.comparison)
@@ -192,7 +192,7 @@ def _mark_leakage(finished: Run) -> None:
 
     allowed = allowed_at_training(finished.path)
     if allowed is not None:
-        say(f"{_LEAKAGE}: patients or images are on two sides, which was allowed: {allowed}")
+        say(str(leakage(f"patients or images are on two sides, which was allowed: {allowed}")))
 
 
 def _differences(document: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from medcls.caution import Caution
 from medcls.cohort.case import Case, Exclusion
 from medcls.config.settings import Partition
 from medcls.errors import CohortError, ConfigError
@@ -28,7 +29,7 @@ class Cohort(Labelled):
 
     cases: tuple[Case, ...] = ()
     excluded: tuple[Exclusion, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Caution, ...] = ()
     unused: tuple[str, ...] = ()
     given: tuple[Partition, ...] | None = None
     source: str = ""
@@ -50,7 +51,7 @@ class Cohort(Labelled):
         count = "no patient" if not patients else "1 patient" if patients == 1 else f"{patients} patients"
         return self.wrong(f"the label '{self.labels[label]}' has {count}, too few for {parts}", remedy)
 
-    def warn(self, *warnings: str) -> Cohort:
+    def warn(self, *warnings: Caution) -> Cohort:
         """The same cohort with more warnings."""
         return replace(self, warnings=(*self.warnings, *warnings))
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from medcls.caution import Caution
 from medcls.label_space import Labelled
 
 
@@ -188,7 +189,7 @@ class ReportContent(Labelled):
     classifier: Mapping[str, str] = field(default_factory=dict)
     config_text: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Caution, ...] = ()
     reported: str = "test"
     per_fold: Mapping[str, Any] | None = None
     learning_curve: Mapping[str, Any] | None = None
@@ -201,8 +202,8 @@ class ReportContent(Labelled):
 
     @property
     def leaks_allowed(self) -> bool:
-        """Whether patients or images cross partitions and the user let them: a warning says so, and begins with it."""
-        return any(warning.startswith("LEAKAGE") for warning in self.warnings)
+        """Whether patients or images cross partitions and the user let them."""
+        return any(warning.is_leakage for warning in self.warnings)
 
     def __post_init__(self) -> None:
         if self.reported not in self.metrics:

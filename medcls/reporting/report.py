@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medcls.caution import Caution, in_order, note
 from medcls.display import printable
 from medcls.files import write_text
-from medcls.reporting.blocks import Section
+from medcls.reporting.blocks import Section, sentence
 from medcls.reporting.charts import plots
 from medcls.reporting.content import OUTCOMES, ExplainedCase, ReportContent
 from medcls.reporting.sections.folds import folds_table
@@ -181,17 +182,17 @@ def _headline(content: ReportContent) -> tuple[str, ...]:
     return ("auc", "sensitivity", "specificity") if content.multilabel else ("auc", "accuracy", "balanced_accuracy")
 
 
-def _warnings(content: ReportContent, metrics: Mapping[str, Any]) -> list[str]:
-    """The caller's warnings and the figures' own notes, each once."""
-    notes = [str(note) for note in metrics.get("notes") or ()]
+def _warnings(content: ReportContent, metrics: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """The caller's warnings and the metrics' own notes, each once, the gravest first; and whether it is of a leak."""
+    notes = [str(one) for one in metrics.get("notes") or ()]
     flow = content.cohort
     left_out = sum(reason.cases for reason in flow.left_out)
     if flow.partitions and flow.given != left_out + flow.used:
         notes.append(
             f"of {flow.given} cases given, {left_out} were left out and {flow.used} used, which does not add up"
         )
-    sentences = [f"{note[:1].upper()}{note[1:]}" for note in (*content.warnings, *notes)]
-    return list(dict.fromkeys(sentence if sentence.endswith(".") else f"{sentence}." for sentence in sentences))
+    warnings: list[Caution] = in_order((*content.warnings, *note("metrics", *notes)))
+    return list(dict.fromkeys((sentence(str(one)), one.is_leakage) for one in warnings))
 
 
 def _rows(

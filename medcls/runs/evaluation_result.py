@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medcls.caution import Caution
+
 
 @dataclass(frozen=True)
 class EvaluationResult:
@@ -28,6 +30,6 @@ class EvaluationResult:
     folder: Path
     answered: int
     refused: int
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Caution, ...] = ()
     scores: bool = False
     comparison: Mapping[str, Any] | None = None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medcls.caution import Caution, leakage, serious
 from medcls.classifier import Classifier
 from medcls.cohort import Case, Cohort
 from medcls.cohort.leakage.audit import NEARLY_THE_SAME, TOO_ALIKE
@@ -73,14 +74,9 @@ class Overlaps:
     same_key: bool = True
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Caution, ...]:
         """What a reader must know, the gravest first."""
-        found = []
-        if self.exact:
-            found.append(
-                f"LEAKAGE: {_counted(self.exact)} of the cases that the classifier was trained or tuned on are evaluated here, "
-                f"so results are too favourable. It was allowed because: {self.allowed}"
-            )
+        found: list[str] = []
         if self.near:
             found.append(
                 f"{self.near_cases} cases look nearly the same as a case that the classifier was trained or tuned on: "
@@ -100,7 +96,11 @@ class Overlaps:
             found.append(
                 "the run keeps no list of its training cases, so it is not known whether they are evaluated here"
             )
-        return tuple(found)
+        leaks = leakage(
+            f"{_counted(self.exact)} of the cases that the classifier was trained or tuned on are evaluated here, "
+            f"so results are too favourable. It was allowed because: {self.allowed}"
+        )
+        return (*((leaks,) if self.exact else ()), *serious("training-cases", *found))
 
     @property
     def near_cases(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medcls.caution import Caution, in_order, leakage, note, serious
 from medcls.cohort.leakage.gate import TIES, LeakageError
 from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSettings
 from medcls.errors import CohortError
@@ -147,13 +148,14 @@ def evaluate_into(
     if not (test & ~table.failed).any():
         raise CohortError("no row is to be evaluated", where=str(path), remedy="Mark rows as test, with scores")
     with leaks_listed(folder):
-        warnings = [*changed_table(path), *_check_sides(path, table, options), *_notes(table, options)]
+        leaks = _check_sides(path, table, options)
+    warnings = in_order((*serious("changed-files", *changed_table(path)), *leaks, *_notes(table, options)))
     given = table
     table, classifier = options.calibrated(given)
     point = options.decide(table)
     progress.begin(f"Evaluating {int(test.sum())} cases of {path.name}")
     metrics = _metrics(table, given, point, options)
-    progress.warn(*warnings, *metrics["test"]["notes"])
+    progress.warn(*map(str, warnings), *metrics["test"]["notes"])
     discard_earlier(folder, FILES)
     write_metrics(folder, metrics)
     content = score_content(path.stem, table, metrics, warnings, classifier, pages or {})
@@ -202,7 +204,7 @@ def _names(table: ScoreTable, options: ScoreOptions) -> tuple[str, ...]:
     return table.names if options.keep_names else tuple(f"line {line}" for line in table.lines)
 
 
-def _check_sides(path: Path, table: ScoreTable, options: ScoreOptions) -> list[str]:
+def _check_sides(path: Path, table: ScoreTable, options: ScoreOptions) -> list[Caution]:
     """No patient on two sides, unless the user says why that may be."""
     if not table.patients_known:
         return []
@@ -226,7 +228,7 @@ def _check_sides(path: Path, table: ScoreTable, options: ScoreOptions) -> list[s
             remedy="Mend the partitions, or say why it may be so with --allow-leakage REASON",
             rows=_leaking_rows(table, [patient for _, patient in both], options),
         )
-    return [f"LEAKAGE: {what}, which was allowed: {allowed}. The figures may be too favourable"]
+    return [leakage(f"{what}, which was allowed: {allowed}. The figures may be too favourable")]
 
 
 def _leaking_rows(table: ScoreTable, patients: Iterable[str], options: ScoreOptions) -> list[dict[str, object]]:
@@ -245,26 +247,30 @@ def _leaking_rows(table: ScoreTable, patients: Iterable[str], options: ScoreOpti
     ]
 
 
-def _notes(table: ScoreTable, options: ScoreOptions) -> list[str]:
-    notes = []
+def _notes(table: ScoreTable, options: ScoreOptions) -> list[Caution]:
+    notes: list[Caution] = []
     if not table.patients_known:
-        notes.append(
+        notes += serious(
+            "patients",
             "the file names no patients: every case counts as its own. If patients have several cases, the intervals are "
-            "too narrow"
+            "too narrow",
         )
     else:
-        notes += table.doubted_patients(f"column '{options.columns.get('patient', 'patient')}'")
+        column = options.columns.get("patient", "patient")
+        notes += serious("patients", *table.doubted_patients(f"column '{column}'"))
     if not table.are_probabilities:
-        notes.append(
-            f"the scores are not probabilities ({_outside(table)}): what asks for probabilities is not computed"
+        notes += note(
+            "scores",
+            f"the scores are not probabilities ({_outside(table)}): what asks for probabilities is not computed",
         )
     elif table.bare and options.calibrate is None:
-        notes.append(
+        notes += note(
+            "scores",
             "the scores are between 0 and 1 and are evaluated as probabilities, which their column does not say. Where they "
-            "are none, do not believe Brier's score, calibration and decision curves"
+            "are none, do not believe Brier's score, calibration and decision curves",
         )
     if table.no_covariates:
-        notes.append(left_out_in_words(table.no_covariates))
+        notes += note("subgroups", left_out_in_words(table.no_covariates))
     return notes
 
 

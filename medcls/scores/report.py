@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from medcls.caution import Caution
 from medcls.config.settings import Partition
 from medcls.reporting.content import CohortFlow, PartitionCounts, ReasonCount, ReportContent
 from medcls.runs.environment import describe_environment
@@ -22,7 +23,7 @@ def score_content(
     name: str,
     table: ScoreTable,
     metrics: Mapping[str, Any],
-    warnings: Sequence[str],
+    warnings: Sequence[Caution],
     classifier: Mapping[str, str],
     pages: Mapping[str, str],
 ) -> ReportContent:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medcls.caution import Severity
 from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.leakage.audit import audit_cohort, few_positives
 from medcls.cohort.leakage.confounding import header_attributes, header_scores
@@ -116,8 +117,9 @@ def test_near_duplicates_across_partitions_are_warned_of_and_those_within_are_no
     assert [leak.pair.second for leak in audit.near] == ["b"]
     assert audit.near_pairs == 2
     (warning,) = audit.warnings
-    assert "2 cases look nearly the same" in warning
-    assert "1 in train, 1 in test" in warning
+    assert (warning.code, warning.severity) == ("near-duplicates", Severity.SERIOUS)
+    assert "2 cases look nearly the same" in warning.text
+    assert "1 in train, 1 in test" in warning.text
 
 
 def test_what_is_a_leak_is_not_called_a_near_duplicate_too() -> None:
@@ -125,7 +127,8 @@ def test_what_is_a_leak_is_not_called_a_near_duplicate_too() -> None:
     audit = audit_cohort(whole, {"a": "x", "b": "x"}, near(("a", "b")), allowed="they are phantoms")
     assert [leak.tie for leak in audit.leaks] == ["pixels"]
     assert audit.near == ()
-    assert "they are phantoms" in audit.warnings[0]
+    assert audit.warnings[0].severity is Severity.LEAKAGE
+    assert "they are phantoms" in audit.warnings[0].text
 
 
 def test_nearly_equal_images_with_different_labels_are_counted() -> None:
@@ -176,9 +179,9 @@ def test_every_patient_and_image_on_two_sides_is_found(rows: list[tuple[int, int
 def test_few_cases_of_a_label_are_said_of_partitions_and_of_folds() -> None:
     cases = [case(f"c{n}", label=int(n < 12), partition="test" if n % 2 else "train") for n in range(60)]
     (warning,) = few_positives(cohort(*cases))
-    assert warning == "test has fewer than 10 cases of 'ill' (6)"
+    assert warning.text == "test has fewer than 10 cases of 'ill' (6)"
     folds = few_positives(cohort(*cases), {f"c{n}": f"fold {n % 2}" for n in range(60)})
-    assert [text.split(" has")[0] for text in folds] == ["fold 0", "fold 1"]
+    assert [one.text.split(" has")[0] for one in folds] == ["fold 0", "fold 1"]
 
 
 def scanned(count: int, seed: int, confounded: float) -> Cohort:
@@ -204,8 +207,8 @@ def test_a_label_that_the_scanner_tells_is_warned_of() -> None:
     assert one.auc > 0.85
     assert one.by_covariate[0][0] == "manufacturer"
     audit = audit_cohort(drawn, {}, relations, confounding=found)
-    assert "'ill' with AUC" in audit.warnings[0]
-    assert "manufacturer" in audit.warnings[0]
+    assert "'ill' with AUC" in audit.warnings[0].text
+    assert "manufacturer" in audit.warnings[0].text
 
 
 def test_headers_that_tell_nothing_are_not_warned_of() -> None:
@@ -233,8 +236,10 @@ def test_few_cases_that_are_known_to_be_without_a_label_are_said() -> None:
     cases = [replace(case(f"c{n}", label=1, partition="test"), reference=(1,) if n < 20 else ()) for n in range(60)]
     open_ = [replace(one, unknown=(1,)) if n >= 25 else one for n, one in enumerate(cases)]
     told = replace(cohort(*open_), space=LabelSpace(("well", "ill"), multilabel=True))
-    assert "test has fewer than 10 cases that are known to be without 'ill' (5)" in few_positives(told)
-    assert not any("without" in one for one in few_positives(replace(told, cases=tuple(cases))))
+    assert "test has fewer than 10 cases that are known to be without 'ill' (5)" in [
+        one.text for one in few_positives(told)
+    ]
+    assert not any("without" in one.text for one in few_positives(replace(told, cases=tuple(cases))))
 
 
 def test_age_and_sex_are_no_confounding_by_the_scanner() -> None:

@@ -118,7 +118,7 @@ def test_dates_for_patients_in_headers_are_doubted(tmp_path: Path) -> None:
     for number, (label, day) in enumerate((("ill", "20240101"), ("well", "20240102"), ("ill", "20240103"))):
         (tmp_path / label).mkdir(exist_ok=True)
         save(instance(PatientID=day, SeriesInstanceUID=f"1.{number}"), tmp_path / label / f"{number}.dcm")
-    (warning,) = from_folder(tmp_path).warnings
+    (warning,) = map(str, from_folder(tmp_path).warnings)
     assert warning.startswith("the headers' PatientID should name patients, and all of its values are dates (00000000)")
 
 
@@ -133,7 +133,7 @@ def test_a_placeholder_in_headers_ties_no_cases_and_it_is_said(tmp_path: Path, p
     cohort = from_folder(tmp_path)
     assert len({case.patient for case in cohort.cases}) == 3
     assert sorted(case.names_patient for case in cohort.cases) == [False, False, True, True]
-    (warning,) = cohort.warnings
+    (warning,) = map(str, cohort.warnings)
     assert f"'{placeholder.strip()}' (2)" in warning
     rows = "".join(f"{label}/{index}.dcm,{placeholder},{label}\n" for index, label in enumerate(("ill", "well")))
     (tmp_path / "cases.csv").write_text(f"scan,patient,label\n{rows}", encoding="utf-8")
@@ -154,7 +154,7 @@ def test_a_patient_called_na_is_no_patient_and_it_is_said(tmp_path: Path) -> Non
     cohort = cohort_of(tmp_path, ["ill", "well", "ill", "well"], ["NA", "NA", "a", ""], positive="ill")
     assert len({case.patient for case in cohort.cases}) == 4
     assert [case.names_patient for case in cohort.cases] == [False, False, True, False]
-    (warning,) = cohort.warnings
+    (warning,) = map(str, cohort.warnings)
     assert "'NA' (2)" in warning
 
 
@@ -181,7 +181,7 @@ def test_a_measure_is_no_column_of_labels(tmp_path: Path) -> None:
 
 def test_label_values_that_never_occur_are_said(tmp_path: Path) -> None:
     cohort = cohort_of(tmp_path, ["COVID", "well"], positive="COVID", label_values={"Covid": "ill"})
-    assert "'Covid' (did you mean 'COVID'?)" in cohort.warnings[0]
+    assert "'Covid' (did you mean 'COVID'?)" in cohort.warnings[0].text
 
 
 def test_label_values_reach_columns_of_0_and_1(tmp_path: Path) -> None:
@@ -241,7 +241,9 @@ def test_uncertain_cells_mean_what_the_config_says_and_it_is_said(
 ) -> None:
     cohort = columns_of(tmp_path, [(word, "0", "0"), ("0", "1", "1")], uncertain=meaning)
     assert [case.reference for case in cohort.cases] == [expected, (1, 2)]
-    assert cohort.warnings == (f"uncertain cells of labels are taken for {meaning} (data.uncertain): a 1",)
+    assert tuple(map(str, cohort.warnings)) == (
+        f"uncertain cells of labels are taken for {meaning} (data.uncertain): a 1",
+    )
 
 
 def test_what_is_not_known_is_kept_apart_from_what_is_not_there(tmp_path: Path) -> None:
@@ -315,7 +317,7 @@ def test_what_systems_leave_in_folders_is_no_class(tmp_path: Path) -> None:
 def test_partitions_within_classes_are_said_not_to_be_used(tmp_path: Path) -> None:
     for index, name in enumerate(("ill/train/0.png", "ill/test/1.png", "well/train/2.png", "well/test/3.png")):
         picture(tmp_path / name, index)
-    assert "'test', 'train' within the classes look like partitions" in from_folder(tmp_path).warnings[0]
+    assert "'test', 'train' within the classes look like partitions" in from_folder(tmp_path).warnings[0].text
     picture(tmp_path / "well" / "siteA" / "4.png", 4)
     assert not from_folder(tmp_path).warnings
 
@@ -333,7 +335,7 @@ def test_pictures_in_no_class_are_named_and_not_forgotten(tmp_path: Path) -> Non
         picture(tmp_path / name, index)
     cohort = from_folder(tmp_path)
     assert [(one.name, one.code) for one in cohort.excluded] == [("test/2.png", "no-label"), ("test/3.png", "no-label")]
-    assert "2 files are in 'test', in no class's folder" in cohort.warnings[0]
+    assert "2 files are in 'test', in no class's folder" in cohort.warnings[0].text
 
 
 def test_partitions_beside_another_folder_are_not_taken_for_classes(tmp_path: Path) -> None:

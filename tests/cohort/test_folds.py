@@ -186,7 +186,7 @@ def _is_possible(patients: int, folds: int) -> bool:
 
 def test_folds_with_few_positives_are_said_to_be_so() -> None:
     whole = singles(*[0] * 60, *[1] * 20)
-    (warning,) = fold_warnings(whole, make_folds(whole, SplitSettings(folds=5), 0, {}))
+    (warning,) = map(str, fold_warnings(whole, make_folds(whole, SplitSettings(folds=5), 0, {})))
     assert "'label1' (4)" in warning
     assert "label0" not in warning
 

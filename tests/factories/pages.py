@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from medcls.caution import note
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.partition.metrics import evaluate_partition
 from medcls.evaluation.predictions import Predictions
@@ -110,6 +111,6 @@ def content(
         "classifier": {"Network": "densenet121"},
         "config_text": "region: lung\n",
         "environment": {"torch": "2.13.0"},
-        "warnings": ("maps have 4 cells along an axis",),
+        "warnings": note("maps", "maps have 4 cells along an axis"),
     }
     return ReportContent(**(values | changes))

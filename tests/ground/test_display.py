@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from medcls.caution import note
 from medcls.cli.exits import exiting
 from medcls.cli.screen import say, say_json
 from medcls.display import INSTEAD, escaped, json_shown, one_line, printable
@@ -119,7 +120,7 @@ def test_neither_report_nor_its_charts_nor_markdown_holds_such_a_sign() -> None:
         classifier={EVIL: EVIL},
         config_text=EVIL,
         environment={EVIL: EVIL},
-        warnings=(EVIL,),
+        warnings=note("evil", EVIL),
     )
     html = render_report(evil)
     assert CLEAN.fullmatch(html.replace("\n", ""))

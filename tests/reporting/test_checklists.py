@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from medcls.caution import note
 from medcls.config import Config
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.partition.baseline import BaselinePredictions, baseline_metrics
@@ -77,7 +78,7 @@ def record(document: dict[str, Any], reported: str = "test", **changes: Any) -> 
             "Starting weights": "random",
         },
         "environment": {"python": "3.12"},
-        "warnings": ("few patients",),
+        "warnings": note("few-cases", "few patients"),
     }
     config = Config.model_validate(
         {"data": {"cases": f"{SECRET}/cases.csv"}, "runs": SECRET, "model": {"weights": SECRET}}

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medcls.caution import leakage, note, serious
 from medcls.config.settings import Config, EvaluationSettings
 from medcls.display import printable
 from medcls.evaluation.partition.metrics import evaluate_partition
@@ -126,7 +127,7 @@ def test_markup_in_every_text_is_shown_and_never_run() -> None:
         classifier={EVIL: EVIL},
         config_text=EVIL,
         environment={EVIL: EVIL},
-        warnings=(EVIL,),
+        warnings=note("evil", EVIL),
     )
     html = render_report(evil)
     page = Page(html)
@@ -250,6 +251,16 @@ def test_an_older_report_survives_a_failure(
         write_report(path, binary)
     assert path.read_bytes() == b"older"
     assert [one.name for one in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_gravest_warning_comes_first_and_a_leak_stands_out(binary: ReportContent) -> None:
+    given = (*note("few-cases", "few cases"), *serious("copies", "copies count twice"), leakage("p is on two sides"))
+    page = render_report(replace(binary, warnings=given))
+    places = [page.index(text) for text in ("LEAKAGE: p is on two sides.", "Copies count twice.", "Few cases.")]
+    assert places == sorted(places)
+    assert "<strong>LEAKAGE: p is on two sides.</strong>" in page
+    assert replace(binary, warnings=given).leaks_allowed
+    assert not binary.leaks_allowed
 
 
 def test_what_cannot_be_reported_is_refused_at_once(binary: ReportContent) -> None:

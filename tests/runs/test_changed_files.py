@@ -138,7 +138,7 @@ def test_each_edited_file_is_named_by_each_command(run: Run, whole: Run, tmp_pat
 def test_the_report_of_an_evaluation_says_it_too(run: Run, tmp_path: Path) -> None:
     edit(run.path, "predictions.csv")
     found = medcls.evaluate(run.path, other_hospital(tmp_path), tmp_path / "out")
-    assert any(text.startswith("the file predictions.csv was changed") for text in found.warnings)
+    assert any(one.text.startswith("the file predictions.csv was changed") for one in found.warnings)
     assert "The file predictions.csv was changed" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 

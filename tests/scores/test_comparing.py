@@ -313,7 +313,8 @@ def test_dates_in_the_place_of_patients_are_warned_of(tmp_path: Path) -> None:
     dated = write_table(tmp_path / "dated.csv", [{**row, "partition": "test"} for row in rows])
     evaluated = medcls.evaluate_scores(dated, out=tmp_path / "judged", positive="sick", threshold=0.5, **FAST)
     assert any(
-        "column 'patient' should name patients, and all of its values are dates" in one for one in evaluated.warnings
+        "column 'patient' should name patients, and all of its values are dates" in one.text
+        for one in evaluated.warnings
     )
     notes = medcls.compare(one, dated, out=tmp_path / "c", positive="sick", threshold=0.5, **FAST).document["notes"]
     assert any("patients of 'dated' should name patients" in note for note in notes)

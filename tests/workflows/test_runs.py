@@ -311,7 +311,7 @@ def test_a_config_that_was_changed_after_the_training_is_said(
     text = edited.read_text(encoding="utf-8")
     assert before in text
     edited.write_text(text.replace(before, after, 1) if before else text, encoding="utf-8")
-    found = [one for one in medcls.evaluate(edited.parent).warnings if "config.yaml was changed" in one]
+    found = [one for one in medcls.evaluate(edited.parent).warnings if "config.yaml was changed" in one.text]
     assert [said in one for one in found] == ([] if said is None else [True])
 
 

@@ -44,11 +44,11 @@ def test_a_table_that_names_some_patients_is_warned_of_by_partition() -> None:
     warning = (
         "7 of 37 test cases name no patient: each counts as its own, so intervals are too narrow if patients repeat"
     )
-    assert size_warnings(cohort([*known, *unknown, *trained])) == [warning]
-    (in_folds,) = size_warnings(cohort([*known, *trained]), in_folds=True)
+    assert [one.text for one in size_warnings(cohort([*known, *unknown, *trained]))] == [warning]
+    (in_folds,) = map(str, size_warnings(cohort([*known, *trained]), in_folds=True))
     assert in_folds.startswith("20 of 20 cases in folds name no patient")
-    assert size_warnings(cohort(known)) == []
-    (none,) = size_warnings(cohort(unknown))[-1:]
+    assert size_warnings(cohort(known)) == ()
+    (none,) = map(str, size_warnings(cohort(unknown))[-1:])
     assert none.startswith("no patients are known")
 
 
@@ -65,7 +65,7 @@ def test_copies_within_a_partition_are_counted_and_those_of_one_patient_are_none
     pairs = (NearPair("c0", "c2", 3, 0.99), NearPair("c3", "t1", 3, 0.99), NearPair("c4", "c5", 3, 0.99, mirrored=True))
     audit = audit_cohort(cohort(cases), content, Relations(NearDuplicates(pairs, len(cases))))
     assert audit.copies == (Copies("test", 5, 2), Copies("train", 2, 2))
-    (warning,) = [text for text in audit.warnings if TOO_NARROW in text]
+    (warning,) = [one.text for one in audit.warnings if TOO_NARROW in one.text]
     assert warning.startswith(
         "5 test cases are copies, or nearly, of another test case: they count as different patients"
     )
@@ -81,7 +81,7 @@ def test_copies_are_counted_where_nothing_can_cross_and_by_folds() -> None:
     assert evaluated.leaks == ()
     sides = {"a": "fold 1", "b": "fold 1", "c": "fold 2", "d": "fold 2"}
     folds = audit_cohort(cohort([replace(one, partition="train") for one in cases]), content, Relations(), sides=sides)
-    (warning,) = folds.warnings
+    (warning,) = map(str, folds.warnings)
     assert warning.startswith("4 cases are copies, or nearly, of another case of their fold")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medcls.caution import Caution, leakage, note, serious
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.leakage.confounding import Confounding
@@ -77,26 +78,30 @@ class Audit:
     allowed: str | None = None
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Caution, ...]:
         """What a reader must know, the gravest first; without names."""
-        found = []
+        found: list[Caution] = []
         if self.leaks:
             reason = f" It was allowed because: {self.allowed}" if self.allowed is not None else ""
             found.append(
-                f"LEAKAGE: {leaks_in_words(self.leaks)} are in different partitions or folds, so figures are too "
-                f"favourable.{reason}"
+                leakage(
+                    f"{leaks_in_words(self.leaks)} are in different partitions or folds, so figures are too "
+                    f"favourable.{reason}"
+                )
             )
-        found += self._near_warnings()
-        found += copies_warnings(self.copies)
-        found += [_identity_warning(kind, self.identities) for kind in MEANINGS if self._count(kind)]
+        found += serious("near-duplicates", *self._near_warnings())
+        found += serious("copies", *copies_warnings(self.copies))
+        shared = (_identity_warning(kind, self.identities) for kind in MEANINGS if self._count(kind))
+        found += serious("identities", *shared)
         if self.conflicts:
-            found.append(
+            found += serious(
+                "label-conflicts",
                 f"{len(self.conflicts)} images occur more than once, the same or nearly so, with different reference labels"
                 if len(self.conflicts) > 1
-                else "an image occurs more than once, the same or nearly so, with different reference labels"
+                else "an image occurs more than once, the same or nearly so, with different reference labels",
             )
-        found += [one.warning for one in self.confounding if one.suspicious]
-        found += mixture_warnings(self.cases.values())
+        found += serious("confounding", *(one.warning for one in self.confounding if one.suspicious))
+        found += serious("mixture", *mixture_warnings(self.cases.values()))
         return tuple(found)
 
     def _near_warnings(self) -> list[str]:
@@ -160,7 +165,7 @@ class Audit:
             "identities": [{"kind": one.kind, "cases": [shown(case) for case in one.cases]} for one in self.identities],
             "label_conflicts": [[shown(case) for case in group] for group in self.conflicts],
             "confounding": [one.to_json() for one in self.confounding],
-            "warnings": list(self.warnings),
+            "warnings": [str(one) for one in self.warnings],
         }
 
 
@@ -202,7 +207,7 @@ def audit_cohort(
     )
 
 
-def few_positives(cohort: Cohort, sides: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def few_positives(cohort: Cohort, sides: Mapping[str, str] | None = None) -> tuple[Caution, ...]:
     """A warning for each partition or fold that evaluates and holds fewer than ten cases of a label, or known to be without it.
 
     Args:
@@ -223,7 +228,7 @@ def few_positives(cohort: Cohort, sides: Mapping[str, str] | None = None) -> tup
             warnings.append(
                 f"{side} has fewer than {FEW_POSITIVES} cases that are known to be without {', '.join(without)}"
             )
-    return tuple(warnings)
+    return note("few-cases", *warnings)
 
 
 def _known_without(cohort: Cohort, cases: Sequence[Case]) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.caution import Caution, note
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.partitions.split import group_cases, split_cohort
@@ -111,7 +112,7 @@ def choose_fold(folds: Sequence[Fold], name: str) -> Fold:
     raise CohortError(f"there is no fold '{name}'", remedy=one_of(name, (fold.name for fold in folds), "Folds"))
 
 
-def fold_warnings(cohort: Cohort, folds: Sequence[Fold]) -> tuple[str, ...]:
+def fold_warnings(cohort: Cohort, folds: Sequence[Fold]) -> tuple[Caution, ...]:
     """What a reader of the folds' figures should know: labels of which a fold holds few cases."""
     few = []
     for index, label in enumerate(cohort.labels):
@@ -121,12 +122,13 @@ def fold_warnings(cohort: Cohort, folds: Sequence[Fold]) -> tuple[str, ...]:
             few.append(f"'{label}' ({fewest})")
     if not few:
         return ()
-    return (
+    return note(
+        "few-cases",
         f"a fold holds fewer than {FEW_POSITIVES} cases of {', '.join(few)}: read the pooled figures, not the folds' own",
     )
 
 
-def tune_warnings(parts: Sequence[Cohort]) -> tuple[str, ...]:
+def tune_warnings(parts: Sequence[Cohort]) -> tuple[Caution, ...]:
     """What a reader of cohorts as folds see them should know: labels of which a tune part has few cases."""
     few = []
     for index, label in enumerate(parts[0].labels):
@@ -135,7 +137,8 @@ def tune_warnings(parts: Sequence[Cohort]) -> tuple[str, ...]:
             few.append(f"'{label}' ({fewest})")
     if not few:
         return ()
-    return (
+    return note(
+        "few-cases",
         f"the tune part of a fold has fewer than {FEW_POSITIVES} cases of {', '.join(few)}: its calibration and threshold rest "
         "on few cases",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from medcls.caution import note
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, asked_space
 from medcls.cohort.sources.table import named_partition
@@ -56,7 +57,7 @@ def read_folder(
     if not cases:
         raise CohortError("no scan was found in any class's folder", where=str(root))
     _check_filled(root, parts, settings, cases, excluded, labels)
-    return replace(empty, cases=tuple(cases), excluded=tuple(excluded), warnings=tuple(warnings))
+    return replace(empty, cases=tuple(cases), excluded=tuple(excluded), warnings=note("folder", *warnings))
 
 
 def folder_names(

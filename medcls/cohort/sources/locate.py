@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from medcls.caution import note
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.patient_key import header_patient
@@ -92,7 +93,7 @@ def locate_scans(cohort: Cohort, leniency: Leniency = STRICT, progress: Progress
         cases.append(_with_source(case, source))
     if missing:
         progress.note(missing_in_words(missing, len(cohort.cases)))
-    return cohort.replace_cases(cases, excluded).warn(*_placeholders(cohort.cases, cases))
+    return cohort.replace_cases(cases, excluded).warn(*note("placeholders", *_placeholders(cohort.cases, cases)))
 
 
 def reason_without_names(refusal: ScanRefused) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from medcls import tables
+from medcls.caution import note, serious
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, asked_space
 from medcls.cohort.sources.label_columns import Marks, read_label_columns
@@ -66,7 +67,7 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
         space,
         tuple(cases),
         tuple(excluded),
-        (*warnings, *more, *_telling(rows, unused, references)),
+        (*note("table", *warnings, *more), *serious("confounding", *_telling(rows, unused, references))),
         unused=unused,
         source=str(path),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from medcls.caution import in_order
 from medcls.reporting.record import Record
 from medcls.reporting.sections.independence import reported_who
 from medcls.reporting.text.numbers import percent
@@ -192,7 +193,7 @@ def failures(run: Record) -> Said | None:
 
 def warnings(run: Record) -> Said | None:
     """What a reader is warned of."""
-    notes = [str(one) for one in (*run.content.warnings, *(run.metrics.get("notes") or ()))]
+    notes = [str(one) for one in (*in_order(run.content.warnings), *(run.metrics.get("notes") or ()))]
     return ("; ".join(notes), "report: first warnings, Limits") if notes else None
 
 

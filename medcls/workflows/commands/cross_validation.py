@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from medcls.caution import note, serious
 from medcls.classifier import Classifier, Prediction, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
@@ -75,7 +76,9 @@ def cross_validate(
         else:
             plan.write(run.folds_file, pseudonyms)
         open_folder(run, config, plan.material, environment, pseudonyms)
-        cohort = plan.material.cohort.warn(*_went_on(run), *changed_parts(run))
+        cohort = plan.material.cohort.warn(
+            *note("resumed", *_went_on(run)), *serious("changed-files", *changed_parts(run))
+        )
         plan = replace(plan, material=replace(plan.material, cohort=cohort))
         say_what_there_is(run, plan.material, progress)
         folds = _train_folds(run, config, plan, pseudonyms, progress)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medcls.caution import Caution, in_order, serious
 from medcls.classifier import Classifier, Prediction, load_classifier
 from medcls.cohort import Cohort, read_cohort
 from medcls.cohort.patient_key import patient_pseudonym
@@ -96,7 +97,7 @@ def evaluate_run(
         if cases is None
         else _external(cases, frozen, progress)
     )
-    cohort = cohort.warn(*changed_since_training(run, classifier, config))
+    cohort = cohort.warn(*serious("changed-files", *changed_since_training(run, classifier, config)))
     default = run.path / f"evaluation-{file_stem(name if cases is None else cases.stem)}"
     folder = results_folder(out, default, FILES, overwrite=overwrite)
     store = PreparedStore.of(config.store)
@@ -245,8 +246,8 @@ def _write(
     progress: Progress,
 ) -> EvaluationResult:
     shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
-    cohort = material.cohort if shifted is None else material.cohort.warn(shifted)
-    progress.warn(*cohort.warnings, *metrics["notes"])
+    cohort = material.cohort if shifted is None else material.cohort.warn(*serious("shift", shifted))
+    progress.warn(*map(str, in_order(cohort.warnings)), *metrics["notes"])
     write_metrics(folder, {name: metrics})
     write_predictions(folder / "predictions.csv", cohort, case_predictions, pseudonyms)
     write_excluded(folder / "excluded.csv", cohort, pseudonyms, start)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from medcls.caution import in_order, note, serious
 from medcls.cohort import Cohort
 from medcls.config import PARTITIONS, Config, dump_config
 from medcls.errors import RunError
@@ -52,7 +53,12 @@ def train_material(
     with run.locked():
         open_folder(run, config, material, environment, pseudonyms)
         write_arithmetic(run, arithmetic)
-        material = replace(material, cohort=material.cohort.warn(*how_it_went_on(run.path), *changed_parts(run)))
+        material = replace(
+            material,
+            cohort=material.cohort.warn(
+                *note("resumed", *how_it_went_on(run.path)), *serious("changed-files", *changed_parts(run))
+            ),
+        )
         say_what_there_is(run, material, progress)
         trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
         trained.classifier.save(run.classifier_folder)
@@ -161,4 +167,4 @@ def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
         progress.note(
             f"  {counted(len(cohort.excluded), 'case')} left out: see {run.path / 'excluded.csv'}; {way_back}"
         )
-    progress.warn(*cohort.warnings)
+    progress.warn(*map(str, in_order(cohort.warnings)))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from medcls.caution import in_order
 from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.leakage.gate import equal_groups, find_leaks, is_conflict, leak_error, sides_of
 from medcls.cohort.partitions.folds import make_folds
@@ -43,7 +44,9 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     check_writable(config.runs)
     cohort = named_cases(config)
     check_evaluation(config, cohort)
-    progress.warn(*cohort.warnings)  # also said, and reported, once all is prepared: that takes long
+    progress.warn(
+        *map(str, in_order(cohort.warnings))
+    )  # also said, and reported, once all is prepared: that takes long
     if not cohort.cases:  # a folder's are known only when its scans are looked for
         return cohort.labels
     _check_partitions(cohort, config)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from medcls.caution import note
 from medcls.cohort import Cohort
 from medcls.cohort.partitions.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold, tune_warnings
 from medcls.config import Config
@@ -99,7 +100,9 @@ def plan_folds(material: Material, config: Config, progress: Progress = SILENT) 
     audit = whole.audited(whole.cohort, config, _sides(whole.cohort, folds))
     warnings = [*audit.warnings, *size_warnings(whole.cohort, in_folds=True), *fold_warnings(whole.cohort, folds)]
     if "tune" in given:
-        warnings.append("the table's tune partition is not used: every fold tunes on its own training patients")
+        warnings += note(
+            "table", "the table's tune partition is not used: every fold tunes on its own training patients"
+        )
     warnings += tune_warnings([part.cohort for part in parts.values()])
     return FoldPlan(replace(whole, cohort=whole.cohort.warn(*warnings), audit=audit), folds, parts)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medcls.bounded import read_json
+from medcls.caution import leakage
 from medcls.classifier import Classifier
 from medcls.cohort.leakage.audit import TOO_ALIKE, audit_cohort
 from medcls.cohort.leakage.relations import Relations
@@ -118,8 +119,12 @@ def say_leakage(classifier: Classifier, progress: Progress) -> None:
     allowed = classifier.provenance.get("leakage_allowed")
     if allowed:
         progress.note(
-            f"LEAKAGE: this classifier was trained with leakage allowed: {allowed}. What its run says of its quality is too "
-            "favourable"
+            str(
+                leakage(
+                    f"this classifier was trained with leakage allowed: {allowed}. What its run says of its quality is too "
+                    "favourable"
+                )
+            )
         )
 
 
@@ -127,5 +132,5 @@ def _joined(audit: dict[str, Any], met: Overlaps, pseudonyms: Pseudonyms) -> dic
     return audit | {
         "allowed": met.allowed,
         "against_training": met.to_json(pseudonyms),
-        "warnings": [*met.warnings, *audit["warnings"]],
+        "warnings": [*map(str, met.warnings), *audit["warnings"]],
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from medcls.caution import Caution, serious
 from medcls.cohort import Case, Cohort, Exclusion, read_cohort, split_cohort
 from medcls.cohort.leakage.audit import Audit, audit_cohort, few_positives
 from medcls.cohort.leakage.gate import drop_leaks, leak_error
@@ -173,15 +174,14 @@ def part_material(
     return replace(material, cohort=cohort.warn(*audit.warnings, *size_warnings(cohort)), audit=audit)
 
 
-def size_warnings(cohort: Cohort, *, in_folds: bool = False) -> list[str]:
+def size_warnings(cohort: Cohort, *, in_folds: bool = False) -> tuple[Caution, ...]:
     """What a reader should know of few cases and unknown patients; with ``in_folds``, the cases of train are evaluated too."""
-    warnings = list(few_positives(cohort))
+    unnamed = _unnamed_patients(cohort, in_folds=in_folds)
     if not any(case.names_patient for case in cohort.cases):
-        warnings.append(
+        unnamed = [
             "no patients are known: every case counts as its own, so intervals are too narrow if patients repeat"
-        )
-        return warnings
-    return [*warnings, *_unnamed_patients(cohort, in_folds=in_folds)]
+        ]
+    return (*few_positives(cohort), *serious("patients", *unnamed))
 
 
 def _unnamed_patients(cohort: Cohort, *, in_folds: bool) -> list[str]:
