@@ -22,7 +22,6 @@ from medcls.cohort.sources.locate import locate_scans
 from medcls.config import Config, load_config
 from medcls.config.network_names import GIVEN
 from medcls.errors import CohortError, ConfigError, ScanRefused
-from medcls.label_space import LabelSpace
 from medcls.leftovers import temporary_folder
 from medcls.nearest import did_you_mean, one_of
 from medcls.networks.given import Given, given_network
@@ -32,6 +31,7 @@ from medcls.progress import Progress
 from medcls.scans import find_one
 from medcls.scans.core.leniency import Leniency
 from medcls.tables.words import same_label, says_nothing
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.data.label_checks import check_evaluation
 from medcls.workflows.data.prepare import Material, part_material, prepare_cases
 from medcls.workflows.fitting.arithmetic import settle_arithmetic

@@ -30,8 +30,7 @@ GROUND = (
     "progress",
     "privacy",
     "plugins",
-    "label_space",
-    "caution",
+    "values",
     "config",
 )
 ORDER = (

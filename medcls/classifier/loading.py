@@ -23,12 +23,12 @@ from medcls.display import one_line
 from medcls.errors import ClassifierError, MedclsError, UsageError
 from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
 from medcls.evaluation.shift.out_of_distribution import Familiar
-from medcls.label_space import LabelSpace
 from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.preprocessing import Recipe
 from medcls.progress import SILENT, Progress
 from medcls.scans.core.leniency import Leniency
+from medcls.values.label_space import LabelSpace
 
 
 def load_classifier(

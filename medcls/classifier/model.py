@@ -17,12 +17,12 @@ from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, Conformal, OperatingPoint, uncalibrated
 from medcls.evaluation.shift.out_of_distribution import Familiar
-from medcls.label_space import Labelled
 from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
 from medcls.scans import Scan
 from medcls.scans.core.leniency import STRICT, Leniency
+from medcls.values.label_space import Labelled
 
 if TYPE_CHECKING:
     from medcls.explanation import Explanation

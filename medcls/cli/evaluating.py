@@ -29,9 +29,9 @@ def finished_run(path: Path, cases: Path | None) -> Run:
         CohortError: The table is not there, or not what the run's config says.
     """
     from medcls.cohort.sources.locate import external_settings, frozen_labels, named_cases
-    from medcls.label_space import LabelSpace
     from medcls.runs.folder import CLASSIFIER_FILE, open_run
     from medcls.scores.right_verb import check_no_table
+    from medcls.values.label_space import LabelSpace
 
     check_no_table(path)
     run = open_run(path)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from medcls.caution import leakage
 from medcls.cli.screen import say, say_json
 from medcls.scans.core.notes import Note, note_code
+from medcls.values.caution import leakage
 
 if TYPE_CHECKING:
     from medcls.classifier import Row

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from medcls.caution import Caution
 from medcls.cohort.case import Case, Exclusion
 from medcls.config.settings import Partition
 from medcls.errors import CohortError, ConfigError
-from medcls.label_space import Labelled, LabelSpace
 from medcls.nearest import one_of
+from medcls.values.caution import Caution
+from medcls.values.label_space import Labelled, LabelSpace
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from medcls.errors import UsageError
 from medcls.evaluation.statistics.arrays import Bools, Floats, as_bools, as_floats
 from medcls.evaluation.statistics.bootstrap import PatientResampling
-from medcls.label_space import LabelSpace
+from medcls.values.label_space import LabelSpace
 
 _ROUNDING = 1e-3  # probabilities that went through half precision or a CSV file still count as adding up to 1
 

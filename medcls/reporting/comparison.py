@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcls.files import write_text
-from medcls.label_space import Labelled
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, sentence
 from medcls.reporting.charts.comparison import differences_chart
 from medcls.reporting.report import render
 from medcls.reporting.text.numbers import counted, percent, threshold
 from medcls.reporting.text.operating_point import chosen_by
 from medcls.reporting.text.wording import AT_END, show_as
+from medcls.values.label_space import Labelled
 
 _FIGURES = {
     "auc": "AUC",

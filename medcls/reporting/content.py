@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medcls.caution import Caution
-from medcls.label_space import Labelled
+from medcls.values.caution import Caution
+from medcls.values.label_space import Labelled
 
 
 @dataclass(frozen=True)

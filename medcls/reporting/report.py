@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.caution import Caution, in_order, note
 from medcls.display import printable
 from medcls.files import write_text
 from medcls.reporting.blocks import Section, sentence
@@ -34,6 +33,7 @@ from medcls.reporting.text.wording import (
     show,
     units,
 )
+from medcls.values.caution import Caution, in_order, note
 
 _TEMPLATE = "report.html.j2"
 _PARTS = {

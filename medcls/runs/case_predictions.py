@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from medcls.cohort import Case
 from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.evaluation import Predictions
-from medcls.label_space import LabelSpace
 from medcls.privacy import Pseudonyms
 from medcls.runs.run_tables import pseudonym_of
+from medcls.values.label_space import LabelSpace
 
 
 def predictions_of(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medcls.caution import Caution, leakage, serious
 from medcls.classifier import Classifier
 from medcls.cohort import Case, Cohort
 from medcls.cohort.leakage.audit import NEARLY_THE_SAME, TOO_ALIKE
@@ -26,6 +25,7 @@ from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import is_run
 from medcls.runs.run_tables import pseudonym_of
+from medcls.values.caution import Caution, leakage, serious
 
 NAME = "training-cases.csv"
 _COLUMNS = ("case", "patient", "study", "partition", "pixels", "hash")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from medcls.caution import Caution, in_order, leakage, note, serious
 from medcls.cohort.leakage.gate import TIES, LeakageError
 from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSettings
 from medcls.errors import CohortError
@@ -32,6 +31,7 @@ from medcls.scores.report import FAILED, score_content
 from medcls.scores.right_verb import check_no_run
 from medcls.scores.score_table import ScoreTable
 from medcls.scores.subgroup_columns import left_out_in_words
+from medcls.values.caution import Caution, in_order, leakage, note, serious
 
 FILES = ("metrics.json", "figures.csv", "subgroups.csv", SUMS, "report.html")
 

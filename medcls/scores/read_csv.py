@@ -10,13 +10,13 @@ import numpy as np
 
 from medcls.config.settings import Partition, SplitSettings
 from medcls.errors import CohortError, UsageError
-from medcls.label_space import LabelSpace
 from medcls.nearest import one_of
 from medcls.scores.canonical_order import in_order
 from medcls.scores.csv_columns import PREFIX, ScoreColumns, ScoreSheet, read_rows
 from medcls.scores.score_table import Floats, ScoreTable
 from medcls.scores.subgroup_columns import choose_covariates
 from medcls.tables.words import NO_LABEL, holds_several, same_label, same_value, says_nothing
+from medcls.values.label_space import LabelSpace
 
 _ROUNDING = 1e-3
 _OUTSIDE = 1e-6  # that float32 may put a probability beyond 0 or 1

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from medcls.caution import Caution
 from medcls.config.settings import Partition
 from medcls.reporting.content import CohortFlow, PartitionCounts, ReasonCount, ReportContent
 from medcls.runs.environment import describe_environment
 from medcls.scores.score_table import ScoreTable
+from medcls.values.caution import Caution
 
 FAILED = "no-score"
 _FAILED_MEANING = "The file has no score for the case: whatever made the scores failed on it."

@@ -12,8 +12,8 @@ from medcls.config.settings import Partition
 from medcls.errors import UsageError
 from medcls.evaluation import Predictions
 from medcls.evaluation.partition.score_scale import RankScale, ScoreScales
-from medcls.label_space import Labelled
 from medcls.tables.roles import doubted_patients
+from medcls.values.label_space import Labelled
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

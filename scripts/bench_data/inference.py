@@ -18,11 +18,11 @@ from medcls.classifier.predict import predict_sources
 from medcls.config.settings import ModelSettings, NetworkName, PreprocessingSettings
 from medcls.evaluation import OperatingPoint, no_calibration
 from medcls.evaluation.thresholds.operating_point import Threshold
-from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.scans import find_one
+from medcls.values.label_space import LabelSpace
 
 from .scale import Measured, Say, Scale, timed
 from .training import write_images

@@ -24,8 +24,8 @@ from medcls.evaluation import (
     fit_calibration,
     fit_conformal,
 )
-from medcls.label_space import LabelSpace
 from medcls.privacy import Pseudonyms
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.commands.infer import infer
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.data.label_checks import check_evaluation

@@ -17,8 +17,8 @@ from medcls.classifier.ensemble import Ensemble
 from medcls.config.settings import PreprocessingSettings
 from medcls.errors import ClassifierError, UsageError
 from medcls.evaluation import Temperature
-from medcls.label_space import LabelSpace
 from medcls.preprocessing import Prepared, build_recipe
+from medcls.values.label_space import LabelSpace
 from tests.factories.ensembles import ensemble, member, point
 
 torch.set_num_threads(1)

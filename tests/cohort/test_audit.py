@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcls.caution import Severity
 from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.leakage.audit import audit_cohort, few_positives
 from medcls.cohort.leakage.confounding import header_attributes, header_scores
@@ -23,10 +22,11 @@ from medcls.cohort.leakage.relations import Relations, find_relations
 from medcls.cohort.sources.folder import read_folder
 from medcls.config.settings import DataSettings, EvaluationSettings, SplitSettings
 from medcls.evaluation import auc
-from medcls.label_space import LabelSpace
 from medcls.preprocessing.store.digests import pixel_digest
 from medcls.privacy import Pseudonyms
 from medcls.scans import read_scan
+from medcls.values.caution import Severity
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.data.related_cases import confounding_of
 from tests.factories.audits import case, cohort
 

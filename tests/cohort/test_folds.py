@@ -17,7 +17,7 @@ from medcls.cohort.partitions.split import group_cases
 from medcls.config import load_config
 from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError, ConfigError
-from medcls.label_space import LabelSpace
+from medcls.values.label_space import LabelSpace
 from tests.factories.partitions import case, cohort, space
 
 

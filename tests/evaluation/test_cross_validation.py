@@ -25,7 +25,7 @@ from medcls.evaluation import (
     over_folds,
     pooled_operating_point,
 )
-from medcls.label_space import LabelSpace
+from medcls.values.label_space import LabelSpace
 
 SETTINGS = EvaluationSettings(replicates=100)
 

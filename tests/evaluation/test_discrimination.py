@@ -33,7 +33,7 @@ from medcls.evaluation import (
 )
 from medcls.evaluation.discrimination.average_precision import average_precision_limits
 from medcls.evaluation.discrimination.partial_auc import partial_auc_limits
-from medcls.label_space import LabelSpace
+from medcls.values.label_space import LabelSpace
 
 # Few levels, so that ties are the rule.
 scored_cases = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=40).filter(

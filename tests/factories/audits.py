@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from medcls.cohort import Case, Cohort
-from medcls.label_space import LabelSpace
 from medcls.scans import ScanSource
+from medcls.values.label_space import LabelSpace
 
 
 def case(

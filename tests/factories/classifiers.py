@@ -17,9 +17,9 @@ from medcls.evaluation import (
 )
 from medcls.evaluation.conformal.prediction_sets import ConformalLimit
 from medcls.evaluation.thresholds.operating_point import Threshold
-from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
+from medcls.values.label_space import LabelSpace
 
 LABELS = ("ill", "well")
 

@@ -13,9 +13,9 @@ from medcls.classifier import Classifier
 from medcls.config.settings import ModelSettings, NetworkName, PreprocessingSettings
 from medcls.evaluation import OperatingPoint, Temperature
 from medcls.evaluation.thresholds.operating_point import Threshold
-from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import Prepared, build_recipe
+from medcls.values.label_space import LabelSpace
 
 LABELS = ("ill", "well")
 

@@ -8,9 +8,9 @@ from medcls.classifier import Classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.config.settings import ModelSettings, PreprocessingSettings
 from medcls.evaluation import OperatingPoint, Temperature, Threshold
-from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
+from medcls.values.label_space import LabelSpace
 
 
 def member(seed: int, kind: str, temperature: float) -> Classifier:

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from medcls.caution import note
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.partition.metrics import evaluate_partition
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.thresholds.operating_point import choose_operating_point
-from medcls.label_space import LabelSpace
 from medcls.reporting import (
     CohortFlow,
     Epoch,
@@ -22,6 +20,8 @@ from medcls.reporting import (
     ReasonCount,
     ReportContent,
 )
+from medcls.values.caution import note
+from medcls.values.label_space import LabelSpace
 
 EVIL = "<script>alert(1)</script>"
 

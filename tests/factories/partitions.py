@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from medcls.cohort import Case, Cohort
 from medcls.config.settings import Partition
-from medcls.label_space import LabelSpace
 from medcls.scans import ScanSource
+from medcls.values.label_space import LabelSpace
 
 
 def case(name: str, patient: str, label: int, partition: Partition | None = None, study: str = "") -> Case:

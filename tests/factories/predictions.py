@@ -11,7 +11,7 @@ import numpy as np
 from medcls.evaluation import OperatingPoint, Predictions
 from medcls.evaluation.partition.schema import metrics_schema
 from medcls.evaluation.thresholds.operating_point import Threshold
-from medcls.label_space import LabelSpace
+from medcls.values.label_space import LabelSpace
 
 ESTIMATE_SCHEMA: dict[str, Any] = metrics_schema()["$defs"]["estimate"]
 

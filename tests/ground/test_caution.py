@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medcls.caution import Severity, in_order, leakage, note, serious
+from medcls.values.caution import Severity, in_order, leakage, note, serious
 
 
 def test_the_gravest_comes_first_and_equals_keep_their_order() -> None:

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from medcls.caution import note
 from medcls.cli.exits import exiting
 from medcls.cli.screen import say, say_json
 from medcls.display import INSTEAD, escaped, json_shown, one_line, printable
@@ -23,6 +22,7 @@ from medcls.reporting.charts.plots import class_balance
 from medcls.reporting.content import CohortFlow, ExplainedCase, PartitionCounts, ReasonCount
 from medcls.reporting.report import render_report
 from medcls.reporting.text.plain_markdown import plain, table
+from medcls.values.caution import note
 from tests.conftest import REPOSITORY
 from tests.factories.pages import PNG, content
 

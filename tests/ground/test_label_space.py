@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from medcls.errors import UsageError
-from medcls.label_space import Labelled, LabelSpace
+from medcls.values.label_space import Labelled, LabelSpace
 
 BINARY = LabelSpace(("well", "ill"), "ill")
 EXCLUSIVE = LabelSpace(("a", "b", "c"))

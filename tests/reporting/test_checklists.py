@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from medcls.caution import note
 from medcls.config import Config
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation.partition.baseline import BaselinePredictions, baseline_metrics
 from medcls.evaluation.subgroups.subgroups import subgroup_metrics
-from medcls.label_space import LabelSpace
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.answers import ANSWERS
@@ -25,6 +23,8 @@ from medcls.reporting.documents.model_card import model_card
 from medcls.reporting.record import Origin, Record
 from medcls.reporting.text.plain_markdown import plain
 from medcls.reporting.text.wording import FURTHER_TITLES, TITLES, show
+from medcls.values.caution import note
+from medcls.values.label_space import LabelSpace
 from tests.factories.evaluations import studied
 from tests.factories.pages import EVIL, Page
 from tests.factories.predictions import half, some_binary, some_labels, some_multilabel

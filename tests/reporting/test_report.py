@@ -14,14 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medcls.caution import leakage, note, serious
 from medcls.config.settings import Config, EvaluationSettings
 from medcls.display import printable
 from medcls.evaluation.partition.metrics import evaluate_partition
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.thresholds.operating_point import choose_operating_point
 from medcls.files import write_bytes
-from medcls.label_space import LabelSpace
 from medcls.reporting import (
     CohortFlow,
     ExplainedCase,
@@ -33,6 +31,8 @@ from medcls.reporting import (
 )
 from medcls.reporting.text.config_text import public_config
 from medcls.reporting.text.numbers import decimal, percent
+from medcls.values.caution import leakage, note, serious
+from medcls.values.label_space import LabelSpace
 from tests.factories.pages import EVIL, PNG, Page, content, predictions
 
 

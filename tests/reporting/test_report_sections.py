@@ -11,10 +11,10 @@ import pytest
 import medcls
 from medcls.evaluation import exploratory_point
 from medcls.evaluation.partition.report import evaluate_in_full
-from medcls.label_space import LabelSpace
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.comparison import ComparisonContent, render_comparison
 from medcls.reporting.text.numbers import percent
+from medcls.values.label_space import LabelSpace
 from tests.factories.evaluations import SETTINGS, studied
 from tests.factories.pages import EVIL, Page
 from tests.factories.predictions import half, some_binary

@@ -17,9 +17,9 @@ from medcls.classifier import Classifier, load_classifier
 from medcls.errors import UsageError
 from medcls.explanation import Explanation
 from medcls.files import read_csv
-from medcls.label_space import LabelSpace
 from medcls.privacy import Pseudonyms
 from medcls.runs.explanation_files import clear
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.commands.explain import explain
 from medcls.workflows.commands.infer import infer
 from tests.factories.engines import classifier, write_pictures

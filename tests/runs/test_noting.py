@@ -15,7 +15,6 @@ from PIL import Image
 from medcls.cohort import Case, Cohort
 from medcls.config import load_config
 from medcls.errors import ConfigError
-from medcls.label_space import LabelSpace
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
@@ -23,6 +22,7 @@ from medcls.runs.folder import Run
 from medcls.runs.scan_notes import note_counts, notes_cell
 from medcls.scans import Leniency, ScanSource, find_one, find_scans, read_scan
 from medcls.scans.core.notes import Note
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.commands.train import train_run
 from tests.factories.runs import make_pictures, settings
 

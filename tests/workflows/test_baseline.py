@@ -22,10 +22,10 @@ from medcls.errors import RunError
 from medcls.evaluation import Predictions, metrics_schema
 from medcls.evaluation.discrimination.auc import auc
 from medcls.evaluation.partition.baseline import baseline_metrics
-from medcls.label_space import LabelSpace
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.features import BINS, GRID, PERCENTILES, feature_names, simple_features
 from medcls.privacy import load_pseudonyms
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.data.training_summary import Features
 from medcls.workflows.reporting.baseline import NAME, STRENGTHS, Baseline, fit_baseline, fit_linear, load_baseline
 from tests.factories.predictions import half

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medcls.classifier import Prediction
 from medcls.cohort import Case
-from medcls.label_space import LabelSpace
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.reporting.example_cases import choose_cases, label_to_explain, outcome
 
 LABELS = ("well", "sick")

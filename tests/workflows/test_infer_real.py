@@ -11,11 +11,11 @@ from medcls.config import load_config
 from medcls.config.settings import ModelSettings
 from medcls.evaluation import OperatingPoint, Temperature
 from medcls.evaluation.thresholds.operating_point import Threshold
-from medcls.label_space import LabelSpace
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.scans import RefusalCode, find_scans
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.commands.infer import infer
 
 torch.set_num_threads(1)

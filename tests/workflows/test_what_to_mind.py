@@ -21,8 +21,8 @@ from medcls.cohort.leakage.near_duplicates import NearDuplicates, NearPair
 from medcls.cohort.leakage.relations import Relations
 from medcls.cohort.sources.locate import locate_scans
 from medcls.evaluation.shift.wording import strong_shift
-from medcls.label_space import LabelSpace
 from medcls.privacy import Pseudonyms
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.data.prepare import size_warnings
 from tests.factories.scores import binary_rows, write_table
 

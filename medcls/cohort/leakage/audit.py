@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.caution import Caution, leakage, note, serious
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.leakage.confounding import Confounding
@@ -24,6 +23,7 @@ from medcls.cohort.leakage.near_duplicates import (
 from medcls.cohort.leakage.relations import Relations
 from medcls.config.settings import PARTITIONS
 from medcls.privacy import Pseudonyms
+from medcls.values.caution import Caution, leakage, note, serious
 
 FEW_POSITIVES = 10
 TOO_ALIKE = "the images are too alike"

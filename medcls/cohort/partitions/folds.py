@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.caution import Caution, note
 from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.partitions.split import group_cases, split_cohort
 from medcls.config.settings import SplitSettings
 from medcls.errors import CohortError
 from medcls.nearest import one_of
+from medcls.values.caution import Caution, note
 
 FEW_POSITIVES = 10  # cases with a label, below which a fold's own figures say little
 _OUTSIDE = 2  # patients with a label that each fold must leave: one to train on, one to tune on

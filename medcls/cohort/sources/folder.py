@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from medcls.caution import note
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, asked_space
 from medcls.cohort.sources.table import named_partition
@@ -19,6 +18,7 @@ from medcls.scans import find_scans
 from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.search.naming import name_with_root
 from medcls.tables.words import same_label
+from medcls.values.caution import note
 
 _CLUTTER = frozenset(
     {"__macosx", "@eadir", "$recycle.bin", "lost+found", "system volume information", "thumbs.db", "desktop.ini"}

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medcls.caution import note
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort
 from medcls.cohort.patient_key import header_patient
@@ -17,12 +16,13 @@ from medcls.cohort.sources.paths import check_paths, leads_somewhere, missing_in
 from medcls.cohort.sources.table import read_table
 from medcls.config.settings import Config, SplitSettings
 from medcls.errors import CohortError, ConfigError, ScanRefused
-from medcls.label_space import LabelSpace
 from medcls.progress import SILENT, Progress
 from medcls.scans import CAUSES, RefusalCode, ScanSource, find_one
 from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.tables.roles import doubted_patients
 from medcls.tables.words import is_placeholder
+from medcls.values.caution import note
+from medcls.values.label_space import LabelSpace
 
 
 def read_cohort(config: Config, progress: Progress = SILENT) -> Cohort:

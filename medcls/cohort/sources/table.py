@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from medcls import tables
-from medcls.caution import note, serious
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, asked_space
 from medcls.cohort.sources.label_columns import Marks, read_label_columns
@@ -19,6 +18,7 @@ from medcls.nearest import one_of
 from medcls.tables import Table
 from medcls.tables.roles import doubted_patients, unread_column
 from medcls.tables.words import says_nothing, shortened
+from medcls.values.caution import note, serious
 
 _NAMES_OF_FACTS = frozenset(
     {"sex", "gender", "patientsex", "age", "patientage", "ageyears", "ageinyears", "race", "ethnicity", "year"}

@@ -24,7 +24,7 @@ from medcls.errors import ClassifierError, UsageError
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, as_bools, as_floats
 from medcls.evaluation.thresholds.choosing import Rule, Threshold, choose_threshold, describe_rule
-from medcls.label_space import Labelled, LabelSpace
+from medcls.values.label_space import Labelled, LabelSpace
 
 __all__ = [
     "ARGMAX",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from medcls.caution import in_order
 from medcls.reporting.record import Record
 from medcls.reporting.sections.independence import reported_who
 from medcls.reporting.text.numbers import percent
 from medcls.reporting.text.numbers import threshold as threshold_text
 from medcls.reporting.text.operating_point import chosen_by, decided_by_folds, folds_sentences
 from medcls.reporting.text.wording import TITLES, show_as
+from medcls.values.caution import in_order
 
 Said = tuple[str, str]
 """The answer, and where more of it stands."""

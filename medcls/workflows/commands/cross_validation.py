@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from medcls.caution import note, serious
 from medcls.classifier import Classifier, Prediction, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
@@ -41,6 +40,7 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.metric_tables import write_metrics
 from medcls.training.device import choose_compute
+from medcls.values.caution import note, serious
 from medcls.workflows.commands.cross_validation_report import report_cross_validation
 from medcls.workflows.commands.learning_curve import learning_curve
 from medcls.workflows.commands.out_of_fold import CrossValidated, OutOfFold, read_out_of_fold, write_joint_predictions

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from medcls.caution import in_order, note, serious
 from medcls.cohort import Cohort
 from medcls.config import PARTITIONS, Config, dump_config
 from medcls.errors import RunError
@@ -20,6 +19,7 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.metric_tables import write_metrics
 from medcls.runs.run_tables import read_partitions, write_cohort, write_excluded, write_predictions
+from medcls.values.caution import in_order, note, serious
 from medcls.workflows.commands.learning_curve import learning_curve
 from medcls.workflows.data.leakage_audit import write_audit
 from medcls.workflows.data.prepare import Material, thinned

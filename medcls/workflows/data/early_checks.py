@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from medcls.caution import in_order
 from medcls.cohort import Cohort, split_cohort
 from medcls.cohort.leakage.gate import equal_groups, find_leaks, is_conflict, leak_error, sides_of
 from medcls.cohort.partitions.folds import make_folds
@@ -18,6 +17,7 @@ from medcls.files import check_writable
 from medcls.nearest import beside, did_you_mean
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.progress import SILENT, Progress
+from medcls.values.caution import in_order
 from medcls.workflows.data.label_checks import check_evaluation
 
 _NAMED = 4  # scans in several lines, and lines of each, that are said

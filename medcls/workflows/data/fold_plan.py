@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medcls.caution import note
 from medcls.cohort import Cohort
 from medcls.cohort.partitions.folds import Fold, choose_fold, fold_warnings, make_folds, part_by_fold, tune_warnings
 from medcls.config import Config
@@ -15,6 +14,7 @@ from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.run_tables import pseudonym_of
+from medcls.values.caution import note
 from medcls.workflows.data.prepare import Material, part_material, size_warnings, thinned
 
 COLUMNS = ("case", "patient", "repeat", "fold", "partition")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from medcls.bounded import read_json
-from medcls.caution import leakage
 from medcls.classifier import Classifier
 from medcls.cohort.leakage.audit import TOO_ALIKE, audit_cohort
 from medcls.cohort.leakage.relations import Relations
@@ -17,6 +16,7 @@ from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.training_cases import NAME, KnownCases, Overlaps, meet_training_cases, write_training_cases
+from medcls.values.caution import leakage
 from medcls.workflows.data.prepare import Material, size_warnings
 
 AUDIT = "audit.json"

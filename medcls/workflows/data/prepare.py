@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from medcls.caution import Caution, serious
 from medcls.cohort import Case, Cohort, Exclusion, read_cohort, split_cohort
 from medcls.cohort.leakage.audit import Audit, audit_cohort, few_positives
 from medcls.cohort.leakage.gate import drop_leaks, leak_error
@@ -21,6 +20,7 @@ from medcls.progress import SILENT, Progress
 from medcls.runs.scan_notes import say_notes
 from medcls.scans import RefusalCode
 from medcls.scans.core.leniency import Leniency
+from medcls.values.caution import Caution, serious
 from medcls.workflows.data.label_checks import check_evaluation
 from medcls.workflows.data.related_cases import Related, relate
 

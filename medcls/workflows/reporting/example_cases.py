@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from medcls.classifier import Prediction
 from medcls.cohort import Case
-from medcls.label_space import LabelSpace
+from medcls.values.label_space import LabelSpace
 
 
 def choose_cases(
