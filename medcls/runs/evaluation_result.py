@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medcls.caution import Caution
+from medcls.values.caution import Caution
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,8 @@ def test_a_score_outside_0_to_1_is_counted_and_its_line_said(tmp_path: Path) -> 
     rows = binary_rows()
     rows[7]["score"] = "1.2"
     path = write_table(tmp_path / "scores.csv", rows)
-<<<<<<< HEAD:tests/scores/test_evaluate_scores.py
     found = medcls.evaluate_scores(path, tmp_path / "out", positive="sick", threshold=0.5, **FAST)
-    assert any("(1 of 120 is outside 0 to 1, the first in line 9: 1.2)" in one for one in found.warnings)
-=======
-    found = medcls.evaluate_predictions(path, tmp_path / "out", positive="sick", threshold=0.5, **FAST)
-    assert any("(1 of 120 lies outside 0 to 1, the first in line 9: 1.2)" in one.text for one in found.warnings)
->>>>>>> a5716d1 (A warning is a value with its severity, so that no module reads it from the first word of a sentence):tests/scores/test_judging.py
+    assert any("(1 of 120 is outside 0 to 1, the first in line 9: 1.2)" in one.text for one in found.warnings)
 
 
 @pytest.mark.parametrize(
@@ -395,15 +390,8 @@ def test_columns_that_are_no_facts_form_no_subgroups_and_one_note_says_which(tmp
     assert not any(one.code == "subgroups" for one in named.warnings)
     write_table(tmp_path / "s.csv", [{**row, "age": f"{row['age']} years"} for row in rows])
     for number, covariates in enumerate((None, ["age"])):
-<<<<<<< HEAD:tests/scores/test_evaluate_scores.py
         unread = medcls.evaluate_scores(table, tmp_path / f"{number}", positive="sick", covariates=covariates, **FAST)
-        assert "‘age’ (none of its values can be read as what its name says)" in " ".join(unread.warnings)
-=======
-        unread = medcls.evaluate_predictions(
-            table, tmp_path / f"{number}", positive="sick", covariates=covariates, **FAST
-        )
         assert "‘age’ (none of its values can be read as what its name says)" in " ".join(map(str, unread.warnings))
->>>>>>> a5716d1 (A warning is a value with its severity, so that no module reads it from the first word of a sentence):tests/scores/test_judging.py
 
 
 def test_the_column_gender_keeps_its_name_and_what_it_says_beyond_the_sexes(tmp_path: Path) -> None:

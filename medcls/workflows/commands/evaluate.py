@@ -36,7 +36,7 @@ from medcls.runs.run_tables import read_partitions, write_excluded, write_predic
 from medcls.runs.scan_notes import say_notes
 from medcls.runs.training_cases import read_training_cases
 from medcls.scans import Refusal, ScanSource
-from medcls.values.caution import Caution, in_order, serious
+from medcls.values.caution import in_order, serious
 from medcls.workflows.data.find_inputs import Targets
 from medcls.workflows.data.leakage_audit import AUDIT, audit_evaluated
 from medcls.workflows.data.prepare import Material, prepare_cases
