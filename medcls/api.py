@@ -18,6 +18,7 @@ from medcls.progress import SILENT, Progress, as_progress
 from medcls.runs.evaluation_result import EvaluationResult
 from medcls.runs.explanation_files import Explanations
 from medcls.runs.folder import Run, model_folder, newest_finished, open_run
+from medcls.runs.training_cases import knowing_training
 from medcls.scores.right_verb import check_no_table
 from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.commands.explain import explain as explain_run
@@ -81,12 +82,14 @@ def load(
 ) -> Classifier:
     """Load the classifier of a run, or of a classifier's folder; by default of the newest finished run.
 
+    It marks predictions for images that it was trained or tuned on (``trained-on`` in the notes) where its run lists them.
+
     Args:
         path: The folder, or the run's name.
         engine: What computes predictions: ``torch``; ``openvino`` (``pip install 'medcls[fast]'``); or ``auto``: OpenVINO on
             a CPU where it is installed and agrees with torch.
         network: The network that :func:`train` was given, where it was given one.
-        progress: Where to say why an engine is not used.
+        progress: Where to say why an engine is not used, or the run's list of training cases cannot be.
 
     Raises:
         ClassifierError: It is damaged, or the engine cannot compute it.
@@ -105,7 +108,7 @@ def load(
         classifier = load_classifier(folder, engine=engine, progress=progress)
     if network is not None and classifier.model.name != GIVEN:
         raise UsageError(f"the classifier has its own network, {classifier.model.name}", remedy="Leave out network=")
-    return classifier
+    return knowing_training(classifier, progress)
 
 
 def infer(

@@ -48,6 +48,7 @@ class TrainedModel(Labelled):
         engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.
         weights_sha256: Of the weights' file that it was loaded from; ``None``: it was not loaded.
         loaded_from: The folder.
+        trained_on: Digests of the voxels that it was trained and tuned on, where the run that it was loaded from keeps them.
     """
 
     network: ClassificationNetwork = field(repr=False)
@@ -64,6 +65,7 @@ class TrainedModel(Labelled):
     engine: Scores | None = field(default=None, repr=False)
     weights_sha256: str | None = None
     loaded_from: Path | None = field(default=None, repr=False)
+    trained_on: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def scores(self) -> Scores:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,19 +74,19 @@ def predict_sources(
     pseudonyms: Pseudonyms,
     *,
     batch_size: int = 16,
-    trained_on: Collection[str] = (),
     progress: Progress = SILENT,
 ) -> Iterator[Row]:
     """A row for each scan, and for what was refused already, in order.
 
-    Only as many scans are in memory as fill a batch, and the few that are read ahead. A scan whose voxels have one of the
-    digests ``trained_on`` has a note of it.
+    Only as many scans are in memory as fill a batch, and the few that are read ahead. A scan that the classifier knows to have
+    been trained or tuned on has a note of it.
     """
     waiting: deque[_Ready] = deque()
+    known = classifier.trained_on
 
     def prepare(source: ScanSource | Refusal) -> _Ready:
         row, scan, prepared = prepare_row(classifier, source, pseudonyms)
-        if trained_on and scan is not None and pixel_digest(scan) in trained_on:
+        if known and scan is not None and pixel_digest(scan) in known:
             row = replace(row, notes=(*row.notes, Note.TRAINED_ON.says("the classifier was trained or tuned on it")))
         return _Ready(row, prepared)
 

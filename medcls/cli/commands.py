@@ -105,9 +105,10 @@ def infer(
     names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
     folder = model_folder(model, progress)
     from medcls.classifier import load_classifier  # takes seconds, and a wrong name is said before
+    from medcls.runs.training_cases import knowing_training
     from medcls.workflows.commands.infer import infer as run_inference
 
-    classifier = load_classifier(folder, engine=engine.value, progress=progress)
+    classifier = knowing_training(load_classifier(folder, engine=engine.value, progress=progress), progress)
     result = run_inference(classifier, scans, out, names, explain=explain, overwrite=overwrite, progress=progress)
     show.inference(result, as_json=json, quiet=quiet)
     return code_of(result.answered, result.refused)

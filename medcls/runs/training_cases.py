@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +177,11 @@ def read_training_cases(folder: Path, trained_on: int | None) -> KnownCases | No
     return known
 
 
-def pixels_trained_on(classifier: Classifier, progress: Progress = SILENT) -> frozenset[str]:
-    """Digests of the voxels that a classifier was trained and tuned on; none where it is not in its run."""
+def knowing_training(classifier: Classifier, progress: Progress = SILENT) -> Classifier:
+    """A classifier that knows the images that it was trained and tuned on; as it was where it is not in its run."""
     run = classifier.loaded_from and classifier.loaded_from.resolve().parent
     if not run or not is_run(run):
-        return frozenset()
+        return classifier
     try:
         known = read_training_cases(run, None)
         why = "the run keeps no list of its training cases"
@@ -189,7 +189,8 @@ def pixels_trained_on(classifier: Classifier, progress: Progress = SILENT) -> fr
         known, why = None, str(error)
     if known is None:
         progress.warn(f"it is not known whether scans here were trained on: {why}")
-    return frozenset(row["pixels"] for row in (known or {}).values())
+        return classifier
+    return replace(classifier, trained_on=frozenset(row["pixels"] for row in known.values()))
 
 
 def _is_whole(row: Mapping[str, str]) -> bool:

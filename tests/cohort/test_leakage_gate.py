@@ -179,6 +179,8 @@ def test_answers_for_scans_that_were_trained_on_are_marked(
         said = capsys.readouterr().err
         show.inference(result, as_json=False, quiet=False)
         assert ("trained on" in capsys.readouterr().out) is bool(marked)
+        table = medcls.load(model, engine="torch").predict(scans)
+        assert list(table["scan"][table["notes"].str.contains("trained-on: ", na=False)]) == marked
         return marked, said
 
     scans = tmp_path / "scans"

@@ -167,8 +167,8 @@ MEANINGS: dict[Note, Cause] = {
         "Raise `preprocessing.frames` where findings are short",
     ),
     Note.TRAINED_ON: Cause(
-        "The classifier was trained or tuned on this very image. `medcls infer` knows it from the run that the classifier is "
-        "in; a classifier that was copied out of its run keeps no list of images, and nothing is said.",
+        "The classifier was trained or tuned on this very image. `medcls infer` and `medcls.load` know it from the run that "
+        "the classifier is in; a classifier that was copied out of its run keeps no list of images, and nothing is said.",
         "Do not judge the classifier by this answer",
     ),
 }

@@ -22,7 +22,6 @@ from medcls.runs.changed_files import changed_classifier
 from medcls.runs.environment import describe_environment
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.tallies import Tally, tally, tally_notes
-from medcls.runs.training_cases import pixels_trained_on
 from medcls.scans.core.notes import Note
 from medcls.workflows.data.find_inputs import find_targets
 from medcls.workflows.data.leakage_audit import say_leakage
@@ -137,8 +136,7 @@ def infer(
     if engines is not None:
         progress.note(f"Computed by {engines}")
     targets = find_targets(scans, classifier.leniency, explanation_files.columns_with_maps(classifier.labels), progress)
-    known = pixels_trained_on(classifier, progress)
-    answered = predict_sources(classifier, targets.items, pseudonyms, trained_on=known, progress=progress)
+    answered = predict_sources(classifier, targets.items, pseudonyms, progress=progress)
     rows = tuple(targets.told(number, row) for number, row in enumerate(answered))
     made_by = identify(classifier)  # now that it is known whether the engine went through
     seen = next(
