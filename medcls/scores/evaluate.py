@@ -280,7 +280,7 @@ def _outside(table: ScoreTable) -> str:
     first = min(rows.tolist(), key=lambda row: int(table.lines[row]))
     score = next(score for score in table.scores[first] if not 0 <= score <= 1)
     in_words = f"{score:g}".replace("-", "−")
-    verb = "lies" if rows.size == 1 else "lie"
+    verb = "is" if rows.size == 1 else "are"
     return (
         f"{rows.size} of {len(table.names)} {verb} outside 0 to 1, the first in line {table.lines[first]}: {in_words}"
     )
