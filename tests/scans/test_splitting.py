@@ -48,7 +48,6 @@ CLASSIC = {
     "protocol": ({"ProtocolName": "before"}, {"ProtocolName": "after"}),
     "description": ({"SeriesDescription": "before"}, {"SeriesDescription": "after"}),
     "algorithm": ({"ReconstructionAlgorithm": "FILTER_BACK_PROJ"}, {"ReconstructionAlgorithm": "ITERATIVE"}),
-    "comment": ({"ImageComments": "soft"}, {"ImageComments": "sharp"}),
 }
 PRIVATE = {
     "Siemens": (0x0019, "SIEMENS MR HEADER", 0x0C, "IS", ("0", "1000")),
@@ -88,6 +87,30 @@ def test_a_volume_between_the_slices_of_another_is_one_of_its_own(tmp_path, name
     assert values == [[100], [200]]
     assert all(scan.shape == (4, 3, 6) and scan.spacing[2] == 4.0 for scan in scans)
     assert all(any(note.startswith("part: ") and name in note for note in scan.notes) for scan in scans)
+
+
+COMMENTS = {"ImageComments": "soft"}, {"ImageComments": "sharp"}
+
+
+def test_comments_tell_volumes_apart_whose_slices_make_no_even_grid_together(tmp_path):
+    save_all(two_volumes(*COMMENTS, OFFSET[1]), tmp_path)
+    values, scans = values_of(tmp_path)
+    assert values == [[100], [200]]
+    assert all(any(note.startswith("part: ") and "comment" in note for note in scan.notes) for scan in scans)
+
+
+@pytest.mark.parametrize("lost", [(), (5,)])
+def test_comments_in_turn_along_one_even_grid_are_of_one_volume_with_a_note(tmp_path, lost):
+    made = two_volumes(*COMMENTS, OFFSET[0])
+    save_all([one for number, one in enumerate(made) if number not in lost], tmp_path)
+    (scan,) = values_of(tmp_path, on_gap="warn")[1]
+    assert (scan.shape, scan.spacing[2]) == ((4, 3, 12), 2.0)
+    assert sum(note.startswith("changes-within: slices in turn differ in their comment") for note in scan.notes) == 1
+
+
+def test_comments_tell_volumes_apart_that_share_positions(tmp_path):
+    save_all(two_volumes(*COMMENTS, (0.0, 0.0)), tmp_path)
+    assert values_of(tmp_path)[0] == [[100], [200]]
 
 
 @pytest.mark.parametrize("vendor", PRIVATE)

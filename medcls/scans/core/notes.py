@@ -119,8 +119,9 @@ MEANINGS: dict[Note, Cause] = {
     Note.TURNED: Cause("The picture was turned upright by its orientation tag.", "Nothing"),
     Note.CONVERTED_COLOUR: Cause("The picture was converted to RGB from another colour space.", "Nothing"),
     Note.CHANGES: Cause(
-        "The parts of a volume, one after the other, were taken or computed in different ways (kernel, voltage, image type).",
-        "Look whether they may be compared",
+        "The parts of a volume, one after the other, were taken or computed in different ways (kernel, voltage, image type); "
+        "or its slices have two image comments in turn, as two volumes would, and make one even grid.",
+        "Look whether they may be compared, and are of one volume",
     ),
     Note.HALF_RESCALE: Cause(
         "The header gives only one of rescale slope and intercept; 1 or 0 was taken for the other, as most readers do.",

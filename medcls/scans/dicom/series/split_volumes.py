@@ -57,8 +57,12 @@ _CIRCUMSTANCES = (
 """What may change within a volume (several runs of a helical scan, the heart's rhythm, an inversion time that is adjusted on
 the way), and tells volumes apart where the slices of each are between those of the others."""
 
+_FREE_TEXT = frozenset(["comment"])
+"""Circumstances that may be written slice by slice, by packages of slices taken in turns: they are believed only where all
+slices together make no even grid."""
+
 _MOSTLY = 0.7
-"""How much of its own grid a volume between others fills at least, where slices of the whole are missing."""
+"""How much of an even grid slices fill at least, where some are missing."""
 
 _ANY_GRID = Leniency(on_gap="warn", on_tilt="warn")
 
@@ -138,15 +142,25 @@ def _overlap(parts: Sequence[Sequence[Frame]]) -> bool:
     return any(start < end for (_, end), (start, _) in pairwise(ranges))
 
 
+def says_in_turn(frames: Sequence[Frame]) -> list[str]:
+    """What tells slices of one volume apart, in turn, as it would two volumes: names of attributes."""
+    return [name for name in _names(frames) if name in _FREE_TEXT and _parts_between(frames, name)]
+
+
 def _interleaved(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
     varying = _names(frames)
     for name in _CIRCUMSTANCES:
-        if name not in varying:
+        if name not in varying or (name in _FREE_TEXT and _filled(frames) >= _MOSTLY):
             continue
-        parts = _by(frames, [name], _rounded)
-        if 1 < len(parts) <= len(frames) / 2 and lie_between(frames, list(parts.values())):
+        if parts := _parts_between(frames, name):
             return _named(parts, [name])
     return [("", frames)]
+
+
+def _parts_between(frames: Sequence[Frame], name: str) -> Parts:
+    """The slices by an attribute's values, where each value has a stack between the others' slices; else nothing."""
+    parts = _by(frames, [name], _rounded)
+    return parts if 1 < len(parts) <= len(frames) / 2 and lie_between(frames, list(parts.values())) else {}
 
 
 def lie_between(frames: Sequence[Frame], parts: Sequence[Sequence[Frame]]) -> bool:

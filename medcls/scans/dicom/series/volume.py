@@ -31,7 +31,7 @@ from medcls.scans.dicom.pixels.video_stream import video_frames
 from medcls.scans.dicom.series.assembly import Assembly
 from medcls.scans.dicom.series.group_series import Stack, stacks_of
 from medcls.scans.dicom.series.resampling import even_grid, fill_holes, regrid, straight_grid, straighten
-from medcls.scans.dicom.series.split_volumes import changes_within
+from medcls.scans.dicom.series.split_volumes import changes_within, says_in_turn
 from medcls.scans.dicom.values.rescale import leads_back_to_intensity
 from medcls.scans.dicom.values.suv import agreed, factor
 
@@ -273,6 +273,9 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
     changes = changes_within(frames)
     if changes:
         notes.append(Note.CHANGES.says(f"the parts of the volume differ: {', '.join(changes)}"))
+    if names := says_in_turn(frames):
+        what = f"slices in turn differ in their {' and '.join(names)}, and make one even grid: taken as one volume"
+        notes.append(Note.CHANGES.says(what))
     if frames[0].header.attributes.get("burned_in") == "yes":
         notes.append(Note.BURNED_IN.says("the header says that annotations are burned into the pixels"))
     return [*notes, *presentation_doubts(frames[0].header)]
