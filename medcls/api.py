@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.backends.parity_record import EngineName
-from medcls.config import load_config
+from medcls.config import Config, load_config
 from medcls.config.network_names import GIVEN
 from medcls.errors import ConfigError, UsageError
+from medcls.evaluation.metrics.further import given_metrics
+from medcls.evaluation.metrics.metric import Metric
 from medcls.files import as_path, as_path_or_none
 from medcls.networks.given import Given, given_network
 from medcls.privacy import load_pseudonyms
@@ -35,6 +37,7 @@ def train(
     run: str | None = None,
     resume: bool = False,
     network: Given | None = None,
+    metrics: Sequence[Metric | str] = (),
     progress: Progress = SILENT,
     **changes: Any,
 ) -> Run:
@@ -46,6 +49,8 @@ def train(
         resume: Go on with the unfinished run of this name.
         network: A network as an object, in the place of one that the config names; see
             :func:`medcls.networks.given.given_network`. Whoever loads its classifier gives it again.
+        metrics: Further metrics, as objects, or the names of those of installed packages; beside those of
+            ``evaluation.metrics``. Whoever evaluates the run again gives the objects again.
         progress: Where to say how far it is; silent by default.
         **changes: Sections or keys of the config to change, e.g. ``train={"epochs": 5}``.
 
@@ -69,8 +74,16 @@ def train(
         if not isinstance(own, Mapping) or "name" in own:
             raise ConfigError("a network is both named and given", where="model", remedy="Leave out one of the two")
         changes["model"] = {**own, "name": GIVEN}
-    with given_network(network):
-        return train_run(load_config(config, (), changes), name=name, resume=resume, progress=progress)
+    with given_network(network), given_metrics(metrics) as further:
+        settings = _with_metrics(load_config(config, (), changes), further)
+        return train_run(settings, name=name, resume=resume, progress=progress)
+
+
+def _with_metrics(config: Config, names: Sequence[str]) -> Config:
+    own = [name for name in config.evaluation.metrics if name not in names]
+    return config.model_copy(
+        update={"evaluation": config.evaluation.model_copy(update={"metrics": [*own, *names]})} if names else {}
+    )
 
 
 def load(
@@ -168,6 +181,7 @@ def evaluate(
     exploratory: bool = False,
     overwrite: bool = False,
     network: Given | None = None,
+    metrics: Sequence[Metric] = (),
     progress: Progress = SILENT,
 ) -> EvaluationResult:
     """Evaluate a run's frozen classifier on its test partition again, or on an external cohort.
@@ -180,6 +194,7 @@ def evaluate(
         exploratory: Choose the threshold anew on these cases; every page is marked.
         overwrite: Replace earlier results in ``out``.
         network: As for :func:`load`.
+        metrics: The metrics that :func:`train` was given as objects.
         progress: Where to say how far it is.
 
     Raises:
@@ -191,7 +206,7 @@ def evaluate(
         >>> auc["low"] <= auc["value"] <= auc["high"]
         True
     """
-    with given_network(network):
+    with given_network(network), given_metrics(metrics):
         check_no_table(path := as_path(run, "the run"))
         return evaluate_run(
             open_run(path),

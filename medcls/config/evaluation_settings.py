@@ -86,6 +86,10 @@ class EvaluationSettings(Section):
         "{alpha: x} (sets may miss so often) or {coverage: 1 - x}; false marks none.",
     )
 
+    metrics: list[str] = Field(
+        [], description="Further metrics, by the names under which installed packages add them (`medcls.metrics`)."
+    )
+
     @property
     def alpha(self) -> float:
         """How often a prediction set may miss the reference label."""

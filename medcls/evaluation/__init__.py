@@ -59,6 +59,8 @@ from medcls.evaluation.discrimination.obuchowski import (
 )
 from medcls.evaluation.discrimination.partial_auc import partial_auc
 from medcls.evaluation.discrimination.ranking import RankingStatistic, RocStatistic
+from medcls.evaluation.metrics import METRICS
+from medcls.evaluation.metrics.metric import Metric
 from medcls.evaluation.partition.baseline import BaselineMetrics, BaselinePredictions, baseline_metrics
 from medcls.evaluation.partition.cross_validation import (
     FoldMetrics,
@@ -76,7 +78,6 @@ from medcls.evaluation.partition.failures import (
     failure_analysis,
     failures_schema,
 )
-from medcls.evaluation.partition.label_metrics import FIGURE_NAMES
 from medcls.evaluation.partition.metrics import LabelMetrics, PartitionMetrics, evaluate_partition
 from medcls.evaluation.partition.schema import metrics_schema
 from medcls.evaluation.predictions import Predictions
@@ -107,8 +108,8 @@ from medcls.evaluation.thresholds.operating_point import (
 )
 
 __all__ = [
-    "FIGURE_NAMES",
     "GROUP_FIGURES",
+    "METRICS",
     "RATE_NAMES",
     "AucDifference",
     "BaselineMetrics",
@@ -139,6 +140,7 @@ __all__ = [
     "LabelMetrics",
     "McNemar",
     "Method",
+    "Metric",
     "OperatingPoint",
     "PartitionMetrics",
     "PatientResampling",

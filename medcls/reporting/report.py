@@ -27,6 +27,7 @@ from medcls.reporting.text.wording import (
     FURTHER_TITLES,
     TITLES,
     Shown,
+    further_shown,
     level_text,
     meaning,
     plain_sentences,
@@ -123,6 +124,7 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
     studied = evaluation_sections(metrics)
     rows = _rows(content, metrics, positive, TITLES)
     further = _rows(content, metrics, positive, [name for name in FURTHER_TITLES if name in metrics])
+    further += _not_our_own(content, metrics)
     label_rows = _label_rows(metrics)
     parts = [name for name in _PARTS if name not in content.without]
     return {
@@ -198,8 +200,7 @@ def _warnings(content: ReportContent, metrics: Mapping[str, Any]) -> list[tuple[
 def _rows(
     content: ReportContent, metrics: Mapping[str, Any], positive: str | None, names: Iterable[str]
 ) -> list[_MetricRow]:
-    shown = content.reported != "tune" and not exploratory_banner(metrics)
-    tune = content.metrics.get("tune") if shown else None
+    tune = _tune(content, metrics)
     return [
         _MetricRow(
             show(name, metrics.get(name)),
@@ -208,6 +209,19 @@ def _rows(
         )
         for name in names
     ]
+
+
+def _tune(content: ReportContent, metrics: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The partition that chose, where it is shown beside the reported one."""
+    shown = content.reported != "tune" and not exploratory_banner(metrics)
+    return content.metrics.get("tune") if shown else None
+
+
+def _not_our_own(content: ReportContent, metrics: Mapping[str, Any]) -> list[_MetricRow]:
+    """A row for each metric that is not medcls' own."""
+    tune = _tune(content, metrics)
+    chosen = {} if tune is None else {shown.title: shown for shown, _ in further_shown(tune)}
+    return [_MetricRow(shown, words, chosen.get(shown.title)) for shown, words in further_shown(metrics)]
 
 
 def _has_at_end(rows: Iterable[_MetricRow], label_rows: Iterable[_LabelRow], sections: Iterable[Section]) -> bool:

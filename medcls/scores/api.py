@@ -9,6 +9,8 @@ from typing import Any
 
 from medcls.config import load_config
 from medcls.errors import UsageError
+from medcls.evaluation.metrics.further import given_metrics
+from medcls.evaluation.metrics.metric import Metric
 from medcls.files import as_path, as_path_or_none
 from medcls.progress import SILENT, Progress, as_progress
 from medcls.runs.evaluation_result import EvaluationResult
@@ -40,6 +42,7 @@ def evaluate_scores(
     keep_names: bool = False,
     overwrite: bool = False,
     seed: int = 0,
+    metrics: Sequence[Metric | str] = (),
     progress: Progress = SILENT,
     **evaluation: Any,
 ) -> EvaluationResult:
@@ -62,6 +65,7 @@ def evaluate_scores(
         keep_names: Call cases by their names in what is written, not by their lines.
         overwrite: Replace earlier results in ``out``.
         seed: Seed of every bootstrap.
+        metrics: Further metrics, as objects, or the names of those of installed packages.
         progress: Where to say how far it is.
         **evaluation: Keys of the config's section ``evaluation``, e.g. ``prevalences=[0.01]``.
 
@@ -74,23 +78,30 @@ def evaluate_scores(
         >>> round(evaluated.metrics["sensitivity"]["value"], 2)
         0.75
     """
-    how = replace(
-        _options(columns, positive, multilabel, threshold, exploratory, seed, evaluation),
-        calibrate=calibration_method(calibrate),
-        covariates=None if covariates is None else (covariates,) if isinstance(covariates, str) else tuple(covariates),
-        allow_leakage=allow_leakage,
-        keep_names=keep_names,
-    )
-    folder, progress = as_path_or_none(out, "out"), as_progress(progress)
-    if compare is None:
-        if compare_columns or compare_threshold is not None:
-            raise UsageError("compare_columns and compare_threshold need compare")
-        return evaluate_table(
-            as_path(table, "the table of scores"), how, folder, overwrite=overwrite, progress=progress
+    with given_metrics(metrics) as further:
+        how = replace(
+            _options(
+                columns, positive, multilabel, threshold, exploratory, seed, {**evaluation, "metrics": list(further)}
+            ),
+            calibrate=calibration_method(calibrate),
+            covariates=None
+            if covariates is None
+            else (covariates,)
+            if isinstance(covariates, str)
+            else tuple(covariates),
+            allow_leakage=allow_leakage,
+            keep_names=keep_names,
         )
-    other = how.like(columns=_roles(compare_columns), thresholds=_texts(compare_threshold))
-    pair = (as_path(table, "the table of scores"), how), (as_path(compare, "the second table"), other)
-    return evaluate_and_compare(*pair, folder, overwrite=overwrite, progress=progress)
+        folder, progress = as_path_or_none(out, "out"), as_progress(progress)
+        if compare is None:
+            if compare_columns or compare_threshold is not None:
+                raise UsageError("compare_columns and compare_threshold need compare")
+            return evaluate_table(
+                as_path(table, "the table of scores"), how, folder, overwrite=overwrite, progress=progress
+            )
+        other = how.like(columns=_roles(compare_columns), thresholds=_texts(compare_threshold))
+        pair = (as_path(table, "the table of scores"), how), (as_path(compare, "the second table"), other)
+        return evaluate_and_compare(*pair, folder, overwrite=overwrite, progress=progress)
 
 
 def compare(

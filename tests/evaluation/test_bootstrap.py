@@ -19,11 +19,13 @@ from medcls.evaluation import (
     partial_auc,
     roc_curve,
 )
+from medcls.evaluation.metrics import RANKED
 from medcls.evaluation.statistics import bootstrap
 from medcls.evaluation.statistics.bootstrap import percentiles
 from medcls.evaluation.thresholds.confusion import rates
 
 NOTHING = np.empty(0)
+RANKINGS = [row.drawn for row in RANKED.values()]
 
 
 def cohort(seed: int, *, n_patients: int = 12, mixed: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,7 +51,7 @@ def test_replicates_equal_a_plain_loop_with_the_same_weights(seed: int, mixed: b
     resampling = PatientResampling.of(patients, positive)
     grid = np.linspace(0, 1, 7)
     cells = np.stack([positive & called, ~positive & called, positive & ~called, ~positive & ~called], axis=1)
-    statistics = [RankingStatistic(resampling, positive, scores, grid), resampling.sums(cells.astype(float))]
+    statistics = [RankingStatistic(resampling, positive, scores, grid, RANKINGS), resampling.sums(cells.astype(float))]
     curves, sums = resampling.replicate(statistics, replicates=20, seed=seed)
     estimates = rates(*sums.T)
     weights = np.concatenate(list(resampling.weights(20, seed)))
@@ -107,7 +109,7 @@ def test_the_order_of_cases_and_the_size_of_chunks_change_nothing(monkeypatch: p
 
     def replicates(order: np.ndarray) -> np.ndarray:
         resampling = PatientResampling.of(patients[order], positive[order])
-        statistic = RankingStatistic(resampling, positive[order], scores[order], NOTHING)
+        statistic = RankingStatistic(resampling, positive[order], scores[order], NOTHING, RANKINGS)
         return resampling.replicate([statistic], replicates=50, seed=1)[0]
 
     straight = replicates(np.arange(positive.size))

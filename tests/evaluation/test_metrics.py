@@ -15,7 +15,7 @@ from sklearn import metrics as oracle
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
 from medcls.evaluation import (
-    FIGURE_NAMES,
+    METRICS,
     Method,
     PartitionMetrics,
     Predictions,
@@ -67,7 +67,7 @@ def test_every_partition_gives_every_figure_as_valid_json(kind: str) -> None:
     document = as_document(evaluate(predictions))
     groups = [document, *document.get("per_class", {}).values()]
     for group in groups:
-        for name in FIGURE_NAMES:
+        for name in METRICS:
             metric = group[name]
             if metric["value"] is None:
                 assert metric["reason"], name
@@ -178,7 +178,7 @@ def test_a_label_in_front_that_never_occurs_moves_no_figure_of_the_others() -> N
         plain.patients,
     )
     first, second = evaluate(plain), evaluate(widened)
-    for name in FIGURE_NAMES:
+    for name in METRICS:
         assert second.estimates[name].value == pytest.approx(first.estimates[name].value)
         assert second.estimates[name].low == pytest.approx(first.estimates[name].low)
         for label in plain.labels:
@@ -203,7 +203,7 @@ def test_a_partition_with_one_kind_of_cases_says_what_it_cannot_say(
 
 def test_methods_follow_the_clusters() -> None:
     alone, together = evaluate(some_binary(images=1)).estimates, evaluate(some_binary(images=2)).estimates
-    for name in FIGURE_NAMES:
+    for name in METRICS:
         assert alone[name].method == (Method.WILSON if name in PROPORTIONS else Method.PATIENT_BOOTSTRAP), name
         assert together[name].method == Method.PATIENT_BOOTSTRAP, name
 
@@ -213,7 +213,7 @@ def test_copies_of_a_case_make_nothing_surer() -> None:
     copies = rows_of(once, np.repeat(np.arange(150), 6))
     options = EvaluationSettings(replicates=1000)
     first, second = evaluate(once, options=options).estimates, evaluate(copies, options=options).estimates
-    for name in FIGURE_NAMES:
+    for name in METRICS:
         assert second[name].value == pytest.approx(first[name].value)
         width = first[name].high - first[name].low  # type: ignore[operator]
         # Wilson's PPV, NPV and accuracy let the mix of labels vary, the stratified bootstrap keeps it. Taking copies for
@@ -331,7 +331,7 @@ def test_the_order_of_cases_changes_nothing() -> None:
     predictions = some_binary(images=3)
     order = np.random.default_rng(1).permutation(predictions.n_cases)
     first, second = evaluate(predictions).estimates, evaluate(rows_of(predictions, order)).estimates
-    for name in FIGURE_NAMES:
+    for name in METRICS:
         for part in ("value", "low", "high"):
             assert getattr(first[name], part) == pytest.approx(getattr(second[name], part), rel=1e-12)
 
@@ -357,7 +357,7 @@ def test_a_higher_confidence_gives_wider_intervals() -> None:
     predictions = some_binary(images=2)
     usual = evaluate(predictions).estimates
     surer = evaluate(predictions, options=EvaluationSettings(replicates=200, confidence=0.99)).estimates
-    for name in FIGURE_NAMES:
+    for name in METRICS:
         assert surer[name].low <= usual[name].low, name  # type: ignore[operator]
         assert surer[name].high >= usual[name].high, name  # type: ignore[operator]
 

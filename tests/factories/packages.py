@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,4 +19,5 @@ def install(
     lines = "".join(f"{entry} = {target}\n" for entry, target in entries.items())
     (metadata / "entry_points.txt").write_text(f"[{group}]\n{lines}", encoding="utf-8")
     (folder / f"{name}.py").write_text(source, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, name, raising=False)  # of another test
     monkeypatch.syspath_prepend(folder)

@@ -6,6 +6,7 @@ of the weights with and without the label; every figure reads from these.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -178,14 +179,29 @@ class RocStatistic:
         return np.column_stack((weighted.auc(), weighted.sensitivities(self._fpr)))
 
 
-RANKING_NAMES = ("auc", "partial_auc", "average_precision")
-
-
 class RankingStatistic(RocStatistic):
-    """As :class:`RocStatistic`, but ``(b, 3 + g)``: the figures of :data:`RANKING_NAMES`, then the sensitivities."""
+    """As :class:`RocStatistic`, but ``(b, k + g)``: ``k`` metrics, then the sensitivities.
+
+    Args:
+        resampling: Which case is whose.
+        positive: ``(n,)`` booleans, with both values.
+        scores: ``(n,)`` numbers.
+        fpr: ``(g,)`` the false-positive rates to read the curve at.
+        of: The metrics, each from the weighted ranking to ``(b,)``.
+    """
+
+    def __init__(
+        self,
+        resampling: PatientResampling,
+        positive: Bools,
+        scores: Floats,
+        fpr: Floats,
+        of: Sequence[Callable[[WeightedRanking], Floats]],
+    ) -> None:
+        super().__init__(resampling, positive, scores, fpr)
+        self._of = tuple(of)
 
     def __call__(self, weights: Floats) -> Floats:
-        """Figures and sensitivities ``(b, 3 + g)`` for weights ``(b, patients)``."""
+        """Metrics and sensitivities ``(b, k + g)`` for weights ``(b, patients)``."""
         weighted = self._ranking.weighted(weights)
-        estimates = (weighted.auc(), weighted.partial_auc(), weighted.average_precision())
-        return np.column_stack((*estimates, weighted.sensitivities(self._fpr)))
+        return np.column_stack((*(one(weighted) for one in self._of), weighted.sensitivities(self._fpr)))

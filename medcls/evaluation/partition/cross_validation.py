@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from medcls.errors import UsageError
-from medcls.evaluation.partition.label_metrics import FIGURE_NAMES
+from medcls.evaluation.metrics import METRICS
+from medcls.evaluation.metrics.metric import FURTHER
 from medcls.evaluation.schema_parts import (
     COUNT,
     NUMBER,
@@ -74,7 +75,11 @@ class FoldMetrics:
             n_patients=document["n_patients"],
             cases_per_label=dict(document["cases_per_label"]),
             thresholds=tuple(cut["threshold"] for cut in document["operating_point"]["thresholds"]),
-            estimates={metric: Estimate.from_json(document[metric]) for metric in FIGURE_NAMES if metric in document},
+            estimates={
+                name: Estimate.from_json(document[name])
+                for name in (*METRICS, *document.get(FURTHER, {}))
+                if name in document
+            },
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medcls.evaluation.discrimination.auc import RocCurve, roc_curve
+from medcls.evaluation.metrics import METRICS
 from medcls.evaluation.partition.label_metrics import LabelView
 from medcls.evaluation.statistics.arrays import Floats
 from medcls.evaluation.statistics.estimate import Estimate, Method, Undefined
@@ -61,7 +62,7 @@ def draw_roc(view: LabelView, auc: Estimate, replicates: Floats, confidence: flo
     thin = curve.thinned(_MOST_POINTS)
     if auc.method != Method.PATIENT_BOOTSTRAP:
         return RocDrawing(thin, None, None, auc.reason)
-    tail = expanded_tail(confidence, view.patients_for("auc"))
+    tail = expanded_tail(confidence, METRICS["auc"].patients(view))
     defined = replicates[np.isfinite(replicates).all(axis=1)]
     low, high = np.quantile(defined, [tail, 1 - tail], axis=0)
     observed = np.interp(BAND_FPR, curve.fpr, curve.tpr)

@@ -15,9 +15,11 @@ import numpy as np
 
 from medcls.evaluation.calibration.brier import brier
 from medcls.evaluation.discrimination.hand_till import HandTillStatistic, hand_till_estimate
-from medcls.evaluation.discrimination.ranking import RANKING_NAMES, RankingStatistic
+from medcls.evaluation.discrimination.ranking import RankingStatistic
+from medcls.evaluation.metrics import METRICS, RANKED
+from medcls.evaluation.metrics.metric import Metric
 from medcls.evaluation.partition.curves import BAND_FPR
-from medcls.evaluation.partition.label_metrics import BOUNDS, FIGURE_NAMES, LabelView
+from medcls.evaluation.partition.label_metrics import CELLS, LabelView
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, Floats, ratio
 from medcls.evaluation.statistics.bootstrap import PatientResampling, Statistic
@@ -25,7 +27,7 @@ from medcls.evaluation.statistics.bootstrap_interval import bootstrap_estimate
 from medcls.evaluation.statistics.estimate import Estimate, Method, Undefined
 from medcls.evaluation.statistics.intervals import Limits, clopper_pearson, hoeffding, wilson
 
-_RANKED = len(RANKING_NAMES)
+_RANKED = len(RANKED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,20 +122,20 @@ class MacroMetrics:
 
     def over_labels(self, replicates: Replicates) -> dict[str, Estimate]:
         """The figures over all labels, where there is no positive one."""
-        estimates = {name: self.macro(name, replicates) for name in FIGURE_NAMES}
+        estimates = {name: self.macro(metric, replicates) for name, metric in self.views[0].metrics.items()}
         if not self.predictions.multilabel:
             estimates["accuracy"] = self.accuracy(replicates.accuracy)
             estimates["balanced_accuracy"] = estimates["sensitivity"]
             estimates["brier"] = self.brier(replicates.brier)
         return estimates
 
-    def macro(self, name: str, replicates: Replicates) -> Estimate:
+    def macro(self, metric: Metric, replicates: Replicates) -> Estimate:
         """The mean of one figure over the labels that have cases and leave it defined."""
         used: list[tuple[LabelView, float]] = []
         left_out: list[str] = []
         for view in self.views:
-            value = view.metric(name)
-            absent = None if view.positive.any() else view.metric("sensitivity")
+            absent = None if view.positive.any() else METRICS["sensitivity"].value(view)
+            value = metric.value(view)
             undefined = absent if isinstance(absent, Undefined) else value
             if isinstance(undefined, Undefined):
                 left_out.append(f"{view.name} ({undefined.reason})")
@@ -144,13 +146,13 @@ class MacroMetrics:
 
         def fallback() -> tuple[Limits, Method]:
             shared = 1 - (1 - self.confidence) / len(used)
-            limits = [view.without_resampling(name, value, shared)[0] for view, value in used]
+            limits = [metric.conservative(view, value, shared)[0] for view, value in used]
             return (_mean([low for low, _ in limits]), _mean([high for _, high in limits])), Method.BONFERRONI
 
-        drawn = np.mean([replicates.together[view.name][name] for view, _ in used], axis=0)
-        n_patients = min(view.patients_for(name) for view, _ in used)
+        drawn = np.mean([replicates.together[view.name][metric.name] for view, _ in used], axis=0)
+        n_patients = min(metric.patients(view) for view, _ in used)
         mean = _mean([value for _, value in used])
-        estimate = bootstrap_estimate(mean, drawn, n_patients, self.confidence, fallback, BOUNDS[name])
+        estimate = bootstrap_estimate(mean, drawn, n_patients, self.confidence, fallback, metric.bounds)
         if not left_out:
             return estimate
         note = f"mean over {len(used)} of {len(self.views)} labels, left out: {', '.join(left_out)}"
@@ -187,13 +189,22 @@ def _drawn(
     views: Sequence[LabelView], resampling: PatientResampling, others: Sequence[Statistic], replicates: int, seed: int
 ) -> tuple[dict[str, tuple[dict[str, Floats], Floats]], list[Floats]]:
     """By label its figures' replicates and its band's, and the replicates of other statistics, all on the same draws."""
-    columns = np.zeros((resampling.patient.size, len(views), 5))
+    columns = np.zeros((resampling.patient.size, len(views), CELLS))
     for place, view in enumerate(views):
         columns[view.known, place] = view.columns()
     curved = [view for view in views if view.positive.any() and not view.positive.all()]
-    statistics: list[Statistic] = [resampling.sums(columns.reshape(len(columns), 5 * len(views)))]
-    statistics += [RankingStatistic(resampling.within(one.known), one.positive, one.scores, BAND_FPR) for one in curved]
-    statistics += others
+    statistics: list[Statistic] = [resampling.sums(columns.reshape(len(columns), CELLS * len(views)))]
+    ranked = [row.drawn for row in RANKED.values()]
+    statistics += [
+        RankingStatistic(resampling.within(one.known), one.positive, one.scores, BAND_FPR, ranked) for one in curved
+    ]
+    alone = {
+        (view.name, name): statistic
+        for view in views
+        for name, metric in view.metrics.items()
+        if (statistic := metric.statistic(view, resampling.within(view.known))) is not None
+    }
+    statistics += [*alone.values(), *others]
     sums, *values = resampling.replicate(statistics, replicates=replicates, seed=seed)
     roc = dict.fromkeys((view.name for view in views), np.full((replicates, _RANKED + BAND_FPR.size), np.nan))
     roc |= {view.name: one for view, one in zip(curved, values, strict=False)}
@@ -201,7 +212,9 @@ def _drawn(
         view.name: (view.replicates(part, roc[view.name][:, :_RANKED]), roc[view.name][:, _RANKED:])
         for view, part in zip(views, np.split(sums, len(views), axis=1), strict=True)
     }
-    return found, values[len(curved) :]
+    for (label, name), one in zip(alone, values[len(curved) :], strict=False):
+        found[label][0][name] = one
+    return found, values[len(curved) + len(alone) :]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -22,8 +22,11 @@ from medcls.config.settings import EvaluationSettings
 from medcls.errors import UsageError
 from medcls.evaluation.calibration.reliability import BINS, SCHEME, ReliabilityBin, reliability_curve
 from medcls.evaluation.discrimination.obuchowski import analytic_auc
+from medcls.evaluation.metrics import METRICS
+from medcls.evaluation.metrics.further import further_metrics
+from medcls.evaluation.metrics.metric import FURTHER, Metric
 from medcls.evaluation.partition.curves import RocDrawing, draw_roc
-from medcls.evaluation.partition.label_metrics import FIGURE_NAMES, LabelView, estimate_metric
+from medcls.evaluation.partition.label_metrics import LabelView, estimate_metric
 from medcls.evaluation.partition.macro import MacroMetrics, Replicates
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, as_bools
@@ -45,7 +48,7 @@ class LabelMetrics:
 
     Attributes:
         counts: The 2x2 table at the operating point.
-        estimates: An estimate for each of :data:`medcls.evaluation.partition.label_metrics.FIGURE_NAMES`.
+        estimates: An estimate for each of :data:`medcls.evaluation.metrics.METRICS`, and further ones.
         auc_analytic: The AUC with an interval from a formula, a check of the bootstrap's: DeLong's with one case for each
             patient, else Obuchowski's.
         roc: The ROC curve for drawing.
@@ -70,7 +73,7 @@ class PartitionMetrics:
         patients_per_label: Patients with such a case.
         known_per_label: Cases of which each label is known, which its figures are of; ``None`` for exclusive labels.
         averaging: What the top figures are: of the positive label, or means over labels.
-        estimates: An estimate for each of :data:`medcls.evaluation.partition.label_metrics.FIGURE_NAMES`.
+        estimates: An estimate for each of :data:`medcls.evaluation.metrics.METRICS`, and further ones.
         hand_till: Hand and Till's AUC of three or more exclusive labels; ``None`` for others.
         per_label: For each label with figures of its own (the positive one; or all).
         confusion: ``(labels, labels)`` counts, rows reference, columns predicted; ``None`` for multi-label.
@@ -79,6 +82,7 @@ class PartitionMetrics:
         confidence: Confidence level of all intervals.
         replicates: Bootstrap replicates.
         seed: Their seed.
+        further: The metrics among ``estimates`` that are not medcls' own.
     """
 
     n_cases: int
@@ -96,6 +100,7 @@ class PartitionMetrics:
     confidence: float
     replicates: int
     seed: int
+    further: tuple[Metric, ...] = ()
 
     def of_labels(self, *names: str) -> dict[str, dict[str, Estimate]]:
         """These figures of each label that has figures of its own."""
@@ -119,6 +124,8 @@ class PartitionMetrics:
             "notes": list(self.notes),
             "intervals": {"confidence": self.confidence, "replicates": self.replicates, "seed": self.seed},
         }
+        if self.further:
+            document[FURTHER] = {one.name: one.words() for one in self.further}
         if self.known_per_label is not None:
             document["known_per_label"] = dict(self.known_per_label)
         if self.hand_till is not None:
@@ -172,7 +179,9 @@ def evaluate_partition(
     if called.shape != predictions.reference.shape:
         raise UsageError(f"decisions {called.shape} do not fit predictions {predictions.reference.shape}")
     resampling = predictions.resampling
-    views = tuple(LabelView.of(cases, called) for cases in predictions.columns())
+    further = further_metrics(settings.metrics)
+    metrics = {**METRICS, **{metric.name: metric for metric in further}}
+    views = tuple(LabelView.of(cases, called, metrics) for cases in predictions.columns())
     together = MacroMetrics(predictions, called, views, settings.confidence)
     replicates = together.replicate(settings.replicates, seed)
     per_label = {view.name: _label_metrics(view, replicates, settings.confidence) for view in views}
@@ -197,12 +206,13 @@ def evaluate_partition(
         confidence=settings.confidence,
         replicates=settings.replicates,
         seed=seed,
+        further=further,
     )
 
 
 def _label_metrics(view: LabelView, replicates: Replicates, confidence: float) -> LabelMetrics:
     drawn = replicates.estimates[view.name]
-    estimates = {name: estimate_metric(view, name, drawn[name], confidence) for name in FIGURE_NAMES}
+    estimates = {name: estimate_metric(view, metric, drawn[name], confidence) for name, metric in view.metrics.items()}
     analytic = analytic_auc(view.positive, view.scores, view.resampling.patient, confidence)
     roc = draw_roc(view, estimates["auc"], replicates.bands[view.name], confidence)
     bins = reliability_curve(view.positive, view.scores, view.resampling.patient, confidence=confidence)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from medcls.evaluation.calibration.brier import __doc__ as _BRIER_DEFINITION
-from medcls.evaluation.discrimination.partial_auc import MOST_FPR
+from medcls.evaluation.metrics import METRICS
+from medcls.evaluation.metrics.metric import FURTHER
 from medcls.evaluation.partition.cross_validation import per_fold_schema
-from medcls.evaluation.partition.label_metrics import FIGURE_NAMES
 from medcls.evaluation.partition.learning_curve import learning_curve_schema
 from medcls.evaluation.partition.report import section_schemas
 from medcls.evaluation.schema_parts import (
@@ -24,24 +23,6 @@ from medcls.evaluation.schema_parts import (
     said,
 )
 from medcls.evaluation.statistics.estimate import Method
-
-_MEANING = {
-    "auc": "Area under the ROC curve, ties counting one half; one label against the rest, then the mean.",
-    "partial_auc": f"Area under the ROC curve from a false-positive rate of 0 to {MOST_FPR:g}, standardised as by McClish: "
-    "0.5 is guessing, 1 perfect.",
-    "average_precision": "Mean precision (PPV) at the scores of the cases with the label; guessing gives the prevalence.",
-    "sensitivity": "Share of the cases with the label that are called.",
-    "specificity": "Share of the cases without the label that are not called.",
-    "accuracy": "Share of cases decided correctly.",
-    "balanced_accuracy": "Mean of sensitivity and specificity; for several exclusive labels the mean sensitivity.",
-    "ppv": "Share of the called cases that have the label, at this partition's prevalence.",
-    "npv": "Share of the cases not called that do not have the label, at this partition's prevalence.",
-    "f1": "Harmonic mean of PPV and sensitivity; 0 when no case with the label is called.",
-    "mcc": "Matthews' correlation coefficient of reference and decision, -1 to 1; 0 is guessing.",
-    "lr_positive": "Positive likelihood ratio, sensitivity / (1 - specificity): by how much a call multiplies the odds.",
-    "lr_negative": "Negative likelihood ratio, (1 - sensitivity) / specificity: the same for a case not called.",
-    "brier": " ".join(str(_BRIER_DEFINITION).split()),
-}
 
 
 def metrics_schema() -> Schema:
@@ -62,7 +43,7 @@ def metrics_schema() -> Schema:
         "minProperties": 1,
         "$defs": {
             "estimate": _estimate(),
-            "label": closed({**_estimates(), "counts": closed(dict.fromkeys(("tp", "fp", "fn", "tn"), COUNT))}),
+            "label": _open(closed({**_estimates(), "counts": closed(dict.fromkeys(("tp", "fp", "fn", "tn"), COUNT))})),
             "operating_point": _operating_point(),
             "reliability_bin": _reliability_bin(),
             "roc": _roc(),
@@ -93,7 +74,12 @@ def _partition() -> Schema:
         "notes": listed(TEXT),
         "intervals": closed({"confidence": SHARE, "replicates": COUNT, "seed": COUNT}),
     }
-    schema = closed(properties)
+    schema = _open(closed(properties))
+    words = closed({"title": TEXT, "meaning": TEXT, "scale": {"enum": ["percent", "share", "number"]}})
+    schema["properties"][FURTHER] = said(
+        by_name(words),
+        "Metrics that are not medcls' own, by name: each is a key beside this one. Absent where none is.",
+    )
     schema["properties"]["hand_till"] = said(
         ref("estimate"), "Hand and Till's AUC, the mean over pairs of labels. For three or more exclusive labels."
     )
@@ -103,6 +89,11 @@ def _partition() -> Schema:
     schema["properties"] |= section_schemas()
     schema["properties"]["per_class"] = said(by_name(ref("label")), "For more than two labels, and multi-label.")
     return schema
+
+
+def _open(schema: Schema) -> Schema:
+    """The same, which may have further metrics."""
+    return {**schema, "additionalProperties": ref("estimate")}
 
 
 def _estimate() -> Schema:
@@ -182,4 +173,4 @@ def _confusion() -> Schema:
 
 
 def _estimates() -> Schema:
-    return {name: said(ref("estimate"), _MEANING[name]) for name in FIGURE_NAMES}
+    return {name: said(ref("estimate"), metric.meaning) for name, metric in METRICS.items()}

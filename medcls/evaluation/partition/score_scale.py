@@ -8,13 +8,15 @@ undefined, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from medcls.errors import UsageError
+from medcls.evaluation.metrics import METRICS
+from medcls.evaluation.metrics.metric import Metric
 from medcls.evaluation.partition.curves import RocDrawing
 from medcls.evaluation.partition.failures import FailureAnalysis, LabelFailures, WrongPrediction
 from medcls.evaluation.partition.metrics import LabelMetrics, PartitionMetrics
@@ -24,7 +26,9 @@ from medcls.evaluation.subgroups.subgroups import CovariateGroups, Gap, Subgroup
 from medcls.evaluation.thresholds.operating_point import OperatingPoint
 
 NO_PROBABILITY = "the scores are not probabilities"
-_NEED_PROBABILITIES = ("brier", "calibration_in_the_large")
+_NEED_PROBABILITIES = frozenset(
+    ("calibration_in_the_large", *(name for name, row in METRICS.items() if row.takes == "probabilities"))
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +100,8 @@ class ScoreScales:
         """Figures of ranked scores with thresholds in the scores' own unit, and without what asks for probabilities."""
         return replace(
             metrics,
-            estimates=_without_probabilities(metrics.estimates),
-            per_label={label: self._restored(label, one) for label, one in metrics.per_label.items()},
+            estimates=_without_probabilities(metrics.estimates, metrics.further),
+            per_label={label: self._restored(label, one, metrics.further) for label, one in metrics.per_label.items()},
             operating_point=point,
         )
 
@@ -113,9 +117,9 @@ class ScoreScales:
         positives, negatives = scored(failures.false_positives), scored(failures.false_negatives)
         return replace(failures, false_positives=positives, false_negatives=negatives)
 
-    def _restored(self, label: str, metrics: LabelMetrics) -> LabelMetrics:
-        drawing = self._drawing(label, metrics.roc)
-        return replace(metrics, estimates=_without_probabilities(metrics.estimates), roc=drawing, reliability=())
+    def _restored(self, label: str, metrics: LabelMetrics, further: Sequence[Metric]) -> LabelMetrics:
+        drawing, left = self._drawing(label, metrics.roc), _without_probabilities(metrics.estimates, further)
+        return replace(metrics, estimates=left, roc=drawing, reliability=())
 
     def _drawing(self, label: str, drawing: RocDrawing) -> RocDrawing:
         if drawing.curve is None:
@@ -146,8 +150,8 @@ def _without_covariate(covariate: CovariateGroups) -> CovariateGroups:
     )
 
 
-def _without_probabilities(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+def _without_probabilities(estimates: Mapping[str, Estimate], further: Sequence[Metric] = ()) -> dict[str, Estimate]:
+    need = {*_NEED_PROBABILITIES, *(one.name for one in further if one.takes == "probabilities")}
     return {
-        name: Estimate.undefined(NO_PROBABILITY) if name in _NEED_PROBABILITIES else estimate
-        for name, estimate in estimates.items()
+        name: Estimate.undefined(NO_PROBABILITY) if name in need else estimate for name, estimate in estimates.items()
     }

@@ -25,6 +25,7 @@ class Method(StrEnum):
         DISJOINT_PAIRS: Exact, conservative limit of an AUC under perfect separation.
         HOEFFDING: Conservative interval of a bounded mean that assumes no distribution.
         BONFERRONI: Exact intervals of the parts at a shared error, combined at their worst.
+        BOUNDS: All that the figure can be, where nothing narrower is known.
         NONE: There is no value, hence no interval.
     """
 
@@ -37,6 +38,7 @@ class Method(StrEnum):
     DISJOINT_PAIRS = "disjoint-pairs"
     HOEFFDING = "hoeffding"
     BONFERRONI = "bonferroni"
+    BOUNDS = "bounds"
     NONE = "none"
 
 

@@ -1,8 +1,4 @@
-"""Figures that count decisions: confusion matrix, sensitivity, specificity, predictive values, F1, MCC, likelihood ratios.
-
-``called`` means 'decided positive at the operating point'. The formulas stand once, in :func:`rates`, for single
-tables and for thousands of bootstrap replicates alike.
-"""
+"""The 2x2 table of decisions and the confusion matrix; ``called`` means 'decided positive at the operating point'."""
 
 from __future__ import annotations
 
@@ -12,49 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medcls.errors import UsageError
-from medcls.evaluation.statistics.arrays import Floats, as_bools, ratio
-from medcls.evaluation.statistics.estimate import NO_NEGATIVE, NO_POSITIVE, PointEstimate, Undefined
+from medcls.evaluation.metrics import COUNTED
+from medcls.evaluation.statistics.arrays import Floats, as_bools
+from medcls.evaluation.statistics.estimate import PointEstimate
 from medcls.nearest import one_of
 
-RATE_NAMES = (
-    "sensitivity",
-    "specificity",
-    "accuracy",
-    "balanced_accuracy",
-    "ppv",
-    "npv",
-    "f1",
-    "mcc",
-    "lr_positive",
-    "lr_negative",
-)
+RATE_NAMES = tuple(COUNTED)
 
 
 def rates(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> dict[str, Floats]:
     """Every rate of :data:`RATE_NAMES` for arrays of counts of any one shape.
 
-    NaN marks the undefined ones here, inside the computation only; a figure leaves this package as ``None`` with a
-    reason. PPV and NPV need cases with and without the label (else they are 1 or 0 whatever the classifier does), and
-    F1 needs cases with the label. F1 is 0 when such cases exist and none is called (as Dice's coefficient). Matthews'
-    correlation coefficient (Biochim Biophys Acta 1975;405:442) needs cases of both kinds, called and not called. The
-    likelihood ratios are sensitivity / (1 - specificity) and (1 - sensitivity) / specificity; undefined, not infinite,
-    where the divisor is 0.
+    NaN marks the undefined ones here, inside the computation only; a metric leaves this package as ``None`` with a reason.
     """
-    ups, downs = tp + fn, tn + fp
-    sensitivity, specificity = ratio(tp, ups), ratio(tn, downs)
-    both = (ups > 0) & (downs > 0)
-    return {
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "accuracy": ratio(tp + tn, ups + downs),
-        "balanced_accuracy": (sensitivity + specificity) / 2,
-        "ppv": ratio(tp, np.where(both, tp + fp, 0.0)),
-        "npv": ratio(tn, np.where(both, tn + fn, 0.0)),
-        "f1": ratio(2 * tp, np.where(ups > 0, 2 * tp + fp + fn, 0.0)),
-        "mcc": ratio(tp * tn - fp * fn, np.sqrt(ups * downs) * np.sqrt((tp + fp) * (tn + fn))),
-        "lr_positive": ratio(sensitivity, ratio(fp, downs)),
-        "lr_negative": ratio(ratio(fn, ups), specificity),
-    }
+    return {name: row.counts(tp, fp, fn, tn) for name, row in COUNTED.items()}
 
 
 @dataclass(frozen=True)
@@ -94,31 +61,11 @@ class Counts:
         """
         if name not in RATE_NAMES:
             raise UsageError(f"no figure is called '{name}'", remedy=one_of(name, RATE_NAMES, "Figures"))
-        counts = (np.asarray(count, dtype=np.float64) for count in (self.tp, self.fp, self.fn, self.tn))
-        value = float(rates(*counts)[name])
-        return Undefined(self._reason(name)) if np.isnan(value) else value
+        return COUNTED[name].of_table(self.tp, self.fp, self.fn, self.tn)
 
     def to_json(self) -> dict[str, int]:
         """The table as plain JSON."""
         return {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
-
-    def _reason(self, name: str) -> str:
-        if not self.tp + self.fp + self.fn + self.tn:
-            return "there are no cases"
-        if not self.tp + self.fn:
-            return NO_POSITIVE
-        if not self.tn + self.fp:
-            return NO_NEGATIVE
-        if name in ("lr_positive", "lr_negative"):
-            return self._ratio_reason(name)
-        return "no case is called" if not self.tp + self.fp else "every case is called"
-
-    def _ratio_reason(self, name: str) -> str:
-        if name == "lr_positive":
-            return "no case is called" if not self.tp else "no case without the label is called: the ratio is infinite"
-        return (
-            "every case is called" if not self.fn else "every case without the label is called: the ratio is infinite"
-        )
 
 
 def confusion_matrix(reference: ArrayLike, predicted: ArrayLike) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from medcls.reporting.record import Record
 from medcls.reporting.sections.independence import reported_who
 from medcls.reporting.text.operating_point import decided_by_folds
 from medcls.reporting.text.plain_markdown import plain, table
-from medcls.reporting.text.wording import FURTHER_TITLES, TITLES, Shown, show, show_as
+from medcls.reporting.text.wording import FURTHER_TITLES, TITLES, Shown, further_shown, show, show_as
 
 _CALIBRATION = {
     "nll": "Log loss",
@@ -84,6 +84,7 @@ def _performance(record: Record) -> list[str]:
     metrics = record.metrics
     names = [name for name in (*TITLES, *FURTHER_TITLES) if name in metrics]
     rows = [_row(show(name, metrics[name])) for name in names]
+    rows += [_row(shown) for shown, _ in further_shown(metrics)]
     by_folds = decided_by_folds(metrics.get("operating_point") or {})
     point = "each case at its own fold's operating point" if by_folds else "at the frozen operating point"
     head = f"On {record.content.reported}: {reported_who(record.content, metrics)}, {point}; {record.level} intervals."

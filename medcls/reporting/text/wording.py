@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from medcls.evaluation.metrics import METRICS
+from medcls.evaluation.metrics.metric import FURTHER
 from medcls.reporting.text.numbers import decimal, of_hundred, percent
 from medcls.reporting.text.operating_point import are_scores
 
@@ -15,26 +17,12 @@ WIDE = 0.3
 """Of a scale of 0 to 1: a figure with a wider interval does not stand out on a page, whatever its value."""
 FEW = 10
 """Of fewer cases no share 'of every 100' is stated."""
-_SHARES = frozenset({"auc", "partial_auc", "average_precision", "f1"})
-_PERCENT = frozenset({"sensitivity", "specificity", "accuracy", "balanced_accuracy", "ppv", "npv"})
-TITLES: Mapping[str, str] = {
-    "auc": "AUC",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "ppv": "Positive predictive value",
-    "npv": "Negative predictive value",
-    "f1": "F1",
-    "brier": "Brier score",
-}
+_HAND_TILL = "hand_till"
+TITLES: Mapping[str, str] = {name: metric.title for name, metric in METRICS.items() if metric.headline}
+"""Metrics of the first table."""
 FURTHER_TITLES: Mapping[str, str] = {
-    "hand_till": "Hand and Till’s AUC",
-    "partial_auc": "Partial AUC",
-    "average_precision": "Average precision",
-    "mcc": "Matthews correlation coefficient",
-    "lr_positive": "Positive likelihood ratio",
-    "lr_negative": "Negative likelihood ratio",
+    _HAND_TILL: "Hand and Till’s AUC",
+    **{name: metric.title for name, metric in METRICS.items() if not metric.headline},
 }
 _METHODS: Mapping[str, str] = {
     "wilson": "Wilson",
@@ -45,42 +33,13 @@ _METHODS: Mapping[str, str] = {
     "obuchowski": "Obuchowski",
     "disjoint-pairs": "exact limit for perfect separation",
     "hoeffding": "Hoeffding, conservative",
+    "bounds": "all that it can be",
     "bonferroni": "exact parts, combined at their worst",
     "none": "",
 }
-_BINARY_MEANINGS: Mapping[str, str] = {
-    "auc": "How often a case with ‘{positive}’ gets a higher probability than one without. 0.5 is guessing, 1 perfect.",
-    "sensitivity": "Share of the cases with ‘{positive}’ that it finds.",
-    "specificity": "Share of the cases without ‘{positive}’ that it correctly leaves alone.",
-    "accuracy": "Share of all cases with the right prediction. Flattering where one label is rare.",
-    "balanced_accuracy": "Mean of sensitivity and specificity.",
-    "ppv": "When it says ‘{positive}’, how often it is right. Depends on how common ‘{positive}’ is.",
-    "npv": "When it says it is not ‘{positive}’, how often it is right. Depends on how common ‘{positive}’ is.",
-    "f1": "Harmonic mean of sensitivity and positive predictive value.",
-    "brier": "Mean squared error of the stated probability: 0 is perfect, lower is better.",
-    "partial_auc": "AUC where false alarms are few, scaled so that 0.5 is guessing and 1 perfect.",
-    "average_precision": "Mean share of right alarms over all thresholds. Guessing gives the share with ‘{positive}’.",
-    "mcc": "Correlation of prediction and reference label: 0 is guessing, 1 perfect.",
-    "lr_positive": "How many times more often an alarm is given to a case with ‘{positive}’ than to one without.",
-    "lr_negative": "How many times more often an all-clear is given to a case with ‘{positive}’ than to one without.",
-}
-_MACRO_MEANINGS: Mapping[str, str] = {
-    "auc": "Each label against the rest, averaged over labels. 0.5 is guessing, 1 perfect.",
-    "sensitivity": "Share of the cases with a label that get it, averaged over labels.",
-    "specificity": "Share of the cases without a label that do not get it, averaged over labels.",
-    "accuracy": "Share of all cases with the right prediction. Flattering where one label is common.",
-    "balanced_accuracy": "Mean over labels of the share that is found.",
-    "ppv": "When it gives a label, how often it is right, averaged over labels. Depends on how common the labels are.",
-    "npv": "When it does not give a label, how often that is right, averaged over labels.",
-    "f1": "Harmonic mean of sensitivity and positive predictive value, averaged over labels.",
-    "brier": "Mean squared error of the stated probabilities, summed over labels: 0 is perfect, 2 the worst.",
-    "hand_till": "Mean AUC over all pairs of labels (Hand and Till 2001); does not depend on how common the labels are.",
-    "partial_auc": "AUC where false alarms are few, averaged over labels; 0.5 is guessing and 1 perfect.",
-    "average_precision": "Mean share of right alarms over all thresholds, averaged over labels.",
-    "mcc": "Correlation of prediction and reference label: 0 is guessing, 1 perfect.",
-    "lr_positive": "How many times more often a label is given to a case with it than to one without, averaged over labels.",
-    "lr_negative": "How many times more often a label is withheld from a case with it than from one without, averaged.",
-}
+_HAND_TILL_MEANS = (
+    "Mean AUC over all pairs of labels (Hand and Till 2001); does not depend on how common the labels are."
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +76,24 @@ AT_END = (
 def show(name: str, metric: Mapping[str, Any] | None) -> Shown:
     """A figure of ``metrics.json`` for the page; one that is missing or undefined is said to be so, with the reason."""
     title = TITLES.get(name) or FURTHER_TITLES.get(name, name)
-    return show_as(title, metric, as_percent=name in _PERCENT, share=name in _SHARES)
+    scale = METRICS[name].scale if name in METRICS else ""
+    return show_as(title, metric, as_percent=scale == "percent", share=scale == "share")
+
+
+def further_shown(metrics: Mapping[str, Any]) -> list[tuple[Shown, str]]:
+    """The metrics of a partition of ``metrics.json`` that are not medcls' own, each with its meaning."""
+    return [
+        (
+            show_as(
+                words["title"],
+                metrics.get(name),
+                as_percent=words["scale"] == "percent",
+                share=words["scale"] == "share",
+            ),
+            words["meaning"],
+        )
+        for name, words in (metrics.get(FURTHER) or {}).items()
+    ]
 
 
 def show_as(title: str, metric: Mapping[str, Any] | None, *, as_percent: bool = False, share: bool = False) -> Shown:
@@ -149,9 +125,12 @@ def meaning(name: str, positive: str | None, multilabel: bool, *, scores: bool =
     """What a figure means, for two labels or as a mean over several; of bare scores, or of probabilities."""
     if name == "brier" and multilabel:
         return "Mean squared error of the stated probabilities, averaged over labels: 0 is perfect, 1 the worst."
+    if name == _HAND_TILL:
+        return _HAND_TILL_MEANS if positive is None else ""
+    metric = METRICS[name]
     if positive is None:
-        return _MACRO_MEANINGS.get(name, "")
-    words = _BINARY_MEANINGS.get(name, "").format(positive=positive)
+        return metric.macro or metric.meaning
+    words = (metric.binary or metric.meaning).replace("{positive}", positive)
     return words.replace("a higher probability", "a higher score") if scores and name == "auc" else words
 
 

@@ -15,6 +15,7 @@ from medcls.config import Config
 from medcls.config.evaluation_settings import OperatingPointRule
 from medcls.errors import RunError
 from medcls.evaluation import exploratory_point
+from medcls.evaluation.metrics.further import further_metrics
 from medcls.evaluation.shift.wording import strong_shift
 from medcls.files import write_json
 from medcls.names import file_stem
@@ -86,6 +87,7 @@ def evaluate_run(
             reason is given.
     """
     config = run.load_config()
+    further_metrics(config.evaluation.metrics)  # whether they are there
     classifier = load_classifier(run.path)
     pseudonyms = config.privacy.pseudonyms()
     name = "test" if cases is None else "external"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medcls.config import Config
 from medcls.errors import RunError, UsageError
+from medcls.evaluation.metrics.further import further_metrics
 from medcls.names import file_stem
 from medcls.preprocessing import build_recipe
 from medcls.progress import SILENT, Progress
@@ -32,6 +33,7 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
             before the cohort has been read and parted, and none is left where the config is found wrong only later,
             before anything was trained. Of leaks all cases are listed beside it; see :mod:`medcls.runs.leak_list`.
     """
+    further_metrics(config.evaluation.metrics)  # whether they are there
     with leaks_listed(config.runs / file_stem(name or config.name or config.region)):
         labels = look_first(config, progress)
         run, config = _choose_run(config, name, resume, progress)
