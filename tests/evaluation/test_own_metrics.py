@@ -129,7 +129,9 @@ def test_what_asks_for_probabilities_gets_no_bare_scores(tmp_path: Path) -> None
 def test_a_metric_of_an_installed_package_is_named_by_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "acme_metric", "medcls.metrics", {"youden": "acme_metric:METRIC"}, ACME)
     words = ["evaluate-scores", str(table_of(tmp_path)), "--threshold", "0.5", "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, [*words, "--set", "evaluation.metrics=[youden]", "--set", "evaluation.replicates=100"])
+    done = CliRunner().invoke(
+        app, [*words, "--set", "evaluation.metrics=[youden]", "--set", "evaluation.replicates=100"]
+    )
     assert done.exit_code == 0, done.output
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))["test"]
     assert metrics["youden"]["value"] is not None
