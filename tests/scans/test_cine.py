@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
 
@@ -23,6 +24,8 @@ STORAGE = "1.2.840.10008.5.1.4.1.1."
 US, XA, XRF, VIDEO = STORAGE + "3.1", STORAGE + "12.1", STORAGE + "12.2", STORAGE + "77.1.1.1"
 ENHANCED_XA, NM = STORAGE + "12.1.1", STORAGE + "20"
 JPEG, RLE, IMPLICIT = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2"
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
+UNCOUNTED = "uncounted-frames: frames of pixels that the header does not count were not read: 2"
 NOWHERE = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
 
 
@@ -195,6 +198,48 @@ def test_a_sequence_that_is_cut_short_is_refused(tmp_path):
             with pytest.raises(ScanRefused) as caught:
                 read_scan(part)
             assert (caught.value.code, caught.value.what) == ("damaged", what)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_frames_that_the_header_does_not_count_are_noted(tmp_path, bits):
+    frames = pictures(5, dtype=np.uint16 if bits == 16 else np.uint8)
+    data = np.packbits(frames & 1, bitorder="little").tobytes() if bits == 1 else frames.tobytes()
+    told = {"BitsAllocated": bits, "BitsStored": bits, "HighBit": bits - 1}
+    for count, rest in ((3, b""), (5, b"\0" * (bits + 1))):  # a rest is no frame
+        scan = read_scan(save(cine(frames, NumberOfFrames=count, PixelData=data + rest, **told), tmp_path / "x"))
+        assert np.array_equal(scan.array[0].T, frames[:count] & 1 if bits == 1 else frames[:count])
+        said = [note for note in scan.notes if note.startswith("uncounted-frames: ")]
+        assert said == ([UNCOUNTED] if count == 3 else [])
+
+
+@pytest.mark.parametrize("syntax", [JPEG, RLE, JPEG_2000])
+def test_compressed_frames_that_the_header_does_not_count_are_noted(tmp_path, syntax):
+    frames, codes = pictures(5), []
+    if syntax == JPEG:
+        codes = [imagecodecs.jpeg8_encode(frame) for frame in frames]
+    elif syntax == JPEG_2000:
+        codes = [imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, level=0) for frame in frames]
+    else:
+        packed = [imagecodecs.packbits_encode(frame.tobytes()) for frame in frames]
+        codes = [np.array([1, 64, *[0] * 14], "<u4").tobytes() + one for one in packed]
+    cases = [(3, encapsulate(codes)), (5, encapsulate(codes))]
+    if syntax != RLE:  # which is refused where fragments and table are at odds
+        rest = b"\xfe\xff\x00\xe0" + (2).to_bytes(4, "little") + bytes(2)
+        in_table = encapsulate(codes[:3]) + encapsulate(codes[3:], has_bot=False)[8:]
+        cases += [
+            (3, in_table),
+            (3, encapsulate(codes, has_bot=False)),
+            (5, encapsulate(codes) + rest),
+            (5, encapsulate(codes, 2)),
+        ]
+    for count, data in cases:
+        made = cine(frames, NumberOfFrames=count, PixelData=data)
+        made["PixelData"].is_undefined_length = True
+        (source,) = find_scans(save(made, tmp_path / "x", syntax)).scans
+        assert read_scan(source).shape == (14, 10, count)
+        for part in (source, source.thinned(2)):
+            said = [note for note in read_scan(part).notes if note.startswith("uncounted-frames: ")]
+            assert said == ([UNCOUNTED] if count == 3 else [])
 
 
 def test_enhanced_angiography_has_the_times_of_its_frames(tmp_path):

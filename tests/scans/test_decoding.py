@@ -8,12 +8,14 @@ import signal
 import imagecodecs
 import numpy as np
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
 
 from medcls.errors import ScanRefused
 from medcls.scans import find_scans, read_scan
 from medcls.scans.core.leniency import STRICT
 from medcls.scans.dicom.pixels import decode_apart
 from medcls.scans.dicom.series.read_uncompressed import read_plain
+from medcls.scans.dicom.series.stream_slices import pass_plain
 from medcls.scans.sandbox import read_apart
 from medcls.scans.workers import pool
 from tests.factories.dicom import instance, save
@@ -155,3 +157,20 @@ def test_voxels_do_not_change_when_the_next_scan_is_read(tmp_path):
     two = read_scan(tmp_path / "two")
     assert np.array_equal(one.array, before)
     assert (two.array == 7).all()
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *ENCODE])
+def test_a_slice_whose_file_holds_the_pixels_of_two_is_noted_by_every_reader(tmp_path, syntax):
+    for number in range(4):
+        pixels = np.full((24, 31), number, np.uint16)
+        streams = [] if syntax not in ENCODE else [ENCODE[syntax](pixels)] * (2 if number == 1 else 1)
+        made = instance(pixels, ImagePositionPatient=[0, 0, 2 * number], SOPInstanceUID=f"1.{number + 1}")
+        if number == 1:
+            made.PixelData *= 2
+        save(made, tmp_path / f"{number}", syntax, streams)
+    (source,) = find_scans(tmp_path).scans
+    passed = pass_plain(source, lambda values: None)
+    said = "uncounted-frames: frames of pixels that the header does not count were not read: 1"
+    for scan in (read_plain(source), read_apart(source, STRICT), passed):
+        assert scan is not None
+        assert scan.notes == (said,)

@@ -11,6 +11,7 @@ Bytes = bytes | memoryview
 
 _ITEM, _END = 0xE000FFFE, 0xE0DDFFFE  # as little-endian words
 _AT_ONCE = 1 << 24
+_BEGINS = 8  # bytes that tell whether a codestream begins
 _start = struct.Struct("<II").unpack_from
 
 
@@ -77,6 +78,28 @@ def codestreams(data: Stored, frames: int, offsets: tuple[bytes, bytes] | None) 
     source = data.from_start() if isinstance(data, InFile) else bytes(data)
     joined: Iterator[Bytes] = generate_frames(source, number_of_frames=frames, extended_offsets=offsets)
     return joined
+
+
+def count_codestreams(data: Stored) -> int:
+    """How many fragments after the basic offset table begin a codestream, which may go on in others."""
+    found, at, table = 0, 0, True
+    while len(head := data[at : at + 8 + _BEGINS]) >= 8:
+        item, length = _start(head, 0)
+        if item != _ITEM or length == 0xFFFFFFFF:
+            break
+        found += not table and _begins(bytes(head[8 : 8 + length]))
+        at, table = at + 8 + length, False
+    return found
+
+
+def _begins(fragment: bytes) -> bool:
+    """Whether a fragment begins as JPEG and JPEG-LS do (SOI and a marker), JPEG 2000 (SOC, SIZ), or RLE (PS3.5 G.5)."""
+    if fragment.startswith((b"\xff\xd8\xff", b"\xff\x4f\xff\x51")):
+        return True
+    if len(fragment) < _BEGINS:
+        return False
+    segments, first = _start(fragment, 0)
+    return bool(0 < segments < 16 and first == 64)
 
 
 def _only_fragment(data: Bytes) -> Bytes | None:

@@ -45,6 +45,7 @@ class Note(StrEnum):
     FRAME_TIMES = "frame-times"
     NOT_SQUARE = "not-square"
     SOME_FRAMES = "some-frames"
+    UNCOUNTED = "uncounted-frames"
     TRAINED_ON = "trained-on"
 
     def says(self, words: str) -> str:
@@ -166,6 +167,10 @@ MEANINGS: dict[Note, Cause] = {
     Note.SOME_FRAMES: Cause(
         "Of a sequence some frames were read, evenly spread in time; the others were not looked at.",
         "Raise `preprocessing.frames` where findings are short",
+    ),
+    Note.UNCOUNTED: Cause(
+        "A DICOM file holds pixels of more frames than its header says; the others were not read.",
+        "Export the file again; its NumberOfFrames is wrong, or the wrong pixels are in it",
     ),
     Note.TRAINED_ON: Cause(
         "The classifier was trained or tuned on this very image. `medcls infer` and `medcls.load` know it from the run that "

@@ -7,7 +7,7 @@ Functional Groups Sequences (PS3.3 C.7.6.16), so that both kinds can be grouped 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -101,6 +101,7 @@ class Frame:
             one of them, :data:`UNUSED` where they are not for these values, :data:`TABLE` where a table stands in their
             place, or what is wrong with them, in words.
         number: InstanceNumber; of a frame of an enhanced object its number in its stack.
+        uncounted: Frames of pixels in its file beyond those that the header counts; known once they are read.
     """
 
     path: str
@@ -116,6 +117,7 @@ class Frame:
     splits: Mapping[str, str] = field(repr=False)
     rescale: str = ""
     number: int | None = None
+    uncounted: int = 0
 
     @property
     def placed(self) -> bool:
@@ -126,6 +128,11 @@ class Frame:
     def rescaled_ct(self) -> bool:
         """Whether values are on the scale of CT numbers, where air is near -1000."""
         return self.header.modality == "CT" and self.rescale != ABSENT
+
+
+def counted(frame: Frame, more: int) -> Frame:
+    """A frame whose file holds ``more`` frames of pixels than the header counts."""
+    return replace(frame, uncounted=more) if more else frame
 
 
 def alike(frames: Sequence[Frame]) -> Iterator[range]:

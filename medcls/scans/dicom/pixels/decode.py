@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.scans.codecs.encapsulation import Bytes, Stored, codestreams
+from medcls.scans.codecs.encapsulation import Bytes, Stored, codestreams, count_codestreams
 from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.scans.core.transfer_syntaxes import BIG_ENDIAN, NATIVE, RLE, can_decode, not_decoded
 from medcls.scans.dicom.frame import Header
@@ -56,6 +56,24 @@ def stored_frames(pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> 
         else:
             indices = to_stored(frame, header) if header.samples == 1 else frame
             yield to_rgb(indices, pixels.dataset, header)
+
+
+def uncounted_frames(pixels: PixelBytes, header: Header) -> int:
+    """How many frames of pixels a file holds beyond those that its header counts; a smaller rest is none."""
+    if pixels.data is None:
+        return 0
+    if pixels.dataset is not None and _is_tiled(pixels.dataset):
+        from medcls.scans.dicom.frames.mosaic import whole_header
+
+        header = whole_header(pixels.dataset, header)
+    if header.syntax in NATIVE:
+        return uncounted_native(len(pixels.data), header)
+    return max(0, count_codestreams(pixels.data) - header.count)
+
+
+def uncounted_native(length: int, header: Header) -> int:
+    """As :func:`uncounted_frames`, of so many bytes of uncompressed pixels."""
+    return max(0, length * 8 // _frame_bits(header) - header.count)
 
 
 def word_type(header: Header) -> np.dtype[np.generic] | None:
@@ -126,13 +144,11 @@ def decode_stored(streams: Iterable[Bytes], header: Header, stored: Pixels) -> I
 
 
 def _native(data: Stored, pixels: PixelBytes, header: Header, wanted: Sequence[int]) -> Iterator[Pixels]:
-    values = header.rows * header.columns * header.samples
-    if header.samples == 3 and header.photometric == "YBR_FULL_422":
-        values = header.rows * header.columns * 2  # two pixels share their colour (PS3.5 8.2.1 note)
+    values = _frame_values(header)
     if header.bits_allocated == 1:
         yield from _native_bits(data, header, wanted, values)
         return
-    size = values * header.bits_allocated // 8
+    size = _frame_bits(header) // 8
     _check_length(len(data), size, header, "bytes")
     big = header.syntax == BIG_ENDIAN
     if big and header.bits_allocated == 8 and pixels.words:
@@ -142,6 +158,17 @@ def _native(data: Stored, pixels: PixelBytes, header: Header, wanted: Sequence[i
     for index in wanted:
         flat = np.frombuffer(data[index * size : (index + 1) * size], dtype=word, count=values)
         yield _shaped(flat, header, pixels.planar)
+
+
+def _frame_values(header: Header) -> int:
+    """How many numbers an uncompressed frame has."""
+    shared = header.samples == 3 and header.photometric == "YBR_FULL_422"
+    # two pixels share their colour (PS3.5 8.2.1 note)
+    return header.rows * header.columns * (2 if shared else header.samples)
+
+
+def _frame_bits(header: Header) -> int:
+    return _frame_values(header) * header.bits_allocated
 
 
 def _check_length(there: int, frame: int, header: Header, unit: str) -> None:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from medcls.scans.core.limits import LOOK_SECONDS, read_seconds
 from medcls.scans.core.refusals import refusal_from_json
-from medcls.scans.dicom.frame import Frame, Header, alike, header_to_json
-from medcls.scans.dicom.frames.instance import PlainFile
-from medcls.scans.dicom.pixels.decode import stored_dtype
+from medcls.scans.dicom.frame import Frame, Header, alike, counted, header_to_json
+from medcls.scans.dicom.frames.instance import PixelBytes, PlainFile
+from medcls.scans.dicom.pixels.decode import stored_dtype, uncounted_frames
 from medcls.scans.workers.pool import Died, Worker, workers
 
 Pixels = NDArray[np.generic]
@@ -102,8 +102,10 @@ class Decoding:
             if shared is None:
                 yield from self.rest()
                 start, shared = 0, self._room(file)
-            file.read_into(shared.stream(start, file.length))
-            self._frames.append(file.frame)
+            with shared.stream(start, file.length) as stream:
+                file.read_into(stream)
+                more = uncounted_frames(PixelBytes(stream), file.frame.header)
+            self._frames.append(counted(file.frame, more))
             self._spans.append((start, file.length))
 
     def rest(self) -> Iterator[tuple[Sequence[Frame], Pixels]]:

@@ -12,9 +12,16 @@ from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.paths import Paths
 from medcls.scans.core.scan import Scan
 from medcls.scans.core.source import ScanSource
-from medcls.scans.dicom.frame import Frame, alike
+from medcls.scans.dicom.frame import Frame, alike, counted
 from medcls.scans.dicom.frames.instance import PlainFile, Scratch, open_plain
-from medcls.scans.dicom.pixels.decode import Pixels, stored_frames, to_stored, word_type
+from medcls.scans.dicom.pixels.decode import (
+    Pixels,
+    stored_frames,
+    to_stored,
+    uncounted_frames,
+    uncounted_native,
+    word_type,
+)
 from medcls.scans.dicom.pixels.decode_apart import Decoding
 from medcls.scans.dicom.pixels.padding import is_padding
 from medcls.scans.dicom.series.assembly import Assembly
@@ -120,13 +127,14 @@ def _uncompressed(
     if word is None:
         for file in files:
             with naming(file.path):
-                (stored,) = stored_frames(file.pixels(scratch), header, (0,))
-            yield [file.frame], stored[np.newaxis]
+                pixels = file.pixels(scratch)
+                (stored,) = stored_frames(pixels, header, (0,))
+            yield [counted(file.frame, uncounted_frames(pixels, header))], stored[np.newaxis]
         return
     size = header.rows * header.columns * word.itemsize
     most = max(1, (_TOGETHER if room else _ASIDE) // size)
     for some in (files[start : start + most] for start in range(0, len(files), most)):
-        frames = [file.frame for file in some]
+        frames = [counted(file.frame, uncounted_native(file.length, header)) for file in some]
         words = room(frames, word) if room else None
         if words is None:
             memory = scratch.room(size * len(some))

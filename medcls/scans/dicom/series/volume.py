@@ -19,13 +19,13 @@ from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.scans.core.scan import STORED_UNIT, Scan
 from medcls.scans.core.source import ScanSource
 from medcls.scans.core.transfer_syntaxes import VIDEO
-from medcls.scans.dicom.frame import ABSENT, HALF, UNUSED, Frame
+from medcls.scans.dicom.frame import ABSENT, HALF, UNUSED, Frame, counted
 from medcls.scans.dicom.frames.geometry import Layout, axis_codes, slice_affine
 from medcls.scans.dicom.frames.instance import Instance, Scratch, open_instance
 from medcls.scans.dicom.frames.pixel_size import pixel_size_doubts
 from medcls.scans.dicom.frames.presentation import inverted_by, presentation_doubts
 from medcls.scans.dicom.parse.sop_classes import is_xray_projection
-from medcls.scans.dicom.pixels.decode import stored_frames
+from medcls.scans.dicom.pixels.decode import stored_frames, uncounted_frames
 from medcls.scans.dicom.pixels.padding import CT_AIR, is_padding
 from medcls.scans.dicom.pixels.video_stream import video_frames
 from medcls.scans.dicom.series.assembly import Assembly
@@ -92,6 +92,8 @@ def _take(assembly: Assembly, instance: Instance, wanted: Sequence[int], path: P
         decoded, header = video_frames(instance.pixels, frames[0].header, wanted, path)
         frames = [replace(frame, header=header) for frame in frames]
     else:
+        more = uncounted_frames(instance.pixels, frames[0].header)
+        frames = [counted(frame, more) for frame in frames]
         decoded = stored_frames(instance.pixels, frames[0].header, wanted)
     for index, pixels in zip(wanted, decoded, strict=True):
         frame, values = _looked_up(frames[index], pixels, instance)
@@ -269,6 +271,8 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
     instances = Counter(frame.sop_uid for frame in frames if frame.header.count == 1)
     if instances and max(instances.values()) > 1:
         notes.append(Note.SAME_INSTANCE.says("several slices carry the same SOPInstanceUID"))
+    if more := sum({frame.path: frame.uncounted for frame in frames}.values()):
+        notes.append(Note.UNCOUNTED.says(f"frames of pixels that the header does not count were not read: {more}"))
     notes.extend(_doubts_of_unit(frames))
     changes = changes_within(frames)
     if changes:
