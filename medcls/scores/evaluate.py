@@ -14,7 +14,7 @@ from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSetti
 from medcls.errors import CohortError
 from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
 from medcls.evaluation.partition.failed_cases import FailedCases
-from medcls.evaluation.partition.report import evaluate_in_full
+from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from medcls.names import file_stem
 from medcls.progress import SILENT, Progress
 from medcls.reporting.report import write_report
@@ -179,16 +179,18 @@ def _metrics(table: ScoreTable, given: ScoreTable, point: OperatingPoint, option
         metrics["tune"] = (scales.restored(shown, point) if scales else shown).to_json()
     kept = table.take(np.flatnonzero(test).tolist())
     evaluation = evaluate_in_full(
-        table.predictions(test, scales),
-        point,
-        settings,
-        seed,
-        uncalibrated=None if given is table else given.predictions(test),
-        conformal=conformal,
-        covariates=kept.covariates,
-        names=_names(kept, options),
-        refused=_failed(table, options),
-        scales=scales,
+        EvaluationInput(
+            table.predictions(test, scales),
+            point,
+            settings,
+            seed,
+            uncalibrated=None if given is table else given.predictions(test),
+            conformal=conformal,
+            covariates=kept.covariates,
+            names=_names(kept, options),
+            refused=_failed(table, options),
+            scales=scales,
+        )
     )
     return {**metrics, "test": evaluation.to_json()}
 

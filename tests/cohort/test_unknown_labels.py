@@ -27,7 +27,7 @@ from medcls.evaluation.clinical.selective_prediction import selective_curve
 from medcls.evaluation.comparison.compare import compare_predictions
 from medcls.evaluation.discrimination.within_folds import auc_within_folds
 from medcls.evaluation.partition.failed_cases import FailedCases
-from medcls.evaluation.partition.report import evaluate_in_full
+from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from medcls.evaluation.shift.cohort_summary import CohortMeasures, CohortSummary, summarise_cohort
 from medcls.evaluation.shift.distribution_shift import cohort_shift
 from medcls.evaluation.thresholds.confidence import certainty
@@ -62,20 +62,22 @@ def everything(predictions: Predictions, seed: int = 0) -> dict[str, Any]:
     random = np.random.default_rng(5)
     refused = random.random((12, 3)) < 0.5
     study = evaluate_in_full(
-        predictions,
-        half(predictions),
-        FAST,
-        seed,
-        conformal=fit_conformal(predictions, alpha=0.2),
-        covariates={"sex": sex},
-        names=[f"case {index}" for index in range(n)],
-        refused=FailedCases(
-            tuple(f"r{index}" for index in range(12)),
-            refused,
-            np.array([f"q{index}" for index in range(12)]),
-            ("truncated",) * 12,
-            random.random((12, 3)) < 0.7,
-        ),
+        EvaluationInput(
+            predictions,
+            half(predictions),
+            FAST,
+            seed,
+            conformal=fit_conformal(predictions, alpha=0.2),
+            covariates={"sex": sex},
+            names=[f"case {index}" for index in range(n)],
+            refused=FailedCases(
+                tuple(f"r{index}" for index in range(12)),
+                refused,
+                np.array([f"q{index}" for index in range(12)]),
+                ("truncated",) * 12,
+                random.random((12, 3)) < 0.7,
+            ),
+        )
     )
     other = replace(predictions, probabilities=np.sqrt(predictions.probabilities))
     compared = compare_predictions(predictions, other, half(predictions), half(other), FAST, seed)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from medcls.config.settings import EvaluationSettings
-from medcls.evaluation.partition.report import evaluate_in_full
+from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from medcls.evaluation.statistics.estimate import Estimate, Method
 from medcls.reporting.text.wording import show_as
 from tests.conftest import REPOSITORY
@@ -41,7 +41,7 @@ def test_the_two_bootstraps_of_a_document_have_two_names() -> None:
     predictions = some_binary(n=180, images=2)
     covariates = {"sex": ["F", "F", "M", "M"] * 45}
     document = evaluate_in_full(
-        predictions, half(predictions), EvaluationSettings(replicates=200), covariates=covariates
+        EvaluationInput(predictions, half(predictions), EvaluationSettings(replicates=200), covariates=covariates)
     ).to_json()
     brier, after = document["brier"], document["calibration"]["after"]
     assert after["brier"] == brier  # one figure has one interval, whichever section it stands in

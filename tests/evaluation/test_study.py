@@ -15,7 +15,7 @@ from jsonschema import validate
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import Predictions, choose_operating_point, evaluate_partition, fit_conformal, metrics_schema
 from medcls.evaluation.partition.failures import FailedCases
-from medcls.evaluation.partition.report import PartitionEvaluation, evaluate_in_full
+from medcls.evaluation.partition.report import EvaluationInput, PartitionEvaluation, evaluate_in_full
 from medcls.evaluation.partition.score_scale import RankScale
 from tests.factories.predictions import half, rows_of, some_binary
 
@@ -33,7 +33,7 @@ def whole_study(predictions: Predictions, **changes: Any) -> PartitionEvaluation
         "covariates": {"sex": ["F", "M"] * (n // 2), "age": [str(20 + index % 60) for index in range(n)]},
         "names": [f"case {index}" for index in range(n)],
     }
-    return evaluate_in_full(predictions, half(predictions), SETTINGS, 0, **(given_ | changes))
+    return evaluate_in_full(EvaluationInput(predictions, half(predictions), SETTINGS, 0, **(given_ | changes)))
 
 
 def sharpened(predictions: Predictions) -> Predictions:
@@ -64,7 +64,7 @@ def test_every_section_is_there_and_the_document_keeps_its_schema(predictions: P
 
 def test_what_does_not_apply_is_null_and_says_why() -> None:
     predictions = some_binary()
-    document = evaluate_in_full(predictions, half(predictions), SETTINGS).to_json()
+    document = evaluate_in_full(EvaluationInput(predictions, half(predictions), SETTINGS)).to_json()
     validate({"test": document}, metrics_schema())
     assert [document[name] for name in ("conformal", "subgroups", "failures")] == [None] * 3
     assert document["calibration"]["before"] is None
@@ -167,12 +167,14 @@ def test_ten_thousand_cases_take_seconds() -> None:
     }
     start = time.process_time()
     evaluate_in_full(
-        predictions,
-        choose_operating_point(predictions),
-        uncalibrated=sharpened(predictions),
-        conformal=fit_conformal(predictions),
-        covariates=covariates,
-        names=[str(index) for index in range(10_000)],
+        EvaluationInput(
+            predictions,
+            choose_operating_point(predictions),
+            uncalibrated=sharpened(predictions),
+            conformal=fit_conformal(predictions),
+            covariates=covariates,
+            names=[str(index) for index in range(10_000)],
+        )
     )
     assert time.process_time() - start < 20
 

@@ -10,7 +10,7 @@ import numpy as np
 from medcls.config.settings import EvaluationSettings
 from medcls.evaluation import Predictions, fit_conformal
 from medcls.evaluation.partition.failures import FailedCases
-from medcls.evaluation.partition.report import evaluate_in_full
+from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from tests.factories.predictions import half, some_binary
 
 SETTINGS = EvaluationSettings(replicates=100)
@@ -29,4 +29,4 @@ def studied(predictions: Predictions | None = None, **changes: Any) -> dict[str,
         "names": [f"case {index}" for index in range(n)],
         "refused": FailedCases(("x",), np.array([[False, True]]), np.array(["px"]), ("truncated",), np.ones((1, 2))),
     }
-    return evaluate_in_full(predictions, half(predictions), SETTINGS, **(given | changes)).to_json()
+    return evaluate_in_full(EvaluationInput(predictions, half(predictions), SETTINGS, **(given | changes))).to_json()

@@ -10,9 +10,11 @@ import pytest
 
 import medcls
 from medcls.evaluation import exploratory_point
-from medcls.evaluation.partition.report import evaluate_in_full
+from medcls.evaluation.partition.report import SECTIONS as EVALUATED
+from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from medcls.reporting import CohortFlow, ReportContent, render_report
 from medcls.reporting.comparison import ComparisonContent, render_comparison
+from medcls.reporting.sections.sections import SECTIONS as SHOWN
 from medcls.reporting.text.numbers import percent
 from medcls.values.label_space import LabelSpace
 from tests.factories.evaluations import SETTINGS, studied
@@ -36,6 +38,10 @@ def page_of(document: dict[str, Any], **changes: Any) -> Page:
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     return studied()
+
+
+def test_every_section_that_is_evaluated_is_shown() -> None:
+    assert {section.name for section in EVALUATED} == {name for name, _ in SHOWN} | {"conformal"}
 
 
 def test_every_section_stands_there_once_and_in_the_list(document: dict[str, Any]) -> None:
@@ -64,7 +70,7 @@ def test_numbers_are_those_of_the_file(document: dict[str, Any]) -> None:
 
 def test_a_missing_section_gives_its_reason() -> None:
     predictions = some_binary()
-    text = page_of(evaluate_in_full(predictions, half(predictions), SETTINGS).to_json()).text
+    text = page_of(evaluate_in_full(EvaluationInput(predictions, half(predictions), SETTINGS)).to_json()).text
     assert "Prediction sets not computed : no prediction sets were fitted" in text
     assert "not computed : no covariates are known to form groups by" in text
     assert "The probabilities were not changed by a calibration." in text
@@ -72,7 +78,7 @@ def test_a_missing_section_gives_its_reason() -> None:
 
 def test_exploratory_thresholds_mark_the_page_and_others_do_not(document: dict[str, Any]) -> None:
     predictions = some_binary()
-    chosen = evaluate_in_full(predictions, exploratory_point(predictions), SETTINGS).to_json()
+    chosen = evaluate_in_full(EvaluationInput(predictions, exploratory_point(predictions), SETTINGS)).to_json()
     marks = [
         [one for one in page_of(each).all("div") if one.get("class") == "exploratory"] for each in (chosen, document)
     ]
@@ -114,5 +120,7 @@ def test_a_fact_that_cannot_be_read_is_said() -> None:
     predictions = some_binary()
     for cell, said in (("34 years", True), ("", False)):
         covariates = {"age": [cell] * predictions.n_cases}
-        notes = evaluate_in_full(predictions, half(predictions), SETTINGS, covariates=covariates).to_json()["notes"]
+        notes = evaluate_in_full(
+            EvaluationInput(predictions, half(predictions), SETTINGS, covariates=covariates)
+        ).to_json()["notes"]
         assert ("no subgroups are formed by 'age': none of its values can be read" in " ".join(notes)) is said

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from medcls.config.settings import EvaluationSettings
 from medcls.errors import RunError, UsageError
 from medcls.evaluation import Predictions
-from medcls.evaluation.partition.report import evaluate_in_full
+from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from medcls.files import write_json
 from medcls.reporting.charts.paper import precision_recall_points
 from medcls.reporting.charts.plots import reliability
@@ -25,7 +25,9 @@ HISTORY = "epoch,train_loss,tune_loss,tune_auc,learning_rate,seconds\n1,0.7,0.8,
 
 
 def study(predictions: Predictions) -> dict[str, Any]:
-    return evaluate_in_full(predictions, half(predictions), EvaluationSettings(replicates=100)).to_json()
+    return evaluate_in_full(
+        EvaluationInput(predictions, half(predictions), EvaluationSettings(replicates=100))
+    ).to_json()
 
 
 def evaluated(folder: Path, name: str = "test", predictions: Predictions | None = None) -> Path:

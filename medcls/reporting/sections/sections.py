@@ -13,7 +13,7 @@ from medcls.reporting.sections.failures import failures_section
 from medcls.reporting.sections.shift import shift_section
 from medcls.reporting.sections.subgroups import subgroups_section
 
-_SECTIONS: tuple[tuple[str, Callable[[Mapping[str, Any]], Section]], ...] = (
+SECTIONS: tuple[tuple[str, Callable[[Mapping[str, Any]], Section]], ...] = (
     ("shift", shift_section),
     ("baseline", baseline_section),
     ("calibration", calibration_section),
@@ -22,6 +22,7 @@ _SECTIONS: tuple[tuple[str, Callable[[Mapping[str, Any]], Section]], ...] = (
     ("subgroups", subgroups_section),
     ("failures", failures_section),
 )
+"""The key of each in a partition's document, and what shows it; ``conformal`` stands in the section of ``clinical``."""
 
 
 def evaluation_sections(metrics: Mapping[str, Any]) -> list[Section]:
@@ -30,4 +31,4 @@ def evaluation_sections(metrics: Mapping[str, Any]) -> list[Section]:
     Args:
         metrics: A partition of ``metrics.json``; one without a section's key is from before that section.
     """
-    return [section(metrics) for name, section in _SECTIONS if name in metrics]
+    return [section(metrics) for name, section in SECTIONS if name in metrics]

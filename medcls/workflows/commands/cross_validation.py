@@ -30,7 +30,7 @@ from medcls.evaluation import (
 from medcls.evaluation.discrimination.within_folds import auc_within_folds
 from medcls.evaluation.partition.cross_validation import scale_warning
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
-from medcls.evaluation.partition.report import evaluate_in_full
+from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from medcls.files import reading_kept
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
@@ -204,12 +204,14 @@ def _pooled(
     """The figures of all held-out predictions together, each case decided by its own fold."""
     points = {name: member.operating_point for name, member in ensemble.members.items()}
     evaluation = evaluate_in_full(
-        out_of_fold.predictions,
-        pooled_operating_point(points),
-        config.evaluation,
-        config.seed,
-        called=out_of_fold.called,
-        why={"calibration.before": why_no_metrics_before(ensemble), "conformal": _why_no_sets(ensemble)},
+        EvaluationInput(
+            out_of_fold.predictions,
+            pooled_operating_point(points),
+            config.evaluation,
+            config.seed,
+            called=out_of_fold.called,
+            why={"calibration.before": why_no_metrics_before(ensemble), "conformal": _why_no_sets(ensemble)},
+        )
     )
     repeats = config.split.repeats
     said = (f"every case is counted once in each of {repeats} repeats",) if repeats > 1 else ()

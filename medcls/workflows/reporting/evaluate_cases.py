@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -13,9 +12,9 @@ from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.config import Config
 from medcls.evaluation import OperatingPoint
-from medcls.evaluation.partition.baseline import BaselinePredictions, baseline_metrics
+from medcls.evaluation.partition.baseline import BaselinePredictions
 from medcls.evaluation.partition.failed_cases import FailedCases
-from medcls.evaluation.partition.report import PartitionEvaluation, evaluate_in_full
+from medcls.evaluation.partition.report import EvaluationInput, PartitionEvaluation, evaluate_in_full
 from medcls.evaluation.shift.distribution_shift import CohortShift
 from medcls.privacy import Pseudonyms
 from medcls.runs.calibration_status import why_no_metrics_before
@@ -48,26 +47,24 @@ def evaluate_cases(
         shift: How far the cases are from the training cases.
     """
     before = any(case_predictions[case.name].uncalibrated for case in cases)
-    predictions = as_predictions(classifier, cases, case_predictions, pseudonyms)
-    point = point or classifier.operating_point
-    evaluation = evaluate_in_full(
-        predictions,
-        point,
-        config.evaluation,
-        config.seed,
-        uncalibrated=as_predictions(classifier, cases, case_predictions, pseudonyms, calibrated=False)
-        if before
-        else None,
-        conformal=classifier.conformal,
-        covariates=covariates_of(cases),
-        names=[pseudonyms.case(case.name) for case in cases],
-        refused=_failed(refused, len(classifier.labels), pseudonyms),
-        why={"calibration.before": why_no_metrics_before(classifier)},
+    return evaluate_in_full(
+        EvaluationInput(
+            as_predictions(classifier, cases, case_predictions, pseudonyms),
+            point or classifier.operating_point,
+            config.evaluation,
+            config.seed,
+            uncalibrated=as_predictions(classifier, cases, case_predictions, pseudonyms, calibrated=False)
+            if before
+            else None,
+            conformal=classifier.conformal,
+            covariates=covariates_of(cases),
+            names=[pseudonyms.case(case.name) for case in cases],
+            refused=_failed(refused, len(classifier.labels), pseudonyms),
+            baseline=baseline,
+            shift=shift,
+            why={"calibration.before": why_no_metrics_before(classifier)},
+        )
     )
-    beside = (
-        None if baseline is None else baseline_metrics(predictions, point, baseline, config.evaluation, config.seed)
-    )
-    return replace(evaluation, baseline=beside, shift=shift)
 
 
 def _failed(refused: Sequence[Exclusion], labels: int, pseudonyms: Pseudonyms) -> FailedCases:
