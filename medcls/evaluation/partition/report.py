@@ -87,5 +87,5 @@ def evaluate_in_full(given: EvaluationInput) -> PartitionEvaluation:
 
 def section_schemas() -> dict[str, Schema]:
     """The schema of each section beyond the metrics; a partition need not have them."""
-    of_sections = {section.name: section.schema() for section in SECTIONS}
-    return {**of_sections, "not_computed": said(by_name(TEXT), "Why a section, or a part of one, is null.")}
+    always, optional = ({one.name: one.schema() for one in SECTIONS if one.optional is kind} for kind in (False, True))
+    return {**always, "not_computed": said(by_name(TEXT), "Why a section, or a part of one, is null."), **optional}
