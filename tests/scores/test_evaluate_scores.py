@@ -77,7 +77,7 @@ def test_a_score_outside_0_to_1_is_counted_and_its_line_said(tmp_path: Path) -> 
     rows[7]["score"] = "1.2"
     path = write_table(tmp_path / "scores.csv", rows)
     found = medcls.evaluate_scores(path, tmp_path / "out", positive="sick", threshold=0.5, **FAST)
-    assert any("(1 of 120 lies outside 0 to 1, the first in line 9: 1.2)" in one.text for one in found.warnings)
+    assert any("(1 of 120 is outside 0 to 1, the first in line 9: 1.2)" in one.text for one in found.warnings)
 
 
 @pytest.mark.parametrize(
