@@ -312,7 +312,7 @@ def test_a_config_that_was_changed_after_the_training_is_said(
     assert before in text
     edited.write_text(text.replace(before, after, 1) if before else text, encoding="utf-8")
     found = [one for one in medcls.evaluate(edited.parent).warnings if "config.yaml was changed" in one.text]
-    assert [said in one for one in found] == ([] if said is None else [True])
+    assert [said in one.text for one in found] == ([] if said is None else [True])
 
 
 def test_evaluate_refuses_a_label_that_came_into_the_table_after_the_training(
