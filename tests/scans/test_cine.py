@@ -25,7 +25,7 @@ US, XA, XRF, VIDEO = STORAGE + "3.1", STORAGE + "12.1", STORAGE + "12.2", STORAG
 ENHANCED_XA, NM = STORAGE + "12.1.1", STORAGE + "20"
 JPEG, RLE, IMPLICIT = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2"
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
-UNCOUNTED = "uncounted-frames: frames of pixels that the header does not count were not read: 2"
+UNCOUNTED = "incomplete: frames of pixels that the header does not count were not read: 2"
 NOWHERE = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
 
 
@@ -208,7 +208,7 @@ def test_frames_that_the_header_does_not_count_are_noted(tmp_path, bits):
     for count, rest in ((3, b""), (5, b"\0" * (bits + 1))):  # a rest is no frame
         scan = read_scan(save(cine(frames, NumberOfFrames=count, PixelData=data + rest, **told), tmp_path / "x"))
         assert np.array_equal(scan.array[0].T, frames[:count] & 1 if bits == 1 else frames[:count])
-        said = [note for note in scan.notes if note.startswith("uncounted-frames: ")]
+        said = [note for note in scan.notes if note.startswith("incomplete: ")]
         assert said == ([UNCOUNTED] if count == 3 else [])
 
 
@@ -238,7 +238,7 @@ def test_compressed_frames_that_the_header_does_not_count_are_noted(tmp_path, sy
         (source,) = find_scans(save(made, tmp_path / "x", syntax)).scans
         assert read_scan(source).shape == (14, 10, count)
         for part in (source, source.thinned(2)):
-            said = [note for note in read_scan(part).notes if note.startswith("uncounted-frames: ")]
+            said = [note for note in read_scan(part).notes if note.startswith("incomplete: ")]
             assert said == ([UNCOUNTED] if count == 3 else [])
 
 

@@ -170,7 +170,7 @@ def test_a_slice_whose_file_holds_the_pixels_of_two_is_noted_by_every_reader(tmp
         save(made, tmp_path / f"{number}", syntax, streams)
     (source,) = find_scans(tmp_path).scans
     passed = pass_plain(source, lambda values: None)
-    said = "uncounted-frames: frames of pixels that the header does not count were not read: 1"
+    said = "incomplete: frames of pixels that the header does not count were not read: 1"
     for scan in (read_plain(source), read_apart(source, STRICT), passed):
         assert scan is not None
         assert scan.notes == (said,)

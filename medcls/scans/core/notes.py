@@ -45,7 +45,6 @@ class Note(StrEnum):
     FRAME_TIMES = "frame-times"
     NOT_SQUARE = "not-square"
     SOME_FRAMES = "some-frames"
-    UNCOUNTED = "uncounted-frames"
     TRAINED_ON = "trained-on"
 
     def says(self, words: str) -> str:
@@ -68,8 +67,9 @@ MEANINGS: dict[Note, Cause] = {
         "Export the whole series if it exists",
     ),
     Note.INCOMPLETE: Cause(
-        "The header says that there are more images than were found, or their numbers do not begin at 1 (`on_part: warn`).",
-        "Export the whole series if it exists",
+        "The header says that there are more images than were found, or their numbers do not begin at 1 (`on_part: warn`); or "
+        "a file holds pixels of more frames than its header counts, which were not read.",
+        "Export the whole series if it exists, or the file again",
     ),
     Note.UNEVEN: Cause(
         "Slices are at uneven distances; the affine has their mean (`on_uneven: warn`), or an even grid was interpolated "
@@ -167,10 +167,6 @@ MEANINGS: dict[Note, Cause] = {
     Note.SOME_FRAMES: Cause(
         "Of a sequence some frames were read, evenly spread in time; the others were not looked at.",
         "Raise `preprocessing.frames` where findings are short",
-    ),
-    Note.UNCOUNTED: Cause(
-        "A DICOM file holds pixels of more frames than its header says; the others were not read.",
-        "Export the file again; its NumberOfFrames is wrong, or the wrong pixels are in it",
     ),
     Note.TRAINED_ON: Cause(
         "The classifier was trained or tuned on this very image. `medcls infer` and `medcls.load` know it from the run that "

@@ -272,7 +272,7 @@ def _doubts(frames: Sequence[Frame]) -> list[str]:
     if instances and max(instances.values()) > 1:
         notes.append(Note.SAME_INSTANCE.says("several slices carry the same SOPInstanceUID"))
     if more := sum({frame.path: frame.uncounted for frame in frames}.values()):
-        notes.append(Note.UNCOUNTED.says(f"frames of pixels that the header does not count were not read: {more}"))
+        notes.append(Note.INCOMPLETE.says(f"frames of pixels that the header does not count were not read: {more}"))
     notes.extend(_doubts_of_unit(frames))
     changes = changes_within(frames)
     if changes:
