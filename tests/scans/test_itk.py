@@ -102,6 +102,28 @@ def test_units_of_space_become_millimetres(tmp_path):
     assert np.allclose(read_scan(put(path, nrrd(RAW, units='"um" "um" "um"', **alone))).spacing, (0.002, 0.003, 0.004))
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"old_min": "-1024", "old_max": "3071.5"}, "-1024 to 3071.5"),
+        ({"oldmax": "1e3"}, "? to 1e3"),
+        ({"old_min": "nan"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_range_before_quantisation_is_noted_and_not_applied(tmp_path, fields, said):
+    scan = read_scan(put(tmp_path / "x.nrrd", nrrd(RAW, **fields)))
+    assert np.array_equal(scan.array[0].T, VOXELS)
+    note = f"unused-table: values are as stored: they were {said} before they were quantised"
+    assert scan.notes == ((note,) if said else ())
+
+
+def test_the_range_of_a_metaimages_voxels_changes_nothing(tmp_path):
+    scan = read_scan(put(tmp_path / "x.mha", metaimage(RAW, ElementMin="-1024", ElementMax="3071")))
+    assert np.array_equal(scan.array[0].T, VOXELS)
+    assert scan.notes == ()
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("um", 1e-3), ("mm", 1), ("cm", 10), ("?", 1)])
 def test_distance_units_of_a_metaimage_become_millimetres(tmp_path, unit, factor):
     fields = {

@@ -129,8 +129,9 @@ MEANINGS: dict[Note, Cause] = {
         "Check the values, and the export",
     ),
     Note.UNUSED_TABLE: Cause(
-        "The header of an XA or XRF image has a table or rescale that leads back to X-ray intensity; values are as stored.",
-        "Nothing",
+        "The header of an XA or XRF image has a table or rescale that leads back to X-ray intensity, or that of a NRRD file "
+        "the range before its values were quantised (`old min`, `old max`); values are as stored.",
+        "Nothing; compare no values of quantised files, as each may have a range of its own",
     ),
     Note.PET_UNITS: Cause(
         "PET values are not in SUV: they stay in the unit of the file, which depends on dose and scanner, or the "

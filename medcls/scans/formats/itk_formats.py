@@ -85,7 +85,7 @@ def read_itk(source: ScanSource, how: ItkFormat) -> Scan:
     header = how.header(path)
     if header.compressed:
         check_stream(header)
-    notes = list(header.geometry.notes)
+    notes = [*header.geometry.notes, *header.notes]
     image = _decoded(header, how)  # the voxels are in it, so it lives until they are copied
     view = _viewed(image, header)
     array = _kept(view if header.channels == 3 else plain_values(view, path, notes), view)

@@ -59,6 +59,7 @@ class ItkHeader:
         compressed: Whether the voxels are a zlib or gzip stream.
         geometry: Where they are.
         unit: Millimetres in the unit of the header.
+        notes: What is doubtful about the values.
     """
 
     path: Path
@@ -72,6 +73,7 @@ class ItkHeader:
     compressed: bool
     geometry: Geometry
     unit: float = 1.0
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

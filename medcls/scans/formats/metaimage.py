@@ -1,7 +1,8 @@
 """MetaImage headers (https://itk.org/Wiki/ITK/MetaIO/Documentation), attached (``.mha``) and detached (``.mhd``).
 
 Read here: binary data, plain or zlib, images and volumes of one channel or of 8-bit RGB. ``TransformMatrix`` and ``Offset`` are
-in LPS; ``AnatomicalOrientation`` only says in other words what they say, and is not read.
+in LPS; ``AnatomicalOrientation`` only says in other words what they say, and is not read. ``ElementMin`` and ``ElementMax`` are
+the range of the voxels that are there, and change none.
 """
 
 from __future__ import annotations

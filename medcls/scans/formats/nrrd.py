@@ -108,7 +108,8 @@ def read_nrrd_header(path: Path) -> ItkHeader:
     unit = _unit(fields)
     geometry = _geometry(fields, len(stored), colour, unit)
     pixels, offset = _place(fields, math.prod(sizes) * dtype.itemsize, compressed)
-    header = ItkHeader(path, pixels, offset, None, stored, shape, channels, dtype, compressed, geometry, unit)
+    notes = _quantised(fields)
+    header = ItkHeader(path, pixels, offset, None, stored, shape, channels, dtype, compressed, geometry, unit, notes)
     check_room(header)
     return header
 
@@ -162,6 +163,15 @@ def _type(fields: _Fields) -> np.dtype[np.generic]:
     if dtype.itemsize > 1 and fields.get("endian").lower() not in ("little", "big"):
         raise contradiction(fields.path)
     return dtype
+
+
+def _quantised(fields: _Fields) -> tuple[str, ...]:
+    """What to say where the header keeps the range before quantisation: a record, that readers do not apply."""
+    low, high = fields.get("oldmin"), fields.get("oldmax")
+    if not any(math.isfinite(*numbers(text, fields.path, many=1)) for text in (low, high) if text):
+        return ()
+    known = f"{low or '?'} to {high or '?'}"
+    return (Note.UNUSED_TABLE.says(f"values are as stored: they were {known} before they were quantised"),)
 
 
 def _is_compressed(fields: _Fields) -> bool:
