@@ -37,6 +37,7 @@ from medcls.workflows.data.prepare import Material, part_material, prepare_cases
 from medcls.workflows.fitting.arithmetic import settle_arithmetic
 from medcls.workflows.fitting.fit_classifier import start_network, train_classifier
 from medcls.workflows.fitting.preflight import try_out
+from medcls.workflows.session import Session
 
 _UNCHANGED = Pseudonyms(b"", keep=True)  # nothing is written out, so nothing needs a pseudonym
 
@@ -153,7 +154,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         network = start_network(config, recipe, len(cohort.labels))
         with temporary_folder() as folder:
             config, found = settle_arithmetic(config, material, network, progress)
-            trained = train_classifier(config, material, network, folder, found.compute, _UNCHANGED, progress)
+            trained = train_classifier(material, network, folder, found.compute, Session(config, _UNCHANGED, progress))
         self.classifier_: Classifier = trained.classifier
         self.excluded_ = material.cohort.excluded
         return self

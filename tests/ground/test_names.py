@@ -13,16 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medcls.classifier import Prediction, Row
+from medcls.config import Config
 from medcls.errors import MedclsError, RunError, StorageError
 from medcls.files import read_csv, write_bytes
 from medcls.names import file_stem, is_plain_name, within
 from medcls.privacy import Pseudonyms
+from medcls.progress import SILENT
 from medcls.runs.folder import Run, discard_untrained, new_run
 from medcls.runs.output_folder import results_folder
 from medcls.scores.evaluate import evaluation_folder
 from medcls.workflows.commands import explain
 from medcls.workflows.data.find_inputs import Targets
 from medcls.workflows.reporting import report
+from medcls.workflows.session import Session
 from tests.factories.engines import classifier
 
 ANSWER = Prediction(("ill",), (0.75, 0.25))
@@ -132,7 +135,12 @@ def test_pictures_of_the_report_lie_in_their_folder_whatever_cases_are_called(tm
     folder = tmp_path / "run" / "explanations"
     cases = [cast(Any, SimpleNamespace(name=name, patient=name)) for name in HOSTILE]
     report.explain_chosen(
-        cases, dict.fromkeys(HOSTILE, drawn), cast(Any, None), dict.fromkeys(HOSTILE, ANSWER), folder, KEEP
+        cases,
+        dict.fromkeys(HOSTILE, drawn),
+        cast(Any, None),
+        dict.fromkeys(HOSTILE, ANSWER),
+        folder,
+        Session(Config(), KEEP, SILENT),
     )
     written = tree(tmp_path) - {"x.png", "run", "run/explanations"}
     assert all(name.startswith("run/explanations/") for name in written)

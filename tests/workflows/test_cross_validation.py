@@ -257,9 +257,9 @@ def test_a_killed_cross_validation_keeps_its_folds_and_ends_as_it_would_have(
     trained: list[str] = []
     fit = train_once.train_classifier
 
-    def counted(config: Any, *rest: Any) -> Any:
-        trained.append(config.name)
-        return fit(config, *rest)
+    def counted(*given: Any) -> Any:
+        trained.append(given[-1].config.name)
+        return fit(*given)
 
     with monkeypatch.context() as patch:
         patch.setattr(train_once, "train_classifier", counted)

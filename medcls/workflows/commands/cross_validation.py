@@ -32,8 +32,7 @@ from medcls.evaluation.partition.cross_validation import scale_warning
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from medcls.files import reading_kept
-from medcls.privacy import Pseudonyms
-from medcls.progress import SILENT, Progress
+from medcls.progress import Progress
 from medcls.runs.calibration_status import why_no_metrics_before
 from medcls.runs.changed_files import changed_parts
 from medcls.runs.environment import describe_environment
@@ -49,25 +48,23 @@ from medcls.workflows.data.fold_plan import FoldPlan
 from medcls.workflows.data.training_summary import familiar_cases, measure, write_training_summary
 from medcls.workflows.fitting.resume import how_it_went_on
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
+from medcls.workflows.session import Session
 
 OUT_OF_FOLD = "out-of-fold predictions"
 
 
-def cross_validate(
-    run: Run, config: Config, plan: FoldPlan, pseudonyms: Pseudonyms, progress: Progress = SILENT
-) -> None:
+def cross_validate(run: Run, plan: FoldPlan, session: Session) -> None:
     """Train every fold, pool their held-out predictions, join their classifiers, and report.
 
     Args:
         run: The run; finished folds that it has are kept.
-        config: Its resolved config, with ``split.folds``.
         plan: The folds.
-        pseudonyms: For everything that is written.
-        progress: Where to say how far it is.
+        session: With the run's config, which has ``split.folds``.
 
     Raises:
         RunError: The run was started with another cohort or other folds.
     """
+    config, pseudonyms, progress = session.config, session.pseudonyms, session.progress
     compute = choose_compute(config.train, config.model.name, plan.material.recipe.dimensions)
     environment = describe_environment(compute.device)
     with run.locked():
@@ -75,20 +72,20 @@ def cross_validate(
             plan.check(run.folds_file, pseudonyms)
         else:
             plan.write(run.folds_file, pseudonyms)
-        open_folder(run, config, plan.material, environment, pseudonyms)
+        open_folder(run, plan.material, environment, session)
         cohort = plan.material.cohort.warn(
             *note("resumed", *_went_on(run)), *serious("changed-files", *changed_parts(run))
         )
         plan = replace(plan, material=replace(plan.material, cohort=cohort))
         say_what_there_is(run, plan.material, progress)
-        folds = _train_folds(run, config, plan, pseudonyms, progress)
+        folds = _train_folds(run, plan, session)
         known = [case for case in plan.material.cohort.cases if case.partition != "test"]
         features = measure(plan.material, progress)
         write_training_summary(run.path, plan.material.cohort, known, features)
         progress.begin("Joining the folds")
-        joined = _join(config, plan, folds, pseudonyms, progress)
+        joined = _join(plan, folds, session)
         if config.split.learning_curve:
-            curve = _learning_curve(run, config, plan, joined.metrics, pseudonyms, progress)
+            curve = _learning_curve(run, plan, joined.metrics, session)
             joined = replace(joined, metrics={**joined.metrics, LEARNING_CURVE: curve})
         of_folds = [one.familiar for one in joined.ensemble.members.values()]
         familiar = familiar_cases(plan.material, features, known, ()).checked_by(of_folds)
@@ -98,7 +95,7 @@ def cross_validate(
         write_metrics(run.path, joined.metrics)
         progress.warn(*joined.metrics["pooled"]["notes"])  # of the cohort it is said above
         progress.begin("Explaining and reporting")
-        report_cross_validation(run, config, plan, joined, pseudonyms, environment, progress)
+        report_cross_validation(run, plan, joined, environment, session)
     progress.note(f"Done: {run.report_file}")
 
 
@@ -108,39 +105,31 @@ def _went_on(run: Run) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said for folder in folders for said in how_it_went_on(folder)))
 
 
-def _learning_curve(
-    run: Run,
-    config: Config,
-    plan: FoldPlan,
-    metrics: Mapping[str, Any],
-    pseudonyms: Pseudonyms,
-    progress: Progress,
-) -> dict[str, Any]:
+def _learning_curve(run: Run, plan: FoldPlan, metrics: Mapping[str, Any], session: Session) -> dict[str, Any]:
     """Cross-validate with parts of each fold's training patients, and say what each gave."""
 
     def train(one: Run, part_config: Config) -> list[Cohort]:
         part = plan.thinned(part_config)
         if not one.is_finished:
-            cross_validate(one, part_config, part, pseudonyms, progress)
+            cross_validate(one, part, replace(session, config=part_config))
         return [fold.cohort for fold in part.parts.values()]
 
     trained_on = [part.cohort for part in plan.parts.values()]
-    return learning_curve(run, config, metrics, trained_on, train, progress).to_json()
+    return learning_curve(run, session.config, metrics, trained_on, train, session.progress).to_json()
 
 
-def _train_folds(
-    run: Run, config: Config, plan: FoldPlan, pseudonyms: Pseudonyms, progress: Progress
-) -> dict[str, Run]:
+def _train_folds(run: Run, plan: FoldPlan, session: Session) -> dict[str, Run]:
     """Train the folds that are not finished."""
     folds = {fold.name: Run(run.folds / fold.name) for fold in plan.folds}
     clock = _Clock(left=sum(not one.is_finished for one in folds.values()))
     for number, (name, one) in enumerate(folds.items(), 1):
         if one.is_finished:
-            progress.note(f"Fold {number} of {len(folds)} ({name}) is finished")
+            session.progress.note(f"Fold {number} of {len(folds)} ({name}) is finished")
             continue
-        progress.begin(f"Fold {number} of {len(folds)} ({name}){clock.said}")
+        session.progress.begin(f"Fold {number} of {len(folds)} ({name}){clock.said}")
         with clock.running():
-            train_material(one, _fold_config(run, config, name, number), plan.part(name), pseudonyms, progress)
+            config = _fold_config(run, session.config, name, number)
+            train_material(one, plan.part(name), replace(session, config=config))
     return folds
 
 
@@ -159,12 +148,10 @@ def _fold_config(run: Run, config: Config, name: str, number: int) -> Config:
     )
 
 
-def _join(
-    config: Config, plan: FoldPlan, folds: Mapping[str, Run], pseudonyms: Pseudonyms, progress: Progress
-) -> CrossValidated:
-    cohort = plan.material.cohort
+def _join(plan: FoldPlan, folds: Mapping[str, Run], session: Session) -> CrossValidated:
+    config, cohort = session.config, plan.material.cohort
     parts = {name: part.cohort for name, part in plan.parts.items()}
-    out_of_fold = read_out_of_fold(folds, parts, cohort, pseudonyms)
+    out_of_fold = read_out_of_fold(folds, parts, cohort, session.pseudonyms)
     members = {name: load_classifier(one.path, device=config.train.device) for name, one in folds.items()}
     # Chosen on predictions of patients that the deciding classifier never saw: the members' own tune parts are training
     # patients of the other members, so the ensemble's probabilities there are too good.
@@ -182,13 +169,11 @@ def _join(
         "pooled": _pooled(config, out_of_fold, ensemble, within),
         "per_fold": over_folds(estimates, within).to_json(),
     }
-    case_predictions = _prediction(ensemble, plan, progress)
+    case_predictions = _prediction(ensemble, plan, session.progress)
     test = cohort.partition("test")
     if test:
         refused = [one for one in cohort.excluded if one.partition == "test"]
-        metrics["test"] = evaluate_cases(
-            ensemble, test, case_predictions, config, pseudonyms, refused=refused
-        ).to_json()
+        metrics["test"] = evaluate_cases(ensemble, test, case_predictions, session, refused=refused).to_json()
     return CrossValidated(ensemble, out_of_fold, case_predictions, metrics)
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from medcls.config import Config
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
-from medcls.privacy import Pseudonyms
-from medcls.progress import SILENT, Progress
 from medcls.reporting.content import ExplainedCase
 from medcls.reporting.text.operating_point import point_in_words
 from medcls.runs.calibration_status import why_not_calibrated
@@ -25,18 +22,14 @@ from medcls.workflows.reporting.report import (
     explain_chosen,
     near_cases,
 )
+from medcls.workflows.session import Session
 
 
 def report_cross_validation(
-    run: Run,
-    config: Config,
-    plan: FoldPlan,
-    joined: CrossValidated,
-    pseudonyms: Pseudonyms,
-    environment: Mapping[str, str],
-    progress: Progress = SILENT,
+    run: Run, plan: FoldPlan, joined: CrossValidated, environment: Mapping[str, str], session: Session
 ) -> None:
     """Explain a few cases and write the run's report."""
+    config = session.config
     evaluated = {name: joined.metrics[name] for name in ("test", "pooled") if name in joined.metrics}
     reported = next(iter(evaluated))
     near = near_cases(plan.material, "test" if reported == "test" else None)
@@ -44,32 +37,24 @@ def report_cross_validation(
         cohort_content(run.name, config, plan.material.cohort, evaluated, environment, reported=reported, near=near),
         per_fold=joined.metrics["per_fold"],
         learning_curve=joined.metrics.get(LEARNING_CURVE),
-        explanations=tuple(_explained(run, config, plan, joined, pseudonyms, progress)),
+        explanations=tuple(_explained(run, plan, joined, session)),
         classifier=_covariates(joined),
     )
     made = joined.ensemble
     write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
 
 
-def _explained(
-    run: Run, config: Config, plan: FoldPlan, joined: CrossValidated, pseudonyms: Pseudonyms, progress: Progress
-) -> list[ExplainedCase]:
+def _explained(run: Run, plan: FoldPlan, joined: CrossValidated, session: Session) -> list[ExplainedCase]:
     """Test cases by the ensemble; without any, held-out cases by the classifier that had never seen them."""
-    folder, count, ensemble = (
-        run.explanations,
-        config.explanation.cases,
-        replace(joined.ensemble, loaded_from=run.classifier_folder),
-    )
+    folder, ensemble = run.explanations, replace(joined.ensemble, loaded_from=run.classifier_folder)
     if joined.case_predictions:
-        return explain_cases(
-            ensemble, plan.material, joined.case_predictions, folder, count, pseudonyms, progress, partition="test"
-        )
+        return explain_cases(ensemble, plan.material, joined.case_predictions, folder, session)
     said = joined.out_of_fold.of_repeat(1)
     predictions = {name: prediction for name, (_, prediction) in said.items()}
     cases = [case for case in plan.material.cohort.cases if case.name in predictions]
-    chosen = choose_cases(cases, predictions, ensemble.space, count)
+    chosen = choose_cases(cases, predictions, ensemble.space, session.config.explanation.cases)
     members = {case.name: ensemble.members[said[case.name][0]] for case in chosen}
-    return explain_chosen(chosen, members, plan.material, predictions, folder, pseudonyms, progress)
+    return explain_chosen(chosen, members, plan.material, predictions, folder, session)
 
 
 def _covariates(joined: CrossValidated) -> dict[str, str]:

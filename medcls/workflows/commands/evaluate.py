@@ -47,6 +47,7 @@ from medcls.workflows.reporting.baseline import load_baseline
 from medcls.workflows.reporting.documents import CHECKLISTS, MODEL_CARD, write_documents
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
 from medcls.workflows.reporting.report import classifier_properties, cohort_content, explain_cases
+from medcls.workflows.session import Session
 
 _TABLES = (*TABLES, "predictions.csv", "excluded.csv", AUDIT)
 _OWN = (*_TABLES, MODEL_CARD, *(f"{CHECKLISTS}/{name}" for name in LISTS), SUMS, "report.html")
@@ -89,16 +90,14 @@ def evaluate_run(
     config = run.load_config()
     further_metrics(config.evaluation.metrics)  # whether they are there
     classifier = load_classifier(run.path)
-    pseudonyms = config.privacy.pseudonyms()
+    session = Session.of(config, progress)
+    pseudonyms = session.pseudonyms
     name = "test" if cases is None else "external"
     frozen = _frozen(config, classifier)
     known = read_training_cases(run.path, _took_part(classifier, "train", "tune"))
     baseline, summary = load_baseline(run.path), None if cases is None else read_training_summary(run.path)
-    cohort = (
-        _own_test(run, classifier, frozen, pseudonyms, progress)
-        if cases is None
-        else _external(cases, frozen, progress)
-    )
+    of_table = replace(session, config=frozen)
+    cohort = _own_test(run, classifier, of_table) if cases is None else _external(cases, of_table)
     cohort = cohort.warn(*serious("changed-files", *changed_since_training(run, classifier, config)))
     default = run.path / f"evaluation-{file_stem(name if cases is None else cases.stem)}"
     folder = results_folder(out, default, FILES, overwrite=overwrite)
@@ -109,15 +108,13 @@ def evaluate_run(
     with leaks_listed(folder):
         material, audit = audit_evaluated(
             run.path,
-            config,
             material,
-            pseudonyms,
+            session,
             allowed=allow_leakage,
             own=cases is None,
             known=known,
             same_key=(classifier.provenance.get("pseudonym_key") or pseudonyms.mark) == pseudonyms.mark,
             start=start,
-            progress=progress,
         )
     case_predictions = _predictions(classifier, material, progress)
     point = classifier.operating_point
@@ -129,8 +126,7 @@ def evaluate_run(
         classifier,
         material.cohort.cases,
         case_predictions,
-        config,
-        pseudonyms,
+        session,
         refused=material.cohort.excluded,
         point=point,
         baseline=None if baseline is None else baseline.case_predictions(material.cohort.cases, features, pseudonyms),
@@ -143,27 +139,15 @@ def evaluate_run(
     explanation_files.clear(folder / "explanations")
     write_json(folder / AUDIT, audit)
     return _write(
-        run,
-        name,
-        folder,
-        config,
-        classifier,
-        material,
-        case_predictions,
-        metrics,
-        origin,
-        near,
-        pseudonyms,
-        start,
-        progress,
+        run, name, folder, classifier, material, case_predictions, metrics, origin, near, start=start, session=session
     )
 
 
 def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILENT) -> tuple[Targets, Pseudonyms]:
     """The scans of a run's test cases, each called by its case's pseudonym, and those that cannot be found any more."""
     config = run.load_config()
-    pseudonyms = config.privacy.pseudonyms()
-    cohort = _own_test(run, classifier, config, pseudonyms, progress)
+    session = Session.of(config, progress)
+    pseudonyms, cohort = session.pseudonyms, _own_test(run, classifier, session)
     progress.warn(*changed_since_training(run, classifier, config))
     items: list[ScanSource | Refusal] = [
         replace(case.source, name=pseudonyms.case(case.name)) for case in cohort.cases if case.source is not None
@@ -182,7 +166,7 @@ def _took_part(classifier: Classifier, *partitions: str) -> int | None:
     return sum(counts) if all(isinstance(one, int) for one in counts) else None
 
 
-def _own_test(run: Run, classifier: Classifier, config: Config, pseudonyms: Pseudonyms, progress: Progress) -> Cohort:
+def _own_test(run: Run, classifier: Classifier, session: Session) -> Cohort:
     partitions = read_partitions(run.path / "cohort.csv")
     expected, said = sum(one == "test" for one in partitions.values()), _took_part(classifier, "test")
     if said is not None and expected < said:
@@ -191,7 +175,7 @@ def _own_test(run: Run, classifier: Classifier, config: Config, pseudonyms: Pseu
             where=str(run.path / "cohort.csv"),
             remedy="Restore the file from a copy of the run",
         )
-    cohort = read_cohort(config, progress)
+    cohort, pseudonyms = read_cohort(session.config, session.progress), session.pseudonyms
     named = [(case, partitions.get(pseudonyms.case(case.name))) for case in cohort.cases]
     cases = [replace(case, partition="test") for case, partition in named if partition == "test"]
     excluded = [one for one in cohort.excluded if partitions.get(pseudonyms.case(one.name)) == "test"]
@@ -215,8 +199,8 @@ def _frozen(config: Config, classifier: Classifier) -> Config:
     return frozen_labels(config, classifier.space)
 
 
-def _external(table: Path, config: Config, progress: Progress) -> Cohort:
-    cohort = read_cohort(external_settings(config, table), progress)
+def _external(table: Path, session: Session) -> Cohort:
+    cohort = read_cohort(external_settings(session.config, table), session.progress)
     return cohort.replace_cases(replace(case, partition="test") for case in cohort.cases)
 
 
@@ -236,27 +220,24 @@ def _write(
     run: Run,
     name: str,
     folder: Path,
-    config: Config,
     classifier: Classifier,
     material: Material,
     case_predictions: Mapping[str, Prediction],
     metrics: Mapping[str, Any],
     origin: Origin,
     near: int,
-    pseudonyms: Pseudonyms,
+    *,
     start: Path | None,
-    progress: Progress,
+    session: Session,
 ) -> EvaluationResult:
+    config, pseudonyms = session.config, session.pseudonyms
     shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
     cohort = material.cohort if shifted is None else material.cohort.warn(*serious("shift", shifted))
-    progress.warn(*map(str, in_order(cohort.warnings)), *metrics["notes"])
+    session.progress.warn(*map(str, in_order(cohort.warnings)), *metrics["notes"])
     write_metrics(folder, {name: metrics})
     write_predictions(folder / "predictions.csv", cohort, case_predictions, pseudonyms)
     write_excluded(folder / "excluded.csv", cohort, pseudonyms, start)
-    count = config.explanation.cases
-    explained = explain_cases(
-        classifier, material, case_predictions, folder / "explanations", count, pseudonyms, progress
-    )
+    explained = explain_cases(classifier, material, case_predictions, folder / "explanations", session)
     title, environment = f"{config.name}: {name}", describe_environment()
     content = replace(
         cohort_content(title, config, cohort, {name: metrics}, environment, reported=name, near=near),

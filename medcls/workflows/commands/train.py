@@ -53,17 +53,18 @@ def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
     from medcls.workflows.data.fold_plan import plan_folds
     from medcls.workflows.data.prepare import prepare_material, prepare_whole, thinned
     from medcls.workflows.fitting.preflight import try_out
+    from medcls.workflows.session import Session
 
     try_out(config, build_recipe(config.region, config.preprocessing), labels, progress)
-    pseudonyms = config.privacy.pseudonyms()
+    session = Session.of(config, progress)
     if config.split.folds is None:
-        train_material(run, config, thinned(prepare_material(config, progress), config), pseudonyms, progress)
+        train_material(run, thinned(prepare_material(config, progress), config), session)
         return
     plan = plan_folds(prepare_whole(config, progress), config, progress)
     if config.split.fold is not None:
-        train_material(run, config, plan.part(config.split.fold), pseudonyms, progress)
+        train_material(run, plan.part(config.split.fold), session)
     else:
-        cross_validate(run, config, plan, pseudonyms, progress)
+        cross_validate(run, plan, session)
 
 
 def finish_run(run: Run, progress: Progress = SILENT) -> Run:

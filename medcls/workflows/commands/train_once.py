@@ -11,8 +11,7 @@ from medcls.config import PARTITIONS, Config, dump_config
 from medcls.errors import RunError
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.files import write_json
-from medcls.privacy import Pseudonyms
-from medcls.progress import SILENT, Progress
+from medcls.progress import Progress
 from medcls.reporting.text.numbers import counted
 from medcls.runs.changed_files import SUMS, changed_parts
 from medcls.runs.environment import describe_environment
@@ -29,29 +28,28 @@ from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, start_ne
 from medcls.workflows.fitting.resume import how_it_went_on
 from medcls.workflows.reporting.baseline import fit_baseline
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
+from medcls.workflows.session import Session
 
 
-def train_material(
-    run: Run, config: Config, material: Material, pseudonyms: Pseudonyms, progress: Progress = SILENT
-) -> None:
+def train_material(run: Run, material: Material, session: Session) -> None:
     """Train, calibrate, evaluate, explain and report, all into the run; what is there already is gone on from.
 
     Args:
         run: The run.
-        config: Its resolved config.
         material: Prepared cases with their partitions.
-        pseudonyms: For everything that is written.
-        progress: Where to say how far it is.
+        session: With the run's config.
 
     Raises:
         RunError: The run was started with another cohort.
     """
-    network = start_network(config, material.recipe, len(material.cohort.labels))  # said once, before preparing
-    config, arithmetic = settle_arithmetic(config, material, network, progress, run=run)
+    progress = session.progress
+    network = start_network(session.config, material.recipe, len(material.cohort.labels))  # said once, before preparing
+    config, arithmetic = settle_arithmetic(session.config, material, network, progress, run=run)
+    session = replace(session, config=config)
     compute = arithmetic.compute
     environment = describe_environment(compute.device, describe_arithmetic(compute))
     with run.locked():
-        open_folder(run, config, material, environment, pseudonyms)
+        open_folder(run, material, environment, session)
         write_arithmetic(run, arithmetic)
         material = replace(
             material,
@@ -60,12 +58,12 @@ def train_material(
             ),
         )
         say_what_there_is(run, material, progress)
-        trained = train_classifier(config, material, network, run.path, compute, pseudonyms, progress)
+        trained = train_classifier(material, network, run.path, compute, session)
         trained.classifier.save(run.classifier_folder)
-        write_predictions(run.predictions_file, material.cohort, trained.case_predictions, pseudonyms)
-        metrics = _metrics(run, config, material, trained, pseudonyms, progress)
+        write_predictions(run.predictions_file, material.cohort, trained.case_predictions, session.pseudonyms)
+        metrics = _metrics(run, material, trained, session)
         if config.split.learning_curve:
-            metrics[LEARNING_CURVE] = _learning_curve(run, config, material, metrics, pseudonyms, progress)
+            metrics[LEARNING_CURVE] = _learning_curve(run, material, metrics, session)
         write_metrics(run.path, metrics)
         from medcls.workflows.reporting.report import explain_cases, report_training
 
@@ -75,24 +73,21 @@ def train_material(
             material,
             trained.case_predictions,
             run.explanations,
-            config.explanation.cases,
-            pseudonyms,
-            progress,
+            session,
         )
         report_training(run, config, material, trained, metrics, explained, environment)
     progress.note(f"Done: {run.report_file}")
 
 
-def _metrics(
-    run: Run, config: Config, material: Material, trained: Trained, pseudonyms: Pseudonyms, progress: Progress
-) -> dict[str, Any]:
+def _metrics(run: Run, material: Material, trained: Trained, session: Session) -> dict[str, Any]:
     """The figures of tune and test, those of test beside the baseline's; what later cohorts are held against is kept."""
     cohort, features = material.cohort, trained.features
+    config, pseudonyms = session.config, session.pseudonyms
     write_training_summary(run.path, cohort, cohort.partition("train"), features)
     baseline = fit_baseline(cohort, features, config, pseudonyms) if config.evaluation.baseline else None
     if baseline is not None:
         baseline.save(run.path)
-    progress.begin("Evaluating")
+    session.progress.begin("Evaluating")
     metrics: dict[str, Any] = {}
     for partition in EVALUATED:
         if partition not in trained.predictions:
@@ -101,36 +96,27 @@ def _metrics(
         beside = baseline.case_predictions(cases, features, pseudonyms) if baseline and partition == "test" else None
         refused = [one for one in cohort.excluded if one.partition == partition]
         evaluation = evaluate_cases(
-            trained.classifier, cases, trained.case_predictions, config, pseudonyms, refused=refused, baseline=beside
+            trained.classifier, cases, trained.case_predictions, session, refused=refused, baseline=beside
         )
         metrics[partition] = evaluation.to_json()
     return metrics
 
 
-def _learning_curve(
-    run: Run,
-    config: Config,
-    material: Material,
-    metrics: Mapping[str, Any],
-    pseudonyms: Pseudonyms,
-    progress: Progress,
-) -> dict[str, Any]:
+def _learning_curve(run: Run, material: Material, metrics: Mapping[str, Any], session: Session) -> dict[str, Any]:
     """Train on parts of the training patients, and say what each gave."""
 
     def train(one: Run, part_config: Config) -> list[Cohort]:
         part = thinned(material, part_config)
         if not one.is_finished:
-            train_material(one, part_config, part, pseudonyms, progress)
+            train_material(one, part, replace(session, config=part_config))
         return [part.cohort]
 
-    return learning_curve(run, config, metrics, [material.cohort], train, progress).to_json()
+    return learning_curve(run, session.config, metrics, [material.cohort], train, session.progress).to_json()
 
 
-def open_folder(
-    run: Run, config: Config, material: Material, environment: Mapping[str, str], pseudonyms: Pseudonyms
-) -> None:
+def open_folder(run: Run, material: Material, environment: Mapping[str, str], session: Session) -> None:
     """Write what is known before training; a run that is gone on with must find what it left."""
-    table = run.path / "cohort.csv"
+    table, pseudonyms = run.path / "cohort.csv", session.pseudonyms
     if run.config_file.exists():
         now = {pseudonyms.case(case.name): case.partition for case in material.cohort.cases}
         if read_partitions(table) != now:
@@ -142,11 +128,11 @@ def open_folder(
         (run.path / SUMS).unlink(missing_ok=True)
         return
     # config.yaml makes the folder a run, and so comes last.
-    write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms, config.places_from)
+    write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms, session.config.places_from)
     write_json(run.path / "environment.json", environment)
     write_cohort(table, material.cohort, pseudonyms)
     write_audit(run.path, material, pseudonyms)
-    dump_config(config, run.config_file)
+    dump_config(session.config, run.config_file)
 
 
 def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:

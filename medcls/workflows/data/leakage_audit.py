@@ -11,13 +11,13 @@ from medcls.bounded import read_json
 from medcls.classifier import Classifier
 from medcls.cohort.leakage.audit import TOO_ALIKE, audit_cohort
 from medcls.cohort.leakage.relations import Relations
-from medcls.config import Config
 from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
-from medcls.progress import SILENT, Progress
+from medcls.progress import Progress
 from medcls.runs.training_cases import NAME, KnownCases, Overlaps, meet_training_cases, write_training_cases
 from medcls.values.caution import leakage
 from medcls.workflows.data.prepare import Material, size_warnings
+from medcls.workflows.session import Session
 
 AUDIT = "audit.json"
 
@@ -32,30 +32,26 @@ def write_audit(folder: Path, material: Material, pseudonyms: Pseudonyms) -> Non
 
 def audit_evaluated(
     run: Path,
-    config: Config,
     material: Material,
-    pseudonyms: Pseudonyms,
+    session: Session,
     *,
     allowed: str | None = None,
     own: bool = False,
     known: KnownCases | None = None,
     same_key: bool = True,
     start: Path | None = None,
-    progress: Progress = SILENT,
 ) -> tuple[Material, dict[str, Any]]:
     """The gate before an evaluation: no case may be one that the classifier was trained or tuned on.
 
     Args:
         run: The run's folder.
-        config: The run's config.
         material: The prepared cases that are to be evaluated.
-        pseudonyms: For the cases, with the run's key if it is at hand.
+        session: Of the run's config; its pseudonyms have the run's key if it is at hand.
         allowed: Why leaks are let through, if they are.
         own: The cases are the run's own test partition, for which the reason given at training holds too.
         known: The training cases that the run keeps; ``None`` where it keeps none.
-        same_key: Whether ``pseudonyms`` has the key that the run was made with.
+        same_key: Whether the pseudonyms have the key that the run was made with.
         start: The folder that the scans' paths are shown from; ``None``: they are not shown.
-        progress: Where to say how far it is.
 
     Returns:
         The cases, their cohort with warnings, and the contents of ``audit.json``.
@@ -65,7 +61,8 @@ def audit_evaluated(
     """
     if own and allowed is None:
         allowed = allowed_at_training(run)
-    material = material.related(config, progress)
+    pseudonyms = session.pseudonyms
+    material = material.related(session.config, session.progress)
     found = material.found
     hashes = found.hashes if found is not None else {}
     own_alike = found is not None and found.relations.near is not None and found.relations.near.too_alike

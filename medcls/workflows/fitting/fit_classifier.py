@@ -34,6 +34,7 @@ from medcls.training.module import ClassificationModule
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure
 from medcls.workflows.fitting.batch_size import batch_size_of
+from medcls.workflows.session import Session
 
 EVALUATED: tuple[Partition, ...] = ("tune", "test")
 
@@ -58,31 +59,23 @@ class Trained:
 
 
 def train_classifier(
-    config: Config,
-    material: Material,
-    network: ClassificationNetwork,
-    folder: Path,
-    compute: Compute,
-    pseudonyms: Pseudonyms,
-    progress: Progress = SILENT,
+    material: Material, network: ClassificationNetwork, folder: Path, compute: Compute, session: Session
 ) -> Trained:
     """Train a network on prepared cases, calibrate it and choose its operating point on tune, and answer tune and test.
 
     Args:
-        config: The resolved config, with a number for its batch size.
         material: Prepared and parted cases.
         network: As :func:`start_network` gives it; trained in place.
         folder: Where checkpoints, history and logs go.
         compute: Device, number format and layout, as :func:`medcls.workflows.fitting.arithmetic.settle_arithmetic` gives them.
-        pseudonyms: For the patients: what is kept with the classifier names nobody.
-        progress: Where to say how far it is.
+        session: Its config has a number for the batch size; what is kept with the classifier names nobody.
     """
-    cohort = material.cohort
-    fitted = _fit(config, material, network, folder, compute, progress)
+    cohort, progress = material.cohort, session.progress
+    fitted = _fit(material, network, folder, compute, session)
     progress.note(f"Best epoch: {fitted.best_epoch}")
     evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
     logits = {name: _logits(network, material, cases, progress) for name, cases in evaluated.items()}
-    classifier = _calibrated(config, material, network, fitted, logits["tune"], pseudonyms)
+    classifier = _calibrated(material, network, fitted, logits["tune"], session)
     checks = check_engines(
         classifier,
         lambda: _prepared(material, progress.track(evaluated["tune"], "Checking OpenVINO")),
@@ -96,7 +89,8 @@ def train_classifier(
         for case, row in zip(cases, logits[name], strict=True)
     }
     predictions: dict[str, Predictions] = {
-        name: as_predictions(classifier, cases, case_predictions, pseudonyms) for name, cases in evaluated.items()
+        name: as_predictions(classifier, cases, case_predictions, session.pseudonyms)
+        for name, cases in evaluated.items()
     }
     features = measure(material, progress)
     familiar = familiar_cases(material, features, cohort.partition("train"), cohort.partition("tune"))
@@ -142,13 +136,9 @@ def augmentation_of(config: Config, recipe: Recipe) -> Augmentation | None:
 
 
 def _fit(
-    config: Config,
-    material: Material,
-    network: ClassificationNetwork,
-    folder: Path,
-    compute: Compute,
-    progress: Progress,
+    material: Material, network: ClassificationNetwork, folder: Path, compute: Compute, session: Session
 ) -> Fitted:
+    config = session.config
     settings, cohort, recipe = config.train, material.cohort, material.recipe
     train = material.dataset(cohort.partition("train"))
     tune = material.dataset(cohort.partition("tune"))
@@ -175,7 +165,7 @@ def _fit(
         settings,
         compute,
         folder,
-        progress,
+        session.progress,
     )
 
 
@@ -203,15 +193,10 @@ def _prepared(material: Material, cases: Iterable[Case]) -> Iterator[Prepared]:
 
 
 def _calibrated(
-    config: Config,
-    material: Material,
-    network: ClassificationNetwork,
-    fitted: Fitted,
-    logits: NDArray[np.float32],
-    pseudonyms: Pseudonyms,
+    material: Material, network: ClassificationNetwork, fitted: Fitted, logits: NDArray[np.float32], session: Session
 ) -> Classifier:
     """Fit the calibration, choose the operating point and fit the prediction sets, all on tune alone."""
-    cohort = material.cohort
+    config, cohort = session.config, material.cohort
     cases = cohort.partition("tune")
     reference, known = (matrix(cases, len(cohort.labels)) for matrix in (reference_matrix, known_matrix))
     method = config.evaluation.calibration_method
@@ -220,7 +205,7 @@ def _calibrated(
         if method is not None
         else no_calibration(cohort.multilabel)
     )
-    predictions = predictions_of(cases, calibration.probabilities(logits), cohort.space, pseudonyms)
+    predictions = predictions_of(cases, calibration.probabilities(logits), cohort.space, session.pseudonyms)
     return Classifier(
         network=network,
         model=config.model,
@@ -229,14 +214,14 @@ def _calibrated(
         calibration=calibration,
         operating_point=choose_operating_point(predictions, config.evaluation.operating_point, chosen_on="tune"),
         leniency=Leniency.chosen(config.preprocessing),
-        provenance=_provenance(config, material, fitted, pseudonyms),
+        provenance=_provenance(material, fitted, session),
         conformal=fit_conformal(predictions, alpha=config.evaluation.alpha, chosen_on="tune"),
         refer=config.evaluation.refer is not False,
     )
 
 
-def _provenance(config: Config, material: Material, fitted: Fitted, pseudonyms: Pseudonyms) -> dict[str, object]:
-    cohort = material.cohort
+def _provenance(material: Material, fitted: Fitted, session: Session) -> dict[str, object]:
+    config, cohort = session.config, material.cohort
     content = sorted((case.partition or "", material.entries[case.name].content) for case in cohort.cases)
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -249,6 +234,6 @@ def _provenance(config: Config, material: Material, fitted: Fitted, pseudonyms: 
         "leakage_allowed": material.audit.allowed if material.audit is not None else None,
         "cohort_sha256": hashlib.sha256(repr(content).encode("utf-8")).hexdigest(),
         "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
-        "pseudonym_key": pseudonyms.mark,
+        "pseudonym_key": session.pseudonyms.mark,
         "environment": describe_environment(),
     }

@@ -10,7 +10,6 @@ from medcls.classifier import Classifier, Prediction
 from medcls.cohort import Case, Exclusion
 from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.cohort.patient_key import patient_pseudonym
-from medcls.config import Config
 from medcls.evaluation import OperatingPoint
 from medcls.evaluation.partition.baseline import BaselinePredictions
 from medcls.evaluation.partition.failed_cases import FailedCases
@@ -19,14 +18,14 @@ from medcls.evaluation.shift.distribution_shift import CohortShift
 from medcls.privacy import Pseudonyms
 from medcls.runs.calibration_status import why_no_metrics_before
 from medcls.workflows.fitting.fit_classifier import as_predictions
+from medcls.workflows.session import Session
 
 
 def evaluate_cases(
     classifier: Classifier,
     cases: Sequence[Case],
     case_predictions: Mapping[str, Prediction],
-    config: Config,
-    pseudonyms: Pseudonyms,
+    session: Session,
     *,
     refused: Sequence[Exclusion] = (),
     point: OperatingPoint | None = None,
@@ -39,13 +38,13 @@ def evaluate_cases(
         classifier: Frozen: nothing is fitted here.
         cases: The cases that have answers.
         case_predictions: By case name.
-        config: Confidence level, replicates, prevalences, seed.
-        pseudonyms: For what is written.
+        session: Its config has confidence level, replicates, prevalences and seed.
         refused: Cases of the partition that got no prediction.
         point: Another operating point than the classifier's own (exploratory).
         baseline: What a simple model said about these cases.
         shift: How far the cases are from the training cases.
     """
+    config, pseudonyms = session.config, session.pseudonyms
     before = any(case_predictions[case.name].uncalibrated for case in cases)
     return evaluate_in_full(
         EvaluationInput(

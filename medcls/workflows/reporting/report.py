@@ -16,8 +16,6 @@ from medcls.config import PARTITIONS, Config, Partition
 from medcls.errors import ScanRefused
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.explanation.explanation import Explanation
-from medcls.privacy import Pseudonyms
-from medcls.progress import SILENT, Progress
 from medcls.reporting.content import (
     CohortFlow,
     ExplainedCase,
@@ -40,6 +38,7 @@ from medcls.workflows.fitting.fit_classifier import Trained
 from medcls.workflows.reporting.documents import write_documents
 from medcls.workflows.reporting.example_cases import choose_cases, label_to_explain, outcome
 from medcls.workflows.reporting.figure_files import read_epochs
+from medcls.workflows.session import Session
 
 _REASONS = {
     "no-label": "The table has no label, or of several none that is known.",
@@ -53,20 +52,16 @@ def explain_cases(
     material: Material,
     predictions: Mapping[str, Prediction],
     folder: Path,
-    count: int,
-    pseudonyms: Pseudonyms,
-    progress: Progress = SILENT,
-    *,
-    partition: Partition = "test",
+    session: Session,
 ) -> list[ExplainedCase]:
     """Explain a few test cases: a PNG and a NIfTI map of each go into the folder.
 
     Which cases, and for which labels: see :mod:`medcls.workflows.reporting.example_cases`.
     """
-    cases = [case for case in material.cohort.partition(partition) if case.name in predictions]
-    chosen = choose_cases(cases, predictions, classifier.space, count)
+    cases = [case for case in material.cohort.partition("test") if case.name in predictions]
+    chosen = choose_cases(cases, predictions, classifier.space, session.config.explanation.cases)
     by_case = {case.name: classifier for case in chosen}
-    return explain_chosen(chosen, by_case, material, predictions, folder, pseudonyms, progress)
+    return explain_chosen(chosen, by_case, material, predictions, folder, session)
 
 
 def explain_chosen(
@@ -75,20 +70,19 @@ def explain_chosen(
     material: Material,
     predictions: Mapping[str, Prediction],
     folder: Path,
-    pseudonyms: Pseudonyms,
-    progress: Progress = SILENT,
+    session: Session,
 ) -> list[ExplainedCase]:
     """Explain these cases, each by the classifier that ``classifiers`` has for its name; see :func:`explain_cases`."""
     explained = []
     writer = Writer(folder)
-    for case in progress.track(chosen, "Explaining"):
+    for case in session.progress.track(chosen, "Explaining"):
         classifier = classifiers[case.name]
         try:
             explanation = _explain(classifier, material, case, predictions[case.name])
         except ScanRefused:  # readable when it was prepared, and not any more
             continue
-        prediction, name = predictions[case.name], pseudonyms.case(case.name)
-        row = Row(name, patient=pseudonym_of(case, pseudonyms))
+        prediction, name = predictions[case.name], session.pseudonyms.case(case.name)
+        row = Row(name, patient=pseudonym_of(case, session.pseudonyms))
         png = writer.add(row, prediction, classifier, explanation).picture.read_bytes()
         came = outcome(case, prediction, classifier.space)
         explained.append(ExplainedCase(png, _caption(name, case, prediction, classifier, explanation), came))
