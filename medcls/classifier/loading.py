@@ -88,7 +88,7 @@ def load_classifier(
             raise
         raise _damaged(folder, f"{DESCRIPTION}: {error.what}") from None
     except MedclsError as error:
-        raise _damaged(folder, f"{DESCRIPTION}: {error.what}") from None
+        raise _damaged(folder, f"{DESCRIPTION}: {error.what}", error.remedy) from None
     except OSError as error:
         raise _damaged(folder, f"{WEIGHTS} is missing or cannot be read: {why_unreadable(error)}") from None
     except KeyError as error:
@@ -235,6 +235,6 @@ def _device(device: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
-def _damaged(folder: Path, what: str) -> ClassifierError:
-    """The error of a classifier's folder that is not as it was written."""
-    return ClassifierError(what, where=str(folder), remedy="Take a whole copy of the classifier's folder")
+def _damaged(folder: Path, what: str, remedy: str = "") -> ClassifierError:
+    """The error of a classifier's folder that is not as it was written, or cannot be used here."""
+    return ClassifierError(what, where=str(folder), remedy=remedy or "Take a whole copy of the classifier's folder")

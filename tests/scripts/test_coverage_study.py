@@ -39,13 +39,13 @@ def test_true_figures_are_those_of_a_large_sample(script: ModuleType, distance: 
         "partial_auc": partial_auc(positive, scores),
         "average_precision": average_precision(positive, scores),
         "brier": brier(positive, scores),
-        **{name: Counts.of(positive, scores >= 0.5).figure(name) for name in ("sensitivity", "ppv", "f1", "mcc")},
+        **{name: Counts.of(positive, scores >= 0.5).metric(name) for name in ("sensitivity", "ppv", "f1", "mcc")},
     }
     for name, value in found.items():
         assert truth[name] == pytest.approx(value, abs=0.004), name
     counts = Counts.of(positive, scores >= 0.5)
     for name in ("lr_positive", "lr_negative"):
-        assert truth[name] == pytest.approx(counts.figure(name), rel=0.02), name
+        assert truth[name] == pytest.approx(counts.metric(name), rel=0.02), name
 
 
 def test_a_patients_images_are_correlated_as_the_study_says(script: ModuleType) -> None:

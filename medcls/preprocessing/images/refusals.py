@@ -86,10 +86,10 @@ def not_finite() -> ScanRefused:
     return ScanRefused(RefusalCode.NOT_FINITE, "no voxel has a finite value", remedy="Correct the file at its source")
 
 
-def step_failed() -> ScanRefused:
+def step_failed(whose: str = "a step of the recipe") -> ScanRefused:
     """A fault inside a step costs one scan. Its message may quote the scan, so it is not passed on."""
     return ScanRefused(
         RefusalCode.UNSUPPORTED,
-        "a step of the recipe failed on this scan",
+        f"{whose} failed on this scan",
         remedy="Leave steps out one by one to see which, or leave the scan out",
     )

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from medcls.config.faults import what_is_wrong
 from medcls.config.settings import PreprocessingSettings, Region
-from medcls.errors import ConfigError
+from medcls.errors import ConfigError, UsageError
 from medcls.nearest import one_of
 from medcls.preprocessing.images.encoding import Precision
 from medcls.preprocessing.recipes.recipe import Recipe
 from medcls.preprocessing.recipes.regions import Defaults, find_defaults
 from medcls.preprocessing.recipes.slices import Slices
-from medcls.preprocessing.steps import STEPS, StepParameters
-from medcls.preprocessing.steps.common.step import Step
+from medcls.preprocessing.steps import StepParameters
+from medcls.preprocessing.steps.further import as_step, in_order, step_named
 from medcls.scans.core.sequence import MOST_FRAMES
 
 # Each of these brings grey values to 0..1 from units of its own, so only one of them makes sense.
@@ -34,7 +34,7 @@ def build_recipe(region: Region, settings: PreprocessingSettings) -> Recipe:
     kind, defaults = find_defaults(region, settings.kind)
     dimensions = _dimensions(settings, defaults, f"{region} {kind}")
     chosen = _chosen_steps(settings, defaults.chosen(dimensions))
-    parameters = [_validated(step, chosen[step.name]) for step in STEPS if step.name in chosen]
+    parameters = [_validated(step, chosen[step.name]) for step in in_order(chosen)]
     channels = _channels(settings, defaults, dimensions, parameters)
     for step in parameters:
         try:
@@ -42,7 +42,7 @@ def build_recipe(region: Region, settings: PreprocessingSettings) -> Recipe:
         except ValueError as error:
             raise ConfigError(str(error), where=f"preprocessing.steps.{step.name}") from None
     size = tuple(settings.size) if settings.size is not None else defaults.size(dimensions)
-    steps = tuple(Step(step.name, step.model_dump(mode="json")) for step in parameters)
+    steps = tuple(as_step(step) for step in parameters)
     frames = settings.frames or (MOST_FRAMES if dimensions == 2 else None)
     pet = settings.pet if kind == "other" and settings.pet != "stored" else None
     recipe = Recipe(region, kind, dimensions, size, channels, _slices(settings), steps, pet=pet, frames=frames)
@@ -100,15 +100,8 @@ def _chosen_steps(
     settings: PreprocessingSettings, chosen: dict[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
     """The region's steps, with those of the config switched on, off, or changed."""
-    known = {step.name: step for step in STEPS}
     wanted = dict(settings.steps)
-    for name in wanted:
-        if name not in known:
-            raise ConfigError(
-                f"there is no preprocessing step '{name}'",
-                where=f"preprocessing.steps.{name}",
-                remedy=one_of(name, known),
-            )
+    known = {name: _known(name) for name in wanted}
     _only_one_scaling(wanted, chosen)
     if settings.spacing is not None:
         if wanted.get("spacing") not in (None, True):
@@ -129,6 +122,13 @@ def _chosen_steps(
         else:
             chosen[name] = {**chosen.get(name, {}), **value}
     return chosen
+
+
+def _known(name: str) -> type[StepParameters]:
+    try:
+        return step_named(name)
+    except UsageError as error:
+        raise ConfigError(error.what, where=f"preprocessing.steps.{name}", remedy=error.remedy) from error
 
 
 def _only_one_scaling(wanted: Mapping[str, Any], chosen: dict[str, Mapping[str, Any]]) -> None:

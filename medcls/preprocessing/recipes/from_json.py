@@ -8,10 +8,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from medcls.config.settings import Kind, Pet, PreprocessingSettings, Region
-from medcls.errors import ConfigError
+from medcls.errors import ConfigError, UsageError
 from medcls.preprocessing.images.encoding import Precision
-from medcls.preprocessing.steps import STEPS
 from medcls.preprocessing.steps.common.step import Step
+from medcls.preprocessing.steps.further import as_step, in_order, step_named
 
 LATEST_VERSION = 3
 """Raise it when any step changes its numbers, so that stored tensors of the old version are never read, or for a new key."""
@@ -43,7 +43,7 @@ def recipe_values(value: Mapping[str, Any]) -> dict[str, Any]:
         )
         steps = tuple(_step(item) for item in value["steps"])
         channels = int(value["channels"])
-    except (ValidationError, TypeError, KeyError, ValueError) as error:
+    except (ValidationError, TypeError, KeyError, ValueError, AttributeError) as error:
         raise damaged("a value is not allowed") from error
     if value["precision"] not in get_args(Precision):
         raise damaged("its precision is unknown")
@@ -52,8 +52,7 @@ def recipe_values(value: Mapping[str, Any]) -> dict[str, Any]:
         raise damaged("what it makes of PET is unknown")
     if settings.size is None or settings.dimensions is None or not 1 <= channels <= 8:
         raise damaged("its size, dimensions or channels are missing")
-    order = [kind.name for kind in STEPS]
-    if sorted(steps, key=lambda step: order.index(step.name)) != list(steps):
+    if [kind.name for kind in in_order(step.name for step in steps)] != [step.name for step in steps]:
         raise damaged("its steps are out of order")
     if len({step.name for step in steps}) != len(steps) or "resize" not in {step.name for step in steps}:
         raise damaged("a step is missing or given twice")
@@ -87,9 +86,21 @@ def _version(value: Mapping[str, Any]) -> int:
 
 
 def _step(item: Mapping[str, Any]) -> Step:
-    known = {kind.name: kind for kind in STEPS}
-    parameters = known[item["name"]].model_validate(dict(item["parameters"]))
-    return Step(parameters.name, parameters.model_dump(mode="json"))
+    name, version = str(item["name"]), item.get("version")
+    try:
+        kind = step_named(name)
+    except UsageError as error:
+        if version is None:  # of medcls' own, as it was written
+            raise KeyError(name) from error
+        what = f"it has the step '{name}', which is not medcls' own: {error.what}"
+        raise ConfigError(
+            what, where="recipe", remedy="Install the package that adds it, or give it: medcls.preprocessing.add_step"
+        ) from error
+    step = as_step(kind.model_validate(dict(item["parameters"])))
+    if step.version != version:
+        what = f"it was made with version {version} of the step '{name}', and here is version {step.version}"
+        raise ConfigError(what, where="recipe", remedy="Install the package that made it, or train again")
+    return step
 
 
 def damaged(why: str) -> ConfigError:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.config.settings import Kind, Pet, Region
-from medcls.errors import ConfigError, MedclsError, ScanRefused
+from medcls.errors import ConfigError, MedclsError, ScanRefused, UsageError
 from medcls.preprocessing.images.encoding import Encoded, Encoding, Precision, one_plane_where_alike, share_of_one_value
 from medcls.preprocessing.images.prepared import Prepared
 from medcls.preprocessing.images.refusals import contrast_lost, no_contrast, no_sequences, rounded_away, step_failed
@@ -29,9 +29,10 @@ from medcls.preprocessing.recipes.checks import Intake, image_of, take_in
 from medcls.preprocessing.recipes.from_json import LATEST_VERSION, damaged, recipe_values
 from medcls.preprocessing.recipes.fused import Fused, Plan
 from medcls.preprocessing.recipes.slices import Slices, cut_slices
-from medcls.preprocessing.steps import STEPS, Orientation, Resize, Spacing, StepParameters
+from medcls.preprocessing.steps import Orientation, Resize, Spacing, StepParameters
 from medcls.preprocessing.steps.common.resampling import squared
 from medcls.preprocessing.steps.common.step import Context, Ranges, Step, affine_of
+from medcls.preprocessing.steps.further import is_given, is_shipped, owner, step_named
 from medcls.scans.core.contrast import one_value
 from medcls.scans.core.notes import Note
 from medcls.scans.core.scan import Scan
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 _OfTime = TypeVar("_OfTime", Scan, ScanSource)
 _NEARLY_ALL = 0.999
-_BY_NAME: dict[str, type[StepParameters]] = {kind.name: kind for kind in STEPS}
 # From (row, column, 0) of an upright view to (x, y, 0) of the image it was cut from.
 _ROWS_FIRST = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
 
@@ -66,9 +66,23 @@ def _stepped(
     image = view
     lost = _lost("slices" if context.flat else "spacing", view, view)
     for step in steps:
-        before, image = image, step.apply(image, context)
+        before, image = image, step.apply(image, context) if is_shipped(step.name) else _further(step, image, context)
         lost = lost or _lost(step.name, before, image)
     return image, lost
+
+
+def _further(step: StepParameters, image: MetaTensor, context: Context) -> MetaTensor:
+    """What a step that is not medcls' own makes of an image ``(C, x, y, z)``; its faults bear its name."""
+    try:
+        after = step.apply(image, context)
+        flat = not context.flat or after.shape[3] == 1
+        if after.ndim != 4 or not flat or after.affine.shape != (4, 4) or not bool(after.isfinite().all()):
+            raise ValueError("it gives no such image")
+        return after.float()
+    except (MedclsError, MemoryError):
+        raise
+    except Exception as error:
+        raise step_failed(owner(step.name)) from error
 
 
 def _lost(where: str, before: MetaTensor, after: MetaTensor) -> ScanRefused | None:
@@ -177,7 +191,7 @@ class Recipe:
             "channels": self.channels,
             "slices": plain,
             "precision": self.precision,
-            "steps": [{"name": step.name, "parameters": dict(step.parameters)} for step in self.steps],
+            "steps": [step.to_json() for step in self.steps],
             **since_3,
         }
 
@@ -196,9 +210,14 @@ class Recipe:
     @cached_property
     def _parameters(self) -> tuple[StepParameters, ...]:
         try:
-            return tuple(_BY_NAME[step.name].model_validate(dict(step.parameters)) for step in self.steps)
-        except (KeyError, ValueError) as error:
+            return tuple(step_named(step.name).model_validate(dict(step.parameters)) for step in self.steps)
+        except (UsageError, ValueError) as error:
             raise ConfigError("the recipe has a step that this medcls does not know", where="recipe") from error
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether a step was given from Python, so that no other process can work with the recipe."""
+        return any(is_given(step.name) for step in self.steps)
 
     @cached_property
     def fused(self) -> Fused | None:
@@ -290,5 +309,10 @@ class Recipe:
         """The range that the values of each channel are certain to be in; ``None`` where there is none."""
         ranges: Ranges | None = None
         for step in self._parameters:
-            ranges = step.range_after(ranges, planes)
+            ranges = step.range_after(ranges, planes) if _says_range(step) else None
         return ranges
+
+
+def _says_range(step: StepParameters) -> bool:
+    """Whether a step says which range it leaves: one that is not medcls' own and keeps silent may leave any."""
+    return is_shipped(step.name) or type(step).range_after is not StepParameters.range_after

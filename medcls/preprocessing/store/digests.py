@@ -13,7 +13,8 @@ from medcls.errors import ScanRefused
 from medcls.scans.archive import archive_of, file_stat, open_file
 from medcls.scans.core.paths import Paths
 from medcls.scans.core.scan import Scan
-from medcls.scans.core.source import ReadableScan
+from medcls.scans.core.source import ReadableScan, ScanSource
+from medcls.scans.formats.installed import maker
 
 _CHUNK = 1 << 20
 
@@ -24,7 +25,7 @@ def content_digest(source: ReadableScan) -> str:
     Raises:
         ScanRefused: A file cannot be read.
     """
-    whole = blake3()
+    whole = blake3(_maker(source))
     memory = memoryview(bytearray(_CHUNK))
     try:
         for path in source.paths:
@@ -55,7 +56,7 @@ def state_digest(source: ReadableScan, key: bytes) -> tuple[bytes, int]:
     Raises:
         ScanRefused: A file cannot be reached.
     """
-    digest, newest = blake3(key=key), 0
+    digest, newest = blake3(_maker(source), key=key), 0
     try:
         for name in Paths.of(source.paths).names:
             status, size = _status(name)
@@ -65,6 +66,11 @@ def state_digest(source: ReadableScan, key: bytes) -> tuple[bytes, int]:
     except OSError as error:
         raise _unreadable(source) from error
     return digest.digest(), newest
+
+
+def _maker(source: ReadableScan) -> bytes:
+    """Which package reads it, where that is not medcls: another version may read other numbers."""
+    return maker(source.kind).encode() if isinstance(source, ScanSource) else b""
 
 
 def _status(name: str) -> tuple[os.stat_result, int]:

@@ -60,6 +60,7 @@ def prepare_many(
         if outcome is None and isinstance(place, Place)
     }
     room = _Room(store, progress) if jobs and store.limit is not None else None
+    processes = 1 if recipe.is_of_this_process else processes
     for index, outcome in progress.track(_computed(jobs, processes), "Preparing scans", total=len(jobs)):
         outcomes[index] = outcome
         if room is not None and isinstance(outcome, StoredPrepared):

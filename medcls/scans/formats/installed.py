@@ -34,6 +34,12 @@ def _installed(_: tuple[str, ...]) -> Mapping[str, EntryPoint]:
     return plugins.installed(GROUP)
 
 
+def maker(kind: str) -> str:
+    """The distribution that adds a format; empty for those of medcls."""
+    entry = None if kind == "dicom" or kind in FORMATS else installed().get(kind)
+    return "" if entry is None else plugins.distribution_of(entry)
+
+
 def matching(head: bytes) -> Format | None:
     """The format of a file that begins with these bytes; ``None`` where no package knows it.
 

@@ -60,18 +60,35 @@ class Step:
     """One step that is on, with every parameter spelled out.
 
     Attributes:
-        name: One of the names in :data:`medcls.preprocessing.steps.STEPS`.
+        name: One of the names in :data:`medcls.preprocessing.steps.STEPS`, or of a further step.
         parameters: JSON values.
+        version: Of a step that is not medcls' own, :attr:`StepParameters.version`; ``None`` for others.
     """
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    version: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        version = {} if self.version is None else {"version": self.version}
+        return {"name": self.name, "parameters": dict(self.parameters), **version}
 
 
 class StepParameters(Section, ABC):
-    """One step: its name, its parameters with their defaults, and what it does."""
+    """One step: its name, its parameters with their defaults, and what it does.
+
+    Attributes:
+        name: What configs call it.
+        required: Whether no recipe goes without.
+        after: Of a step that is not medcls' own: behind which of them it stands.
+        version: Of such a step: raised when it changes its numbers, so that nothing that was prepared before is taken for the
+            new; a recipe is bound to its version.
+    """
 
     name: ClassVar[str]
+    after: ClassVar[str] = ""
+    version: ClassVar[int] = 1
     required: ClassVar[bool] = False
 
     def check(self, channels: int) -> None:
