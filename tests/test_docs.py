@@ -219,7 +219,7 @@ def test_python_blocks_compile_and_those_marked_run(
     block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code = compile(block.text, page_name(block), "exec")
+    code = compile(block.text, page_name(block), "exec", dont_inherit=True)
     if block.info == "{.run}":
         exec(code, {})
 
