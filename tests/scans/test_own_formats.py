@@ -100,6 +100,19 @@ def test_a_reading_that_fails_names_the_package(scans: Path, tmp_path: Path, mon
         medcls.read_scan(scans / "one")
 
 
+def test_what_a_package_does_to_its_process_costs_the_file_alone(
+    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_reader(
+        tmp_path, monkeypatch, READER.replace("def find(path):", "def find(path):\n    import os; os._exit(1)")
+    )
+    found = medcls.find_scans(scans)
+    assert [scan.name for scan in found.scans] == ["three.png"]
+    assert {item.name: item.code for item in found.refused} == {
+        "one": "damaged", "four.zip/inner": "damaged", "two.bin": "not-an-image"
+    }  # fmt: skip
+
+
 def test_a_format_is_given_from_python(scans: Path) -> None:
     module: dict[str, Any] = {}
     exec(READER, module)
