@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from medcls.cli.screen import say, say_json
 from medcls.scans.core.notes import Note, note_code
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from medcls.runs.explanation_files import Explanations
     from medcls.runs.folder import Run
     from medcls.scores.comparison.compare import Compared
+    from medcls.values import documents
     from medcls.workflows.commands.doctor import Check
     from medcls.workflows.commands.infer import Inference
     from medcls.workflows.commands.whose import LedBack
@@ -229,7 +230,8 @@ def _estimates(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -
     from medcls.reporting.text.numbers import counted
     from medcls.reporting.text.operating_point import decision_sentences, exploratory_banner
 
-    banner = exploratory_banner(metrics)
+    document = cast("documents.Partition", metrics)
+    banner = exploratory_banner(document)
     if banner:
         say(f"EXPLORATORY: {banner}")
     who = f"{counted(metrics['n_cases'], 'case')} of {counted(metrics['n_patients'], 'patient')}"
@@ -240,7 +242,7 @@ def _estimates(name: str, metrics: Mapping[str, Any], *, scores: bool = False) -
             say(f"  {metric:18} not estimable: {estimate['reason']}")
         else:
             say(f"  {metric:18} {estimate['value']:.3f}  ({estimate['low']:.3f} to {estimate['high']:.3f})")
-    for sentence in decision_sentences(metrics, metrics["operating_point"]["multilabel"], scores=scores):
+    for sentence in decision_sentences(document, metrics["operating_point"]["multilabel"], scores=scores):
         say(sentence.replace("\u00a0", " "))
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from medcls.files import write_text
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, sentence
@@ -14,6 +12,7 @@ from medcls.reporting.report import render
 from medcls.reporting.text.numbers import counted, percent, threshold
 from medcls.reporting.text.operating_point import chosen_by
 from medcls.reporting.text.wording import AT_END, show_as
+from medcls.values import documents
 from medcls.values.label_space import Labelled
 
 _FIGURES = {
@@ -43,7 +42,7 @@ class ComparisonContent(Labelled):
     """
 
     created: str
-    document: Mapping[str, Any]
+    document: documents.Comparison
 
     @property
     def title(self) -> str:
@@ -81,7 +80,7 @@ def render_comparison(content: ComparisonContent) -> str:
     )
 
 
-def _banner(document: Mapping[str, Any]) -> str:
+def _banner(document: documents.Comparison) -> str:
     marked = [model["name"] for model in document["models"] if model["operating_point"]["exploratory"]]
     if not marked:
         return ""
@@ -108,7 +107,7 @@ def _holm(pairs: int) -> str:
     return f"The p-values are adjusted by Holm for the {pairs} pairs of models, figure by figure."
 
 
-def _pair(pair: Mapping[str, Any], *, folded: bool) -> Block:
+def _pair(pair: documents.Pair, *, folded: bool) -> Block:
     name = f"{pair['first']} against {pair['second']}"
     rows = tuple((_metric(one), _cells(one)) for one in pair["differences"])
     level = f"{100 * pair['intervals']['confidence']:g} %"
@@ -118,12 +117,12 @@ def _pair(pair: Mapping[str, Any], *, folded: bool) -> Block:
     return Block("" if folded else name, table=table, drawings=drawings((chart, "")), folded=name if folded else "")
 
 
-def _metric(one: Mapping[str, Any]) -> str:
+def _metric(one: documents.Difference) -> str:
     title = _FIGURES.get(one["figure"], one["figure"])
     return f"{title}, ‘{one['label']}’" if one["label"] else title
 
 
-def _cells(one: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _cells(one: documents.Difference) -> tuple[Cell, ...]:
     as_percent = one["figure"] not in ("auc", "macro_auc")
     both = tuple(_value(one[name], as_percent=as_percent) for name in ("first", "second"))
     test = _TESTS.get(one["test"], one["test"])

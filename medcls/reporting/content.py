@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
+from medcls.values import documents
 from medcls.values.caution import Caution
 from medcls.values.label_space import Labelled
 
@@ -191,8 +192,8 @@ class ReportContent(Labelled):
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Caution, ...] = ()
     reported: str = "test"
-    per_fold: Mapping[str, Any] | None = None
-    learning_curve: Mapping[str, Any] | None = None
+    per_fold: documents.PerFold | None = None
+    learning_curve: documents.LearningCurve | None = None
     scores: bool = False
     pages: Mapping[str, str] = field(default_factory=dict)
     unchecked: bool = False
@@ -204,6 +205,16 @@ class ReportContent(Labelled):
     def leaks_allowed(self) -> bool:
         """Whether patients or images cross partitions and the user let them."""
         return any(warning.is_leakage for warning in self.warnings)
+
+    @property
+    def partition(self) -> documents.Partition:
+        """The document of the reported partition."""
+        return cast(documents.Partition, self.metrics[self.reported])
+
+    @property
+    def pooled(self) -> documents.Partition | None:
+        """That of a cross-validation's pooled predictions."""
+        return cast(documents.Partition | None, self.metrics.get("pooled"))
 
     def __post_init__(self) -> None:
         if self.reported not in self.metrics:

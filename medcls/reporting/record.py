@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from medcls.config import Config
 from medcls.reporting.content import ReportContent
 from medcls.reporting.text.wording import level_text, show
+from medcls.values import documents
 
 EXTERNAL = "external"
 
@@ -55,9 +55,9 @@ class Record:
     kind: str = ""
 
     @property
-    def metrics(self) -> Mapping[str, Any]:
+    def metrics(self) -> documents.Partition:
         """The figures of the reported partition."""
-        return self.content.metrics[self.content.reported]
+        return self.content.partition
 
     @property
     def external(self) -> bool:
@@ -71,7 +71,7 @@ class Record:
 
     def metric(self, name: str) -> str:
         """A figure with its interval, or why there is none."""
-        shown = show(name, self.metrics.get(name))
+        shown = show(name, documents.estimate(self.metrics, name))
         if not shown.defined:
             return f"{shown.title} {shown.value} ({shown.note})"
         return f"{shown.title} {shown.value} ({shown.interval})" if shown.interval else f"{shown.title} {shown.value}"

@@ -34,6 +34,7 @@ from medcls.reporting.text.wording import (
     show,
     units,
 )
+from medcls.values import documents
 from medcls.values.caution import Caution, in_order, note
 
 _TEMPLATE = "report.html.j2"
@@ -118,7 +119,7 @@ def _printable(value: Any) -> Any:
 
 def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
     """Everything the template shows, worked out beforehand so that the template only lays out."""
-    metrics = content.metrics[content.reported]
+    metrics = content.partition
     positive = content.positive
     counted = units(metrics, content.unnamed)
     studied = evaluation_sections(metrics)
@@ -144,7 +145,7 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
         "metrics": metrics,
         "units": counted,
         "level": level_text(metrics),
-        "tiles": [show(name, metrics.get(name)) for name in _headline(content)],
+        "tiles": [show(name, documents.estimate(metrics, name)) for name in _headline(content)],
         "sentences": plain_sentences(
             metrics, positive, content.multilabel, scores=content.scores, unnamed=content.unnamed
         ),
@@ -156,7 +157,7 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
         "at_end": AT_END if _has_at_end((*rows, *further), label_rows, studied) else "",
         "label_titles": list(_LABEL_COLUMNS.values()),
         "label_rows": label_rows,
-        "folds": folds_table(content.per_fold, content.metrics.get("pooled")),
+        "folds": folds_table(content.per_fold, content.pooled),
         "curve": curve_shown(content.learning_curve),
         "matrix": _matrix(metrics),
         "roc": plots.roc(metrics, positive),
@@ -184,7 +185,7 @@ def _headline(content: ReportContent) -> tuple[str, ...]:
     return ("auc", "sensitivity", "specificity") if content.multilabel else ("auc", "accuracy", "balanced_accuracy")
 
 
-def _warnings(content: ReportContent, metrics: Mapping[str, Any]) -> list[tuple[str, bool]]:
+def _warnings(content: ReportContent, metrics: documents.Partition) -> list[tuple[str, bool]]:
     """The caller's warnings and the metrics' own notes, each once, the gravest first; and whether it is of a leak."""
     notes = [str(one) for one in metrics.get("notes") or ()]
     flow = content.cohort
@@ -198,12 +199,12 @@ def _warnings(content: ReportContent, metrics: Mapping[str, Any]) -> list[tuple[
 
 
 def _rows(
-    content: ReportContent, metrics: Mapping[str, Any], positive: str | None, names: Iterable[str]
+    content: ReportContent, metrics: documents.Partition, positive: str | None, names: Iterable[str]
 ) -> list[_MetricRow]:
     tune = _tune(content, metrics)
     return [
         _MetricRow(
-            show(name, metrics.get(name)),
+            show(name, documents.estimate(metrics, name)),
             meaning(name, positive, content.multilabel, scores=content.scores or are_scores(metrics)),
             show(name, tune.get(name)) if tune is not None else None,
         )
@@ -211,13 +212,13 @@ def _rows(
     ]
 
 
-def _tune(content: ReportContent, metrics: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _tune(content: ReportContent, metrics: documents.Partition) -> Mapping[str, Any] | None:
     """The partition that chose, where it is shown beside the reported one."""
     shown = content.reported != "tune" and not exploratory_banner(metrics)
     return content.metrics.get("tune") if shown else None
 
 
-def _not_our_own(content: ReportContent, metrics: Mapping[str, Any]) -> list[_MetricRow]:
+def _not_our_own(content: ReportContent, metrics: documents.Partition) -> list[_MetricRow]:
     """A row for each metric that is not medcls' own."""
     tune = _tune(content, metrics)
     chosen = {} if tune is None else {shown.title: shown for shown, _ in further_shown(tune)}
@@ -246,7 +247,7 @@ def _label_rows(metrics: Mapping[str, Any]) -> list[_LabelRow]:
     ]
 
 
-def _matrix(metrics: Mapping[str, Any]) -> list[tuple[str, list[_Cell], int]]:
+def _matrix(metrics: documents.Partition) -> list[tuple[str, list[_Cell], int]]:
     """The confusion matrix, a reference label in each row; empty for multi-label."""
     matrix = metrics.get("confusion_matrix")
     if not matrix:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from medcls.errors import UsageError
 from medcls.nearest import one_of
+from medcls.values import documents
 
 Kind = Literal["binary", "exclusive", "multilabel"]
 
@@ -94,7 +95,7 @@ class LabelSpace:
         named = ", ".join(f"{label} (positive)" if label == self.positive else label for label in self.labels)
         return f"any of {named}" if self.multilabel else named
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> documents.Labels:
         """The three values, under their names, as they stand in every document."""
         return {"labels": list(self.labels), "positive": self.positive, "multilabel": self.multilabel}
 

@@ -24,6 +24,7 @@ from medcls.errors import ClassifierError, UsageError
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, as_bools, as_floats
 from medcls.evaluation.thresholds.choosing import Rule, Threshold, choose_threshold, describe_rule
+from medcls.values import documents
 from medcls.values.label_space import Labelled, LabelSpace
 
 __all__ = [
@@ -109,7 +110,7 @@ class OperatingPoint(Labelled):
             )
         return self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> documents.OperatingPoint:
         """The operating point as plain JSON."""
         return {
             **self.space.to_json(),

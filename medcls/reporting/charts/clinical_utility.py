@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.charts.plots import COLOURS, Chart, short_label
 from medcls.reporting.text.numbers import percent
+from medcls.values import documents
 
 _GREY = "#6a737d"
 
 
-def decision_chart(label: str, curve: Mapping[str, Any] | None) -> Chart | None:
+def decision_chart(label: str, curve: documents.DecisionCurve | None) -> Chart | None:
     """Net benefit against threshold, beside acting on everybody and on nobody; ``None`` where there is no curve."""
-    if not curve or curve.get("net_benefit") is None:
+    if curve is None:
         return None
     thresholds, benefit, everybody = curve["thresholds"], curve["net_benefit"], curve["treat_all"]
+    if benefit is None or everybody is None or curve["prevalence"] is None:
+        return None
+    low, high = curve["low"], curve["high"]
     highest = max(*benefit, curve["prevalence"])
     lowest = -0.25 * highest if highest > 0 else -0.05
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        if curve.get("low") is not None:
-            low = [max(value, lowest) for value in curve["low"]]
-            high = [max(value, lowest) for value in curve["high"]]
-            axes.fill_between(thresholds, low, high, color=COLOURS[0], alpha=0.16, lw=0)
+        if low is not None and high is not None:
+            band = ([max(value, lowest) for value in limit] for limit in (low, high))
+            axes.fill_between(thresholds, *band, color=COLOURS[0], alpha=0.16, lw=0)
         axes.plot(thresholds, benefit, color=COLOURS[0], lw=2, label="act on the called")
         axes.plot(thresholds, everybody, "--", color=COLOURS[1], lw=1.5, label="act on everybody")
         axes.axhline(0, color=_GREY, lw=1.2, ls=":", label="act on nobody")
@@ -37,25 +39,26 @@ def decision_chart(label: str, curve: Mapping[str, Any] | None) -> Chart | None:
     return Chart(draw, (4.6, 3.6), f"Decision curve for {label}: acting on the called is {useful}.")
 
 
-def selective_chart(curve: Mapping[str, Any] | None) -> Chart | None:
+def selective_chart(curve: documents.SelectiveCurve | None) -> Chart | None:
     """Share decided wrongly among the cases kept; ``None`` without cases."""
-    if not curve or not curve.get("coverage"):
+    if curve is None or not curve["coverage"]:
         return None
+    low, high = curve["low"], curve["high"]
     kept = [100 * one for one in curve["coverage"]]
     risk = [100 * one for one in curve["risk"]]
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        if curve.get("low") is not None:
-            low, high = ([100 * one for one in curve[name]] for name in ("low", "high"))
-            axes.fill_between(kept, low, high, color=COLOURS[0], alpha=0.16, lw=0)
+        if low is not None and high is not None:
+            band = ([100 * one for one in limit] for limit in (low, high))
+            axes.fill_between(kept, *band, color=COLOURS[0], alpha=0.16, lw=0)
         axes.plot(kept, risk, color=COLOURS[0], lw=2)
         axes.set(xlabel="Cases that it answers itself, %", ylabel="Wrong among these, %", xlim=(0, 100))
         axes.set_ylim(bottom=0)
 
     words = [
-        f"of {percent(point['coverage'])} % kept, {percent(point['risk']['value'])} % wrong"
+        f"of {percent(point['coverage'])} % kept, {percent(risk_of)} % wrong"
         for point in curve["points"]
-        if point["risk"]["value"] is not None
+        if (risk_of := point["risk"]["value"]) is not None
     ]
     return Chart(draw, (4.6, 3.4), f"Risk against coverage: {'; '.join(words)}.")

@@ -10,6 +10,7 @@ from medcls.reporting.charts.clinical_utility import decision_chart
 from medcls.reporting.charts.paper import confusion_chart, precision_recall_chart, precision_recall_points
 from medcls.reporting.charts.plots import Chart, learning_curves, reliability, roc
 from medcls.reporting.content import Epoch
+from medcls.values import documents
 
 Row = Mapping[str, Any]
 
@@ -62,8 +63,10 @@ def _positive(metrics: Mapping[str, Any]) -> str | None:
     return point["positive"] if len(point["labels"]) == 2 else None
 
 
-def _decision_curves(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found = {label: one.get("decision_curve") for label, one in (metrics.get("clinical") or {}).items()}
+def _decision_curves(metrics: Mapping[str, Any]) -> dict[str, documents.DecisionCurve]:
+    found: dict[str, documents.DecisionCurve | None] = {
+        label: one.get("decision_curve") for label, one in (metrics.get("clinical") or {}).items()
+    }
     return {label: curve for label, curve in found.items() if curve and curve.get("net_benefit") is not None}
 
 

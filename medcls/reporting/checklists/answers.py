@@ -84,8 +84,8 @@ def _hashes_of_names(run: Record) -> Said:
 def _missing(run: Record) -> Said:
     refused = sum(one.cases for one in run.content.cohort.left_out)
     words = f"{counted(refused, 'case')} without label or readable scan left out, none imputed"
-    failed = (run.metrics.get("failures") or {}).get("n_failed")
-    if failed:
+    failures = run.metrics.get("failures")
+    if failures and (failed := failures["n_failed"]):
         words += (
             f"; of these, {failed} of {run.content.reported} got no prediction, and are counted in as the worst case"
         )
@@ -93,7 +93,8 @@ def _missing(run: Record) -> Said:
 
 
 def _scanners(run: Record) -> Said | None:
-    covariates = (run.metrics.get("subgroups") or {}).get("facts", ())
+    subgroups = run.metrics.get("subgroups")
+    covariates = subgroups["facts"] if subgroups else ()
     names = ("manufacturer", "model", "field_strength", "slice_thickness", "kernel")
     found = [one["fact"] for one in covariates if one["fact"] in names]
     return (

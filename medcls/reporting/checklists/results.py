@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from medcls.reporting.record import Record
 from medcls.reporting.sections.independence import reported_who
@@ -11,6 +10,7 @@ from medcls.reporting.text.numbers import percent
 from medcls.reporting.text.numbers import threshold as threshold_text
 from medcls.reporting.text.operating_point import chosen_by, decided_by_folds, folds_sentences
 from medcls.reporting.text.wording import TITLES, show_as
+from medcls.values import documents
 from medcls.values.caution import in_order
 
 Said = tuple[str, str]
@@ -54,7 +54,7 @@ def subgroups(run: Record) -> Said | None:
     return words, "report: Subgroups; subgroups.csv"
 
 
-def _suppressed(found: Mapping[str, Any]) -> str:
+def _suppressed(found: documents.Subgroups) -> str:
     """How many groups have too few patients to be shown, and how many lack some figure for that; empty where none."""
     every, hidden, in_part = set(), set(), set()
     for covariate in found["facts"]:
@@ -78,13 +78,14 @@ def _suppressed(found: Mapping[str, Any]) -> str:
 
 def demographics(run: Record) -> Said | None:
     """Age and sex of the reported cases, groups of few patients left out."""
-    covariates = (run.metrics.get("subgroups") or {}).get("facts", ())
+    subgroups = run.metrics.get("subgroups")
+    covariates = subgroups["facts"] if subgroups else ()
     found = [words for one in covariates if one["fact"] in ("age", "sex", "gender") if (words := _groups(one))]
     return (f"of {run.content.reported}: {'; '.join(found)}", "report: Subgroups; cohort.csv") if found else None
 
 
-def _groups(covariate: Mapping[str, Any]) -> str:
-    groups: list[Mapping[str, Any]] = next((one["groups"] for one in covariate["labels"].values()), [])
+def _groups(covariate: documents.Covariate) -> str:
+    groups: list[documents.Group] = next((one["groups"] for one in covariate["labels"].values()), [])
     counted = [f"{one['name']} {one['n_cases']}" for one in groups if one["n_cases"] is not None]
     return f"{covariate['fact']}: {', '.join(counted)} cases" if counted else ""
 
@@ -131,10 +132,11 @@ def confusion(run: Record) -> Said | None:
 
 def calibration(run: Record) -> Said | None:
     """How far probabilities are right."""
-    after = (run.metrics.get("calibration") or {}).get("after")
-    if not after:
+    found_of = run.metrics.get("calibration")
+    if not found_of:
         return None
-    shown = [show_as(title, after.get(name)) for name, title in _CALIBRATION.items()]
+    after = found_of["after"]
+    shown = [show_as(title, documents.estimate(after, name)) for name, title in _CALIBRATION.items()]
     found = [f"{one.title} {one.value}{f' ({one.interval})' if one.interval else ''}" for one in shown if one.defined]
     when = "after calibration" if run.origin.calibrated else "without calibration"
     return (f"{when}: {'; '.join(found)}", f"report: Calibration; {_METRICS}") if found else None
@@ -240,7 +242,8 @@ def shift(run: Record) -> Said | None:
 
 def updating(run: Record) -> Said:
     """Whether anything was fitted on the cases that are evaluated."""
-    if (run.metrics.get("operating_point") or {}).get("exploratory"):
+    point = run.metrics.get("operating_point")
+    if point is not None and point["exploratory"]:
         return "the threshold was chosen anew on these cases, exploratory; nothing else was changed", _METRICS
     return "the model was not updated: nothing was fitted or chosen on these cases", _METRICS
 

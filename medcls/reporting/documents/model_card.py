@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from medcls.reporting.checklists.answers import ANSWERS
 from medcls.reporting.record import Record
@@ -11,6 +10,7 @@ from medcls.reporting.sections.independence import reported_who
 from medcls.reporting.text.operating_point import decided_by_folds
 from medcls.reporting.text.plain_markdown import plain, table
 from medcls.reporting.text.wording import FURTHER_TITLES, TITLES, Shown, further_shown, show, show_as
+from medcls.values import documents
 
 _CALIBRATION = {
     "nll": "Log loss",
@@ -83,19 +83,22 @@ def _listed(title: str, texts: Iterable[str]) -> list[str]:
 def _performance(record: Record) -> list[str]:
     metrics = record.metrics
     names = [name for name in (*TITLES, *FURTHER_TITLES) if name in metrics]
-    rows = [_row(show(name, metrics[name])) for name in names]
+    rows = [_row(show(name, documents.estimate(metrics, name))) for name in names]
     rows += [_row(shown) for shown, _ in further_shown(metrics)]
-    by_folds = decided_by_folds(metrics.get("operating_point") or {})
+    chosen = metrics.get("operating_point")
+    by_folds = chosen is not None and decided_by_folds(chosen)
     point = "each case at its own fold's operating point" if by_folds else "at the frozen operating point"
     head = f"On {record.content.reported}: {reported_who(record.content, metrics)}, {point}; {record.level} intervals."
     return ["", "## Performance", "", plain(head), "", *table(("Figure", "Value", "Interval", "Note"), rows)]
 
 
 def _calibration(record: Record) -> list[str]:
-    after: Mapping[str, Any] | None = (record.metrics.get("calibration") or {}).get("after")
-    if not after:
+    calibration = record.metrics.get("calibration")
+    if not calibration:
         return []
-    rows = [_row(show_as(title, after.get(name))) for name, title in _CALIBRATION.items()]
+    rows = [
+        _row(show_as(title, documents.estimate(calibration["after"], name))) for name, title in _CALIBRATION.items()
+    ]
     made = record.content.classifier.get("Calibration", "not recorded")
     return [
         *("", "## Calibration", "", f"Method: {plain(made)}.", ""),
@@ -105,12 +108,12 @@ def _calibration(record: Record) -> list[str]:
 
 def _subgroups(record: Record) -> list[str]:
     """The widest gap of sensitivity and specificity for each fact."""
-    found = record.metrics.get("subgroups") or {}
+    found = record.metrics.get("subgroups")
     rows = [
         (f"{covariate['fact']}, {label}", metric, f"{gap['highest']} − {gap['lowest']}", shown.value, shown.interval)
-        for covariate in found.get("facts", ())
+        for covariate in (found["facts"] if found else ())
         for label, one in covariate["labels"].items()
-        for metric in ("sensitivity", "specificity")
+        for metric in documents.RATES
         if (gap := one["gaps"][metric])["gap"]["value"] is not None
         and (shown := show_as("", gap["gap"], as_percent=True))
     ]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from medcls.reporting.blocks import Block, Cell, Section, Table, sentence
 from medcls.reporting.text.wording import TITLES, level_text, show, show_as
+from medcls.values import documents
 
 _FIGURES = ("auc", "sensitivity", "specificity")
 
 
-def baseline_section(metrics: Mapping[str, Any]) -> Section:
+def baseline_section(metrics: documents.Partition) -> Section:
     """The network and the baseline side by side."""
     found = metrics["baseline"]
     text = (
@@ -28,15 +26,19 @@ def baseline_section(metrics: Mapping[str, Any]) -> Section:
     return Section("baseline", "What the network adds to simple features", "Baseline", (Block(text=text, table=table),))
 
 
-def _row(name: str, metrics: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, tuple[Cell, ...]]:
+def _row(name: str, metrics: documents.Partition, found: documents.Baseline) -> tuple[str, tuple[Cell, ...]]:
     difference = _difference(found["comparison"], name)
     shown: Cell = "–"
     if difference is not None:
         shown = show_as("", difference["difference"], as_percent=name != "auc")
-    return TITLES[name], (show(name, metrics.get(name)), show(name, found[name]), shown)
+    return TITLES[name], (
+        show(name, documents.estimate(metrics, name)),
+        show(name, documents.estimate(found, name)),
+        shown,
+    )
 
 
-def _difference(comparison: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+def _difference(comparison: documents.Pair, name: str) -> documents.Difference | None:
     """The difference of one figure; with several labels the macro AUC's alone."""
     several = any(one["figure"] == "macro_auc" for one in comparison["differences"])
     wanted = "macro_auc" if several and name == "auc" else name
@@ -44,12 +46,13 @@ def _difference(comparison: Mapping[str, Any], name: str) -> Mapping[str, Any] |
     return found[0] if found and (not several or name == "auc") else None
 
 
-def _verdict(comparison: Mapping[str, Any]) -> str:
+def _verdict(comparison: documents.Pair) -> str:
     found = _difference(comparison, "auc")
-    if found is None or found["difference"]["value"] is None:
+    limits = None if found is None else documents.limits(found["difference"])
+    if found is None or limits is None:
         return "Whether the network ranks cases better cannot be said here."
     p = "" if found["p_value"] is None else f" (p {_p_value(found['p_value'])})"
-    low, high = found["difference"]["low"], found["difference"]["high"]
+    _, low, high = limits
     if low > 0:
         return f"The network ranks cases better than the baseline{p}."
     if high < 0:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
 from medcls.reporting.charts.calibration import reliability_chart
 from medcls.reporting.text.operating_point import are_scores
 from medcls.reporting.text.wording import level_text, show_as
+from medcls.values import documents
 
 _TITLE = "Can the probabilities be believed?"
 _TITLE_OF_SCORES = "Can the scores be read as probabilities?"
 _VIEWS = {"top label": "the label with the highest probability", "mean over labels": "all labels, averaged"}
-_NAMES = (
+_Name = Literal["brier", "nll", "ece", "mce", "ece_equal_mass", "slope", "intercept", "in_the_large"]
+_NAMES: tuple[tuple[_Name, str, str], ...] = (
     ("brier", "Brier score", "Mean squared error. 0 is perfect."),
     ("nll", "Log loss", "Punishes being sure and wrong. 0 is perfect."),
     ("ece", "ECE, 10 equal bins", "Mean gap between stated and observed share. Depends on the bins."),
@@ -25,13 +26,13 @@ _NAMES = (
 )
 
 
-def calibration_section(metrics: Mapping[str, Any]) -> Section:
+def calibration_section(metrics: documents.Partition) -> Section:
     """Figures before and after beside each other, and the reliability curves."""
     found = metrics.get("calibration")
     if found is None:
         title = _TITLE_OF_SCORES if are_scores(metrics) else _TITLE
         return Section("calibration", title, "Calibration", (missing("calibration", metrics),))
-    before, after = found.get("before"), found["after"]
+    before, after = found["before"], found["after"]
     words = (
         "Of the cases with a stated probability of, say, 70 %, about 70 in 100 should have the label. "
         f"The figures are about {_VIEWS.get(after['view'], 'the ' + after['view'])}."
@@ -44,14 +45,20 @@ def calibration_section(metrics: Mapping[str, Any]) -> Section:
     )
     rest = [
         Block(
-            table=_table(label, (before or {}).get("per_label", {}).get(label), one, metrics), folded=f"‘{label}’ alone"
+            table=_table(label, before["per_label"].get(label) if before else None, one, metrics),
+            folded=f"‘{label}’ alone",
         )
         for label, one in after["per_label"].items()
     ]
     return Section("calibration", _TITLE, "Calibration", (first, *rest))
 
 
-def _table(label: str, before: Mapping[str, Any] | None, after: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table:
+def _table(
+    label: str,
+    before: documents.LabelCalibration | None,
+    after: documents.LabelCalibration,
+    metrics: documents.Partition,
+) -> Table:
     about = f" of ‘{label}’" if label else ""
     names = [one for one in _NAMES if one[0] in after and not _of_labels_alone(after[one[0]])]
     rows: list[tuple[str, tuple[Cell, ...]]] = []
@@ -68,16 +75,16 @@ def _table(label: str, before: Mapping[str, Any] | None, after: Mapping[str, Any
     return Table(caption, heads, tuple(rows))
 
 
-def _of_labels_alone(metric: Mapping[str, Any]) -> bool:
+def _of_labels_alone(metric: documents.Estimate) -> bool:
     """Whether a figure belongs to each label, and so stands in the labels' own tables."""
     return metric["value"] is None and "each label" in str(metric["reason"])
 
 
-def _curves(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> tuple[Any, ...]:
+def _curves(before: documents.LabelCalibration | None, after: documents.LabelCalibration) -> tuple[Any, ...]:
     said = "Points on the dotted line are right. Below: how many cases have such a probability."
     if before is None:
-        return drawings((reliability_chart("Reliability", after.get("reliability")), said))
+        return drawings((reliability_chart("Reliability", after["reliability"]), said))
     return drawings(
-        (reliability_chart("Before calibration", before.get("reliability")), said),
-        (reliability_chart("After calibration", after.get("reliability")), said),
+        (reliability_chart("Before calibration", before["reliability"]), said),
+        (reliability_chart("After calibration", after["reliability"]), said),
     )

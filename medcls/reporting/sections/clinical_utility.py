@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, drawings, missing, sentence
 from medcls.reporting.charts.clinical_utility import decision_chart, selective_chart
 from medcls.reporting.text.numbers import percent
 from medcls.reporting.text.wording import level_text, show_as
+from medcls.values import documents
 
-_SIZES = (
+_SIZES: tuple[tuple[Literal["single", "several", "empty"], str], ...] = (
     ("single", "one label: a prediction"),
     ("several", "several labels: not decided"),
     ("empty", "no label: unlike anything on tune"),
@@ -18,7 +18,7 @@ _SIZES = (
 _FOLD_FROM = 3  # labels; more of them are folded
 
 
-def use_section(metrics: Mapping[str, Any]) -> Section:
+def use_section(metrics: documents.Partition) -> Section:
     """Predictive values at stated prevalences and decision curves, by label."""
     use = metrics.get("clinical")
     if use is None:
@@ -37,7 +37,7 @@ def _use_words() -> Block:
     )
 
 
-def _label_block(label: str, use: Mapping[str, Any], metrics: Mapping[str, Any], *, folded: bool) -> Block:
+def _label_block(label: str, use: documents.ClinicalUse, metrics: documents.Partition, *, folded: bool) -> Block:
     rows = tuple((f"{percent(one['prevalence'])} % have it", _use_cells(one)) for one in use["predictive_values"])
     table = Table(
         f"‘{label}’ at stated prevalences, with {level_text(metrics)} intervals. Number needed to read: how many positive "
@@ -56,23 +56,23 @@ def _label_block(label: str, use: Mapping[str, Any], metrics: Mapping[str, Any],
     )
 
 
-def _use_cells(one: Mapping[str, Any]) -> tuple[Cell, ...]:
-    shares = tuple(show_as(name, one[name], as_percent=True) for name in ("ppv", "npv"))
-    names = ("number_needed_to_read", "calls_per_1000", "missed_per_1000")
-    return (*shares, *(show_as(name, one[name]) for name in names))
+def _use_cells(one: documents.PredictiveValues) -> tuple[Cell, ...]:
+    shares = tuple(show_as("", metric, as_percent=True) for metric in (one["ppv"], one["npv"]))
+    counts = (one["number_needed_to_read"], one["calls_per_1000"], one["missed_per_1000"])
+    return (*shares, *(show_as("", metric) for metric in counts))
 
 
-def _curve_words(curve: Mapping[str, Any] | None) -> str:
+def _curve_words(curve: documents.DecisionCurve | None) -> str:
     if curve is None:
         return ""
     words = (
         "Decision curve: what acting on the called is worth to someone who acts from a given probability, counted in right "
         "actions for each case, needless ones taken off. It is useful where its line is above both others."
     )
-    return f"{words} {sentence(curve['reason'])}" if curve.get("reason") else words
+    return f"{words} {sentence(curve['reason'])}" if curve["reason"] else words
 
 
-def selective_section(metrics: Mapping[str, Any]) -> Section:
+def selective_section(metrics: documents.Partition) -> Section:
     """What happens when the least certain cases go to a reader, and the prediction sets."""
     curve, sets = metrics.get("refer"), metrics.get("conformal")
     blocks = [_selective_block(curve, metrics) if curve else missing("refer", metrics, "Leaving cases to a reader")]
@@ -80,7 +80,7 @@ def selective_section(metrics: Mapping[str, Any]) -> Section:
     return Section("refer", "When it is not sure", "When not sure", tuple(blocks))
 
 
-def _selective_block(curve: Mapping[str, Any], metrics: Mapping[str, Any]) -> Block:
+def _selective_block(curve: documents.SelectiveCurve, metrics: documents.Partition) -> Block:
     labels = list(curve["points"][0]["per_label"]) if curve["points"] else []
     single = labels[0] if len(labels) == 1 else None
     heads = ("Answers itself", "Cases kept", "Referred", "Wrong among the kept")
@@ -93,7 +93,7 @@ def _selective_block(curve: Mapping[str, Any], metrics: Mapping[str, Any]) -> Bl
         ]
         if single is not None:
             both = point["per_label"][single]
-            cells += [show_as("", both[name], as_percent=True) for name in ("sensitivity", "specificity")]
+            cells += [show_as("", both[name], as_percent=True) for name in documents.RATES]
         rows.append((f"{percent(point['coverage'])} %", tuple(cells)))
     extra = ("Sensitivity", "Specificity") if single is not None else ()
     level = level_text(metrics)
@@ -110,7 +110,7 @@ def _selective_block(curve: Mapping[str, Any], metrics: Mapping[str, Any]) -> Bl
     )
 
 
-def _sets_block(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Block:
+def _sets_block(found: documents.Conformal, metrics: documents.Partition) -> Block:
     sets = found["sets"]
     caption = f"Prediction sets on these cases, with {level_text(metrics)} intervals."
     counted = [("All cases", found["coverage"])]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, missing
 from medcls.reporting.text.numbers import decimal
-from medcls.reporting.text.wording import level_text, show_as
+from medcls.reporting.text.wording import TITLES, level_text, show_as
+from medcls.values import documents
 
 _TITLE = "What it got wrong"
 
 
-def failures_section(metrics: Mapping[str, Any]) -> Section:
+def failures_section(metrics: documents.Partition) -> Section:
     """Complete cases against the worst case, then the worst answers by name."""
     found = metrics.get("failures")
     if found is None:
@@ -27,7 +27,7 @@ def failures_section(metrics: Mapping[str, Any]) -> Section:
     return Section("failures", _TITLE, "Failures", tuple(blocks))
 
 
-def _words(found: Mapping[str, Any]) -> tuple[str, ...]:
+def _words(found: documents.Failures) -> tuple[str, ...]:
     if not found["n_failed"]:
         return (f"All {found['n_answered']} cases got a prediction.",)
     reasons = ", ".join(f"{code} ({count})" for code, count in found["failed_by_reason"].items())
@@ -40,16 +40,15 @@ def _words(found: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _rates(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None:
+def _rates(found: documents.Failures, metrics: documents.Partition) -> Table | None:
     if not found["n_failed"]:
         return None
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for label, one in found["labels"].items():
-        for metric, title in (("sensitivity", "Sensitivity"), ("specificity", "Specificity")):
-            cells = tuple(
-                show_as(title, one[case][metric], as_percent=True) for case in ("complete_case", "worst_case")
-            )
-            count = one["n_failed_positive" if metric == "sensitivity" else "n_failed_negative"]
+        for metric in documents.RATES:
+            title, cases = TITLES[metric], (one["complete_case"], one["worst_case"])
+            cells = tuple(show_as(title, case[metric], as_percent=True) for case in cases)
+            count = one["n_failed_positive"] if metric == "sensitivity" else one["n_failed_negative"]
             rows.append((f"{title}, ‘{label}’", (*cells, str(count))))
     caption = f"Without and with the cases that got no prediction, with {level_text(metrics)} intervals."
     return Table(
@@ -57,12 +56,12 @@ def _rates(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None
     )
 
 
-def _reference(one: Mapping[str, Any]) -> str:
+def _reference(one: documents.WrongPrediction) -> str:
     unknown = ", ".join(one.get("unknown") or ())
     return (", ".join(one["reference"]) or "none") + (f" (not known: {unknown})" if unknown else "")
 
 
-def _predictions(name: str, label: str, predictions: Sequence[Mapping[str, Any]]) -> Table:
+def _predictions(name: str, label: str, predictions: Sequence[documents.WrongPrediction]) -> Table:
     rows = tuple(
         (
             str(one["name"]),

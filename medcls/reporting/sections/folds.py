@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcls.reporting.text.wording import NOT_ESTIMABLE, Shown, show
+from medcls.values import documents
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "ppv", "npv", "brier")
 
@@ -53,7 +54,7 @@ class FoldsTable:
     notes: tuple[str, ...]
 
 
-def folds_table(per_fold: Mapping[str, Any] | None, pooled: Mapping[str, Any] | None) -> FoldsTable | None:
+def folds_table(per_fold: documents.PerFold | None, pooled: documents.Partition | None) -> FoldsTable | None:
     """The table, from ``per_fold`` and ``pooled`` of ``metrics.json``; ``None`` where there was no cross-validation."""
     if per_fold is None or pooled is None:
         return None
@@ -77,7 +78,7 @@ def _shown(metrics: Mapping[str, Any]) -> tuple[Shown, ...]:
     return tuple(show(name, metrics.get(name)) for name in _FIGURES)
 
 
-def _mean(name: str, spread: Mapping[str, Any] | None) -> str:
+def _mean(name: str, spread: documents.Spread | None) -> str:
     """Mean and standard deviation in the figure's own unit."""
     if spread is None or spread["mean"] is None:
         return NOT_ESTIMABLE
@@ -85,5 +86,5 @@ def _mean(name: str, spread: Mapping[str, Any] | None) -> str:
     return mean if spread["sd"] is None else f"{mean} (SD {sd})"
 
 
-def _bare(value: float | None) -> dict[str, Any]:
+def _bare(value: float | None) -> documents.Estimate:
     return {"value": value, "low": None, "high": None, "method": "none", "reason": None}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from medcls.reporting.content import ReportContent
 from medcls.reporting.text.numbers import counted
+from medcls.values import documents
 
 _ALLOWED = "some of whom took part in training or in choosing: see the warning"
 
@@ -27,12 +25,12 @@ def who(cases: int, patients: int, unnamed: int) -> str:
     return f"{known}, and {unnamed} whose patient is not known (each counts as one)"
 
 
-def reported_who(content: ReportContent, metrics: Mapping[str, Any]) -> str:
+def reported_who(content: ReportContent, metrics: documents.Partition) -> str:
     """The same of the cases that the report is about."""
     return who(metrics["n_cases"], metrics["n_patients"], content.unnamed)
 
 
-def independence_sentences(content: ReportContent, metrics: Mapping[str, Any]) -> list[str]:
+def independence_sentences(content: ReportContent, metrics: documents.Partition) -> list[str]:
     """Who was evaluated, and whether they could have helped to make the classifier."""
     evaluated = f"On the ‘{content.reported}’ partition: {reported_who(content, metrics)}"
     found = [f"{evaluated}{_claim(content, all_unnamed=content.unnamed >= metrics['n_cases'])}"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from medcls.reporting.charts.plots import COLOURS, Chart
 from medcls.reporting.text.wording import Shown, show
+from medcls.values import documents
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CurveShown:
     notes: tuple[str, ...]
 
 
-def curve_shown(curve: Mapping[str, Any] | None) -> CurveShown | None:
+def curve_shown(curve: documents.LearningCurve | None) -> CurveShown | None:
     """The section, from ``learning_curve`` of ``metrics.json``; ``None`` where none was asked for."""
     if curve is None:
         return None
@@ -56,14 +56,13 @@ def curve_shown(curve: Mapping[str, Any] | None) -> CurveShown | None:
     return CurveShown(curve["judged_on"], rows, _drawn(curve), notes)
 
 
-def _drawn(curve: Mapping[str, Any]) -> Chart | None:
-    points = [one for one in curve["points"] if one["auc"]["value"] is not None]
-    if len(points) < 2:
+def _drawn(curve: documents.LearningCurve) -> Chart | None:
+    known = [(one["n_patients"], found) for one in curve["points"] if (found := documents.limits(one["auc"]))]
+    if len(known) < 2:
         return None
-    patients = [one["n_patients"] for one in points]
-    values = [one["auc"]["value"] for one in points]
-    below = [value - one["auc"]["low"] for one, value in zip(points, values, strict=True)]
-    above = [one["auc"]["high"] - value for one, value in zip(points, values, strict=True)]
+    patients, values = [n for n, _ in known], [value for _, (value, *_) in known]
+    below = [value - low for _, (value, low, _) in known]
+    above = [high - value for _, (value, _, high) in known]
 
     def draw(metric: Any) -> None:
         axes = metric.subplots()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from medcls.reporting.blocks import Section
 from medcls.reporting.sections.baseline import baseline_section
@@ -12,8 +11,9 @@ from medcls.reporting.sections.clinical_utility import selective_section, use_se
 from medcls.reporting.sections.failures import failures_section
 from medcls.reporting.sections.shift import shift_section
 from medcls.reporting.sections.subgroups import subgroups_section
+from medcls.values import documents
 
-SECTIONS: tuple[tuple[str, Callable[[Mapping[str, Any]], Section]], ...] = (
+SECTIONS: tuple[tuple[str, Callable[[documents.Partition], Section]], ...] = (
     ("shift", shift_section),
     ("baseline", baseline_section),
     ("calibration", calibration_section),
@@ -25,7 +25,7 @@ SECTIONS: tuple[tuple[str, Callable[[Mapping[str, Any]], Section]], ...] = (
 """The key of each in a partition's document, and what shows it; ``conformal`` stands in the section of ``clinical``."""
 
 
-def evaluation_sections(metrics: Mapping[str, Any]) -> list[Section]:
+def evaluation_sections(metrics: documents.Partition) -> list[Section]:
     """The sections for which the document has something to say, be it why there is nothing.
 
     Args:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from medcls.reporting.blocks import Block, Cell, Section, Table, sentence
 from medcls.reporting.text.numbers import decimal, percent
+from medcls.values import documents
 
 _GROUPS = {
     "intensity": "Network’s input",
@@ -18,7 +16,7 @@ _SHARES = frozenset({"labels", "scanner"})
 _NOTHING = "–"
 
 
-def shift_section(metrics: Mapping[str, Any]) -> Section:
+def shift_section(metrics: documents.Partition) -> Section:
     """What it means first, then the rows."""
     found = metrics["shift"]
     table = Table(
@@ -34,7 +32,7 @@ def shift_section(metrics: Mapping[str, Any]) -> Section:
     return Section("shift", "Are these cases like the training cases?", "Shift", (block, *notes))
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[Cell, ...]:
+def _cells(row: documents.ShiftRow) -> tuple[Cell, ...]:
     p = row["p_adjusted"]
     return (
         _number(row["training"], row),
@@ -46,7 +44,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[Cell, ...]:
     )
 
 
-def _number(value: float | None, row: Mapping[str, Any]) -> str:
+def _number(value: float | None, row: documents.ShiftRow) -> str:
     if value is None:
         return _NOTHING
     return f"{percent(value)} %" if row["group"] in _SHARES else f"{value:.3g}"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Literal
 
 from medcls.reporting.blocks import Block, Cell, Section, Table, missing, sentence
 from medcls.reporting.text.numbers import minus
 from medcls.reporting.text.wording import Shown, level_text, show_as
+from medcls.values import documents
 
 _TITLE = "Does it serve all groups alike?"
-_FIGURES = {"auc": "AUC", "sensitivity": "Sensitivity", "specificity": "Specificity", "brier": "Brier score"}
+_Name = Literal["auc", "sensitivity", "specificity", "brier"]
+_FIGURES: dict[_Name, str] = {
+    "auc": "AUC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "brier": "Brier score",
+}
 _SHARES = frozenset({"sensitivity", "specificity"})
 _FOLD_FROM = 2  # tables; the first is open
 
 
-def subgroups_section(metrics: Mapping[str, Any]) -> Section:
+def subgroups_section(metrics: documents.Partition) -> Section:
     """The widest gaps first, then a table for each fact and label."""
     found = metrics.get("subgroups")
     if found is None:
@@ -38,20 +45,20 @@ def subgroups_section(metrics: Mapping[str, Any]) -> Section:
     return Section("subgroups", _TITLE, "Subgroups", tuple(blocks))
 
 
-def _parts(found: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str, Mapping[str, Any]]]:
+def _parts(found: documents.Subgroups) -> Iterator[tuple[documents.Covariate, str, documents.GroupsOfLabel]]:
     for covariate in found["facts"]:
         for label, one in covariate["labels"].items():
             yield covariate, label, one
 
 
-def _gaps(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None:
+def _gaps(found: documents.Subgroups, metrics: documents.Partition) -> Table | None:
     """The gap of sensitivity and specificity for each fact, with the groups at its ends."""
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for covariate, label, one in _parts(found):
-        for metric in ("sensitivity", "specificity"):
+        for metric in documents.RATES:
             gap = one["gaps"][metric]
             if gap["gap"]["value"] is not None:
-                ends = (minus(gap["highest"]), minus(gap["lowest"]))
+                ends = (minus(gap["highest"] or ""), minus(gap["lowest"] or ""))
                 cells = (_FIGURES[metric], *ends, show_as("", gap["gap"], as_percent=True))
                 rows.append((f"{covariate['fact']}, ‘{label}’", cells))
     if not rows:
@@ -64,7 +71,7 @@ def _gaps(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Table | None:
 
 
 def _table(
-    covariate: Mapping[str, Any], label: str, one: Mapping[str, Any], metrics: Mapping[str, Any]
+    covariate: documents.Covariate, label: str, one: documents.GroupsOfLabel, metrics: documents.Partition
 ) -> tuple[str, Table]:
     name = f"{covariate['fact']}, ‘{label}’"
     shown = [metric for metric in _FIGURES if any(group[metric]["value"] is not None for group in one["groups"])]
@@ -78,11 +85,11 @@ def _table(
     return name, Table(caption, heads, tuple(rows))
 
 
-def _counts(group: Mapping[str, Any]) -> tuple[str, str]:
+def _counts(group: documents.Group) -> tuple[str, str]:
     counts = (group["n_cases"], group["n_positive"])
     cases, positive = ("withheld" if one is None else str(one) for one in counts)
     return cases, positive
 
 
-def _cell(metric: str, group: Mapping[str, Any]) -> Shown:
+def _cell(metric: _Name, group: documents.Group) -> Shown:
     return show_as(_FIGURES[metric], group[metric], as_percent=metric in _SHARES)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from medcls.reporting.text.numbers import percent, threshold
+from medcls.values import documents
 
 _SPACE = "\u00a0"
 _GIVEN = "given"
 _EACH_FOLD = "tune of each fold"  # as medcls.evaluation.pooled_operating_point writes it
 
 
-def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: bool = False) -> list[str]:
+def decision_sentences(metrics: documents.Partition, multilabel: bool, *, scores: bool = False) -> list[str]:
     """How a probability, or a score, becomes a prediction, and where that was chosen.
 
     Args:
@@ -20,13 +21,13 @@ def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: 
         multilabel: A case may have several labels.
         scores: What was evaluated is a bare score, not a stated probability.
     """
-    point = metrics.get("operating_point") or {}
-    cuts = point.get("thresholds") or ()
+    point = metrics.get("operating_point")
+    if point is None:
+        return []
+    cuts = point["thresholds"]
     if not cuts:
         return (
-            []
-            if multilabel or not point
-            else ["The prediction is the label with the highest probability. No threshold was chosen."]
+            [] if multilabel else ["The prediction is the label with the highest probability. No threshold was chosen."]
         )
     if decided_by_folds(point):
         kept = "The classifier that is kept joins the folds’ and has a threshold of its own, which stands under ‘Classifier’."
@@ -34,23 +35,23 @@ def decision_sentences(metrics: Mapping[str, Any], multilabel: bool, *, scores: 
     what = _what(metrics, scores)
     lines = [
         f"A case is called ‘{cut['label']}’ when its {what} is at least {threshold(float(cut['threshold']))}."
-        + (f" Note: {cut['reason']}." if cut.get("reason") else "")
+        + (f" Note: {cut['reason']}." if cut["reason"] else "")
         for cut in cuts
     ]
     many = "These thresholds were" if len(cuts) > 1 else "This threshold was"
-    if point.get("exploratory"):
-        return [*lines, f"{many} chosen on these very cases {_rule(str(point.get('rule', '')))}: see the mark above."]
-    if point.get("chosen_on") == _GIVEN:
+    if point["exploratory"]:
+        return [*lines, f"{many} chosen on these very cases {_rule(point['rule'])}: see the mark above."]
+    if point["chosen_on"] == _GIVEN:
         stated = (
             "The threshold was stated, not chosen on these cases." if len(cuts) == 1 else "The thresholds were stated."
         )
         return [*lines, stated]
-    where = point.get("chosen_on", "tune")
-    lines.append(f"{many} chosen on the ‘{where}’ partition {_rule(str(point.get('rule', '')))}, and then frozen.")
+    where = point["chosen_on"]
+    lines.append(f"{many} chosen on the ‘{where}’ partition {_rule(point['rule'])}, and then frozen.")
     return lines
 
 
-def chosen_by(point: Mapping[str, Any]) -> str:
+def chosen_by(point: documents.OperatingPoint) -> str:
     """Who chose an operating point, in the few words of a table's cell or half a sentence."""
     if not point["thresholds"]:
         return "no threshold: the most probable label is the prediction"
@@ -63,39 +64,40 @@ def chosen_by(point: Mapping[str, Any]) -> str:
     return f"chosen on {point['chosen_on']} {_rule(point['rule'])}"
 
 
-def decided_by_folds(point: Mapping[str, Any]) -> bool:
+def decided_by_folds(point: documents.OperatingPoint) -> bool:
     """Whether each case was decided by its own fold's threshold, so that those of the operating point decided none."""
-    return point.get("chosen_on") == _EACH_FOLD
+    return point["chosen_on"] == _EACH_FOLD
 
 
-def point_in_words(point: Mapping[str, Any], *, calibrated: bool = True) -> str:
+def point_in_words(point: documents.OperatingPoint, *, calibrated: bool = True) -> str:
     """An operating point by itself: its thresholds, and how they were chosen."""
     what = "calibrated probability" if calibrated else "probability"
     cuts = [
         f"called ‘{cut['label']}’ from a {what} of {threshold(float(cut['threshold']))}"
-        + (f" ({cut['reason']})" if cut.get("reason") else "")
+        + (f" ({cut['reason']})" if cut["reason"] else "")
         for cut in point["thresholds"]
     ]
     return "; ".join([*cuts, chosen_by(point)])
 
 
-def folds_sentences(point: Mapping[str, Any]) -> list[str]:
+def folds_sentences(point: documents.OperatingPoint) -> list[str]:
     """What is said where each case was decided by its own fold's threshold."""
     means = [
         f"For ‘{cut['label']}’, {threshold(float(cut['threshold']))} is the {cut['reason'].partition(';')[0]}."
         for cut in point["thresholds"]
-        if cut.get("reason")
+        if cut["reason"]
     ]
     return [
         "Each held-out case was decided by its own fold’s threshold: no one threshold stands behind these figures.",
         *means,
-        f"Each was chosen on the fold’s tune part {_rule(str(point.get('rule', '')))}, and then frozen.",
+        f"Each was chosen on the fold’s tune part {_rule(point['rule'])}, and then frozen.",
     ]
 
 
-def exploratory_banner(metrics: Mapping[str, Any]) -> str:
+def exploratory_banner(metrics: documents.Partition) -> str:
     """What every page is marked with when thresholds were chosen on the cases that they are evaluated on; else empty."""
-    if not (metrics.get("operating_point") or {}).get("exploratory"):
+    point = metrics.get("operating_point")
+    if point is None or not point["exploratory"]:
         return ""
     return (
         "the threshold was chosen on the very cases that it is evaluated on. Sensitivity, specificity and what rests on them "
@@ -105,11 +107,11 @@ def exploratory_banner(metrics: Mapping[str, Any]) -> str:
 
 def are_scores(metrics: Mapping[str, Any]) -> bool:
     """Whether what was evaluated are scores that are no probabilities: those leave Brier's score undefined."""
-    brier = metrics.get("brier") or {}
-    return brier.get("value") is None and "not probabilities" in str(brier.get("reason"))
+    brier = documents.estimate(metrics, "brier")
+    return brier is not None and brier["value"] is None and "not probabilities" in str(brier["reason"])
 
 
-def _what(metrics: Mapping[str, Any], scores: bool) -> str:
+def _what(metrics: documents.Partition, scores: bool) -> str:
     as_given = "calibration.before" in (metrics.get("not_computed") or {})
     if are_scores(metrics) or (scores and as_given):
         return "score"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from medcls.scores.comparison.run_predictions import HELD_OUT, predictions_of_ru
 from medcls.scores.evaluate import FILES as EVALUATION_FILES
 from medcls.scores.evaluate import ScoreOptions, evaluate_into, evaluation_folder
 from medcls.scores.score_table import ScoreTable
+from medcls.values import documents
 
 PAGE = "compare.html"
 PREDICTIONS = "predictions.csv"
@@ -176,7 +177,7 @@ def compare_contestants(
     write_csv(folder / "comparison.csv", _COLUMNS, comparison_rows(document))
     created = datetime.now().astimezone().isoformat(timespec="minutes")
     table = joined.contestants[0].table
-    content = ComparisonContent(table.space, created, document)
+    content = ComparisonContent(table.space, created, cast(documents.Comparison, document))
     write_comparison(folder / PAGE, content)
     return Compared(document, folder)
 

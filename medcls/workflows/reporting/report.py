@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from medcls.classifier import Classifier, Prediction, Row
 from medcls.classifier.ensemble import Ensemble
@@ -33,6 +33,7 @@ from medcls.runs.provenance import origin_of
 from medcls.runs.run_tables import pseudonym_of
 from medcls.runs.scan_notes import note_counts
 from medcls.scans import CAUSES, RefusalCode, read_scan
+from medcls.values import documents
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.fitting.fit_classifier import Trained
 from medcls.workflows.reporting.documents import write_documents
@@ -104,7 +105,7 @@ def report_training(
     evaluated: dict[str, Mapping[str, Any]] = {name: metrics[name] for name in PARTITIONS if name in metrics}
     content = replace(
         cohort_content(run.name, config, material.cohort, evaluated, environment, near=near_cases(material, "test")),
-        learning_curve=metrics.get(LEARNING_CURVE),
+        learning_curve=cast(documents.LearningCurve | None, metrics.get(LEARNING_CURVE)),
         history=read_epochs(run),
         best_epoch=trained.fitted.best_epoch,
         explanations=tuple(explained),
