@@ -1,72 +1,10 @@
-"""The documents of ``metrics.json`` and ``comparison.json`` as types, so that a reader's keys are checked before it runs.
-
-Each is that object of the schema (:mod:`medcls.evaluation.partition.schema`) of which a test holds it to have the same keys.
-A partition's metrics themselves stand under their names, which are open (:func:`estimate`).
-"""
+"""The sections of a partition's document beyond its metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
-Rate = Literal["sensitivity", "specificity"]
-RATES: tuple[Rate, Rate] = ("sensitivity", "specificity")
-
-
-class Estimate(TypedDict):
-    """A metric with its interval; one that is undefined is null and says why."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    method: str
-    reason: str | None
-
-
-class Intervals(TypedDict):
-    """How intervals were made."""
-
-    confidence: float
-    replicates: int
-    seed: int
-
-
-class Threshold(TypedDict):
-    """One label's threshold."""
-
-    label: str
-    threshold: float
-    sensitivity: float | None
-    specificity: float | None
-    reason: str | None
-
-
-class Labels(TypedDict):
-    """The label space."""
-
-    labels: list[str]
-    positive: str | None
-    multilabel: bool
-
-
-class OperatingPoint(Labels):
-    """How probabilities become decisions."""
-
-    rule: str
-    decision: str
-    thresholds: list[Threshold]
-    chosen_on: str
-    exploratory: bool
-    cases_hash: str
-
-
-class ConfusionMatrix(TypedDict):
-    """Counts of cases by reference label and prediction."""
-
-    labels: list[str]
-    rows: str
-    columns: str
-    counts: list[list[int]]
+from medcls.values.documents.estimates import Estimate, Intervals, RatesOfLabel
 
 
 class ReliabilityBin(TypedDict):
@@ -156,13 +94,6 @@ class ClinicalUse(TypedDict):
 
     predictive_values: list[PredictiveValues]
     decision_curve: DecisionCurve | None
-
-
-class RatesOfLabel(TypedDict):
-    """Sensitivity and specificity of one label."""
-
-    sensitivity: Estimate
-    specificity: Estimate
 
 
 class SelectivePoint(TypedDict):
@@ -377,120 +308,3 @@ class Shift(TypedDict):
     n_external: int
     rows: list[ShiftRow]
     meanings: list[str]
-
-
-class Partition(TypedDict):
-    """One partition, but for its metrics. A reader takes it that all but the counts may be absent, as of older versions."""
-
-    n_cases: int
-    n_patients: int
-    cases_per_label: NotRequired[dict[str, int]]
-    operating_point: NotRequired[OperatingPoint]
-    confusion_matrix: NotRequired[ConfusionMatrix | None]
-    notes: NotRequired[list[str]]
-    intervals: NotRequired[Intervals]
-    calibration: NotRequired[Calibration | None]
-    clinical: NotRequired[dict[str, ClinicalUse]]
-    refer: NotRequired[SelectiveCurve | None]
-    conformal: NotRequired[Conformal | None]
-    subgroups: NotRequired[Subgroups | None]
-    failures: NotRequired[Failures | None]
-    not_computed: NotRequired[dict[str, str]]
-    baseline: NotRequired[Baseline]
-    shift: NotRequired[Shift]
-
-
-class Fold(TypedDict):
-    """One fold's own metrics."""
-
-    fold: str
-    n_cases: int
-    n_patients: int
-    cases_per_label: dict[str, int]
-    thresholds: list[float]
-    figures: dict[str, Estimate]
-
-
-class Spread(TypedDict):
-    """A metric over folds."""
-
-    mean: float | None
-    sd: float | None
-    least: float | None
-    greatest: float | None
-    n_folds: int
-    reason: str | None
-
-
-class PerFold(TypedDict):
-    """A cross-validation's folds."""
-
-    folds: list[Fold]
-    over_folds: dict[str, Spread]
-    auc_within_folds: dict[str, Estimate]
-    notes: list[str]
-
-
-class CurvePoint(TypedDict):
-    """One training of a learning curve."""
-
-    part: float
-    n_patients: int
-    n_cases: int
-    auc: Estimate
-
-
-class LearningCurve(TypedDict):
-    """Trainings on growing parts of the training patients."""
-
-    judged_on: str
-    points: list[CurvePoint]
-    notes: list[str]
-
-
-class ModelCases(TypedDict):
-    """Which cases a model lost when it was compared."""
-
-    n_judged: int
-    n_left_out: int
-    reasons: dict[str, int]
-
-
-class ModelMetrics(TypedDict):
-    """The metrics of a model on the shared cases."""
-
-    auc: Estimate
-    sensitivity: Estimate
-    specificity: Estimate
-    accuracy: Estimate
-
-
-class Model(TypedDict):
-    """A model that is compared."""
-
-    name: str
-    operating_point: OperatingPoint
-    scores: str
-    figures: ModelMetrics
-    cases: ModelCases
-
-
-class Comparison(Labels):
-    """``comparison.json``."""
-
-    n_cases: int
-    left_out: int
-    models: list[Model]
-    comparisons: list[Pair]
-    notes: list[str]
-
-
-def limits(metric: Estimate) -> tuple[float, float, float] | None:
-    """Value, lower and upper limit; ``None`` where the estimate is undefined, or has no interval."""
-    value, low, high = metric["value"], metric["low"], metric["high"]
-    return None if value is None or low is None or high is None else (value, low, high)
-
-
-def estimate(document: Mapping[str, Any], name: str) -> Estimate | None:
-    """The estimate of this name in a document whose metrics stand under their names; ``None``: it has none."""
-    return cast(Estimate | None, document.get(name))
