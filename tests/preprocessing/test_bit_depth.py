@@ -101,7 +101,7 @@ def stored(folder: Path, *, by_label: str) -> Cohort:
         place.mkdir()
         Image.fromarray(pixels).save(place / name, **options)
         (source,) = find_scans(place).scans
-        cases.append(replace(case(f"c{number}", f"p{number}", ill, attributes=dict(source.attributes)), source=source))
+        cases.append(replace(case(f"c{number}", f"p{number}", ill, covariates=dict(source.attributes)), source=source))
     return cohort(*cases)
 
 

@@ -102,7 +102,7 @@ def test_a_cohort_of_raw_and_processed_of_mirrored_and_upright_is_seen_by_the_au
         changes = {"PresentationIntentType": "FOR PROCESSING" if number < 2 else "FOR PRESENTATION"}
         changes |= {"PatientOrientation": ["R" if number == 5 else "L", "F"], "SOPClassUID": DX, "Modality": "DX"}
         (source,) = find_scans(save(instance(PIXELS, **changes), tmp_path / f"{number}" / "dx")).scans
-        cases.append(case(f"c{number}", attributes=dict(source.attributes)))
+        cases.append(case(f"c{number}", covariates=dict(source.attributes)))
     assert {"presentation_intent", "patient_orientation"} <= set(header_attributes(cases))
     raw, mirrored = mixture_warnings(cases)
     assert raw.startswith("2 of 6 cases are raw")
