@@ -64,7 +64,7 @@ def finish(
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
-    """End a training here: take the best epoch so far, and go on to calibration, figures and report."""
+    """End a training here: take the best epoch so far, and go on to calibration, metrics and report."""
     from medcls.cli import show
     from medcls.runs.folder import open_run
     from medcls.workflows.commands.train import finish_run

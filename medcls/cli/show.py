@@ -28,7 +28,7 @@ _REASONS = 3  # of which the screen says why a scan is unlike those of the train
 
 
 def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
-    """Where a finished run is, and its figures on test."""
+    """Where a finished run is, and its metrics on test."""
     metrics = finished.metrics
     if as_json:
         say_json({"run": str(finished.path), "report": str(finished.report_file), "metrics": metrics})
@@ -111,7 +111,7 @@ def led_back(led: LedBack, *, as_json: bool) -> None:
 
 
 def evaluation(result: EvaluationResult, *, as_json: bool, quiet: bool) -> None:
-    """The figures of an evaluation, and where its report is."""
+    """The metrics of an evaluation, and where its report is."""
     if as_json:
         value = {"folder": str(result.folder), "metrics": {result.name: result.metrics}}
         say_json(value if result.comparison is None else {**value, "comparison": result.comparison})
@@ -172,7 +172,7 @@ def figure_files(written: FigureFiles, *, as_json: bool, quiet: bool) -> None:
         for one in written.figures:
             say(one.name)
         say(
-            f"{len(written.figures)} figures of '{written.of}', each beside a CSV table of its numbers: {written.folder}"
+            f"{len(written.figures)} metrics of '{written.of}', each beside a CSV table of its numbers: {written.folder}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a config file may say of the figures: intervals, operating point, calibration, referral."""
+"""What a config file may say of the metrics: intervals, operating point, calibration, referral."""
 
 from __future__ import annotations
 

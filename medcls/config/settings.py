@@ -152,7 +152,7 @@ class SplitSettings(Section):
         description="What the values of the split column (or the top folders) mean.",
     )
     tune: Fraction = Field(0.15, description="Part of the patients for choosing epoch, calibration and threshold.")
-    test: Fraction = Field(0.20, description="Part of the patients for the figures that are reported.")
+    test: Fraction = Field(0.20, description="Part of the patients for the metrics that are reported.")
     folds: Annotated[int, Field(ge=2, le=100)] | None = Field(
         None,
         description="Cross-validate with so many folds, instead of one test partition; a given test stays outside.",

@@ -1,7 +1,7 @@
-"""Evaluation: figures with intervals, from arrays alone.
+"""Evaluation: metrics with intervals, from arrays alone.
 
 Nothing here knows of networks, runs or files: probabilities, reference labels and patients go in, frozen dataclasses
-come out. An undefined figure says why; it is never 0 or NaN, and no mean counts it in.
+come out. An undefined metric says why; it is never 0 or NaN, and no mean counts it in.
 
 ::
 

@@ -21,7 +21,7 @@ _ROUNDING = 1e-3  # probabilities that went through half precision or a CSV file
 
 @dataclass(frozen=True, eq=False)
 class LabelCases:
-    """The cases of which one label is known: what every figure of this label is of.
+    """The cases of which one label is known: what every metric of this label is of.
 
     Attributes:
         label: Its name.

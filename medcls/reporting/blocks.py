@@ -28,7 +28,7 @@ class Table:
 
     @property
     def has_at_end(self) -> bool:
-        """Whether a figure in it stands at an end of its interval."""
+        """Whether a metric in it stands at an end of its interval."""
         return any(isinstance(cell, Shown) and cell.at_end for _, cells in self.rows for cell in cells)
 
 
@@ -79,7 +79,7 @@ class Section:
 
     @property
     def has_at_end(self) -> bool:
-        """Whether a figure in one of its tables stands at an end of its interval."""
+        """Whether a metric in one of its tables stands at an end of its interval."""
         return any(block.table is not None and block.table.has_at_end for block in self.blocks)
 
 

@@ -104,14 +104,14 @@ def _differences(content: ComparisonContent) -> Section:
 def _holm(pairs: int) -> str:
     if pairs == 1:
         return "A p-value says how often chance alone would show such a difference between equally good models."
-    return f"The p-values are adjusted by Holm for the {pairs} pairs of models, figure by figure."
+    return f"The p-values are adjusted by Holm for the {pairs} pairs of models, metric by metric."
 
 
 def _pair(pair: documents.Pair, *, folded: bool) -> Block:
     name = f"{pair['first']} against {pair['second']}"
     rows = tuple((_metric(one), _cells(one)) for one in pair["differences"])
     level = f"{100 * pair['intervals']['confidence']:g} %"
-    heads = ("Figure", pair["first"], pair["second"], "Difference", "p", "p, adjusted", "Test")
+    heads = ("Metric", pair["first"], pair["second"], "Difference", "p", "p, adjusted", "Test")
     table = Table(f"{name}, with {level} intervals of the difference.", heads, rows)
     chart = differences_chart(name, [(_metric(one), one["difference"]) for one in pair["differences"]])
     return Block("" if folded else name, table=table, drawings=drawings((chart, "")), folded=name if folded else "")

@@ -101,7 +101,7 @@ class CohortFlow:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass of the training; ``None`` where a figure was not computed."""
+    """One pass of the training; ``None`` where a metric was not computed."""
 
     number: int
     train_loss: float | None = None
@@ -155,18 +155,18 @@ class ReportContent(Labelled):
         region: Body region.
         created: When, as the reader should see it (ISO 8601 date and time).
         cohort: The way from what was given to what was used.
-        metrics: As in ``metrics.json``: ``tune`` and ``test`` (or an external cohort's name), each with its figures.
+        metrics: As in ``metrics.json``: ``tune`` and ``test`` (or an external cohort's name), each with its metrics.
         history: The training, epoch by epoch; empty when an external cohort is evaluated.
         best_epoch: Number of the epoch whose weights are kept.
         explanations: Cases with their maps, right and wrong ones.
         classifier: Covariates about the classifier: network, input, starting weights, calibration, hashes.
         config_text: The resolved config as YAML, without paths.
         environment: Versions and device.
-        warnings: What a reader must know before believing a figure.
+        warnings: What a reader must know before believing a metric.
         reported: The key of ``metrics`` that the headline is about.
-        per_fold: Of a cross-validation: each fold's figures and their spread, as in ``metrics.json``; ``metrics`` then
+        per_fold: Of a cross-validation: each fold's metrics and their spread, as in ``metrics.json``; ``metrics`` then
             has ``pooled``.
-        learning_curve: Figures of trainings on parts of the training patients, as in ``metrics.json``.
+        learning_curve: Metrics of trainings on parts of the training patients, as in ``metrics.json``.
         scores: Whether what was evaluated is a bare score, not a stated probability.
         pages: Pages that are beside the report: file name to what stands in it.
         unchecked: Whether it is not known if the evaluated cases took part in training.

@@ -56,7 +56,7 @@ class Record:
 
     @property
     def metrics(self) -> documents.Partition:
-        """The figures of the reported partition."""
+        """The metrics of the reported partition."""
         return self.content.partition
 
     @property
@@ -70,7 +70,7 @@ class Record:
         return level_text(self.metrics)
 
     def metric(self, name: str) -> str:
-        """A figure with its interval, or why there is none."""
+        """A metric with its interval, or why there is none."""
         shown = show(name, documents.estimate(self.metrics, name))
         if not shown.defined:
             return f"{shown.title} {shown.value} ({shown.note})"

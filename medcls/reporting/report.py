@@ -47,7 +47,7 @@ _PARTS = {
     "config": "Config and versions",
 }
 _LabelRow = tuple[str, str | None, Mapping[str, int], list[Shown]]
-"""A label, the cases with it and of which it is known, its counts, and its figures."""
+"""A label, the cases with it and of which it is known, its counts, and its metrics."""
 _LABEL_COLUMNS = {
     "auc": "AUC",
     "sensitivity": "Sensitivity",
@@ -61,7 +61,7 @@ _LABEL_COLUMNS = {
 
 @dataclass(frozen=True)
 class _MetricRow:
-    """A row of the table of figures: what it means, on the reported partition, and on the one that chose."""
+    """A row of the table of metrics: what it means, on the reported partition, and on the one that chose."""
 
     shown: Shown
     meaning: str
@@ -135,7 +135,7 @@ def _page(content: ReportContent, closing: Sequence[Section]) -> dict[str, Any]:
         "parts": parts,
         "closing": closing,
         "contents": [
-            ("figures", "Figures"),
+            ("figures", "Metrics"),
             *([] if content.per_fold is None else [("folds", "Cross-validation")]),
             *([] if content.learning_curve is None else [("learning-curve", "Learning curve")]),
             *((section.id, section.short) for section in studied),
@@ -226,14 +226,14 @@ def _not_our_own(content: ReportContent, metrics: documents.Partition) -> list[_
 
 
 def _has_at_end(rows: Iterable[_MetricRow], label_rows: Iterable[_LabelRow], sections: Iterable[Section]) -> bool:
-    """Whether a figure on the page stands at an end of its interval, which needs a word."""
+    """Whether a metric on the page stands at an end of its interval, which needs a word."""
     shown = [row.shown for row in rows] + [row.chosen for row in rows if row.chosen is not None]
     shown += [one for *_, metrics_shown in label_rows for one in metrics_shown]
     return any(one.at_end for one in shown) or any(section.has_at_end for section in sections)
 
 
 def _label_rows(metrics: Mapping[str, Any]) -> list[_LabelRow]:
-    """For three or more labels and for multi-label: label, cases with it, 2x2 table, figures."""
+    """For three or more labels and for multi-label: label, cases with it, 2x2 table, metrics."""
     cases, known = metrics.get("cases_per_label") or {}, metrics.get("known_per_label") or {}
     total = metrics.get("n_cases")
 

@@ -70,7 +70,7 @@ def mean_of_members(ensemble: Ensemble) -> str:
 
 
 def why_no_metrics_before(classifier: Classifier) -> str:
-    """Why there are no figures of the probabilities before a calibration that may have changed nothing."""
+    """Why there are no metrics of the probabilities before a calibration that may have changed nothing."""
     why = why_not_calibrated(classifier)
     if why is not None:
         return f"the probabilities were not changed by a calibration: {why}"
@@ -79,5 +79,5 @@ def why_no_metrics_before(classifier: Classifier) -> str:
     calibrated = len(classifier.members) - len(members_not_calibrated(classifier))
     return (
         f"the probabilities of {calibrated} of {len(classifier.members)} folds were calibrated, each on the fold's own tune "
-        "part; figures before that are not kept"
+        "part; metrics before that are not kept"
     )

@@ -1,4 +1,4 @@
-"""Cases and their probabilities as arrays: what every figure of a run starts from."""
+"""Cases and their probabilities as arrays: what every metric of a run starts from."""
 
 from __future__ import annotations
 

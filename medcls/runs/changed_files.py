@@ -1,6 +1,6 @@
 """Files of a finished folder that were changed since: their sums as ``sha256sum`` writes them, and who differs from them.
 
-Nobody is kept from mending a table by hand; but figures that then come from it are not those that medcls wrote.
+Nobody is kept from mending a table by hand; but metrics that then come from it are not those that medcls wrote.
 """
 
 from __future__ import annotations

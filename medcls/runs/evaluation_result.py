@@ -16,11 +16,11 @@ class EvaluationResult:
 
     Attributes:
         name: The partition that was evaluated: ``test``, or ``external`` for an external cohort.
-        metrics: Its figures, as in ``metrics.json``.
+        metrics: Its metrics, as in ``metrics.json``.
         folder: Where the files are.
         answered: How many cases were answered: they have a prediction, or a score.
         refused: How many were not.
-        warnings: What a reader must know before believing a figure, as in the report.
+        warnings: What a reader must know before believing a metric, as in the report.
         scores: Whether a bare score was evaluated, not a stated probability.
         comparison: Of a comparison with a second table, as in ``comparison.json``; ``None``: there was none.
     """

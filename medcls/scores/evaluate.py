@@ -230,7 +230,7 @@ def _check_sides(path: Path, table: ScoreTable, options: ScoreOptions) -> list[C
             remedy="Mend the partitions, or say why it may be so with --allow-leakage REASON",
             rows=_leaking_rows(table, [patient for _, patient in both], options),
         )
-    return [leakage(f"{what}, which was allowed: {allowed}. The figures may be too favourable")]
+    return [leakage(f"{what}, which was allowed: {allowed}. The metrics may be too favourable")]
 
 
 def _leaking_rows(table: ScoreTable, patients: Iterable[str], options: ScoreOptions) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The report of an evaluated file of scores: of its cases and figures, with nothing about a model, a training or a scan."""
+"""The report of an evaluated file of scores: of its cases and metrics, with nothing about a model, a training or a scan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def score_content(
         name: Of the file, without its ending.
         table: The scores as they are evaluated.
         metrics: By partition, as in ``metrics.json``.
-        warnings: What a reader must know before believing a figure.
+        warnings: What a reader must know before believing a metric.
         classifier: What is known of the model: its calibration, if it was fitted here.
         pages: Pages that will be beside the report: file name to words.
     """

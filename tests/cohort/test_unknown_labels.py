@@ -1,4 +1,4 @@
-"""Labels that are not known of some cases: no figure of a label sees them, whatever stands in their place."""
+"""Labels that are not known of some cases: no metric of a label sees them, whatever stands in their place."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def as_document(estimates: Any) -> Any:
     return document
 
 
-# Metrics Reloaded's example (arXiv:2206.01653, figure SN 2.24), values to three places as in its own tests and torchmetrics.
+# Metrics Reloaded's example (arXiv:2206.01653, metric SN 2.24), values to three places as in its own tests and torchmetrics.
 SAID = np.array([0.22, 0.48, 0.49, 0.96, 0.55, 0.64, 0.78, 0.82, 0.34, 0.87])
 HAPPENED = np.array([0, 1, 0, 0, 1, 1, 1, 1, 1, 0], dtype=bool)
 

@@ -1,4 +1,4 @@
-"""Figures over folds, and what stands for the folds' operating points beside pooled figures."""
+"""Figures over folds, and what stands for the folds' operating points beside pooled metrics."""
 
 from __future__ import annotations
 

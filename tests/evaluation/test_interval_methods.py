@@ -14,7 +14,7 @@ from medcls.reporting.text.wording import show_as
 from tests.conftest import REPOSITORY
 from tests.factories.predictions import half, some_binary
 
-PAGE = REPOSITORY / "docs" / "explanation" / "figures-and-intervals.md"
+PAGE = REPOSITORY / "docs" / "explanation" / "metrics-and-intervals.md"
 
 
 @pytest.mark.parametrize("method", Method)
@@ -44,7 +44,7 @@ def test_the_two_bootstraps_of_a_document_have_two_names() -> None:
         EvaluationInput(predictions, half(predictions), EvaluationSettings(replicates=200), covariates=covariates)
     ).to_json()
     brier, after = document["brier"], document["calibration"]["after"]
-    assert after["brier"] == brier  # one figure has one interval, whichever section it stands in
+    assert after["brier"] == brier  # one metric has one interval, whichever section it stands in
     assert brier["method"] == "patient-bootstrap"
     assert after["nll"]["method"] == "patient-bootstrap-unstratified"
     del document["calibration"]["before"], after["brier"]

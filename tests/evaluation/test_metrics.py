@@ -1,4 +1,4 @@
-"""All figures of a partition: complete, valid JSON, honest where there is little or nothing to count."""
+"""All metrics of a partition: complete, valid JSON, honest where there is little or nothing to count."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def evaluate(predictions: Predictions, seed: int = 0, options: EvaluationSetting
 
 
 def as_document(metrics: PartitionMetrics) -> dict[str, Any]:
-    """The figures as a reader of the file gets them; strict JSON, valid under the schema."""
+    """The metrics as a reader of the file gets them; strict JSON, valid under the schema."""
     document = json.loads(json.dumps(metrics.to_json(), allow_nan=False))
     VALIDATOR.validate({"test": document})
     return document

@@ -205,7 +205,7 @@ def test_small_cells_are_suppressed_and_say_so() -> None:
     covariate = estimates(predictions, {"sex": ["M"] * 100 + ["F"] * 97 + ["O"] * 3}).covariates[0]
     male, female, other = covariate.groups["sick"]
     assert male.estimates["sensitivity"].value is not None
-    # Three of 'O' would follow from the total, so that of the next smallest is withheld too, though not its figures.
+    # Three of 'O' would follow from the total, so that of the next smallest is withheld too, though not its metrics.
     assert (male.n_cases, female.n_cases, female.n_patients, female.n_positive) == (100, None, None, None)
     assert female.estimates["sensitivity"].reason == "suppressed: fewer than 10 patients with the label"
     assert female.estimates["auc"].value is None

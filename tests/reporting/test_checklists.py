@@ -1,4 +1,4 @@
-"""Checklists and model card: every item once, filled from the run or said not to be known, with the figures of the file."""
+"""Checklists and model card: every item once, filled from the run or said not to be known, with the metrics of the file."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def judged_elsewhere(document: dict[str, Any], **origin: Any) -> Record:
 def test_an_external_table_is_not_passed_off_as_the_training_data(document: dict[str, Any]) -> None:
     given = judged_elsewhere(document, given=(), training="train 80 cases of 40 patients", met="none is tied")
     for where in (("stard-ai", "19"), ("claim-2024", "7"), ("tripod-ai", "20a")):
-        assert "the figures come from the external table: 52 cases given, 50 used: external 50 cases" in values(
+        assert "the metrics come from the external table: 52 cases given, 50 used: external 50 cases" in values(
             given, *where
         )
     made_with = "the classifier was trained and tuned on: train 80 cases of 40 patients"

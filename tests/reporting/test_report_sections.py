@@ -1,4 +1,4 @@
-"""Sections of the report beyond the figures, and the page of a comparison: numbers of the file, every text escaped."""
+"""Sections of the report beyond the metrics, and the page of a comparison: numbers of the file, every text escaped."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.factories.scores import ASAH, FAST, binary_rows, several_rows, write_
 
 
 def differences(document: dict[str, Any]) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """First, second and figure to difference."""
+    """First, second and metric to difference."""
     pairs = document["comparisons"]
     return {(pair["first"], pair["second"], one["figure"]): one for pair in pairs for one in pair["differences"]}
 

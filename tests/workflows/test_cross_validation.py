@@ -1,4 +1,4 @@
-"""Cross-validation, the whole way on small pictures: what the folds, the pooled figures and the ensemble are."""
+"""Cross-validation, the whole way on small pictures: what the folds, the pooled metrics and the ensemble are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run and an evaluation leave besides figures: baseline, training summary, shift, checklists, model card."""
+"""What a run and an evaluation leave besides metrics: baseline, training summary, shift, checklists, model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training on labels that are partly unknown: from the table to the figures, and what its files say when they are read."""
+"""A training on labels that are partly unknown: from the table to the metrics, and what its files say when they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What flatters a figure is said wherever the figure is: cases without a patient, copies within a partition, strong shift."""
+"""What flatters a metric is said wherever the metric is: cases without a patient, copies within a partition, strong shift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit of a cohort: what crosses its partitions or folds, and what else a reader should know before believing a figure."""
+"""The audit of a cohort: what crosses its partitions or folds, and what else a reader should know before believing a metric."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Audit:
             reason = f" It was allowed because: {self.allowed}" if self.allowed is not None else ""
             found.append(
                 leakage(
-                    f"{leaks_in_words(self.leaks)} are in different partitions or folds, so figures are too "
+                    f"{leaks_in_words(self.leaks)} are in different partitions or folds, so metrics are too "
                     f"favourable.{reason}"
                 )
             )

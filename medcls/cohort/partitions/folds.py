@@ -25,7 +25,7 @@ from medcls.errors import CohortError
 from medcls.nearest import one_of
 from medcls.values.caution import Caution, note
 
-FEW_POSITIVES = 10  # cases with a label, below which a fold's own figures say little
+FEW_POSITIVES = 10  # cases with a label, below which a fold's own metrics say little
 _OUTSIDE = 2  # patients with a label that each fold must leave: one to train on, one to tune on
 
 
@@ -113,7 +113,7 @@ def choose_fold(folds: Sequence[Fold], name: str) -> Fold:
 
 
 def fold_warnings(cohort: Cohort, folds: Sequence[Fold]) -> tuple[Caution, ...]:
-    """What a reader of the folds' figures should know: labels of which a fold holds few cases."""
+    """What a reader of the folds' metrics should know: labels of which a fold holds few cases."""
     few = []
     for index, label in enumerate(cohort.labels):
         having = {case.name for case in cohort.cases if index in case.reference}
@@ -124,7 +124,7 @@ def fold_warnings(cohort: Cohort, folds: Sequence[Fold]) -> tuple[Caution, ...]:
         return ()
     return note(
         "few-cases",
-        f"a fold holds fewer than {FEW_POSITIVES} cases of {', '.join(few)}: read the pooled figures, not the folds' own",
+        f"a fold holds fewer than {FEW_POSITIVES} cases of {', '.join(few)}: read the pooled metrics, not the folds' own",
     )
 
 

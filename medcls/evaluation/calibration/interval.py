@@ -1,4 +1,4 @@
-"""The interval of a figure of calibration, from replicates that resample patients.
+"""The interval of a metric of calibration, from replicates that resample patients.
 
 Percentiles, but for binned errors (ECE, MCE). Binned errors are never negative and so come out too great on few
 cases, in every replicate once more. Their upper limit is that of the reversed percentile interval (Davison and
@@ -7,7 +7,7 @@ percentile of the distance between the signed gaps of replicates and of the case
 inequality the error itself cannot be further off, so a calibrated classifier's interval reaches 0. Bins keep their
 edges in all replicates.
 
-A figure whose replicates say nothing (fewer than five patients, no spread, most of them undefined) has no interval,
+A metric whose replicates say nothing (fewer than five patients, no spread, most of them undefined) has no interval,
 and so no value, and says why; Brier's score, which is a bounded mean, has Hoeffding's.
 """
 
@@ -25,11 +25,11 @@ from medcls.evaluation.statistics.intervals import hoeffding
 def calibration_estimate(
     name: str, value: PointEstimate, drawn: ViewReplicates, n_patients: int, confidence: float, span: float
 ) -> Estimate:
-    """A figure with its interval.
+    """A metric with its interval.
 
     Args:
         name: One of :data:`medcls.evaluation.calibration.view.CALIBRATION_NAMES`.
-        value: The figure on the cases as they are.
+        value: The metric on the cases as they are.
         drawn: The replicates.
         n_patients: How many patients the spread rests on.
         confidence: Confidence level.

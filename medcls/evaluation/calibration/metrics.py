@@ -1,4 +1,4 @@
-"""Figures of calibration: whether a probability of 70 % means 70 in 100, each figure with its interval.
+"""Figures of calibration: whether a probability of 70 % means 70 in 100, each metric with its interval.
 
 =====================  =================================================================================================
 ``brier``              Mean squared error of the probability; for exclusive labels, three or more, summed over them.
@@ -94,7 +94,7 @@ class LabelCalibration:
     reliability: Reliability
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain JSON."""
+        """The metrics as plain JSON."""
         estimates = {name: estimate.to_json() for name, estimate in self.estimates.items()}
         return {**estimates, "reliability": self.reliability.to_json()}
 
@@ -104,7 +104,7 @@ class CalibrationMetrics:
     """How well the probabilities of one partition are calibrated.
 
     Attributes:
-        view: What the top figures are about: ``positive label: NAME``, ``top label`` or ``mean over labels``.
+        view: What the top metrics are about: ``positive label: NAME``, ``top label`` or ``mean over labels``.
         n_cases: Cases.
         n_patients: Patients.
         estimates: An estimate for each of :data:`medcls.evaluation.calibration.view.CALIBRATION_NAMES`.
@@ -126,7 +126,7 @@ class CalibrationMetrics:
     seed: int
 
     def with_brier(self, whole: Estimate, of_labels: Mapping[str, Estimate]) -> CalibrationMetrics:
-        """The same with Brier's score as the figures of the partition have it: one figure has one interval.
+        """The same with Brier's score as the metrics of the partition have it: one metric has one interval.
 
         Args:
             whole: Over all labels, or of the positive one.
@@ -142,7 +142,7 @@ class CalibrationMetrics:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain JSON, valid under :func:`calibration_schema`."""
+        """The metrics as plain JSON, valid under :func:`calibration_schema`."""
         intervals = {"confidence": self.confidence, "replicates": self.replicates, "seed": self.seed}
         return {
             "view": self.view,
@@ -266,7 +266,7 @@ def _mean_over_labels(
     drawn: Sequence[ViewReplicates],
     confidence: float,
 ) -> dict[str, Estimate]:
-    """The unweighted mean over labels; a figure that a label leaves undefined is undefined."""
+    """The unweighted mean over labels; a metric that a label leaves undefined is undefined."""
     found = dict.fromkeys(CALIBRATION_NAMES, Estimate.undefined("it is a label's own: see each label"))
     values = [view.estimates() for view in views]
     means = ViewReplicates(
@@ -295,7 +295,7 @@ def calibration_schema() -> Schema:
     intervals = closed({"confidence": SHARE, "replicates": COUNT, "seed": COUNT, "resampling": TEXT})
     return closed(
         {
-            "view": said(TEXT, "What the figures are about: the positive label, the top label, or a mean over labels."),
+            "view": said(TEXT, "What the metrics are about: the positive label, the top label, or a mean over labels."),
             "n_cases": COUNT,
             "n_patients": COUNT,
             **estimates,

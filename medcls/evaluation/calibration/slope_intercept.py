@@ -26,7 +26,7 @@ def stated_log_odds(label: Floats, others: Floats) -> Floats:
 
 
 def recalibration(positive: Bools, log_odds: Floats) -> dict[str, PointEstimate]:
-    """The figures of :data:`RECALIBRATION_NAMES`, each a number or why there is none.
+    """The metrics of :data:`RECALIBRATION_NAMES`, each a number or why there is none.
 
     Args:
         positive: ``(n,)`` the reference.
@@ -50,7 +50,7 @@ def recalibration(positive: Bools, log_odds: Floats) -> dict[str, PointEstimate]
 
 
 def why_not(positive: Bools, log_odds: Floats) -> Undefined | None:
-    """Why none of the figures exists, or ``None``."""
+    """Why none of the metrics exists, or ``None``."""
     missing = missing_class(positive)
     if missing is not None:
         return missing
@@ -61,7 +61,7 @@ def why_not(positive: Bools, log_odds: Floats) -> Undefined | None:
 
 
 class RecalibrationStatistic:
-    """The figures of :data:`RECALIBRATION_NAMES` as functions of patients' weights.
+    """The metrics of :data:`RECALIBRATION_NAMES` as functions of patients' weights.
 
     Cases with and without the label are each sorted by log-odds and gathered into at most 256 cells, each of which stands
     at its mean: cells of many cases in the middle, where log-odds are close, of one or few at both ends. With fewer cases

@@ -1,4 +1,4 @@
-"""One view of calibration: an event, how likely it was said to be, and the figures of that, on cases and on replicates."""
+"""One view of calibration: an event, how likely it was said to be, and the metrics of that, on cases and on replicates."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _ERRORS: dict[Scheme, tuple[str, str]] = {
 
 @dataclass(frozen=True, eq=False)
 class ViewReplicates:
-    """Bootstrap replicates of a view's figures.
+    """Bootstrap replicates of a view's metrics.
 
     Attributes:
         estimates: By name, ``(b,)``, NaN where undefined.
         distance: Of each of :data:`BINNED_NAMES`, how far a replicate's signed gaps are from the cases' own, ``(b,)``, in
-            the norm that the figure is: the sum, or the greatest, of the absolute differences.
+            the norm that the metric is: the sum, or the greatest, of the absolute differences.
     """
 
     estimates: Mapping[str, Floats]
@@ -98,7 +98,7 @@ class CalibrationView:
         return np.stack(columns, axis=1)
 
     def replicates(self, sums: Floats, refitted: Floats | None) -> ViewReplicates:
-        """Replicates of every figure from the sums of :meth:`columns` and the refits."""
+        """Replicates of every metric from the sums of :meth:`columns` and the refits."""
         n = sums[:, 0]
         found = {"brier": ratio(sums[:, 1], n), "nll": ratio(sums[:, 2], n)}
         distance: dict[str, Floats] = {}

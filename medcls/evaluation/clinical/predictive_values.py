@@ -26,7 +26,7 @@ from medcls.evaluation.statistics.patient_bootstrap import replicate_sums, sum_b
 
 SCREENED = 1000
 _Formula = Callable[[Floats, Floats, float], Floats]
-"""Sensitivities, specificities and a prevalence in, figures out; NaN where undefined."""
+"""Sensitivities, specificities and a prevalence in, metrics out; NaN where undefined."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PredictiveValues:
     missed_per_1000: Estimate
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain JSON, valid under :func:`predictive_values_schema`."""
+        """The metrics as plain JSON, valid under :func:`predictive_values_schema`."""
         return {
             "prevalence": self.prevalence,
             "ppv": self.ppv.to_json(),
@@ -157,7 +157,7 @@ class _Rates:
         )
 
     def estimate(self, formula: _Formula, prevalence: float, *, falls: bool = False, undefined: str = "") -> Estimate:
-        """A figure that never falls with sensitivity, and falls with specificity or never does."""
+        """A metric that never falls with sensitivity, and falls with specificity or never does."""
         value = float(formula(*self.observed, prevalence))
         if np.isnan(value):
             return Estimate.undefined(undefined)

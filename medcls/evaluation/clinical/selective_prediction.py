@@ -56,7 +56,7 @@ class SelectivePoint:
         n_kept: How many.
         n_referred: How many go to a reader.
         risk: Share of the kept that are decided wrongly.
-        per_label: Sensitivity and specificity among the kept, for each label with figures of its own.
+        per_label: Sensitivity and specificity among the kept, for each label with metrics of its own.
     """
 
     coverage: float
@@ -109,7 +109,7 @@ class SelectiveCurve:
     reason: str | None
 
     def starting_from(self, rates: Mapping[str, Mapping[str, Estimate]], accuracy: Estimate | None) -> SelectiveCurve:
-        """The same with the figures of all cases as they stand elsewhere: one figure has one interval.
+        """The same with the metrics of all cases as they stand elsewhere: one metric has one interval.
 
         Args:
             rates: Sensitivity and specificity on all cases, by label.

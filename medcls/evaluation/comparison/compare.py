@@ -1,7 +1,7 @@
 """Comparison of two classifiers on the same cases.
 
 ====================== ===================================== ===================================
-figure                 one case for each patient             several cases of a patient
+metric                 one case for each patient             several cases of a patient
 ====================== ===================================== ===================================
 AUC                    paired DeLong                         bootstrap by patient
 sensitivity            McNemar, on the cases with the label  bootstrap by patient
@@ -12,7 +12,7 @@ macro AUC              bootstrap by patient                  bootstrap by patien
 
 The positive one of two labels, and each label of a multi-label classifier, get AUC, sensitivity and specificity. Three
 or more exclusive labels get accuracy and macro AUC, multi-label macro AUC too. Where several are compared, or several
-figures without one being named first, p-values must be adjusted: :func:`compare_several`.
+metrics without one being named first, p-values must be adjusted: :func:`compare_several`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Comparison:
         names: Of the first and the second.
         n_cases: Cases.
         n_patients: Patients.
-        differences: One for each figure (and label).
+        differences: One for each metric (and label).
         confidence: Confidence level of all intervals.
         replicates: Bootstrap replicates.
         seed: Their seed.
@@ -72,7 +72,7 @@ class Comparison:
     seed: int
 
     def of(self, metric: str, label: str | None = None) -> Difference:
-        """The difference of one figure; without a label the first of this name.
+        """The difference of one metric; without a label the first of this name.
 
         Raises:
             UsageError: There is none.
@@ -80,7 +80,7 @@ class Comparison:
         for one in self.differences:
             if one.metric == metric and label in (None, one.label):
                 return one
-        raise UsageError(f"no figure '{metric}' was compared")
+        raise UsageError(f"no metric '{metric}' was compared")
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain JSON, valid under :func:`comparison_schema`."""
@@ -171,7 +171,7 @@ def compare_several(
 
 
 def with_holm(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """The comparisons with ``p_adjusted``: each figure (of each label) is one family over all comparisons."""
+    """The comparisons with ``p_adjusted``: each metric (of each label) is one family over all comparisons."""
     families: dict[tuple[str, str | None], list[float]] = defaultdict(list)
     for comparison in comparisons:
         for one in comparison.differences:

@@ -1,4 +1,4 @@
-"""The differences between two classifiers on the same cases, figure by figure, each with its interval and test."""
+"""The differences between two classifiers on the same cases, metric by metric, each with its interval and test."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from medcls.evaluation.statistics.patient_bootstrap import replicate_sums, sum_b
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of two classifiers.
+    """One metric of two classifiers.
 
     Attributes:
         metric: ``auc``, ``sensitivity``, ``specificity``, ``accuracy`` or ``macro_auc``.
@@ -75,7 +75,7 @@ class Difference:
 
     @classmethod
     def undefined(cls, metric: str, label: str | None, reason: str) -> Difference:
-        """A figure that does not exist on these cases."""
+        """A metric that does not exist on these cases."""
         return cls(metric, label, None, None, Estimate.undefined(reason), Test.NONE, None, None, reason)
 
 
@@ -267,7 +267,7 @@ def _conservative(parts: list[tuple[tuple[float, float], int]], confidence: floa
 
 
 def _defined(metric: float | Undefined) -> float:
-    """A figure that is known to be defined here."""
+    """A metric that is known to be defined here."""
     if isinstance(metric, Undefined):
         raise ValueError(metric.reason)
     return metric

@@ -1,4 +1,4 @@
-"""The difference of two figures on the same cases: its interval and its test."""
+"""The difference of two metrics on the same cases: its interval and its test."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What prediction sets did on other cases: how often they held the reference label, and how large they were.
 
-Every figure is a mean over patients, as the guarantee is: of the share of a patient's cases, or, where the guarantee
+Every metric is a mean over patients, as the guarantee is: of the share of a patient's cases, or, where the guarantee
 is about all cases of a patient together, of whether all were held.
 """
 
@@ -65,7 +65,7 @@ class ConformalMetrics:
     n_patients: int
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain JSON, valid under :func:`conformal_schema`."""
+        """The metrics as plain JSON, valid under :func:`conformal_schema`."""
         return {
             "sets": self.conformal.to_json(),
             "n_cases": self.n_cases,

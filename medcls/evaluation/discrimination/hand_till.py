@@ -1,6 +1,6 @@
 """Hand and Till's AUC for three or more exclusive labels (Machine Learning 2001;45:171).
 
-``A(i|j)`` is the probability that a case with label i has a higher probability of i than a case with label j. The figure
+``A(i|j)`` is the probability that a case with label i has a higher probability of i than a case with label j. The metric
 is the mean of ``A(i|j)`` over all ordered pairs of different labels. Other than the macro mean of one-vs-rest AUCs, it
 does not depend on how common the labels are.
 """
@@ -96,14 +96,14 @@ class HandTillStatistic:
 def hand_till_estimate(
     predictions: Predictions, resampling: PatientResampling, replicates: Floats, confidence: float
 ) -> Estimate:
-    """The figure of three or more exclusive labels with its interval by patient.
+    """The metric of three or more exclusive labels with its interval by patient.
 
     Labels without cases are left out, and the reason says so.
 
     Args:
         predictions: The cases.
         resampling: Which case is whose.
-        replicates: ``(b,)`` from :class:`HandTillStatistic`; not looked at where the figure is undefined.
+        replicates: ``(b,)`` from :class:`HandTillStatistic`; not looked at where the metric is undefined.
         confidence: Confidence level.
     """
     truth, scores = predictions.reference, predictions.probabilities

@@ -1,7 +1,7 @@
 """Figures of a ranking (AUC, partial AUC, average precision, the ROC curve) for thousands of bootstrap replicates.
 
 Cases are sorted once. A replicate only weights them, so all that is needed of it are two running sums down the ranking,
-of the weights with and without the label; every figure reads from these.
+of the weights with and without the label; every metric reads from these.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class BaselinePredictions:
 
 @dataclass(frozen=True, eq=False)
 class BaselineMetrics:
-    """A simple model's figures, and the network's against them.
+    """A simple model's metrics, and the network's against them.
 
     Attributes:
         method, n_features, strength: As in :class:`BaselinePredictions`.

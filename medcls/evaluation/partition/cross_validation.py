@@ -1,4 +1,4 @@
-"""Cross-validation: each fold's figures and their spread, apart from the pooled out-of-fold figures.
+"""Cross-validation: each fold's metrics and their spread, apart from the pooled out-of-fold metrics.
 
 **Per fold.** Each fold's classifier evaluates its own held-out patients, with intervals of its own. The mean over folds
 estimates how such trainings do on average. Folds share most of their training patients, so their spread is no standard
@@ -48,7 +48,7 @@ NOT_INDEPENDENT = (
 
 @dataclass(frozen=True)
 class FoldMetrics:
-    """One fold's figures on its held-out cases.
+    """One fold's metrics on its held-out cases.
 
     Attributes:
         name: The fold, as in ``1-3``.
@@ -56,7 +56,7 @@ class FoldMetrics:
         n_patients: Held-out patients.
         cases_per_label: Held-out cases with each label.
         thresholds: The fold's own, chosen on its tune part; none where the most probable label is taken.
-        estimates: An estimate for each figure.
+        estimates: An estimate for each metric.
     """
 
     name: str
@@ -68,7 +68,7 @@ class FoldMetrics:
 
     @classmethod
     def of(cls, name: str, document: Mapping[str, Any]) -> FoldMetrics:
-        """The figures of a fold from its partition in ``metrics.json``."""
+        """The metrics of a fold from its partition in ``metrics.json``."""
         return cls(
             name=name,
             n_cases=document["n_cases"],
@@ -96,7 +96,7 @@ class FoldMetrics:
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over folds.
+    """A metric over folds.
 
     Attributes:
         mean: Over the folds where it is defined; ``None`` where there are none.
@@ -116,7 +116,7 @@ class Spread:
 
     @classmethod
     def over(cls, estimates: Mapping[str, Estimate]) -> Spread:
-        """The spread of one figure, by fold."""
+        """The spread of one metric, by fold."""
         values = [estimate.value for estimate in estimates.values() if estimate.value is not None]
         missing = [f"{name} ({one.reason})" for name, one in estimates.items() if one.value is None]
         reason = f"left out: {', '.join(missing)}" if missing else None
@@ -139,11 +139,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class PerFold:
-    """Each fold's figures, and every figure over folds.
+    """Each fold's metrics, and every metric over folds.
 
     Attributes:
         folds: The folds.
-        over_folds: The spread of each figure.
+        over_folds: The spread of each metric.
         auc_within_folds: By label, the AUC that ranks only cases of the same fold against each other.
         notes: What a reader must know first.
     """
@@ -154,7 +154,7 @@ class PerFold:
     notes: tuple[str, ...] = (NOT_INDEPENDENT,)
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain JSON, valid under :func:`per_fold_schema`."""
+        """The metrics as plain JSON, valid under :func:`per_fold_schema`."""
         return {
             "folds": [fold.to_json() for fold in self.folds],
             "over_folds": {name: spread.to_json() for name, spread in self.over_folds.items()},
@@ -164,14 +164,14 @@ class PerFold:
 
 
 def over_folds(folds: Sequence[FoldMetrics], within: Mapping[str, Estimate]) -> PerFold:
-    """Join the figures of all folds.
+    """Join the metrics of all folds.
 
     Args:
-        folds: Each fold's own figures.
+        folds: Each fold's own metrics.
         within: As :func:`medcls.evaluation.discrimination.within_folds.auc_within_folds` gives it.
 
     Raises:
-        UsageError: There are no folds, or they have different figures.
+        UsageError: There are no folds, or they have different metrics.
     """
     names = list(folds[0].estimates) if folds else []
     if not folds or any(list(fold.estimates) != names for fold in folds):
@@ -201,7 +201,7 @@ def scale_warning(pooled: Mapping[str, Estimate], within: Mapping[str, Estimate]
 
 
 def pooled_operating_point(points: Mapping[str, OperatingPoint]) -> OperatingPoint:
-    """What stands for the operating points of several folds beside pooled figures.
+    """What stands for the operating points of several folds beside pooled metrics.
 
     Its thresholds are the folds' means, for the reader alone: each case was decided by its own fold's.
 
@@ -253,4 +253,4 @@ def per_fold_schema() -> Schema:
         ),
         "notes": listed(TEXT),
     }
-    return closed(properties, "Cross-validation: each fold's figures on its held-out cases.")
+    return closed(properties, "Cross-validation: each fold's metrics on its held-out cases.")

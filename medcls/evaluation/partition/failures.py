@@ -1,6 +1,6 @@
 """Failure analysis: the worst wrong predictions by name, and what it means to count the cases that got none.
 
-A case that was refused, or that failed, has no prediction; figures over the others alone (complete cases) look better than
+A case that was refused, or that failed, has no prediction; metrics over the others alone (complete cases) look better than
 the classifier would have served. Worst case: each of them counts as decided wrongly (STARD 2015, item 16; CLAIM 2024:
 failure analysis). The truth is between.
 """
@@ -104,9 +104,9 @@ class FailureAnalysis:
     Attributes:
         n_answered: Cases with a prediction.
         n_failed: Cases without one.
-        n_unknown: Those of them of which no label is known; no figure counts them.
+        n_unknown: Those of them of which no label is known; no metric counts them.
         failed_by_reason: How many got no prediction, for each reason.
-        labels: For each label with figures of its own, what went wrong with it.
+        labels: For each label with metrics of its own, what went wrong with it.
     """
 
     n_answered: int
@@ -116,7 +116,7 @@ class FailureAnalysis:
     labels: Mapping[str, LabelFailures]
 
     def beside(self, rates: Mapping[str, Mapping[str, Estimate]]) -> FailureAnalysis:
-        """The same with the complete cases' sensitivity and specificity as they stand elsewhere: one figure, one interval.
+        """The same with the complete cases' sensitivity and specificity as they stand elsewhere: one metric, one interval.
 
         Args:
             rates: The two over the cases with a prediction, by label.
@@ -216,7 +216,7 @@ def failures_schema() -> Schema:
         {
             "n_answered": COUNT,
             "n_failed": COUNT,
-            "n_unknown": said(COUNT, "Failed cases of which no label is known; no figure counts them."),
+            "n_unknown": said(COUNT, "Failed cases of which no label is known; no metric counts them."),
             "failed_by_reason": by_name(COUNT),
             "labels": by_name(label),
         },

@@ -6,7 +6,7 @@ Which interval a metric gets:
 * every other metric, and proportions where patients have several cases: the bootstrap by patient, which gives the
   standard error; the interval is Student's on the logit scale between the metric's bounds (log scale for likelihood
   ratios), since percentiles alone hold the true metric too seldom for a good classifier
-  (``docs/explanation/figures-and-intervals.md`` has the measured coverage);
+  (``docs/explanation/metrics-and-intervals.md`` has the measured coverage);
 * where the bootstrap says nothing (fewer than five patients to resample, no spread as under perfect separation, or most
   replicates undefined): a conservative interval from a formula, named in ``method``, explained in ``reason``.
 """

@@ -1,7 +1,7 @@
 """Figures over several labels, each with its interval.
 
-They are unweighted (macro) means over the labels that have cases and leave the figure defined. Exclusive labels have
-three figures of their own: accuracy is the share of cases with the right label, balanced accuracy the mean
+They are unweighted (macro) means over the labels that have cases and leave the metric defined. Exclusive labels have
+three metrics of their own: accuracy is the share of cases with the right label, balanced accuracy the mean
 sensitivity, and Brier's score the sum over labels.
 """
 
@@ -35,7 +35,7 @@ class Replicates:
     """Bootstrap replicates of everything, NaN where undefined.
 
     Attributes:
-        estimates: By label and figure, ``(b,)``, each label's on the patients of whom it is known.
+        estimates: By label and metric, ``(b,)``, each label's on the patients of whom it is known.
         together: The same on one draw of all patients, for means over labels; where all labels are known, the same.
         bands: By label, ``(b, 101)`` sensitivities at :data:`medcls.evaluation.partition.curves.BAND_FPR`.
         accuracy: ``(b,)`` share of cases with the right one of several exclusive labels.
@@ -53,12 +53,12 @@ class Replicates:
 
 @dataclass(frozen=True, eq=False)
 class MacroMetrics:
-    """The labels of a partition together: replicates on the same draws, means over labels, figures over all labels.
+    """The labels of a partition together: replicates on the same draws, means over labels, metrics over all labels.
 
     Attributes:
         predictions: The partition's cases.
         called: ``(n, labels)`` decisions at the operating point.
-        views: The labels that get figures.
+        views: The labels that get metrics.
         confidence: Confidence level of all intervals.
     """
 
@@ -121,7 +121,7 @@ class MacroMetrics:
         return hand_till_estimate(self.predictions, self.resampling, replicates.hand_till, self.confidence)
 
     def over_labels(self, replicates: Replicates) -> dict[str, Estimate]:
-        """The figures over all labels, where there is no positive one."""
+        """The metrics over all labels, where there is no positive one."""
         estimates = {name: self.macro(metric, replicates) for name, metric in self.views[0].metrics.items()}
         if not self.predictions.multilabel:
             estimates["accuracy"] = self.accuracy(replicates.accuracy)
@@ -130,7 +130,7 @@ class MacroMetrics:
         return estimates
 
     def macro(self, metric: Metric, replicates: Replicates) -> Estimate:
-        """The mean of one figure over the labels that have cases and leave it defined."""
+        """The mean of one metric over the labels that have cases and leave it defined."""
         used: list[tuple[LabelView, float]] = []
         left_out: list[str] = []
         for view in self.views:

@@ -1,6 +1,6 @@
-"""All figures of one partition, each with its interval: what ``metrics.json`` says of it.
+"""All metrics of one partition, each with its interval: what ``metrics.json`` says of it.
 
-**Two labels:** the figures are the positive label's. **Three or more exclusive labels:** each label against the rest
+**Two labels:** the metrics are the positive label's. **Three or more exclusive labels:** each label against the rest
 in ``per_label``, and at the top their unweighted (macro) means, but for accuracy (the share of cases with the right
 label), balanced accuracy (the mean sensitivity) and Brier's score (the sum over labels). **Multi-label:** each label,
 and macro means.
@@ -64,18 +64,18 @@ class LabelMetrics:
 
 @dataclass(frozen=True, eq=False)
 class PartitionMetrics:
-    """All figures of one partition.
+    """All metrics of one partition.
 
     Attributes:
         n_cases: Cases.
         n_patients: Patients.
         cases_per_label: Cases with each reference label.
         patients_per_label: Patients with such a case.
-        known_per_label: Cases of which each label is known, which its figures are of; ``None`` for exclusive labels.
-        averaging: What the top figures are: of the positive label, or means over labels.
+        known_per_label: Cases of which each label is known, which its metrics are of; ``None`` for exclusive labels.
+        averaging: What the top metrics are: of the positive label, or means over labels.
         estimates: An estimate for each of :data:`medcls.evaluation.metrics.METRICS`, and further ones.
         hand_till: Hand and Till's AUC of three or more exclusive labels; ``None`` for others.
-        per_label: For each label with figures of its own (the positive one; or all).
+        per_label: For each label with metrics of its own (the positive one; or all).
         confusion: ``(labels, labels)`` counts, rows reference, columns predicted; ``None`` for multi-label.
         operating_point: How cases were decided, and where that was chosen.
         notes: What a reader must know first: labels without cases, few patients, and what looks like a mistake.
@@ -107,7 +107,7 @@ class PartitionMetrics:
         return {label: {name: one.estimates[name] for name in names} for label, one in self.per_label.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as plain JSON, valid under :func:`medcls.evaluation.partition.schema.metrics_schema`."""
+        """The metrics as plain JSON, valid under :func:`medcls.evaluation.partition.schema.metrics_schema`."""
         estimates = {name: estimate.to_json() for name, estimate in self.estimates.items()}
         document: dict[str, Any] = {
             "n_cases": self.n_cases,
@@ -159,7 +159,7 @@ def evaluate_partition(
     *,
     called: Bools | None = None,
 ) -> PartitionMetrics:
-    """Every figure of one partition at a frozen operating point.
+    """Every metric of one partition at a frozen operating point.
 
     Args:
         predictions: The partition's cases, with calibrated probabilities. The order of cases does not matter.
@@ -236,7 +236,7 @@ def known_in_words(known: Mapping[str, int], n_cases: int) -> list[str]:
     if not part:
         return []
     return [
-        f"of {n_cases} cases labels are known of fewer: {', '.join(part)}; each label's figures are of these alone, and a case "
+        f"of {n_cases} cases labels are known of fewer: {', '.join(part)}; each label's metrics are of these alone, and a case "
         "counts as decided wrongly where a label that is known is"
     ]
 
@@ -248,12 +248,12 @@ def _notes(
     notes += known_in_words(known, n_cases)
     few = [f"{label} ({n})" for label, n in patients.items() if 0 < n < FEW_PATIENTS]
     if few:
-        notes.append(f"fewer than {FEW_PATIENTS} patients: {', '.join(few)}; figures that rest on them are uncertain")
+        notes.append(f"fewer than {FEW_PATIENTS} patients: {', '.join(few)}; metrics that rest on them are uncertain")
     return tuple(notes)
 
 
 def doubts(per_label: Mapping[str, LabelMetrics], *, thresholds: bool) -> list[str]:
-    """What figures look like when scores or labels were swapped, or a threshold is in another unit."""
+    """What metrics look like when scores or labels were swapped, or a threshold is in another unit."""
     found = []
     for label, metrics in per_label.items():
         auc, counts = metrics.estimates["auc"], metrics.counts

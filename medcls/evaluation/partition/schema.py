@@ -30,7 +30,7 @@ def metrics_schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "metrics.json of medcls",
-        "description": "Figures of each partition, with intervals. An undefined figure is null and says why.",
+        "description": "Figures of each partition, with intervals. An undefined metric is null and says why.",
         "type": "object",
         "properties": {
             "tune": ref("partition"),
@@ -58,7 +58,7 @@ def _partition() -> Schema:
         "n_patients": COUNT,
         "cases_per_label": by_name(COUNT),
         "patients_per_label": by_name(COUNT),
-        "averaging": said(TEXT, "Whether the figures are of the positive label or means over labels (macro)."),
+        "averaging": said(TEXT, "Whether the metrics are of the positive label or means over labels (macro)."),
         **_estimates(),
         "auc_analytic": said(
             by_name(ref("estimate")),
@@ -84,7 +84,7 @@ def _partition() -> Schema:
         ref("estimate"), "Hand and Till's AUC, the mean over pairs of labels. For three or more exclusive labels."
     )
     schema["properties"]["known_per_label"] = said(
-        by_name(COUNT), "Cases of which each label is known, which its figures are of. For multi-label."
+        by_name(COUNT), "Cases of which each label is known, which its metrics are of. For multi-label."
     )
     schema["properties"] |= section_schemas()
     schema["properties"]["per_class"] = said(by_name(ref("label")), "For more than two labels, and multi-label.")

@@ -131,7 +131,7 @@ class ScoreScales:
 
 
 def without_probabilities(subgroups: Subgroups) -> Subgroups:
-    """Subgroups of ranked scores, without the figures that ask for probabilities."""
+    """Subgroups of ranked scores, without the metrics that ask for probabilities."""
     return replace(subgroups, covariates=tuple(_without_covariate(covariate) for covariate in subgroups.covariates))
 
 

@@ -1,4 +1,4 @@
-"""Shift: how far another cohort is from the one that a classifier was trained on, and what that means for its figures.
+"""Shift: how far another cohort is from the one that a classifier was trained on, and what that means for its metrics.
 
 What is compared, patient by patient: the brightness of the network's input, the scans' grid, how common each label is, and
 makers and models of scanners, and sites. Each row has a size and a p-value; p-values are adjusted by Holm over all rows. A
@@ -118,7 +118,7 @@ class CohortShift:
         n_training: Training patients.
         n_external: Patients of the cohort.
         rows: What was compared.
-        meanings: What it means for the figures, in sentences.
+        meanings: What it means for the metrics, in sentences.
     """
 
     n_training: int

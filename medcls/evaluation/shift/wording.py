@@ -1,4 +1,4 @@
-"""What a shift between cohorts means for a classifier's figures, in sentences."""
+"""What a shift between cohorts means for a classifier's metrics, in sentences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOTHING = (
 _ALL_UNKNOWN = "Nothing could be compared, so it is not known whether these cases are like the training cases."
 _INTENSITY = (
     "The network's input differs from that in training ({rows}). The AUC and the threshold of the training cohort are not to "
-    "be trusted on such scans: only the figures that were measured on this cohort are. See whether the scans are of the same "
+    "be trusted on such scans: only the metrics that were measured on this cohort are. See whether the scans are of the same "
     "kind, and prepared alike."
 )
 _GEOMETRY = (
@@ -22,7 +22,7 @@ _GEOMETRY = (
 )
 _SCANNER = (
     "Patients come from scanners or sites that training had rarely or never ({rows}). Nothing measured in training speaks for "
-    "them: look at their group's figures under subgroups."
+    "them: look at their group's metrics under subgroups."
 )
 _LABEL = (
     "‘{name}’ is {more} common here than in training ({external} against {training} of the patients). By that alone, positive "

@@ -1,4 +1,4 @@
-"""Checks of the arrays that figures are computed from: refuse what has no meaning before it becomes a number."""
+"""Checks of the arrays that metrics are computed from: refuse what has no meaning before it becomes a number."""
 
 from __future__ import annotations
 

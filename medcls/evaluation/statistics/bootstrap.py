@@ -1,14 +1,14 @@
 """The bootstrap by patient, stratified by label, for thousands of replicates at once.
 
 A replicate draws patients with replacement within strata; a patient drawn twice brings all cases twice. So a
-replicate is a vector of whole-number weights, one for each patient, and every figure is a function of weights: scores
+replicate is a vector of whole-number weights, one for each patient, and every metric is a function of weights: scores
 are sorted once, and replicates only add up (Efron and Tibshirani, An Introduction to the Bootstrap, 1993; for
 clusters: Field and Welsh, J R Stat Soc B 2007;69:369).
 
 **Strata.** A patient belongs to the rarest label among those of the patient's cases: rarest by number of patients,
 earlier column at a tie; patients without any label (multi-label) are a stratum too. With one label for each patient
 this is stratification by label; with mixed patients it keeps the rarest label in every replicate. Stratified replicates
-keep the mix of labels, so intervals of figures that depend on it (PPV, NPV, accuracy, Brier's score) hold for this mix.
+keep the mix of labels, so intervals of metrics that depend on it (PPV, NPV, accuracy, Brier's score) hold for this mix.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def percentiles(replicates: Floats, confidence: float, n_patients: int | None = 
     """The percentile interval of ``(b,)`` replicates, which must all be defined.
 
     Args:
-        replicates: The figure on each replicate.
+        replicates: The metric on each replicate.
         confidence: Confidence level.
         n_patients: How many patients the spread rests on; when given, the interval is expanded as by
             :func:`medcls.evaluation.statistics.intervals.expanded_tail`.

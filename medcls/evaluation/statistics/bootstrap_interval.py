@@ -1,4 +1,4 @@
-"""From the replicates of a figure to its interval, and what to say where they say nothing."""
+"""From the replicates of a metric to its interval, and what to say where they say nothing."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def bootstrap_estimate(
     """The interval that the replicates give, or the fallback where they say nothing.
 
     Args:
-        value: The figure on the cases as they are.
-        replicates: ``(b,)``, NaN where a replicate leaves the figure undefined.
+        value: The metric on the cases as they are.
+        replicates: ``(b,)``, NaN where a replicate leaves the metric undefined.
         n_patients: How many patients the figure's spread rests on.
         confidence: Confidence level.
         fallback: Gives a conservative interval.
-        bounds: The least and the greatest value that the figure can have, the greatest may be infinite. With them the
+        bounds: The least and the greatest value that the metric can have, the greatest may be infinite. With them the
             interval is :func:`medcls.evaluation.statistics.intervals.within_bounds` with the replicates' deviation and bias;
-            without them, or with the figure on one of them, it is the expanded percentiles.
+            without them, or with the metric on one of them, it is the expanded percentiles.
         method: Which bootstrap the replicates are of.
     """
     why = why_silent(replicates, n_patients)

@@ -1,4 +1,4 @@
-"""Estimate: a figure with its interval, or the reason why there is none."""
+"""Estimate: a metric with its interval, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Method(StrEnum):
         DISJOINT_PAIRS: Exact, conservative limit of an AUC under perfect separation.
         HOEFFDING: Conservative interval of a bounded mean that assumes no distribution.
         BONFERRONI: Exact intervals of the parts at a shared error, combined at their worst.
-        BOUNDS: All that the figure can be, where nothing narrower is known.
+        BOUNDS: All that the metric can be, where nothing narrower is known.
         NONE: There is no value, hence no interval.
     """
 
@@ -44,7 +44,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True)
 class Undefined:
-    """A figure that does not exist on these cases.
+    """A metric that does not exist on these cases.
 
     Attributes:
         reason: Why, in words.
@@ -58,17 +58,17 @@ PointEstimate = float | Undefined
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its interval.
+    """A metric and its interval.
 
     Attributes:
-        value: The figure; ``None`` when it is undefined, never 0 or NaN in its place.
+        value: The metric; ``None`` when it is undefined, never 0 or NaN in its place.
         low: Lower limit, never above the value.
         high: Upper limit, never below the value.
         method: How the interval was made, one of :class:`Method`.
         reason: Why there is no value; or what a reader must know about the interval; else ``None``.
 
     Raises:
-        ValueError: A number is not finite, the limits do not hold the value, or an undefined figure gives no reason.
+        ValueError: A number is not finite, the limits do not hold the value, or an undefined metric gives no reason.
     """
 
     value: float | None
@@ -97,7 +97,7 @@ class Estimate:
 
     @property
     def complement(self) -> Estimate:
-        """One minus the figure, as the share of wrong predictions is of that of right ones; the same interval, turned."""
+        """One minus the metric, as the share of wrong predictions is of that of right ones; the same interval, turned."""
         if self.value is None or self.low is None or self.high is None:
             return self
         return replace(self, value=1 - self.value, low=1 - self.high, high=1 - self.low)
@@ -117,7 +117,7 @@ class Estimate:
 
 
 def macro(estimates: Sequence[PointEstimate]) -> PointEstimate:
-    """The unweighted mean over the figures that are defined; undefined ones are left out, never counted as 0."""
+    """The unweighted mean over the metrics that are defined; undefined ones are left out, never counted as 0."""
     defined = [metric for metric in estimates if not isinstance(metric, Undefined)]
     if not defined:
         return Undefined("undefined for every label")
@@ -129,7 +129,7 @@ NO_NEGATIVE = "every case has the label"
 
 
 def missing_class(positive: Bools) -> Undefined | None:
-    """Why a figure that compares positive with negative cases is undefined here, if it is."""
+    """Why a metric that compares positive with negative cases is undefined here, if it is."""
     if not positive.size:
         return Undefined("there are no cases")
     if not positive.any():

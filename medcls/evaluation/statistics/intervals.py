@@ -98,18 +98,18 @@ def normal_quantile(confidence: float) -> float:
 def within_bounds(
     value: float, error: float, bounds: Limits, n_patients: int, confidence: float = 0.95, *, bias: float = 0.0
 ) -> Limits:
-    """Student's t interval of a figure with bounds, made where the bounds are infinitely far away.
+    """Student's t interval of a metric with bounds, made where the bounds are infinitely far away.
 
     That is the logit scale between two bounds, and the log scale above one: near a bound the interval becomes as lopsided
     as the figure's distribution, and never crosses it (for AUCs: Qin and Hotilovac, Stat Methods Med Res 2008;17:207).
 
     Args:
-        value: The figure, strictly within the bounds.
+        value: The metric, strictly within the bounds.
         error: Its standard error, from a bootstrap: expanded by ``sqrt(n / (n - 1))``, which a bootstrap leaves out.
-        bounds: The least and the greatest value that the figure can have; the greatest may be infinite.
+        bounds: The least and the greatest value that the metric can have; the greatest may be infinite.
         n_patients: How many patients are resampled, of the smaller group where two are compared; at least 2.
         confidence: Confidence level.
-        bias: By how much the figure is too high on average, as a bootstrap shows it (Efron and Tibshirani, An Introduction
+        bias: By how much the metric is too high on average, as a bootstrap shows it (Efron and Tibshirani, An Introduction
             to the Bootstrap, 1993, chapter 10); the interval is that much lower, at most half the way to a bound.
     """
     n = max(2, n_patients)

@@ -1,4 +1,4 @@
-"""The figures of one group of cases, and of the gap between groups."""
+"""The metrics of one group of cases, and of the gap between groups."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from medcls.evaluation.statistics.patient_bootstrap import sum_by_patient
 from medcls.evaluation.statistics.proportions import estimate_share
 
 GROUP_FIGURES = ("auc", "sensitivity", "specificity", "brier", "calibration_in_the_large")
-FEWEST = 10  # patients that a figure is shown for
+FEWEST = 10  # patients that a metric is shown for
 _METHOD = Method.UNSTRATIFIED_BOOTSTRAP  # the mix of labels within a group is chance
 _TOO_FEW = "suppressed: fewer than 10 patients"
 
@@ -72,7 +72,7 @@ class GroupView:
         )
 
     def suppressed(self, metric: str) -> str | None:
-        """Why a figure is not shown, if it is not."""
+        """Why a metric is not shown, if it is not."""
         everyone, ups, downs = self.sizes
         if everyone < FEWEST:
             return _TOO_FEW
@@ -103,7 +103,7 @@ class GroupView:
         return sum_by_patient(self.resampling, columns).T
 
     def replicates(self, sums: Floats) -> dict[str, Floats]:
-        """Every figure ``(b,)`` from weighted sums ``(9, b)`` of :meth:`by_patient`; NaN where undefined."""
+        """Every metric ``(b,)`` from weighted sums ``(9, b)`` of :meth:`by_patient`; NaN where undefined."""
         tp, ups, tn, downs, squares, bias, n, above, under = sums
         drawn = {
             "sensitivity": ratio(tp, ups),
@@ -117,7 +117,7 @@ class GroupView:
         return drawn
 
     def estimate(self, metric: str, drawn: Floats | None, confidence: float) -> Estimate:
-        """One figure with its interval, from its replicates."""
+        """One metric with its interval, from its replicates."""
         value = self.value(metric)
         if isinstance(value, Undefined) or drawn is None:
             return Estimate.undefined(value.reason if isinstance(value, Undefined) else _TOO_FEW)
@@ -185,7 +185,7 @@ def replicate_groups(
 def gap_between(
     metric: str, views: Sequence[GroupView], drawn: Sequence[dict[str, Floats]], confidence: float
 ) -> tuple[str | None, str | None, Estimate]:
-    """The groups with the highest and with the lowest figure, and the gap with limits that hold for all pairs."""
+    """The groups with the highest and with the lowest metric, and the gap with limits that hold for all pairs."""
     shown = [
         (view, value, replicates[metric])
         for view, replicates in zip(views, drawn, strict=True)

@@ -1,4 +1,4 @@
-"""Subgroups: the figures of each group of cases at the one global threshold, and how far the groups are apart.
+"""Subgroups: the metrics of each group of cases at the one global threshold, and how far the groups are apart.
 
 A classifier that is right on the whole may miss more of the women, or of one scanner's patients. AUC within groups does
 not show it: two groups with equal AUC may be called far too often and far too rarely at the same threshold. So
@@ -8,7 +8,7 @@ sensitivity and specificity at the one threshold stand beside it, and whether pr
 The AUC's replicates are of first order, by placements on the logit scale: what DeLong's (for clusters Obuchowski's,
 Biometrics 1997;53:567) variance is made of.
 
-**The gap** is the highest group's figure minus the lowest's. Picking these two exaggerates it, so its interval holds for
+**The gap** is the highest group's metric minus the lowest's. Picking these two exaggerates it, so its interval holds for
 all pairs of groups at once: ``q`` is the percentile of the greatest error over all pairs of groups in the bootstrap, and
 the limits are ``gap - q`` (not below 0) and ``gap + q``. A lower limit of 0: the groups may well be alike.
 
@@ -81,10 +81,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far the groups are apart in one figure.
+    """How far the groups are apart in one metric.
 
     Attributes:
-        highest: The group with the highest figure; ``None`` without a gap.
+        highest: The group with the highest metric; ``None`` without a gap.
         lowest: The group with the lowest.
         gap: Highest minus lowest.
     """
@@ -105,7 +105,7 @@ class CovariateGroups:
     Attributes:
         covariate: The fact.
         how: How its values became groups.
-        groups: For each label with figures of its own, the groups in an order for reading.
+        groups: For each label with metrics of its own, the groups in an order for reading.
         gaps: For each such label, a gap for each of :data:`medcls.evaluation.subgroups.group_metrics.GROUP_FIGURES`.
     """
 
@@ -133,7 +133,7 @@ class Subgroups:
     Attributes:
         covariates: Those that part the cases into groups that can be compared.
         left_out: The others, and why.
-        fewest: How many patients a figure needs to be shown.
+        fewest: How many patients a metric needs to be shown.
     """
 
     covariates: tuple[CovariateGroups, ...]
@@ -156,7 +156,7 @@ def subgroup_metrics(
     settings: EvaluationSettings | None = None,
     seed: int = 0,
 ) -> Subgroups:
-    """The figures of every group of every fact, at the one operating point.
+    """The metrics of every group of every fact, at the one operating point.
 
     Args:
         predictions: The cases, with calibrated probabilities.

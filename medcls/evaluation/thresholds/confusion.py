@@ -57,10 +57,10 @@ class Counts:
         """One of :data:`RATE_NAMES`, or why it is undefined.
 
         Raises:
-            UsageError: There is no such figure.
+            UsageError: There is no such metric.
         """
         if name not in RATE_NAMES:
-            raise UsageError(f"no figure is called '{name}'", remedy=one_of(name, RATE_NAMES, "Figures"))
+            raise UsageError(f"no metric is called '{name}'", remedy=one_of(name, RATE_NAMES, "Metrics"))
         return COUNTED[name].of_table(self.tp, self.fp, self.fn, self.tn)
 
     def to_json(self) -> dict[str, int]:

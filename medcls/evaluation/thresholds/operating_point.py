@@ -7,7 +7,7 @@ earlier at a tie).
 **Thresholds** are chosen by a rule: :mod:`medcls.evaluation.thresholds.choosing`.
 
 **Exploratory.** A threshold that is chosen on the cases which it is then evaluated on flatters. Such a point is
-:attr:`OperatingPoint.exploratory`, and whatever shows its figures must say so.
+:attr:`OperatingPoint.exploratory`, and whatever shows its metrics must say so.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def _counts(run: Record) -> Said | None:
     if not run.origin.evaluated:
         return whole, f"{_COHORT}; cohort.csv"
     source = "the external table" if run.external else "the run's own test partition, evaluated again"
-    return f"the figures come from {source}: {whole}", f"{_COHORT}; predictions.csv"
+    return f"the metrics come from {source}: {whole}", f"{_COHORT}; predictions.csv"
 
 
 def _training_data(run: Record) -> Said | None:

@@ -75,7 +75,7 @@ CLAIM = Checklist(
         ),
         item("26", _TRAINING, "How the final model was chosen.", "how many configs were compared", "selection"),
         item("27", _TRAINING, "Ensembles.", "reasons for or against an ensemble", "ensemble"),
-        item("28", _EVALUATION, "Which figures measure performance.", "which of them is primary", "figures"),
+        item("28", _EVALUATION, "Which metrics measure performance.", "which of them is primary", "figures"),
         item(
             "29", _EVALUATION, "Statistical uncertainty and significance.", "tests beyond those of medcls", "intervals"
         ),

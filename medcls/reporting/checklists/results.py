@@ -27,9 +27,9 @@ _NAMES = ("auc", "sensitivity", "specificity", "ppv", "npv")
 
 
 def metrics_measured(run: Record) -> Said:
-    """Which figures there are."""
+    """Which metrics there are."""
     names = ", ".join(title for name, title in TITLES.items() if name in run.metrics)
-    return f"{names}; calibration, decision curve", f"report: Figures; {_METRICS}"
+    return f"{names}; calibration, decision curve", f"report: Metrics; {_METRICS}"
 
 
 def intervals(run: Record) -> Said | None:
@@ -55,7 +55,7 @@ def subgroups(run: Record) -> Said | None:
 
 
 def _suppressed(found: documents.Subgroups) -> str:
-    """How many groups have too few patients to be shown, and how many lack some figure for that; empty where none."""
+    """How many groups have too few patients to be shown, and how many lack some metric for that; empty where none."""
     every, hidden, in_part = set(), set(), set()
     for covariate in found["facts"]:
         for group in (group for one in covariate["labels"].values() for group in one["groups"]):
@@ -97,24 +97,24 @@ def explanations(run: Record) -> Said | None:
 
 
 def internal(run: Record) -> Said | None:
-    """The figures on cases of the same source."""
+    """The metrics on cases of the same source."""
     return None if run.external else _performance_of(run)
 
 
 def external(run: Record) -> Said | None:
-    """The figures on another cohort."""
+    """The metrics on another cohort."""
     return _performance_of(run) if run.external else None
 
 
 def performance(run: Record) -> Said:
-    """The figures of the reported partition."""
+    """The metrics of the reported partition."""
     return _performance_of(run)
 
 
 def _performance_of(run: Record) -> Said:
     evaluated = reported_who(run.content, run.metrics)
     words = f"on {run.content.reported} ({evaluated}), {run.level} intervals: {run.estimates(*_NAMES)}"
-    return words, f"report: Figures; {_METRICS}"
+    return words, f"report: Metrics; {_METRICS}"
 
 
 def confusion(run: Record) -> Said | None:
@@ -127,7 +127,7 @@ def confusion(run: Record) -> Said | None:
         + ", ".join(f"{n} called {name}" for name, n in zip(matrix["labels"], counts, strict=True))
         for label, counts in zip(matrix["labels"], matrix["counts"], strict=True)
     ]
-    return "; ".join(rows), f"report: Figures; {_METRICS}"
+    return "; ".join(rows), f"report: Metrics; {_METRICS}"
 
 
 def calibration(run: Record) -> Said | None:

@@ -65,7 +65,7 @@ STARD_AI = Checklist(
             "14",
             _ANALYSIS,
             "Methods of estimating and comparing accuracy.",
-            "which figure is primary",
+            "which metric is primary",
             "figures",
             "intervals",
         ),

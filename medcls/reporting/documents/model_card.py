@@ -34,14 +34,14 @@ _ETHICS = (
     "Approval, consent and the right to use the data: the authors must state them.",
 )
 _LIMITS = (
-    "The figures hold for cases like those tested; an interval says nothing about patients from another source.",
+    "The metrics hold for cases like those tested; an interval says nothing about patients from another source.",
     "Predictive values move with prevalence.",
     "Scans that are refused get no prediction.",
 )
 
 
 def model_card(record: Record) -> str:
-    """The card as Markdown; every figure is that of ``metrics.json``, as the report shows it."""
+    """The card as Markdown; every metric is that of ``metrics.json``, as the report shows it."""
     content = record.content
     lines = [f"# Model card: {plain(content.title)}", "", f"Made {plain(content.created)} by medcls, from one run."]
     lines += _listed("Intended use", [*_INTENDED, *_said(record, "question")])
@@ -89,7 +89,7 @@ def _performance(record: Record) -> list[str]:
     by_folds = chosen is not None and decided_by_folds(chosen)
     point = "each case at its own fold's operating point" if by_folds else "at the frozen operating point"
     head = f"On {record.content.reported}: {reported_who(record.content, metrics)}, {point}; {record.level} intervals."
-    return ["", "## Performance", "", plain(head), "", *table(("Figure", "Value", "Interval", "Note"), rows)]
+    return ["", "## Performance", "", plain(head), "", *table(("Metric", "Value", "Interval", "Note"), rows)]
 
 
 def _calibration(record: Record) -> list[str]:
@@ -102,7 +102,7 @@ def _calibration(record: Record) -> list[str]:
     made = record.content.classifier.get("Calibration", "not recorded")
     return [
         *("", "## Calibration", "", f"Method: {plain(made)}.", ""),
-        *table(("Figure", "Value", "Interval", "Note"), rows),
+        *table(("Metric", "Value", "Interval", "Note"), rows),
     ]
 
 
@@ -124,7 +124,7 @@ def _subgroups(record: Record) -> list[str]:
             "",
             "No groups could be compared: no covariates are known, or the groups are too small.",
         ]
-    return ["", "## Subgroups", "", *table(("Groups by", "Figure", "Widest gap", "Value", "Interval"), rows)]
+    return ["", "## Subgroups", "", *table(("Groups by", "Metric", "Widest gap", "Value", "Interval"), rows)]
 
 
 def _row(shown: Shown) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def baseline_section(metrics: documents.Partition) -> Section:
     table = Table(
         f"The network beside a linear model on {found['n_features']} simple features of the same input, on the same cases, "
         f"with {level_text(metrics)} intervals.",
-        ("Figure", "Network", "Baseline", "Network − baseline"),
+        ("Metric", "Network", "Baseline", "Network − baseline"),
         tuple(_row(name, metrics, found) for name in _FIGURES),
     )
     return Section("baseline", "What the network adds to simple features", "Baseline", (Block(text=text, table=table),))
@@ -39,7 +39,7 @@ def _row(name: str, metrics: documents.Partition, found: documents.Baseline) -> 
 
 
 def _difference(comparison: documents.Pair, name: str) -> documents.Difference | None:
-    """The difference of one figure; with several labels the macro AUC's alone."""
+    """The difference of one metric; with several labels the macro AUC's alone."""
     several = any(one["figure"] == "macro_auc" for one in comparison["differences"])
     wanted = "macro_auc" if several and name == "auc" else name
     found = [one for one in comparison["differences"] if one["figure"] == wanted]

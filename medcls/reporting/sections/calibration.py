@@ -35,7 +35,7 @@ def calibration_section(metrics: documents.Partition) -> Section:
     before, after = found["before"], found["after"]
     words = (
         "Of the cases with a stated probability of, say, 70 %, about 70 in 100 should have the label. "
-        f"The figures are about {_VIEWS.get(after['view'], 'the ' + after['view'])}."
+        f"The metrics are about {_VIEWS.get(after['view'], 'the ' + after['view'])}."
     )
     reason = (metrics.get("not_computed") or {}).get("calibration.before")
     first = Block(
@@ -66,17 +66,17 @@ def _table(
         both = (show_as(title, before[name]),) if before is not None else ()
         rows.append((title, (*both, show_as(title, after[name]), meaning)))
     heads = (
-        ("Figure", "Before calibration", "After calibration", "Meaning") if before else ("Figure", "Value", "Meaning")
+        ("Metric", "Before calibration", "After calibration", "Meaning") if before else ("Metric", "Value", "Meaning")
     )
     caption = (
         f"Calibration{about}, with {level_text(metrics)} intervals. They leave the mix of labels to chance, which the interval "
-        "of the Brier score under ‘Figures’ holds fixed: the two differ."
+        "of the Brier score under ‘Metrics’ holds fixed: the two differ."
     )
     return Table(caption, heads, tuple(rows))
 
 
 def _of_labels_alone(metric: documents.Estimate) -> bool:
-    """Whether a figure belongs to each label, and so stands in the labels' own tables."""
+    """Whether a metric belongs to each label, and so stands in the labels' own tables."""
     return metric["value"] is None and "each label" in str(metric["reason"])
 
 

@@ -33,10 +33,10 @@ def _words(found: documents.Failures) -> tuple[str, ...]:
     reasons = ", ".join(f"{code} ({count})" for code, count in found["failed_by_reason"].items())
     words = [
         f"{found['n_failed']} of {found['n_answered'] + found['n_failed']} cases got no prediction: {reasons}.",
-        "The figures elsewhere on this page leave them out. In the worst case each of them would have been decided wrongly.",
+        "The metrics elsewhere on this page leave them out. In the worst case each of them would have been decided wrongly.",
     ]
     if found["n_unknown"]:
-        words.append(f"Of {found['n_unknown']} of them the reference label is not known; these are in no figure.")
+        words.append(f"Of {found['n_unknown']} of them the reference label is not known; these are in no metric.")
     return tuple(words)
 
 
@@ -52,7 +52,7 @@ def _rates(found: documents.Failures, metrics: documents.Partition) -> Table | N
             rows.append((f"{title}, ‘{label}’", (*cells, str(count))))
     caption = f"Without and with the cases that got no prediction, with {level_text(metrics)} intervals."
     return Table(
-        caption, ("Figure", "Cases with a prediction", "Worst case", "Cases without a prediction"), tuple(rows)
+        caption, ("Metric", "Cases with a prediction", "Worst case", "Cases without a prediction"), tuple(rows)
     )
 
 

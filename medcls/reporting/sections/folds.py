@@ -1,4 +1,4 @@
-"""The table of a cross-validation: each fold's figures, their mean and spread, and the pooled figures, distinguished."""
+"""The table of a cross-validation: each fold's metrics, their mean and spread, and the pooled metrics, distinguished."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FoldRow:
         name: Repeat and number.
         cases: Held-out cases.
         patients: Held-out patients.
-        metrics: Its figures, with intervals.
+        metrics: Its metrics, with intervals.
     """
 
     name: str
@@ -37,7 +37,7 @@ class FoldsTable:
         titles: Names of the columns.
         rows: A row for each fold.
         means: Mean and standard deviation over folds, for each column.
-        pooled: The pooled figures with their intervals.
+        pooled: The pooled metrics with their intervals.
         pooled_cases: How many predictions were pooled.
         pooled_patients: Of how many patients.
         within: By label, the AUC within folds.

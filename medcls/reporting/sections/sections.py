@@ -1,4 +1,4 @@
-"""The sections about one partition beyond its figures, in the order of the page."""
+"""The sections about one partition beyond its metrics, in the order of the page."""
 
 from __future__ import annotations
 

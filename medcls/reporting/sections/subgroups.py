@@ -29,7 +29,7 @@ def subgroups_section(metrics: documents.Partition) -> Section:
         return Section("subgroups", _TITLE, "Subgroups", (missing("subgroups", metrics),))
     words = (
         "Figures of groups of cases at the one threshold. Where a group has fewer than "
-        f"{found['fewest_patients']} patients for a figure, it is not shown."
+        f"{found['fewest_patients']} patients for a metric, it is not shown."
     )
     left_out = [f"{covariate}: {reason}" for covariate, reason in found["left_out"].items()]
     tables = [_table(covariate, label, one, metrics) for covariate, label, one in _parts(found)]
@@ -67,7 +67,7 @@ def _gaps(found: documents.Subgroups, metrics: documents.Partition) -> Table | N
         f"The widest gap between two groups of each fact, with {level_text(metrics)} intervals. An interval that begins at 0 "
         "leaves it open whether the groups differ."
     )
-    return Table(caption, ("Groups by", "Figure", "Highest", "Lowest", "Gap"), tuple(rows))
+    return Table(caption, ("Groups by", "Metric", "Highest", "Lowest", "Gap"), tuple(rows))
 
 
 def _table(

@@ -14,7 +14,7 @@ def percent(share: float) -> str:
 
 
 def decimal(value: float) -> str:
-    """A figure with two decimals (one from 10, none from 100); never 0.00 or 1.00 unless it is exactly that."""
+    """A metric with two decimals (one from 10, none from 100); never 0.00 or 1.00 unless it is exactly that."""
     return _signed(value, _decimal)
 
 

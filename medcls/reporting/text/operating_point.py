@@ -88,7 +88,7 @@ def folds_sentences(point: documents.OperatingPoint) -> list[str]:
         if cut["reason"]
     ]
     return [
-        "Each held-out case was decided by its own fold’s threshold: no one threshold stands behind these figures.",
+        "Each held-out case was decided by its own fold’s threshold: no one threshold stands behind these metrics.",
         *means,
         f"Each was chosen on the fold’s tune part {_rule(point['rule'])}, and then frozen.",
     ]

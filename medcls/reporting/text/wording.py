@@ -14,7 +14,7 @@ from medcls.reporting.text.operating_point import are_scores
 _SPACE = "\u00a0"  # keeps a number and its sign on one line
 NOT_ESTIMABLE = "not estimable"
 WIDE = 0.3
-"""Of a scale of 0 to 1: a figure with a wider interval does not stand out on a page, whatever its value."""
+"""Of a scale of 0 to 1: a metric with a wider interval does not stand out on a page, whatever its value."""
 FEW = 10
 """Of fewer cases no share 'of every 100' is stated."""
 _HAND_TILL = "hand_till"
@@ -44,7 +44,7 @@ _HAND_TILL_MEANS = (
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure as it stands on the page.
+    """A metric as it stands on the page.
 
     Attributes:
         title: Its name.
@@ -68,13 +68,13 @@ class Shown:
 
 
 AT_END = (
-    "Where a figure stands at an end of its interval, here or in another table, it is at the end of its scale, or so near "
+    "Where a metric stands at an end of its interval, here or in another table, it is at the end of its scale, or so near "
     "to it that resampling moves it one way only, or the two differ in digits that are not shown."
 )
 
 
 def show(name: str, metric: Mapping[str, Any] | None) -> Shown:
-    """A figure of ``metrics.json`` for the page; one that is missing or undefined is said to be so, with the reason."""
+    """A metric of ``metrics.json`` for the page; one that is missing or undefined is said to be so, with the reason."""
     title = TITLES.get(name) or FURTHER_TITLES.get(name, name)
     scale = METRICS[name].scale if name in METRICS else ""
     return show_as(title, metric, as_percent=scale == "percent", share=scale == "share")
@@ -122,7 +122,7 @@ def show_as(title: str, metric: Mapping[str, Any] | None, *, as_percent: bool = 
 
 
 def meaning(name: str, positive: str | None, multilabel: bool, *, scores: bool = False) -> str:
-    """What a figure means, for two labels or as a mean over several; of bare scores, or of probabilities."""
+    """What a metric means, for two labels or as a mean over several; of bare scores, or of probabilities."""
     if name == "brier" and multilabel:
         return "Mean squared error of the stated probabilities, averaged over labels: 0 is perfect, 1 the worst."
     if name == _HAND_TILL:
@@ -142,7 +142,7 @@ def units(metrics: Mapping[str, Any], unnamed: int = 0) -> str:
 def plain_sentences(
     metrics: Mapping[str, Any], positive: str | None, multilabel: bool, *, scores: bool = False, unnamed: int = 0
 ) -> list[str]:
-    """The headline figures as sentences, for two labels or for several; of bare scores, or of probabilities."""
+    """The headline metrics as sentences, for two labels or for several; of bare scores, or of probabilities."""
     who = units(metrics, unnamed)
     level = level_text(metrics)
     what = "score" if scores or are_scores(metrics) else "probability"

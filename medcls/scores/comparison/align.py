@@ -100,7 +100,7 @@ def _check_reference(first: Contestant, other: Contestant) -> None:
 
 
 def _check_labels(models: Sequence[Contestant], kept: Contestant, dropped: Sequence[Dropped]) -> None:
-    """Refuse what the join has left without a label: its figures, and those of all labels together, would be undefined."""
+    """Refuse what the join has left without a label: its metrics, and those of all labels together, would be undefined."""
     for index, label in enumerate(kept.table.labels):
         had = any(one.table.reference[one.table.where("test"), index].any() for one in models)
         if had and not kept.table.reference[:, index].any():

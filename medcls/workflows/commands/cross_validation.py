@@ -1,4 +1,4 @@
-"""Cross-validation: a complete training for each fold, then pooled figures, and an ensemble of the folds' classifiers.
+"""Cross-validation: a complete training for each fold, then pooled metrics, and an ensemble of the folds' classifiers.
 
 Each fold is a run of its own under ``folds/``, which trains on its training patients, chooses epoch, calibration and
 operating point on its tune part, and evaluates its held-out patients. A fold that is finished is kept; a broken one goes on
@@ -186,7 +186,7 @@ def _metrics_of(name: str, fold: Run) -> FoldMetrics:
 def _pooled(
     config: Config, out_of_fold: OutOfFold, ensemble: Ensemble, within: Mapping[str, Estimate]
 ) -> dict[str, Any]:
-    """The figures of all held-out predictions together, each case decided by its own fold."""
+    """The metrics of all held-out predictions together, each case decided by its own fold."""
     points = {name: member.operating_point for name, member in ensemble.members.items()}
     evaluation = evaluate_in_full(
         EvaluationInput(

@@ -74,7 +74,7 @@ def evaluate_run(
             the run's own test partition, from its scans.
         out: Folder for ``metrics.json``, ``predictions.csv``, ``excluded.csv``, ``audit.json`` and ``report.html``; by
             default ``evaluation-test`` or ``evaluation-NAME`` in the run, with a number when it is taken. ``figures.csv``
-            and ``subgroups.csv`` have the figures as tables.
+            and ``subgroups.csv`` have the metrics as tables.
         allow_leakage: Why cases are evaluated although the classifier was trained or tuned on them; the report says it first.
         exploratory: Choose the threshold anew on the evaluated cases; every page and ``metrics.json`` are marked so.
         rule: The rule to choose it by; by default the config's.

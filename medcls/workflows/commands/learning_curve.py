@@ -25,12 +25,12 @@ def learning_curve(
     train: Train,
     progress: Progress = SILENT,
 ) -> LearningCurve:
-    """Train on every part that ``split.learning_curve`` names, under ``learning-curve/``, and join the figures.
+    """Train on every part that ``split.learning_curve`` names, under ``learning-curve/``, and join the metrics.
 
     Args:
         run: The run of the whole training, which is the curve's last point.
         config: Its config.
-        metrics: Its figures.
+        metrics: Its metrics.
         trained_on: What it was trained on: the cohort, or each fold's.
         train: Trains one part; finished parts are kept, and only looked up.
         progress: Where to say how far it is.

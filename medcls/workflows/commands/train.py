@@ -68,7 +68,7 @@ def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
 
 
 def finish_run(run: Run, progress: Progress = SILENT) -> Run:
-    """End a training here: take its best epoch so far, and go on to figures and report.
+    """End a training here: take its best epoch so far, and go on to metrics and report.
 
     Raises:
         MedclsError: As :func:`train_run`; or the run is finished, or no epoch of it is.

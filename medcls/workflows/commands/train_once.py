@@ -1,4 +1,4 @@
-"""One training in its run folder: from parted cases to a classifier, its figures and its report."""
+"""One training in its run folder: from parted cases to a classifier, its metrics and its report."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def train_material(run: Run, material: Material, session: Session) -> None:
 
 
 def _metrics(run: Run, material: Material, trained: Trained, session: Session) -> dict[str, Any]:
-    """The figures of tune and test, those of test beside the baseline's; what later cohorts are held against is kept."""
+    """The metrics of tune and test, those of test beside the baseline's; what later cohorts are held against is kept."""
     cohort, features = material.cohort, trained.features
     config, pseudonyms = session.config, session.pseudonyms
     write_training_summary(run.path, cohort, cohort.partition("train"), features)

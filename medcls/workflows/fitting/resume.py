@@ -100,7 +100,7 @@ def how_it_went_on(run: Path) -> tuple[str, ...]:
             found.append(f"training was ended by hand after epoch {one['ended_after']} of {one['epochs']}")
             continue
         seen = (
-            ", after test had been evaluated: if its figures led to this, they are too favourable"
+            ", after test had been evaluated: if its metrics led to this, they are too favourable"
             if one["had_report"]
             else ""
         )

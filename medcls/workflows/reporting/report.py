@@ -125,7 +125,7 @@ def cohort_content(
     *,
     near: int = 0,
 ) -> ReportContent:
-    """What a report says of a config, its cohort and the figures, before anything about a classifier.
+    """What a report says of a config, its cohort and the metrics, before anything about a classifier.
 
     Args:
         title: The report's.
