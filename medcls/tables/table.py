@@ -166,11 +166,11 @@ def _delimiter(head: str, following: str, where: str) -> str:
     best = [sign for sign, count in counts.items() if count == most]
     if most == 1:
         if "|" in head:
-            raise CohortError("the columns are split by '|'", where=where, remedy="Part them by commas")
+            raise CohortError("the columns are separated by '|'", where=where, remedy="Separate them by commas")
         unparted = not any(sign in head for sign in _DELIMITERS)
         words, below = len(head.split()) if unparted else 1, max(_cells_in(following, sign) for sign in _DELIMITERS)
         if words > 1 and '"' not in head and words in (below, len(following.split())):
-            raise CohortError("the header is split by blanks", where=where, remedy="Part the columns by commas")
+            raise CohortError("the header is separated by blanks", where=where, remedy="Separate the columns by commas")
         if words > 1 and below > 1:
             raise _title(where)
         return ","
@@ -289,7 +289,7 @@ def _other_cells(row: Sequence[str], header: Sequence[str], delimiter: str) -> t
     others = (name for one, name in _DELIMITERS.items() if one != delimiter and _cells_in(text, one) == len(header) > 1)
     other = next(others, None)
     if other is not None:
-        return f"this line is split by {other}s, and the header by {sign}s", "Part all lines by one sign"
+        return f"this line is separated by {other}s, and the header by {sign}s", "Separate all lines by one sign"
     count = "1 cell" if len(row) == 1 else f"{len(row)} cells"
     remedy = f"Put quotes around a cell that holds a {sign}" if len(row) > len(header) else "Write every cell"
     return f"{count}, but the header has {len(header)}", remedy

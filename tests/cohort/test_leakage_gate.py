@@ -122,7 +122,7 @@ def test_what_flatters_or_limits_is_in_report_model_card_and_notes(
     result = medcls.evaluate(clean.path, other_hospital(tmp_path, change), tmp_path / "out", progress=Progress())
     said = capsys.readouterr().err
     report, card = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("report.html", "model-card.md"))
-    box = report.partition("Before you believe these figures")[2].partition("</ul>")[0]
+    box = report.partition("Before you believe these metrics")[2].partition("</ul>")[0]
     limits = card.partition("## Limitations")[2].partition("##")[0]
     for words in (
         "4 of 24 test cases name no patient",

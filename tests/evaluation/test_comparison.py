@@ -164,7 +164,7 @@ def test_multilabel_gets_each_label_and_says_which_are_undefined() -> None:
     assert comparison.of("sensitivity", "a").difference.value > 0  # type: ignore[operator]
     assert comparison.of("auc", "never").reason == "no case has the label"
     assert comparison.of("macro_auc").difference.value == 0
-    with pytest.raises(UsageError, match="no figure"):
+    with pytest.raises(UsageError, match="no metric"):
         comparison.of("f1")
 
 

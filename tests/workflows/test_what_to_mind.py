@@ -103,7 +103,7 @@ def test_the_terminal_says_what_the_reports_box_says(tmp_path: Path, further: tu
     assert any(line.startswith("the file names no patients") for line in minded)
     assert any(line.startswith("the scores are between 0 and 1") for line in minded)
     box = (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
-    box = box.partition("Before you believe these figures")[2].partition("</ul>")[0]
+    box = box.partition("Before you believe these metrics")[2].partition("</ul>")[0]
     assert box.count("<li>") == len(minded)
     if further:
         assert json.loads(done.stdout)["folder"]
