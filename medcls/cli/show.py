@@ -172,7 +172,7 @@ def figure_files(written: FigureFiles, *, as_json: bool, quiet: bool) -> None:
         for one in written.figures:
             say(one.name)
         say(
-            f"{len(written.figures)} metrics of '{written.of}', each beside a CSV table of its numbers: {written.folder}"
+            f"{len(written.figures)} figures of '{written.of}', each beside a CSV table of its numbers: {written.folder}"
         )
 
 

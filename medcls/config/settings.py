@@ -58,6 +58,13 @@ class Columns(Section):
         validation_alias=AliasChoices("covariates", "facts"),  # facts: as versions before 0.2 called them
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name(cls, given: Any) -> Any:
+        if isinstance(given, dict) and {"facts", "covariates"} <= given.keys():
+            raise ValueError("'facts' is the former name of 'covariates': put all columns under covariates")
+        return given
+
     @field_validator("covariates")
     @classmethod
     def _no_column_of_ours(cls, value: list[str]) -> list[str]:

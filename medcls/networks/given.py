@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 
 from medcls.config.network_names import GIVEN
 from medcls.config.settings import ModelSettings
-from medcls.errors import ConfigError, MedclsError, UsageError, in_words
+from medcls.errors import ConfigError, MedclsError, UsageError, wants_memory
+from medcls.networks.architecture import ClassificationNetwork
 from medcls.networks.family import Backbone, NetworkFamily
 
 Given = nn.Module | NetworkFamily | Callable[[int, int, int], nn.Module]
@@ -39,6 +41,30 @@ def given_network(network: Given | None) -> Iterator[None]:
         yield
     finally:
         _GIVEN.reset(before)
+
+
+def try_given(network: ClassificationNetwork, size: Sequence[int]) -> None:
+    """Let a network that was given look at one empty image of this size; others are known.
+
+    Raises:
+        UsageError: It cannot take the image.
+    """
+    if network.name != GIVEN:
+        return
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, network.channels, *size))
+    except RuntimeError as error:
+        if wants_memory(error):
+            raise
+        raise UsageError(
+            f"the network cannot take images (batch, {network.channels}, {', '.join(map(str, size))})",
+            where="network=",
+            remedy="Give one of the dimensions, channels and size that preprocessing makes",
+        ) from error
+    finally:
+        network.train(training)
 
 
 def given_family() -> NetworkFamily:
@@ -113,7 +139,11 @@ def _family_of_modules(make: Callable[[int, int, int], object]) -> NetworkFamily
         except MedclsError:
             raise
         except Exception as error:  # of the caller's own code, and shown in full by Python below this one
-            raise UsageError(f"no network could be made: {in_words(error)}", where="network=") from error
+            raise UsageError(
+                f"calling it with {dimensions} dimensions, {channels} channels and {classes} classes made no network",
+                where="network=",
+                remedy="Give a module, or a function of dimensions, channels and classes",
+            ) from error
         if not isinstance(module, nn.Module):
             raise UsageError("what the function gives is no torch.nn.Module", where="network=")
         explained = getattr(module, "explained_layer", None)

@@ -118,5 +118,7 @@ def memory_format(dimensions: int, channels_last: bool) -> torch.memory_format:
 
 
 def lay_out(network: nn.Module, dimensions: int, channels_last: bool) -> nn.Module:
-    """Give a network's convolution weights the memory format."""
+    """Give a network's convolution weights the memory format; not where some are over other axes, as in a network of slices."""
+    if any(parameter.ndim in (4, 5) and parameter.ndim != dimensions + 2 for parameter in network.parameters()):
+        return network
     return network.to(memory_format=memory_format(dimensions, channels_last))  # type: ignore[call-overload, no-any-return]

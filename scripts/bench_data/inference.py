@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from medcls.classifier import Classifier
 from medcls.classifier.backends import openvino_network
+from medcls.classifier.backends.process import EngineFailed
 from medcls.classifier.forward import Scores
 from medcls.classifier.predict import predict_sources
 from medcls.config.settings import ModelSettings, NetworkName, PreprocessingSettings
@@ -80,8 +82,11 @@ def engine_of(made: Classifier, scale: Scale) -> tuple[str, Scores]:
         return PLAIN, made.scores
     if not openvino_network.is_installed():
         return "medcls, OpenVINO", _absent
-    precision = openvino_network.fast_precisions()[0]
-    return f"medcls, OpenVINO {precision}", openvino_network.compile_network(made.network, made.recipe.size, precision)
+    for precision in openvino_network.fast_precisions():
+        with suppress(EngineFailed):  # as infer, which takes the next
+            engine = openvino_network.compile_network(made.network, made.recipe.size, precision)
+            return f"medcls, OpenVINO {precision}", engine
+    return "medcls, OpenVINO", _absent
 
 
 def _absent(_: Any) -> Any:

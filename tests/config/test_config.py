@@ -353,3 +353,10 @@ def test_what_is_wrong_is_said_in_words_of_yaml_with_what_is_allowed(override: s
     with pytest.raises(ConfigError) as error:
         load_config(None, (override,))
     assert said in str(error.value)
+
+
+def test_covariates_are_read_under_their_former_name_but_not_under_both() -> None:
+    found = load_config(None, (), {"data": {"columns": {"facts": ["age"]}}})
+    assert found.data.columns.covariates == ["age"]
+    with pytest.raises(ConfigError, match="'facts' is the former name of 'covariates'"):
+        load_config(None, (), {"data": {"columns": {"facts": ["age"], "covariates": ["sex"]}}})

@@ -145,7 +145,7 @@ def _check_columns(table: Table, columns: Columns) -> None:
     wanted = [
         ("scan", columns.scan),
         *(("label", name) for name in labels),
-        *(("facts", name) for name in columns.covariates),
+        *(("covariates", name) for name in columns.covariates),
     ]
     # 'case', 'patient' and 'split' may be absent, but not when the config names a column of its own for them.
     defaults = Columns()

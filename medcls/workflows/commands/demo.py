@@ -58,7 +58,7 @@ def run_demo(region: str, out: Path, *, seed: int = 0, resume: bool = False, pro
     )
     changes = {
         "region": region,
-        "data": {"cases": cohort.cases_csv, "columns": {"facts": ["age", "sex"]}},
+        "data": {"cases": cohort.cases_csv, "columns": {"covariates": ["age", "sex"]}},
         "positive": cohort.positive,
         "runs": out / "runs",
         "name": f"demo-{region}",

@@ -21,6 +21,7 @@ from medcls.config import PARTITIONS, Config, Partition, config_text
 from medcls.evaluation import Predictions, choose_operating_point, fit_calibration, fit_conformal, no_calibration
 from medcls.loading import Augmentation, Mixing, eval_loader, train_loader
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
+from medcls.networks.given import try_given
 from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
@@ -119,6 +120,7 @@ def start_network(config: Config, recipe: Recipe, classes: int, progress: Progre
     """
     torch.manual_seed(config.seed)
     network = build_network(config.model, dimensions=recipe.dimensions, channels=recipe.channels, classes=classes)
+    try_given(network, recipe.size)
     if config.model.weights is not None:
         report = load_weights(network, config.model.weights, sha256=config.model.weights_sha256, progress=progress)
         progress.note(report.summary())
