@@ -79,6 +79,16 @@ def train(
         return train_run(settings, name=name, resume=resume, progress=progress)
 
 
+def _check_trained_with(config: Config, names: Sequence[str]) -> None:
+    missing = next((name for name in names if name not in config.evaluation.metrics), None)
+    if missing is not None:
+        raise UsageError(
+            f"the run was trained without the metric '{missing}'",
+            where="metrics=",
+            remedy="Give it to medcls.train, or give a table of scores to medcls.evaluate_scores",
+        )
+
+
 def _with_metrics(config: Config, names: Sequence[str]) -> Config:
     own = [name for name in config.evaluation.metrics if name not in names]
     return config.model_copy(
@@ -206,10 +216,13 @@ def evaluate(
         >>> auc["low"] <= auc["value"] <= auc["high"]
         True
     """
-    with given_network(network), given_metrics(metrics):
+    with given_network(network), given_metrics(metrics) as further:
         check_no_table(path := as_path(run, "the run"))
+        found = open_run(path)
+        if further:
+            _check_trained_with(found.load_config(), further)
         return evaluate_run(
-            open_run(path),
+            found,
             cases=as_path_or_none(cases, "the table of cases"),
             out=as_path_or_none(out, "out"),
             allow_leakage=allow_leakage,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +175,11 @@ def test_a_training_takes_one_and_its_evaluation_asks_for_it_again(tmp_path: Pat
     with pytest.raises(UsageError, match="no installed package adds a metric 'youden', and none"):
         medcls.evaluate(run.path)
     assert medcls.evaluate(run.path, metrics=[youden()]).metrics["youden"]["method"]
+    with pytest.raises(UsageError, match="trained without the metric 'other'"):
+        medcls.evaluate(run.path, metrics=[replace(youden(), name="other")])
+
+
+def test_metrics_of_others_are_not_left_out_of_a_comparison_in_silence(tmp_path: Path) -> None:
+    table = table_of(tmp_path)
+    with pytest.raises(UsageError, match="further metrics are not compared"):
+        medcls.compare(table, table, out=tmp_path / "out", threshold=0.5, **{"metrics": ["youden"]})

@@ -83,6 +83,8 @@ def compare(
     if len(models) < 2:
         raise UsageError("a comparison needs two models at least", remedy="Name two runs or files, or more")
     options = options or ScoreOptions()
+    if options.settings.metrics:
+        raise UsageError("further metrics are not compared", where="evaluation.metrics", remedy="Leave them out")
     tables = any(path.suffix.lower() == ".csv" for path in models)
     for option in ("columns", "positive", "thresholds", "exploratory"):
         if getattr(options, option) and not tables:
