@@ -107,10 +107,11 @@ def _person(raw: bytes, charsets: str) -> str:
 
 def one_line(found: Any) -> str:
     """A value as pydicom gives it, or several of them, as one line of text; raises what their own conversion raises."""
+    if isinstance(found, str):  # a backslash within one value, as LT may have, is taken as one between values
+        found = found.split("\\")
     parts = found if isinstance(found, (MutableSequence, tuple)) else [found]
-    # Backslashes within one value, as LT may have, are taken as those between values: neither reader needs the VR for it.
-    plain = "\\".join(part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in parts)
-    return "\\".join(" ".join(part.split()) for part in plain.replace("\0", " ").split("\\"))
+    plain = [part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in parts]
+    return "\\".join(" ".join(part.replace("\0", " ").split()) for part in plain)
 
 
 def _unpacked(raw: bytes, code: str, size: int) -> tuple[float, ...] | None:
