@@ -266,6 +266,8 @@ BOMBS: dict[str, Bomb] = {
     "items-of-frames": Bomb(lambda: million_items(0x52009230), READABLE | {"no-geometry"}),
     "values-of-spacing": Bomb(lambda: many_values(0x00280030, b"1\\"), READABLE),
     "values-of-type": Bomb(lambda: many_values(0x00080008, b"\\"), READABLE),
+    "values-of-comments": Bomb(lambda: many_values(0x00204000, b"a \\"), READABLE),
+    "values-of-algorithm": Bomb(lambda: many_values(0x00189315, b"A\\"), READABLE),
     "values-of-character-set": Bomb(lambda: many_values(0x00080005, b"x\\"), READABLE),
     "four-gigabyte-element": Bomb(lambda: behind(0x00091010, element(0x00091010, b"OB", 0xFFFFFFFE, bytes(64)))),
     "four-gigabyte-text": Bomb(lambda: behind(0x00081030, element(0x00081030, b"UT", 0xFFFFFFFE, bytes(64)))),

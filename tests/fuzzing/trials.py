@@ -23,7 +23,7 @@ from tests.fuzzing.seeds import Seed, project_seeds
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TIMES_DECLARED = 4
-FLOOR = 128 * 2**20
+FLOOR = 64 * 2**20
 """Growth below this is not evaluated: allocators and caches take that much whatever is read."""
 
 

@@ -20,6 +20,8 @@ from medcls.scans.dicom.parse.tags import TAGS
 _BINARY = {"US": ("H", 2), "SS": ("h", 2), "UL": ("I", 4), "SL": ("i", 4), "FL": ("f", 4), "FD": ("d", 8)}
 _VRS = dict(TAGS.values())
 _PIXEL_REPRESENTATION = TAGS["PixelRepresentation"][0]
+_LONGEST = 2**18
+"""Characters of a text that are read: far more than any may have (10,240; PS3.5 table 6.2-1), and no burden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Elements:
             return "\\".join(str(value) for value in _unpacked(raw, *_BINARY[vr]) or ())
         if not raw.isascii() or b"\x1b" in raw:  # names of persons alone
             return _person(raw, self.text("SpecificCharacterSet"))
-        return _plain_text(raw)
+        return _squeezed(raw[:_LONGEST].decode("ascii"))
 
     def numbers(self, tag: str | int, count: int | None = None) -> tuple[float, ...] | None:
         """As :func:`medcls.scans.dicom.parse.text.numbers`."""
@@ -82,7 +84,7 @@ def _floats(raw: bytes) -> tuple[float, ...] | None:
     if b"_" in raw:  # Python's own way to group digits, which no standard knows
         return None
     try:
-        return _finite(tuple(map(float, _plain_text(raw).split("\\"))))
+        return _finite(tuple(map(float, raw.decode("ascii").replace("\0", " ").split("\\"))))
     except ValueError:
         return None
 
@@ -108,20 +110,18 @@ def _person(raw: bytes, charsets: str) -> str:
 def one_line(found: Any) -> str:
     """A value as pydicom gives it, or several of them, as one line of text; raises what their own conversion raises."""
     if isinstance(found, str):  # a backslash within one value, as LT may have, is taken as one between values
-        found = found.split("\\")
-    parts = found if isinstance(found, (MutableSequence, tuple)) else [found]
-    plain = [part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in parts]
-    return "\\".join(" ".join(part.replace("\0", " ").split()) for part in plain)
+        return _squeezed(found)
+    parts = found[:_LONGEST] if isinstance(found, (MutableSequence, tuple)) else [found]
+    return _squeezed("\\".join(part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in parts))
+
+
+def _squeezed(text: str) -> str:
+    """Each value between backslashes without the space around it, and with single spaces in it."""
+    text = " ".join(text[:_LONGEST].replace("\0", " ").split())
+    return text.replace(" \\", "\\").replace("\\ ", "\\")
 
 
 def _unpacked(raw: bytes, code: str, size: int) -> tuple[float, ...] | None:
     if len(raw) % size:
         return None
     return struct.unpack(f"<{len(raw) // size}{code}", raw)
-
-
-def _plain_text(raw: bytes) -> str:
-    text = raw.decode("ascii").replace("\0", " ")
-    if "\\" not in text:
-        return " ".join(text.split())
-    return "\\".join(" ".join(part.split()) for part in text.split("\\"))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Attributes: TypeAlias = "Elements | Dataset"
 """What a file says about itself: as the fast parser found it, or as pydicom did."""
 
+_MOST_WORDS = 256
+
 
 def value(dataset: Dataset, tag: Any) -> Any:
     """The value of an attribute; ``None`` when it is absent, empty or cannot be parsed."""
@@ -52,9 +54,9 @@ def text(attributes: Attributes, tag: Any) -> str:
 
 
 def words(attributes: Attributes, tag: Any) -> tuple[str, ...]:
-    """The values of a multi-valued text, upper case."""
+    """The values of a multi-valued text, upper case; of the millions that a broken header may have, the first ones."""
     joined = text(attributes, tag)
-    return tuple(part.strip().upper() for part in joined.split("\\")) if joined else ()
+    return tuple(part.strip().upper() for part in joined.split("\\", _MOST_WORDS)[:_MOST_WORDS]) if joined else ()
 
 
 def numbers(attributes: Attributes, tag: Any, count: int | None = None) -> tuple[float, ...] | None:
