@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,9 +33,10 @@ from medcls.classifier.backends.selection import check_engines, with_engine
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.forward import torch_scores
 from medcls.cli.app import app
-from medcls.config.settings import NetworkName
+from medcls.config.network_names import NAMES
 from medcls.errors import ClassifierError, MissingExtraError, UsageError
 from medcls.files import cache_folder
+from medcls.networks.families import family_of
 from tests.factories.engines import classifier, prepared, write_pictures
 
 torch.set_num_threads(1)
@@ -45,7 +46,7 @@ CONVERTED: dict[cache.Key, cache.Graph] = {}
 QUICK = [("densenet121", 2), ("resnet10", 2), ("resnet10", 3)]
 SHIPPED = [
     pytest.param(name, dimensions, marks=() if (name, dimensions) in QUICK else pytest.mark.slow)
-    for name in get_args(NetworkName)
+    for name in NAMES
     for dimensions in (2, 3)
 ]
 
@@ -113,7 +114,7 @@ def off_by(amount: float) -> Callable[..., Any]:
 @pytest.mark.usefixtures("openvino")
 @pytest.mark.parametrize(("name", "dimensions"), SHIPPED)
 def test_every_network_gives_the_scores_that_torch_gives(name: Any, dimensions: int) -> None:
-    made = classifier(name, dimensions)
+    made = classifier(name, dimensions, max(32, family_of(name).smallest))
     images = np.concatenate([one.images for one in prepared(made, 5)]).astype(np.float32)
     expected = torch_scores(made.network)(images)
     assert np.ptp(expected, axis=0).max() > 0.01  # not one prediction for everything
