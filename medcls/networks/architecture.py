@@ -6,7 +6,7 @@ closed form (:mod:`medcls.explanation.gradcam`).
 Names of the tensors, which saved classifiers rely on:
 
 ====================  ===================================================================================
-``backbone.*``        all but the head; the shipped ones are named as in MONAI: ``backbone.conv0.weight`` and
+``backbone.*``        all but the head; the shipped ones are named as in MONAI or torchvision: ``backbone.conv0.weight`` and
                       ``backbone.denseblock1.denselayer1.layers.norm1.weight`` of a DenseNet,
                       ``backbone.conv1.weight`` and ``backbone.layer1.0.bn1.weight`` of a ResNet
 ``head.weight``       ``(classes, features)``, the linear layer

@@ -11,18 +11,10 @@ from medcls.networks import ClassificationNetwork, build_network, freeze_blocks
 
 torch.set_num_threads(1)
 
-# Parameters of the published 2-D networks with 3 channels and 1000 classes, in torchvision's documentation.
-PUBLISHED = {
-    "densenet121": 7_978_856,
-    "densenet169": 14_149_480,
-    "densenet201": 20_013_928,
-    "resnet18": 11_689_512,
-    "resnet34": 21_797_672,
-    "resnet50": 25_557_032,
-    "resnet101": 44_549_160,
-    "resnet152": 60_192_808,
-}
-ALL = [*PUBLISHED, "densenet264", "resnet10", "resnet200"]
+ALL = [
+    *("densenet121", "densenet169", "densenet201", "densenet264"),
+    *("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
+]
 
 
 def make(
@@ -35,13 +27,6 @@ def make(
 def noise(network: ClassificationNetwork, size: int = 64, batch: int = 2) -> torch.Tensor:
     shape = (batch, network.channels, *(size,) * network.dimensions)
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_has_as_many_parameters_as_the_published_network(name: str) -> None:
-    with torch.device("meta"):
-        network = make(name, channels=3, classes=1000)
-    assert sum(parameter.numel() for parameter in network.parameters()) == PUBLISHED[name]
 
 
 @pytest.mark.parametrize(
@@ -163,13 +148,6 @@ def test_frozen_blocks_do_not_move_in_training_and_others_do(name: str, count: i
             assert {key for key in moved if key.startswith(own) and key.endswith("running_mean")}
             assert {key for key in moved if key.startswith(own) and key.endswith("weight")}
     assert "head.weight" in moved
-
-
-def test_the_blocks_hold_every_tensor_of_the_backbone() -> None:
-    for name in ("densenet121", "resnet18"):
-        network = make(name)
-        freeze_blocks(network, 5)
-        assert {key for key, one in network.named_parameters() if one.requires_grad} == {"head.weight", "head.bias"}
 
 
 def test_freezing_fewer_blocks_thaws_the_others() -> None:

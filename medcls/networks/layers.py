@@ -1,0 +1,41 @@
+"""torch's layers for images of two and of three axes, so that a family is written once for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Layers over as many spatial axes; each is called as torch's own.
+
+    Attributes:
+        convolution: As ``torch.nn.Conv2d``.
+        batch_norm: As ``torch.nn.BatchNorm2d``.
+        max_pool: As ``torch.nn.MaxPool2d``.
+        mean_pool: As ``torch.nn.AvgPool2d``.
+    """
+
+    convolution: Callable[..., nn.Module]
+    batch_norm: Callable[..., nn.Module]
+    max_pool: Callable[..., nn.Module]
+    mean_pool: Callable[..., nn.Module]
+
+
+LAYERS = {
+    2: Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d),
+    3: Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d, nn.AvgPool3d),
+}
+"""By the number of spatial axes."""
+
+
+def fill_convolutions(network: nn.Module) -> None:
+    """Give convolutions fresh weights that keep the size of gradients through ReLUs: He et al. (ICCV 2015), section 2.2."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

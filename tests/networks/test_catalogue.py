@@ -1,0 +1,149 @@
+"""Every family: what must hold of all networks, tried on the first of each."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import pytest
+import safetensors.torch
+import torch
+
+from medcls.config.network_names import SHIPPED
+from medcls.config.settings import ModelSettings
+from medcls.errors import UsageError
+from medcls.explanation.gradcam import gradcam
+from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, layouts
+from medcls.networks.families import FAMILIES
+
+torch.set_num_threads(1)
+
+FIRST = {family: names[0] for family, names in SHIPPED.items()}
+EVERY = [
+    pytest.param(one, marks=() if one in FIRST.values() else pytest.mark.slow)
+    for row in SHIPPED.values()
+    for one in row
+]
+
+
+def make(name: str, dimensions: int = 2) -> ClassificationNetwork:
+    torch.manual_seed(0)
+    return build_network(ModelSettings(name=name), dimensions=dimensions, channels=2, classes=3).eval()
+
+
+def on_meta(name: str, dimensions: int = 2) -> ClassificationNetwork:
+    """Shapes without the arithmetic."""
+    with torch.device("meta"):
+        return make(name, dimensions)
+
+
+made = functools.cache(make)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_the_smallest_images_have_scores_and_a_map_and_smaller_ones_are_refused(name: str, dimensions: int) -> None:
+    network = on_meta(name, dimensions)
+    size = (network.smallest,) * dimensions
+    images = torch.empty(2, 2, *size, device="meta")
+    features = network.features(images)
+    assert network(images).shape == (2, 3)
+    assert network.head.maps(features, size).ndim == dimensions + 2
+    if network.smallest > 1:
+        smaller = images[..., 1:]
+        with pytest.raises(UsageError, match=f"at least {network.smallest} voxels"):
+            network(smaller)
+        with pytest.raises(RuntimeError):
+            network.backbone(smaller)
+
+
+@pytest.mark.parametrize("name", FIRST.values())
+def test_gradients_reach_every_parameter(name: str) -> None:
+    network = made(name)
+    network(torch.randn(1, 2, *(max(64, network.smallest),) * 2)).square().sum().backward()
+    assert [key for key, one in network.named_parameters() if one.grad is None or not one.grad.any()] == []
+    network.zero_grad()
+
+
+@pytest.mark.parametrize("name", FIRST.values())
+def test_is_explained_in_closed_form_where_that_is_the_same_as_by_gradients(name: str) -> None:
+    network = made(name)
+    images = torch.randn(1, 2, *(max(64, network.smallest),) * 2)
+    found = gradcam(network, images, [1])
+    assert found.maps.shape[1:] == network.head.maps(network.features(images), images.shape[2:]).shape[2:]
+    torch.testing.assert_close(found.logits, network(images).detach())
+    if network.head.linear_over_mean:
+        network.head.linear_over_mean = False
+        torch.testing.assert_close(gradcam(network, images, [1]).maps, found.maps, atol=1e-5, rtol=1e-4)
+        network.head.linear_over_mean = True
+
+
+@pytest.mark.parametrize("name", FIRST.values())
+def test_is_after_saving_what_it_was(name: str) -> None:
+    network, again = made(name), on_meta(name)
+    again.load_state_dict(safetensors.torch.load(safetensors.torch.save(network.state_dict())), assign=True)
+    images = torch.randn(1, 2, *(max(32, network.smallest),) * 2)
+    with torch.no_grad():
+        assert torch.equal(again(images), network(images))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_blocks_are_frozen_from_the_input_on_and_hold_the_whole_backbone(name: str) -> None:
+    network = on_meta(name)
+    left = len(list(network.parameters()))
+    for count in range(1, len(network.blocks) + 1):
+        freeze_blocks(network, count)
+        trained = [key for key, one in network.named_parameters() if one.requires_grad]
+        assert len(trained) < left
+        left = len(trained)
+    assert all(key.startswith("head.") for key in trained)
+
+
+# Parameters with 3 channels and 1000 classes, as torchvision documents them.
+COUNTS = {
+    "densenet121": 7_978_856,
+    "densenet169": 14_149_480,
+    "densenet201": 20_013_928,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "vgg11_bn": 132_868_840,
+    "vgg13_bn": 133_053_736,
+    "vgg16_bn": 138_365_992,
+    "vgg19_bn": 143_678_248,
+}
+# What ours have more: the three fully connected layers of VGG are one.
+MORE = dict.fromkeys(SHIPPED["vgg"], 513_000 - 123_642_856)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_has_as_many_parameters_as_the_published_network(name: str) -> None:
+    with torch.device("meta"):
+        network = build_network(ModelSettings(name=name), dimensions=2, channels=3, classes=1000)
+    assert sum(one.numel() for one in network.parameters()) == COUNTS[name] + MORE.get(name, 0)
+
+
+# What a published file calls the tensors of a network: its layout, the network, and rules from its names to the file's.
+PUBLISHED = {
+    "torchvision VGG": ("vgg13_bn", [("^backbone", "features"), ("^head.*", "")]),
+}
+
+
+@pytest.mark.parametrize("layout", PUBLISHED)
+def test_a_published_layout_names_every_tensor(layout: str) -> None:
+    name, rules = PUBLISHED[layout]
+    network = on_meta(name)
+    theirs = {}
+    for key in network.state_dict():
+        told = key
+        for pattern, text in rules:
+            told = re.sub(pattern, text, told)
+        if told:
+            theirs[told] = key
+    names = {told: network.state_dict()[key].ndim for told, key in theirs.items()}
+    every = [one for family in FAMILIES.values() for one in family.layouts]
+    known = [one for one in (layouts.OWN, *every) if one.recognises(names)]
+    assert [one.name for one in known] == [layout]
+    assert {told: known[0].translate(told) for told in theirs} == theirs
