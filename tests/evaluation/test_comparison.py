@@ -19,6 +19,7 @@ from medcls.evaluation import (
     compare_predictions,
     compare_several,
     comparison_schema,
+    delong_covariance,
     holm,
     mcnemar,
     with_holm,
@@ -141,9 +142,19 @@ def test_a_classifier_does_not_differ_from_itself() -> None:
     for predictions in (some_binary(), some_binary(images=4), some_labels(), some_multilabel()):
         for one in compare(predictions, predictions).differences:
             if one.difference.value is not None:
-                assert one.difference.value == 0
-                assert one.p_value in (1.0, None)
-                assert one.difference.low < 0 < one.difference.high  # type: ignore[operator]
+                assert (one.difference.low, one.difference.value, one.difference.high) == (0, 0, 0)
+                assert (one.test, one.p_value) == ("none", None)
+                assert "identical predictions" in str(one.reason)
+    scores = some_binary().probabilities[:, 1]
+    covariance = delong_covariance(some_binary().reference[:, 1], np.stack((scores, scores), axis=1))
+    assert covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1] == pytest.approx(0)  # type: ignore[index]
+
+
+def test_what_only_coincides_on_these_cases_keeps_an_interval() -> None:
+    first = some_binary()
+    other_scores = binary(first.reference[:, 1], first.probabilities[:, 1] ** 2)
+    same_ranks = compare(first, other_scores).of("auc").difference
+    assert same_ranks.low < same_ranks.value == 0 < same_ranks.high  # type: ignore[operator]
 
 
 def test_several_exclusive_labels_get_accuracy_and_macro_auc() -> None:

@@ -356,7 +356,20 @@ def test_one_model_under_two_names_is_asked_about(tmp_path: Path) -> None:
     assert not any("are they two models" in note for note in notes)
     same = write_table(tmp_path / "copy.csv", list(reversed(binary_rows(240, seed=0, shift=1.6))))
     notes = medcls.compare(one, same, out=tmp_path / "same", positive="sick", **FAST).document["notes"]
-    assert any("'model0' and 'copy' have the same score for every case: are they two models?" in note for note in notes)
+    asked = "'model0' and 'copy' have identical predictions (the same score for every case): are they two models?"
+    assert asked in notes
+
+
+def test_a_model_compared_with_itself_differs_by_nothing_in_a_folder_of_a_plain_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_models (old)").mkdir()
+    one = write_table(tmp_path / "my_models (old)" / "the model.v2.csv", binary_rows(60, seed=0))
+    compared = medcls.compare(one, one, positive="sick", threshold=0.5, **FAST)
+    assert compared.folder.name == "comparison-the-model-v2-1-the-model-v2-2"
+    for difference in differences(compared.document).values():
+        assert [difference["difference"][name] for name in ("low", "value", "high")] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

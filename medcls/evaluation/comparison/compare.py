@@ -11,7 +11,8 @@ macro AUC              bootstrap by patient                  bootstrap by patien
 ====================== ===================================== ===================================
 
 The positive one of two labels, and each label of a multi-label classifier, get AUC, sensitivity and specificity. Three
-or more exclusive labels get accuracy and macro AUC, multi-label macro AUC too. Where several are compared, or several
+or more exclusive labels get accuracy and macro AUC, multi-label macro AUC too. Identical predictions differ by exactly 0,
+with an interval of 0 to 0 and no p-value: the difference has no variance. Where several are compared, or several
 metrics without one being named first, p-values must be adjusted: :func:`compare_several`.
 """
 
@@ -128,11 +129,12 @@ def compare_predictions(
     check_same_labels(second, second_point)
     settings = settings or EvaluationSettings()
     decisions = _decisions(first, first_point, called[0]), _decisions(second, second_point, called[1])
+    same_thresholds = first_point.thresholds == second_point.thresholds
     return Comparison(
         names=(names[0], names[1]),
         n_cases=first.n_cases,
         n_patients=first.resampling.n_patients,
-        differences=Pair((first, second), decisions, settings, seed).differences(),
+        differences=Pair((first, second), decisions, same_thresholds, settings, seed).differences(),
         confidence=settings.confidence,
         replicates=settings.replicates,
         seed=seed,
@@ -232,7 +234,7 @@ def _check(
 ) -> None:
     """Refuse to pair what is not about the same cases."""
     which = f"{names[0]} and {names[1]}"
-    first.space.check_same(second.space, names, "Compare answers about the same labels")
+    first.space.check_same(second.space, names, "Compare predictions of the same labels")
     if first.n_cases != second.n_cases:
         raise UsageError(
             f"{which} are about other cases: {first.n_cases} and {second.n_cases}",

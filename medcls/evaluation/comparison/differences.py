@@ -24,10 +24,12 @@ from medcls.evaluation.discrimination.ranking import RocStatistic
 from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.statistics.arrays import Bools, Floats, ratio
 from medcls.evaluation.statistics.bootstrap import PatientResampling
-from medcls.evaluation.statistics.estimate import NO_NEGATIVE, NO_POSITIVE, Estimate, Undefined, missing_class
+from medcls.evaluation.statistics.estimate import NO_NEGATIVE, NO_POSITIVE, Estimate, Method, Undefined, missing_class
 from medcls.evaluation.statistics.intervals import Limits, auc_without_resampling, disjoint_pairs
 from medcls.evaluation.statistics.mcnemar import discordant, mcnemar
 from medcls.evaluation.statistics.patient_bootstrap import replicate_sums, sum_by_patient
+
+_IDENTICAL = "identical predictions"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,12 @@ class Difference:
         }
 
     @classmethod
+    def identical(cls, metric: str, label: str | None, value: float, method: Method) -> Difference:
+        """Of two classifiers with the same predictions: exactly 0, as in every resample."""
+        estimate = Estimate(0.0, 0.0, 0.0, method.value, _IDENTICAL)
+        return cls(metric, label, value, value, estimate, Test.NONE, None, None, _IDENTICAL)
+
+    @classmethod
     def undefined(cls, metric: str, label: str | None, reason: str) -> Difference:
         """A metric that does not exist on these cases."""
         return cls(metric, label, None, None, Estimate.undefined(reason), Test.NONE, None, None, reason)
@@ -81,13 +89,14 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class _Share:
-    """A share that both classifiers have: of which cases, and which of them each got right."""
+    """A share that both have: of which cases, which of them each got right, and whether the two are the same predictions."""
 
     metric: str
     label: str | None
     cases: Bools
     right: tuple[Bools, Bools]
     undefined: str
+    identical: bool
 
     def columns(self) -> Floats:
         """``(n, 2)``: first minus second, and whether the case counts."""
@@ -102,12 +111,14 @@ class Pair:
     Attributes:
         predictions: Of both.
         called: ``(n, labels)`` decisions of both.
+        same_thresholds: Whether both decide by the same thresholds.
         settings: Confidence level and number of replicates.
         seed: Seed of the bootstrap.
     """
 
     predictions: tuple[Predictions, Predictions]
     called: tuple[Bools, Bools]
+    same_thresholds: bool
     settings: EvaluationSettings
     seed: int
 
@@ -155,14 +166,24 @@ class Pair:
         """Of the cases of :meth:`_alone`."""
         positive, *_ = self._scores(label)
         first, second = (called[:, self.predictions[0].labels.index(label)] for called in self.called)
+        identical = self._identical([label])
         return [
-            _Share("sensitivity", label, positive, (first, second), NO_POSITIVE),
-            _Share("specificity", label, ~positive, (~first, ~second), NO_NEGATIVE),
+            _Share("sensitivity", label, positive, (first, second), NO_POSITIVE, identical),
+            _Share("specificity", label, ~positive, (~first, ~second), NO_NEGATIVE, identical),
         ]
 
     def _accuracy(self) -> _Share:
         first, second = (np.asarray((called & self.predictions[0].reference).any(axis=1)) for called in self.called)
-        return _Share("accuracy", None, np.ones(first.size, dtype=np.bool_), (first, second), "there are no cases")
+        every = np.ones(first.size, dtype=np.bool_)
+        identical = self._identical(self.predictions[0].labels)
+        return _Share("accuracy", None, every, (first, second), "there are no cases", identical)
+
+    def _identical(self, labels: Sequence[str]) -> bool:
+        """Whether scores, thresholds and decisions about these labels are the same."""
+        columns = [self.predictions[0].labels.index(label) for label in labels]
+        same_scores = all(np.array_equal(*self._scores(label)[1:]) for label in labels)
+        same_decisions = np.array_equal(*(called[:, columns] for called in self.called))
+        return self.same_thresholds and same_scores and same_decisions
 
     def _shares(self, shares: list[_Share]) -> list[Difference]:
         by_patient = sum_by_patient(self.resampling, np.concatenate([share.columns() for share in shares], axis=1))
@@ -174,6 +195,8 @@ class Pair:
         if not n:
             return Difference.undefined(share.metric, share.label, share.undefined)
         first, second = (right[share.cases] for right in share.right)
+        if share.identical:
+            return Difference.identical(share.metric, share.label, float(first.mean()), Method.PATIENT_BOOTSTRAP)
         only_first, only_second = discordant(first, second)
         n_patients = self.resampling.count(share.cases)
         confidence = self.settings.confidence
@@ -209,6 +232,9 @@ class Pair:
         if missing is not None:
             return Difference.undefined("auc", label, missing.reason)
         areas = _defined(auc(positive, first)), _defined(auc(positive, second))
+        if np.array_equal(first, second):
+            method = Method.PATIENT_BOOTSTRAP if self.clustered else Method.DELONG
+            return Difference.identical("auc", label, areas[0], method)
         confidence = self.settings.confidence
         pairs, n_patients = self._pairs(positive)
         if not self.clustered:
@@ -237,12 +263,15 @@ class Pair:
         estimate = bootstrap_difference(
             first - second, together, min(patients), confidence, lambda: _conservative(parts, confidence)
         )
-        test, statistic, p_value, reason = _bootstrap_test(together, min(patients))
+        tested = _bootstrap_test(together, min(patients))
+        found = Difference("macro_auc", None, first, second, estimate, *tested)
+        if all(np.array_equal(one, other) for _, one, other in scored):
+            found = Difference.identical("macro_auc", None, first, Method.PATIENT_BOOTSTRAP)
         left_out = [label for label in self.predictions[0].space.scored if label not in drawn]
         if left_out:
             note = f"mean over {len(drawn)} labels, left out: {', '.join(left_out)}"
-            reason = note if reason is None else f"{note}; {reason}"
-        return Difference("macro_auc", None, first, second, estimate, test, statistic, p_value, reason)
+            found = replace(found, reason=note if found.reason is None else f"{note}; {found.reason}")
+        return found
 
     def _pairs(self, positive: Bools) -> tuple[int, int]:
         """How many disjoint pairs of patients there are, and how many patients of the rarer kind."""

@@ -130,7 +130,8 @@ def _notes(contestants: Sequence[Contestant]) -> tuple[str, ...]:
     ]
     notes += [*_other_patients(contestants), *_same_predictions(contestants), *_other_units(contestants)]
     notes += [
-        f"'{one.name}' is a cross-validation: each held-out case was answered by its own fold's classifier at its own threshold"
+        f"'{one.name}' is a cross-validation: each held-out case was predicted by its own fold's classifier at its own "
+        "threshold"
         for one in contestants
         if one.decided is not None
     ]
@@ -152,9 +153,9 @@ def _other_patients(contestants: Sequence[Contestant]) -> list[str]:
 
 
 def _same_predictions(contestants: Sequence[Contestant]) -> list[str]:
-    """Pairs with one score for each case: hardly two models."""
+    """Pairs with identical predictions: hardly two models."""
     return [
-        f"'{one.name}' and '{other.name}' have the same score for every case: are they two models?"
+        f"'{one.name}' and '{other.name}' have identical predictions (the same score for every case): are they two models?"
         for one, other in combinations(contestants, 2)
         if np.array_equal(one.table.scores, other.table.scores)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -70,8 +71,8 @@ def compare(
     Args:
         models: Runs by path or name, folders with ``predictions.csv`` and ``metrics.json``, or CSV files of scores.
         options: How files of scores are read, and the settings of all; runs have their own operating points.
-        out: Folder for ``comparison.json``, ``comparison.csv`` and ``compare.html``; by default ``comparison-A-B``, with a
-            number when it is taken.
+        out: Folder for ``comparison.json``, ``comparison.csv`` and ``compare.html``; by default ``comparison-A-B``, in
+            letters, digits and hyphens, with a number when it is taken.
         overwrite: Replace earlier results in ``out``.
         progress: Where to say how far it is.
 
@@ -91,7 +92,7 @@ def compare(
             what = f"{option} can be given for tables of scores alone, and these are runs"
             raise UsageError(what, remedy="Runs have their own columns, labels and thresholds")
     names = _names(models)
-    folder = results_folder(out, Path("comparison-" + "-".join(names)[:80]), FILES, overwrite=overwrite)
+    folder = results_folder(out, _folder_of(names), FILES, overwrite=overwrite)
     contestants = _with_sources(
         [_contestant(path, name, options) for path, name in zip(models, names, strict=True)], models
     )
@@ -248,6 +249,11 @@ def _names(models: Sequence[Path]) -> list[str]:
     bare = [path.with_suffix("") if path.suffix.lower() == ".csv" else path for path in models]
     longer = ["-".join(parts) for parts in _tails(bare)]
     return [name if longer.count(name) == 1 else f"{name} ({index + 1})" for index, name in enumerate(longer)]
+
+
+def _folder_of(names: Sequence[str]) -> Path:
+    """``comparison-A-B`` of letters, digits and hyphens, whatever the models are called."""
+    return Path("-".join(re.findall(r"[^\W_]+", f"comparison {' '.join(names)}"))[:100].rstrip("-"))
 
 
 def _tails(paths: Sequence[Path]) -> list[tuple[str, ...]]:

@@ -17,9 +17,9 @@ HELD_OUT = "pooled"
 
 
 def predictions_of_run(path: Path, name: str, point: OperatingPoint, partition: str) -> Contestant:
-    """The answers in a run's ``predictions.csv``.
+    """The predictions in a run's ``predictions.csv``.
 
-    Held-out cases keep what their own fold decided. With repeats a case has an answer in each; they are joined repeat by
+    Held-out cases keep what their own fold decided. With repeats a case has a prediction in each; they are joined repeat by
     repeat with those of another cross-validation, and count as one patient's.
 
     Args:
