@@ -100,7 +100,9 @@ def second_table(
     if path is not None:
         return path, how.like(columns=pairs(columns or (), "--compare-columns"), thresholds=threshold or ())
     if columns or threshold:
-        raise UsageError("--compare-columns and --compare-threshold need --compare")
+        raise UsageError(
+            "--compare-columns and --compare-threshold need --compare", remedy="Name the second table: --compare OTHER"
+        )
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -46,7 +47,11 @@ def evaluate(
     from medcls.cli import evaluating, show
 
     if rule and not exploratory:
-        raise UsageError("--rule belongs to --exploratory: the classifier's own threshold is frozen")
+        typed = shlex.join([str(run), *(["--cases", str(cases)] if cases else []), "--exploratory", "--rule", rule])
+        raise UsageError(
+            "--rule belongs to --exploratory: the classifier's own threshold is frozen",
+            remedy=f"To choose another on these cases write medcls evaluate {typed}",
+        )
     chosen_by = evaluating.rule_settings(rule).operating_point if rule else None
     found = evaluating.finished_run(run, cases)
     from medcls.workflows.commands.evaluate import evaluate_run

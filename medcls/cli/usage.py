@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ _TWINS = {"evaluate": "evaluate-scores", "evaluate-scores": "evaluate"}
 _TABLE_OPTION = "--predictions"  # of evaluate, which took tables of scores too in earlier versions
 _EARLIER = {"--facts": "--covariates"}
 """What options were called in earlier versions."""
+_SETTINGS = {
+    "--metrics": "evaluation.metrics=[{}]",
+    "--replicates": "evaluation.replicates={}",
+    "--confidence": "evaluation.confidence={}",
+    "--epochs": "train.epochs={}",
+    "--seed": "seed={}",
+}
+"""What is no option but a key of the config, for verbs that have ``--set``."""
 _SCANS_FIRST = ("infer", "explain")
 _TABLES = (".csv", ".tsv")
 _CONFIGS = (".yaml", ".yml")
@@ -52,9 +61,7 @@ def usage_line(error: Any, words: Sequence[str]) -> str:
     message = str(error.format_message()).strip().rstrip(".").replace("Value error, ", "")
     kind = type(error).__name__
     if kind == "NoSuchOption":
-        if verb == "evaluate" and any(word.partition("=")[0] == _TABLE_OPTION for word in words):
-            return f"tables of scores have a verb of their own. Write {_as_scores(words)}"
-        return f"{_called(verb)} has no option '{error.option_name}'. {_near_option(error, context)}{_see(verb)}"
+        return _no_option(error, verb, words, context)
     if not verb and message.startswith("No such command"):
         return _no_verb(next((word for word in words if not word.startswith("-")), ""), context)
     if kind == "MissingParameter":
@@ -75,33 +82,89 @@ def _see(verb: str) -> str:
     return f"See medcls {verb} --help".replace("  ", " ")
 
 
-def _near_option(error: Any, context: Any) -> str:
-    """The option that was meant, of this verb or of its twin, as the beginning of a remedy."""
+def _no_option(error: Any, verb: str, words: Sequence[str], context: Any) -> str:
+    """The line for an option that the verb does not have: where it can, with the whole command that works."""
+    name = error.option_name
+    what = f"{_called(verb)} has no option '{name}'. "
+    if verb == "evaluate" and any(word.partition("=")[0] == _TABLE_OPTION for word in words):
+        return _as_scores(words, context)
+    value, rest = _without(words, name)
+    if name in _SETTINGS and context is not None and "--set" in _options(context.command):
+        return f"{what}Write medcls {shlex.join([*rest, '--set', _SETTINGS[name].format(value)])}"
+    twin = _TWINS.get(verb, "")
+    if twin and _EARLIER.get(name, name) in _options(context.parent.command.commands[twin]):
+        return f"{what}It belongs to medcls {twin}. {_in_twin(name, twin, words, context)}"
+    return f"{what}{_near_option(name, context)}{_see(verb)}"
+
+
+def _near_option(typed: str, context: Any) -> str:
+    """The option that was meant, as the beginning of a remedy."""
     if context is None:
         return ""
-    twin = _TWINS.get(context.info_name, "")
-    typed = _EARLIER.get(error.option_name, error.option_name)
-    if twin and typed in _options(context.parent.command.commands[twin]):
-        return f"It belongs to medcls {twin}. "
-    known = _options(context.command)
-    return f"Write {typed}. " if typed in known else did_you_mean(typed, known)
+    known, name = _options(context.command), _EARLIER.get(typed, typed)
+    return f"Write {name}. " if name in known else did_you_mean(name, known)
 
 
 def _options(command: Any) -> list[str]:
     return [name for one in command.params for name in one.opts if name.startswith("--")]
 
 
-def _as_scores(words: Sequence[str]) -> str:
-    """``evaluate --predictions TABLE …``, as it was written in earlier versions, with today's verb."""
-    table, rest = "TABLE", []
-    left = iter(words[1:])
+def _in_twin(name: str, twin: str, words: Sequence[str], context: Any) -> str:
+    """What to write where an option of ``evaluate`` was given to ``evaluate-scores``, or the other way round."""
+    given, options = _arguments(words, context)
+    tables, runs = ([one for one in given if (Path(one).suffix.lower() in _TABLES) is so] for so in (True, False))
+    if twin == "evaluate" or tables:
+        first = (runs or ["RUN"])[0] if twin == "evaluate" else tables[0]
+        return f"Write medcls {twin} {shlex.join([first, *options])}"
+    value, rest = _without(words, name)
+    if name == "--compare" and value:
+        return f"Write medcls compare {shlex.join([*runs, value])}"
+    return f"A run has its own: write medcls {shlex.join(rest)}"
+
+
+def _as_scores(words: Sequence[str], context: Any) -> str:
+    """``evaluate [RUN] --predictions TABLE …``, as it was written in earlier versions, with today's verbs."""
+    value, rest = _without(words, _TABLE_OPTION)
+    runs, options = _arguments(rest, context)
+    table = value or "TABLE"
+    scores = f"Write medcls evaluate-scores {shlex.join([table, *options])}"
+    what = "tables of scores have a verb of their own"
+    if not runs:
+        return f"{what}. {scores}"
+    both = shlex.join([runs[0], table])
+    return (
+        f"{what}, which needs no run. {scores}, or medcls compare {both} to compare them with the run, or medcls evaluate "
+        f"{shlex.join([runs[0], '--cases', table])} if it lists other cases"
+    )
+
+
+def _without(words: Sequence[str], option: str) -> tuple[str, list[str]]:
+    """What was given to an option, and the words without both."""
+    value, rest, left = "", list[str](), iter(words)
     for word in left:
-        name, equals, value = word.partition("=")
-        if name == _TABLE_OPTION:
-            table = value if equals else next(left, table)
+        name, equals, given = word.partition("=")
+        if name == option:
+            value = given if equals else next(left, "")
         else:
-            rest.append(_EARLIER.get(name, name) + equals + value)
-    return f"medcls evaluate-scores {shlex.join([table, *rest])}"
+            rest.append(word)
+    return value, rest
+
+
+def _arguments(words: Sequence[str], context: Any) -> tuple[list[str], list[str]]:
+    """The arguments after the verb, and the options with what they are given, by the names of today."""
+    verbs = context.parent.command.commands
+    params = [one for verb in _TWINS for one in verbs[verb].params]
+    flags = {name for one in params if getattr(one, "is_flag", False) for name in one.opts}
+    arguments, options, left = list[str](), list[str](), iter(words[1:])
+    for word in left:
+        if not word.startswith("-"):
+            arguments.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        options.append(_EARLIER.get(name, name) + equals + value)
+        if not equals and word not in flags:
+            options += islice(left, 1)
+    return arguments, options
 
 
 def _no_verb(typed: str, context: Any) -> str:

@@ -86,7 +86,7 @@ def test_a_folder_with_an_earlier_comparison_is_not_written_over(table: Path, tm
 def test_the_screen_says_what_flatters_and_from_which_score_on_a_case_is_called(table: Path, tmp_path: Path) -> None:
     common = ("evaluate-scores", table, "--positive", "sick", *FEW)
     _, plain, _ = said(*common, "--threshold", "0.3", "--out", tmp_path / "plain")
-    assert "A case is called ‘sick’ when its score is at least 0.3." in plain
+    assert "‘sick’ is predicted when its score is at least 0.3." in plain
     assert "EXPLORATORY" not in plain
     assert "LEAKAGE" not in plain
     _, explored, _ = said(*common, "--exploratory", "--out", tmp_path / "explored")
@@ -105,7 +105,7 @@ def test_the_screen_says_what_flatters_and_from_which_score_on_a_case_is_called(
 
 WRONG = [
     (("evaluate-scores", "T", "--positive", "sick", "--compare", "lung"), "medcls compare compares runs with tables"),
-    (("evaluate", "lung", "--rule", "youden"), "--rule belongs to --exploratory"),
+    (("evaluate", "lung", "--rule", "youden"), "write medcls evaluate lung --exploratory --rule youden"),
     (("evaluate-scores", "T", "--threshold", "0.5", "--exploratory"), "do not go together"),
     (("evaluate-scores", "T", "--positive", "sick", "--threshold", "half"), "'half' is no threshold"),
     (("evaluate-scores", "T", "--columns", "score"), "'score' is not ROLE=COLUMN"),

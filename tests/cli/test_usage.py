@@ -63,8 +63,20 @@ def typed(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("evaluate-scores run", "Write medcls evaluate run"),
         ("evaluate", "'medcls evaluate' needs RUN"),
         ("evaluate-scores a.csv b.csv", "medcls evaluate-scores a.csv --compare b.csv"),
-        ("evaluate lung --positive ill", "has no option '--positive'. It belongs to medcls evaluate-scores"),
-        ("evaluate-scores a.csv --cases b.csv", "It belongs to medcls evaluate."),
+        ("evaluate lung --positive ill", "has no option '--positive'. It belongs to medcls evaluate-scores. A run has"),
+        ("evaluate lung --positive ill --json", "write medcls evaluate lung --json"),
+        ("evaluate a.csv --positive ill", "Write medcls evaluate-scores a.csv --positive ill"),
+        ("evaluate lung --compare a.csv", "Write medcls compare lung a.csv"),
+        (
+            "evaluate-scores a.csv --cases b.csv",
+            "It belongs to medcls evaluate. Write medcls evaluate RUN --cases b.csv",
+        ),
+        ("evaluate-scores lung --cases b.csv", "Write medcls evaluate lung --cases b.csv"),
+        (
+            "evaluate-scores a.csv --metrics kappa",
+            "Write medcls evaluate-scores a.csv --set 'evaluation.metrics=[kappa]'",
+        ),
+        ("train -c lung.yaml --epochs 3", "Write medcls train -c lung.yaml --set train.epochs=3"),
         ("evaluate-scores a.csv --facts sex", "has no option '--facts'. Write --covariates"),
         ("score a.csv", "Did you mean 'medcls evaluate-scores'?"),
         (
@@ -72,6 +84,11 @@ def typed(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
             "Write medcls evaluate-scores a.csv --covariates sex --positive ill",
         ),
         ("evaluate --positive ill --predictions=a.csv", "Write medcls evaluate-scores a.csv --positive ill"),
+        (
+            "evaluate lung --predictions a.csv --json",
+            "Write medcls evaluate-scores a.csv --json, or medcls compare lung a.csv to compare them with the run, or medcls "
+            "evaluate lung --cases a.csv if it lists other cases",
+        ),
         (
             "infer data more",
             "It takes one path: name the folder above, or a CSV table with a column 'scan'; the classifier is named by",
