@@ -164,7 +164,7 @@ def infer(
 
     Examples:
         >>> import medcls
-        >>> predictions = medcls.infer("scans", "runs/lung", out="answers")
+        >>> predictions = medcls.infer("scans", "runs/lung", out="predictions")
         >>> predictions.answered, predictions.rows[0].prediction.predicted
         (24, ('well',))
     """

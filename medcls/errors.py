@@ -12,7 +12,7 @@
     │   └── MissingExtraError  exit 2   an optional dependency is not installed
     ├── TrainingDiverged       exit 1   the loss or the weights are no numbers any more; what was trained before is kept
     ├── ScanRefused            exit 3   one scan cannot be read correctly; others go on
-    ├── NothingToDo            exit 4   nothing of what was given could be answered
+    ├── NothingToDo            exit 4   no prediction for anything that was given
     └── StorageError           exit 1   the disk is full, read-only, or out of quota
 
 Every error is one line: ``what``, then ``where``, then ``remedy``. Messages never carry a patient's name or id.
@@ -166,7 +166,7 @@ def _rebuild_scan_refused(code: str, what: str, where: str, remedy: str) -> Scan
 
 
 class NothingToDo(MedclsError):
-    """Nothing of what was given could be answered: an empty folder, or every scan refused."""
+    """There is no prediction for anything that was given: an empty folder, or every scan refused."""
 
     exit_code = 4
 

@@ -66,7 +66,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         positive: For two classes, the one that the operating point is about; by default ``classes_[1]``, as in
             scikit-learn.
         tune: Part of the patients set aside.
-        refused: What to do with a scan that cannot be read: ``raise``, or ``skip`` it in ``fit`` and answer NaN
+        refused: What to do with a scan that cannot be read: ``raise``, or ``skip`` it in ``fit`` and give NaN
             probabilities in ``predict_proba``.
         seed: Seed of everything random.
         quiet: Say nothing while training.

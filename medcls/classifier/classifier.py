@@ -33,7 +33,7 @@ class Classifier(TrainedModel):
         pseudonyms: Pseudonyms | None = None,
         progress: Progress = SILENT,
     ) -> pd.DataFrame:
-        """Answer for every scan at a path: a file, or a folder of any depth; or at each of several paths.
+        """Predict every scan at a path: a file, or a folder of any depth; or at each of several paths.
 
         Returns:
             A row for each scan found: ``scan``; ``patient``, ``accession``, ``study``, ``series`` and ``instance``, as the

@@ -64,7 +64,7 @@ class Ensemble(Classifier):
             operating_point: For the mean of their probabilities.
             provenance: How the ensemble came about.
             conformal: Prediction sets for the mean of their probabilities.
-            refer: Whether answers are marked whose prediction set is not exactly the prediction.
+            refer: Whether predictions are marked whose prediction set is not exactly that label.
             familiar: What is kept of the training scans of all members.
 
         Raises:

@@ -1,4 +1,4 @@
-"""TrainedModel: what a classifier consists of, and how it answers what the recipe has prepared."""
+"""TrainedModel: what a classifier consists of, and how it predicts what the recipe has prepared."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TrainedModel(Labelled):
         leniency: What is done with an irregular series: as in training.
         provenance: How it came about: versions, hashes, counts.
         conformal: Prediction sets with a guarantee, fitted on tune; ``None``: it gives none.
-        refer: Whether answers whose prediction set is not exactly the prediction are marked for a reader to decide.
+        refer: Whether predictions whose prediction set is not exactly that label are marked for a reader to decide.
         familiar: What it keeps of its training scans, to tell those that are far from them; ``None``: it keeps nothing.
         engine_checks: How other engines' scores differed from the network's on tune; see :mod:`medcls.classifier.backends`.
         engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.

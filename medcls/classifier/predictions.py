@@ -1,4 +1,4 @@
-"""Answers: what a classifier says about scans, and the table of them."""
+"""Predictions: what a classifier says about scans, and the table of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Row:
-    """One scan that was found, answered or refused.
+    """One scan that was found, predicted or refused.
 
     Attributes:
         scan: Its path, relative to what was asked for.

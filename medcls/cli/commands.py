@@ -88,7 +88,7 @@ def infer(
         Engine,
         typer.Option(
             "--engine",
-            help="What computes the predictions; auto: OpenVINO on a CPU, if installed and as torch answers.",
+            help="What computes the predictions; auto: OpenVINO on a CPU, if installed and if it agrees with torch.",
         ),
     ] = Engine.AUTO,
     quiet: Quiet = False,

@@ -67,7 +67,9 @@ MultilabelOption = Annotated[
 ]
 ThresholdOption = Annotated[
     list[str] | None,
-    typer.Option("--threshold", help="Call a case from this score on; LABEL=X for each label.", metavar="X"),
+    typer.Option(
+        "--threshold", help="Predict the positive label from this score on; LABEL=X for each label.", metavar="X"
+    ),
 ]
 RuleOption = Annotated[
     str | None,
@@ -88,4 +90,4 @@ AllowLeakage = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]

@@ -59,13 +59,13 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
             warnings = [word for word, so in (("refer", row.prediction.refer), ("unlike training", row.unlike)) if so]
             warnings += ["trained on"] * any(note_code(note) == Note.TRAINED_ON for note in row.notes)
             rows.append([row.scan, "; ".join(row.prediction.predicted) or "none", shown, ", ".join(warnings)])
-    _table(["scan", "answer", "probabilities", "warnings"], rows)
+    _table(["scan", "prediction", "probabilities", "warnings"], rows)
     if len(result.rows) > _MOST_ROWS:
         say(f"… and {len(result.rows) - _MOST_ROWS} more")
     for cut in result.operating_point.cuts:
-        say(f"'{cut.label}' is answered from a probability of {cut.value:.4g}")
+        say(f"'{cut.label}' is predicted from a probability of {cut.value:.4g}")
     _what_to_know(result)
-    say(f"{result.answered} answered, {result.refused} refused: {result.folder / 'predictions.csv'}")
+    say(f"{result.answered} predicted, {result.refused} refused: {result.folder / 'predictions.csv'}")
 
 
 def _what_to_know(result: Inference) -> None:
@@ -80,7 +80,8 @@ def _what_to_know(result: Inference) -> None:
     if result.to_refer:
         example = next(row.scan for row in result.rows if row.prediction is not None and row.prediction.refer)
         say(
-            f"REFER: {result.to_refer} of {result.answered} answered scans should be decided by a reader, for example {example}"
+            f"REFER: {result.to_refer} of {result.answered} scans with a prediction should be decided by a reader, "
+            f"for example {example}"
         )
     known = result.familiar
     if known is None:
@@ -94,8 +95,8 @@ def _what_to_know(result: Inference) -> None:
         why = "; ".join(found[:_REASONS]) + ("; …" if len(found) > _REASONS else "")
         own = f" (of {known.n_checked} tune cases of the training {known.n_far} do)" if known.n_checked else ""
         say(
-            f"warning: {len(result.unlike)} of {result.answered} answered scans are far from those of the training{own}, so "
-            f"their predictions are worth little; for example {first.scan}: {why}"
+            f"warning: {len(result.unlike)} of {result.answered} scans with a prediction are far from those of the "
+            f"training{own}, so their predictions are worth little; for example {first.scan}: {why}"
         )
 
 

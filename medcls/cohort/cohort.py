@@ -68,7 +68,7 @@ def asked_space(labels: tuple[str, ...], positive: str | None, *, multilabel: bo
         if multilabel:
             raise ConfigError(
                 "'positive' is for two labels that exclude each other, and the labels are columns of their own here",
-                remedy="Remove it: every label has figures of its own",
+                remedy="Remove it: every label has metrics of its own",
             )
         if len(labels) != 2:
             raise ConfigError(

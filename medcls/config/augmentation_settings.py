@@ -29,9 +29,9 @@ class MonaiTransform(BaseModel):
 
 
 class AugmentationSettings(Section):
-    """Random changes of training images; null takes the region's own."""
+    """Data augmentation: random changes of training images; null takes the region's own."""
 
-    enabled: bool = Field(True, description="Whether training images are changed at random.")
+    enabled: bool = Field(True, description="Whether training uses data augmentation (random changes of the images).")
     flip: list[Literal["x", "y", "z"]] | None = Field(None, description="Axes that may be mirrored.")
     rotate: Annotated[float, Field(ge=0, le=180)] | None = Field(None, description="Largest rotation, degrees.")
     scale: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="Largest zoom, as a fraction.")

@@ -59,7 +59,7 @@ CalibrationMethod = Literal["temperature", "platt", "isotonic", "vector", "diric
 
 
 class EvaluationSettings(Section):
-    """Figures and their intervals."""
+    """Metrics and their intervals."""
 
     replicates: Annotated[int, Field(ge=100, le=1_000_000)] = Field(2000, description="Bootstrap replicates.")
     confidence: Fraction = Field(0.95, description="Confidence level of the intervals.")

@@ -32,8 +32,8 @@ class Explanation:
     Attributes:
         label: The label that the map argues for.
         map: ``(x, y)``, ``(x, y, z)`` or ``(x, y, t)`` float32 on the scan's own voxels: raw, not negative, 0 where nothing
-            argues for the label or the network did not look. It is measured from even odds, whatever the operating point: a
-            label may be answered over an empty map.
+            argues for the label or the network did not look. It is relative to a probability of 0.5, whatever the threshold: a
+            label may be predicted over an empty map.
         seen: Which voxels the network looked at, of the same shape.
         affine: ``(4, 4)``, the scan's: voxel index to RAS+ millimetres.
         peak: World position of the map's hottest feature cell, in millimetres (pixels where there is no geometry);

@@ -111,11 +111,11 @@ class Epoch:
 
 
 OUTCOMES = {
-    "missed": "Missed",
-    "false alarm": "False alarms",
+    "false negative": "False negatives",
+    "false positive": "False positives",
     "wrong": "Wrong predictions",
-    "found": "Found",
-    "left alone": "Correctly left alone",
+    "true positive": "True positives",
+    "true negative": "True negatives",
     "right": "Right predictions",
 }
 """What can become of a case, in the order of a report, and the heading there."""
@@ -142,7 +142,7 @@ class ExplainedCase:
     @property
     def correct(self) -> bool:
         """Whether the prediction agrees with the reference label."""
-        return self.outcome in ("found", "left alone", "right")
+        return self.outcome in ("true positive", "true negative", "right")
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ _TEMPLATE = "report.html.j2"
 _PARTS = {
     "cohort": "Cohort",
     "training": "Training",
-    "explanations": "Where it looked",
+    "explanations": "Grad-CAM maps",
     "limits": "Limits",
     "classifier": "Classifier",
     "config": "Config and versions",

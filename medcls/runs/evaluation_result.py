@@ -18,7 +18,7 @@ class EvaluationResult:
         name: The partition that was evaluated: ``test``, or ``external`` for an external cohort.
         metrics: Its metrics, as in ``metrics.json``.
         folder: Where the files are.
-        answered: How many cases were answered: they have a prediction, or a score.
+        answered: How many cases have a prediction, or a score.
         refused: How many were not.
         warnings: What a reader must know before believing a metric, as in the report.
         scores: Whether a bare score was evaluated, not a stated probability.

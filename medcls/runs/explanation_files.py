@@ -134,7 +134,7 @@ class Writer:
         self._explained: list[ExplainedScan] = []
 
     def add(self, row: Row, prediction: Prediction, classifier: Classifier, explanation: Explanation) -> ExplainedScan:
-        """Write picture and map of a scan that the classifier has answered."""
+        """Write picture and map of a scan that has a prediction."""
         if id(classifier) not in self._models:
             self._models[id(classifier)] = model_name(classifier), weights_digest(classifier)
         model, digest = self._models[id(classifier)]

@@ -79,7 +79,7 @@ class Run:
 
     @property
     def metrics_file(self) -> Path:
-        """Figures of tune and test with their intervals."""
+        """Metrics of tune and test with their intervals."""
         return self.path / "metrics.json"
 
     @property

@@ -17,9 +17,10 @@ from medcls.scans.core.notes import MEANINGS, Note, note_code
 
 
 def say_notes(cohort: Cohort, pseudonyms: Pseudonyms, progress: Progress) -> None:
-    """Say how many scans have each note, a line for each."""
+    """Say how many scans have each note, and what it means, a line for each."""
     for one in tally_notes((case_in_words(case, pseudonyms), case.notes) for case in cohort.cases):
-        progress.note(f"  {one.of_a_note}")
+        meaning = _meaning(one.what)
+        progress.note(f"  {one.of_a_note}{f': {meaning}' if meaning else ''}")
 
 
 def notes_cell(case: Case, pseudonyms: Pseudonyms) -> str | None:
@@ -47,11 +48,15 @@ def note_counts(cohort: Cohort, only: str | None = None) -> tuple[NoteCount, ...
     }
     found = []
     for one in tally_notes((case.name, case.notes) for case in cohort.cases):
-        meaning = MEANINGS[Note(one.what)].cause if one.what in set(Note) else ""
         by_partition = {name: _having(one.what, cases) for name, cases in partitions.items() if cases}
         by_label = {label: _having(one.what, cases) for label, cases in labels.items()}
-        found.append(NoteCount(one.what, meaning, by_partition, by_label))
+        found.append(NoteCount(one.what, _meaning(one.what), by_partition, by_label))
     return tuple(found)
+
+
+def _meaning(code: str) -> str:
+    """What a note means; empty for one that is no code."""
+    return MEANINGS[Note(code)].cause if code in set(Note) else ""
 
 
 def _having(code: str, cases: Sequence[Case]) -> tuple[int, int]:

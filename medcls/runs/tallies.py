@@ -25,7 +25,8 @@ class Tally:
     @property
     def of_a_note(self) -> str:
         """The line that is said where a note was counted."""
-        return f"{self.count} with the note '{self.what}', for example {self.example}"
+        scans = "scan" if self.count == 1 else "scans"
+        return f"{self.count} {scans} with the note '{self.what}', for example {self.example}"
 
 
 def tally(said: Iterable[tuple[str, str]]) -> tuple[Tally, ...]:

@@ -84,8 +84,8 @@ class Overlaps:
             )
         if self.too_alike:
             found.append(
-                "the images are too alike to tell from their looks whether one of them was trained or tuned on under another "
-                "name: patients, studies and equal images were held against the training cases, looks were not"
+                "near-duplicate check not possible: the images are too similar to each other. Whether one of them "
+                "was trained or tuned on under another name is not known; patients, studies and identical images were compared"
             )
         if self.known is not None and not self.same_key:
             found.append(

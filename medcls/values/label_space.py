@@ -74,7 +74,7 @@ class LabelSpace:
 
     @property
     def decided(self) -> tuple[str, ...]:
-        """The labels that a threshold decides; none where the most probable label is the answer."""
+        """The labels that a threshold decides; none where the most probable label is the prediction."""
         return () if self.kind == "exclusive" else self.scored
 
     def check_same(self, other: LabelSpace, names: tuple[str, str], remedy: str) -> None:

@@ -34,14 +34,14 @@ def test_each_answer_that_is_not_to_be_taken_as_it_is_says_so_in_its_line(capsys
     )
     result = Inference(rows, LABELS, classifier().operating_point, Path("out"), familiar=familiar_with([], []))
     lines = said(result, capsys)
-    assert lines[0].split() == ["scan", "answer", "probabilities", "warnings"]
+    assert lines[0].split() == ["scan", "prediction", "probabilities", "warnings"]
     marks = {line.split()[0]: line.partition("0.250")[2].strip() for line in lines[1:4]}
     assert marks == {"plain.png": "", "far.png": "unlike training", "both.png": "refer, unlike training"}
     assert "1 refused as damaged, for example gone.png: cut short. Copy it again" in lines
-    assert "2 with the note 'alpha', for example plain.png: transparency was dropped" in lines
-    assert "1 with the note 'turned', for example far.png" in lines
-    assert "REFER: 1 of 3 answered scans should be decided by a reader, for example both.png" in lines
-    assert any(line.startswith("warning: 2 of 3 answered scans are far") for line in lines)
+    assert "2 scans with the note 'alpha', for example plain.png: transparency was dropped" in lines
+    assert "1 scan with the note 'turned', for example far.png" in lines
+    assert "REFER: 1 of 3 scans with a prediction should be decided by a reader, for example both.png" in lines
+    assert any(line.startswith("warning: 2 of 3 scans with a prediction are far") for line in lines)
 
 
 def test_a_remedy_that_is_a_setting_says_where_it_is_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

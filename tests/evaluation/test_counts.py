@@ -64,10 +64,10 @@ def test_rates_by_hand() -> None:
         (Counts(0, 0, 0, 0), set(RATE_NAMES), "there are no cases"),
         (Counts(0, 2, 0, 3), set(RATE_NAMES) - {"specificity", "accuracy"}, "no case has the label"),
         (Counts(2, 0, 3, 0), set(RATE_NAMES) - {"sensitivity", "accuracy", "f1"}, "every case has the label"),
-        (Counts(0, 0, 3, 2), {"ppv", "mcc", "lr_positive"}, "no case is called"),
-        (Counts(3, 2, 0, 0), {"npv", "mcc", "lr_negative"}, "every case is called"),
-        (Counts(3, 0, 1, 2), {"lr_positive"}, "no case without the label is called: the ratio is infinite"),
-        (Counts(3, 2, 1, 0), {"lr_negative"}, "every case without the label is called: the ratio is infinite"),
+        (Counts(0, 0, 3, 2), {"ppv", "mcc", "lr_positive"}, "no case is predicted positive"),
+        (Counts(3, 2, 0, 0), {"npv", "mcc", "lr_negative"}, "every case is predicted positive"),
+        (Counts(3, 0, 1, 2), {"lr_positive"}, "there is no false positive: the ratio is infinite"),
+        (Counts(3, 2, 1, 0), {"lr_negative"}, "there is no true negative: the ratio is infinite"),
     ],
 )
 def test_undefined_rates_say_why_and_are_never_zero(counts: Counts, undefined: set[str], reason: str) -> None:

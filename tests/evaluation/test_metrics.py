@@ -324,7 +324,7 @@ def test_a_threshold_that_parts_nothing_is_doubted(factor: float, doubted: bool)
     right = some_binary()
     score = right.probabilities[:, right.labels.index(right.positive or "")] * factor
     notes = evaluate(binary(right.reference[:, right.labels.index(right.positive or "")], score)).notes
-    assert any("parts hardly anything: 0 of 120 cases" in note for note in notes) is doubted
+    assert any("separates hardly anything: 0 of 120 cases" in note for note in notes) is doubted
 
 
 def test_the_order_of_cases_changes_nothing() -> None:

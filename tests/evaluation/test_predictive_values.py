@@ -96,12 +96,12 @@ def test_no_false_positive_does_not_mean_that_there_are_none() -> None:
 
 def test_what_is_undefined_says_why() -> None:
     (nobody,) = predictive_values(*table(0, 0, 10, 30), [0.1], FAST)
-    assert nobody.ppv.reason == "no case is called"
-    assert nobody.number_needed_to_read.reason == "no case is called"
+    assert nobody.ppv.reason == "no case is predicted positive"
+    assert nobody.number_needed_to_read.reason == "no case is predicted positive"
     assert nobody.missed_per_1000.value == pytest.approx(100)
     (wrong,) = predictive_values(*table(0, 5, 10, 25), [0.1], FAST)
     assert wrong.ppv.value == 0
-    assert wrong.number_needed_to_read.reason == "no call is right"
+    assert wrong.number_needed_to_read.reason == "no positive prediction is right"
     (unknown,) = predictive_values(*table(0, 5, 0, 25), [0.1], FAST)
     assert {getattr(unknown, name).reason for name in NAMES} == {"no case has the label"}
 

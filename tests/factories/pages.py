@@ -107,7 +107,10 @@ def content(
         "metrics": metrics,
         "history": tuple(Epoch(number, 1 / (number + 1), None, 0.5 + number / 10, 1e-3) for number in range(4)),
         "best_epoch": 3,
-        "explanations": (ExplainedCase(PNG, "case C2", "found"), ExplainedCase(PNG, "case C1", "missed")),
+        "explanations": (
+            ExplainedCase(PNG, "case C2", "true positive"),
+            ExplainedCase(PNG, "case C1", "false negative"),
+        ),
         "classifier": {"Network": "densenet121"},
         "config_text": "region: lung\n",
         "environment": {"torch": "2.13.0"},

@@ -133,7 +133,8 @@ def test_the_line_on_subgroups_says_how_many_are_suppressed() -> None:
     found = subgroup_metrics(predictions, half(predictions), covariates, EvaluationSettings(replicates=100)).to_json()
     said, where = subgroups(record({"subgroups": found})) or ("", "")
     assert said.startswith(
-        "figures at the one threshold by sex, year; suppressed for fewer than 10 patients: 1 of 5 groups"
+        "metrics of subgroups, at the same threshold for all, by sex, year; "
+        "suppressed for fewer than 10 patients: 1 of 5 groups"
     )
     assert where
     whole = subgroup_metrics(

@@ -123,7 +123,7 @@ def test_markup_in_every_text_is_shown_and_never_run() -> None:
         region=EVIL,
         created=EVIL,
         cohort=CohortFlow(40, (ReasonCount(EVIL, EVIL, 1),), (PartitionCounts(EVIL, 40, 40, {EVIL: 3}),)),
-        explanations=(ExplainedCase(PNG, f'" onerror="alert(1)" {EVIL}', "found"),),
+        explanations=(ExplainedCase(PNG, f'" onerror="alert(1)" {EVIL}', "true positive"),),
         classifier={EVIL: EVIL},
         config_text=EVIL,
         environment={EVIL: EVIL},
@@ -198,7 +198,7 @@ def test_plain_words_agree_with_the_figures(binary: ReportContent) -> None:
     text = Page(render_report(binary)).text.replace("\u00a0", " ")
     assert sentence in text
     threshold = test["operating_point"]["thresholds"][0]["threshold"]
-    assert f"A case is called ‘nodule’ when its calibrated probability is at least {threshold:.4g}." in text
+    assert f"‘nodule’ is predicted when its calibrated probability is at least {threshold:.4g}." in text
     assert "chosen on the ‘tune’ partition for the greatest sum of sensitivity and specificity" in text
 
 
@@ -224,7 +224,9 @@ def test_a_flow_that_does_not_add_up_is_not_hidden(binary: ReportContent) -> Non
 
 def test_wrong_answers_come_before_right_ones(binary: ReportContent) -> None:
     text = Page(render_report(binary)).text
-    assert text.index("Missed Answer wrong case C1") < text.index("Found Answer right case C2")
+    assert text.index("False negatives Prediction wrong case C1") < text.index(
+        "True positives Prediction right case C2"
+    )
 
 
 def test_the_same_content_gives_the_same_file(binary: ReportContent) -> None:

@@ -116,6 +116,15 @@ def test_the_page_of_a_comparison_is_safe_and_says_what_the_file_says(tmp_path: 
     assert EVIL in evil.text
 
 
+def test_groups_that_are_all_withheld_are_one_line_and_no_table() -> None:
+    predictions = some_binary(n=12)
+    covariates = {"year": ["2020"] * 6 + ["2021"] * 6}
+    given = EvaluationInput(predictions, half(predictions), SETTINGS, covariates=covariates)
+    text = page_of(evaluate_in_full(given).to_json()).text
+    assert "All groups are withheld, as their counts are small: year, ‘sick’." in text
+    assert "withheld withheld" not in text
+
+
 def test_a_fact_that_cannot_be_read_is_said() -> None:
     predictions = some_binary()
     for cell, said in (("34 years", True), ("", False)):

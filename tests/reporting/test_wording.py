@@ -82,8 +82,7 @@ def test_a_stated_threshold_is_not_said_to_be_chosen_on_anything() -> None:
 def test_a_bare_score_is_called_a_score() -> None:
     uncalibrated = {"operating_point": POINT, "not_computed": {"calibration.before": "they were not changed"}}
     assert (
-        decision_sentences(uncalibrated, False, scores=True)[0]
-        == "A case is called ‘ill’ when its score is at least −0.5."
+        decision_sentences(uncalibrated, False, scores=True)[0] == "‘ill’ is predicted when its score is at least −0.5."
     )
     assert "its probability is" in decision_sentences(uncalibrated, False)[0]
     assert "a higher score than" in meaning("auc", "ill", False, scores=True)

@@ -21,7 +21,7 @@ from medcls.progress import Progress
 from medcls.runs.folder import Run
 from medcls.runs.scan_notes import note_counts, notes_cell
 from medcls.scans import Leniency, ScanSource, find_one, find_scans, read_scan
-from medcls.scans.core.notes import Note
+from medcls.scans.core.notes import MEANINGS, Note
 from medcls.values.label_space import LabelSpace
 from medcls.workflows.commands.train import train_run
 from tests.factories.runs import make_pictures, settings
@@ -71,7 +71,8 @@ def shown_table(run: Run) -> str:
 def test_a_training_says_its_notes_as_infer_does_and_keeps_them(alpha: Trained) -> None:
     (line,) = [one for one in alpha.said if "with the note" in one]
     first = alpha.config.privacy.pseudonyms().case("case0")
-    assert line == f"  25 with the note 'alpha', for example {first} (line 2)"
+    assert line.startswith(f"  25 scans with the note 'alpha', for example {first} (line 2): ")
+    assert MEANINGS[Note.ALPHA].cause in line
     assert sorted(noted(alpha.run)) == [""] * 23 + ["alpha: the alpha channel, opaque everywhere, was dropped"] * 25
     assert "1 of 24" in shown_table(alpha.run)  # of the well
     assert "24 of 24" in shown_table(alpha.run)  # of the ill

@@ -449,7 +449,7 @@ def test_pages_say_nothing_odd_of_a_model_that_is_always_or_never_right(tmp_path
         assert re.findall(r"(?<![\w.])-\.?\d", text) == []
     right, compared, wrong = (page.read_text(encoding="utf-8") for page in pages)
     assert "it finds all" in right
-    assert "stands at an end of its interval" in right
-    assert "stands at an end of its interval" in compared
+    assert "may equal a limit of its interval" in right
+    assert "may equal a limit of its interval" in compared
     assert "Stated beforehand." in compared
     assert "it finds none" in wrong

@@ -42,7 +42,7 @@ def test_the_four_outcomes_are_there_before_any_comes_twice() -> None:
     predictions = {case.name: prediction for case, prediction in made}
     chosen = choose_cases([case for case, _ in made], predictions, SPACE, 4)
     came = [outcome(case, predictions[case.name], SPACE) for case in chosen]
-    assert came == ["missed", "found", "false alarm", "left alone"]
+    assert came == ["false negative", "true positive", "false positive", "true negative"]
     assert [case.name for case in chosen] == ["c7", "c0", "c4", "c5"]  # the surest of each
 
 

@@ -107,7 +107,7 @@ class Audit:
     def _near_warnings(self) -> list[str]:
         if self.too_alike:
             return [
-                "the images are too alike to tell near-duplicates from others: none are reported, and none kept together"
+                "near-duplicate check not possible: the images are too similar to each other, so none were reported or grouped"
             ]
         judged = {side: self.near_cases(side) for side in dict.fromkeys(self.sides.values())}
         counted = ", ".join(f"{cases} in {side}" for side, cases in judged.items() if cases)

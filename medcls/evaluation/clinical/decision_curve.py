@@ -41,7 +41,7 @@ class DecisionCurve:
         prevalence: The one that the curve is for; ``None`` when there is no curve.
         prevalence_stated: It was stated by the caller, not the sample's.
         thresholds: ``(t,)`` rising, each between 0 and 1.
-        net_benefit: ``(t,)`` of acting on the called, or ``None``.
+        net_benefit: ``(t,)`` of the classifier, or ``None``.
         low: ``(t,)`` lower pointwise limits, or ``None`` without a band.
         high: ``(t,)`` the upper ones.
         treat_all: ``(t,)`` of acting on everybody, or ``None``.
@@ -195,7 +195,11 @@ def _band(
     tail = expanded_tail(settings.confidence, n_patients)
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     flat = (np.ptp(drawn, axis=0) <= _ROUNDING).any()
-    return low, high, "where all or none are called the band has no width, which is no certainty" if flat else None
+    return (
+        low,
+        high,
+        "where all or none are predicted positive the band has no width, which is no certainty" if flat else None,
+    )
 
 
 def _no_curve(missing: Undefined, cuts: Floats, prevalence: float | None, confidence: float) -> DecisionCurve:

@@ -1,4 +1,4 @@
-"""Predictive values at stated prevalences: what a call means where the disease is rarer or more common than here.
+"""Predictive values at stated prevalences: what a prediction means where the disease is rarer or more common than here.
 
 By Bayes' theorem from sensitivity and specificity, which are taken to be the same there as here: that is so only where
 the same kind of patients is seen, in the same stages, with the same scanners (spectrum). At the sample's own
@@ -31,15 +31,15 @@ _Formula = Callable[[Floats, Floats, float], Floats]
 
 @dataclass(frozen=True)
 class PredictiveValues:
-    """What calls mean at one prevalence.
+    """What predictions mean at one prevalence.
 
     Attributes:
         prevalence: Share of patients with the label, above 0 and below 1.
-        ppv: Share of the called that have the label: Se p / (Se p + (1 - Sp)(1 - p)).
-        npv: Share of those not called that do not have it: Sp (1 - p) / (Sp (1 - p) + (1 - Se) p).
-        number_needed_to_read: How many calls a reader must look at to find one that is right: 1 / PPV.
-        calls_per_1000: How many of 1,000 are called.
-        missed_per_1000: How many of 1,000 have the label and are not called.
+        ppv: Share of the cases predicted positive that have the label: Se p / (Se p + (1 - Sp)(1 - p)).
+        npv: Share of the cases predicted negative that do not have it: Sp (1 - p) / (Sp (1 - p) + (1 - Se) p).
+        number_needed_to_read: How many positive predictions a reader must look at to find one that is right: 1 / PPV.
+        calls_per_1000: How many of 1,000 are predicted positive.
+        missed_per_1000: How many of 1,000 have the label and are predicted negative.
     """
 
     prevalence: float
@@ -62,13 +62,13 @@ class PredictiveValues:
 
 
 def ppv_at(sensitivity: Floats, specificity: Floats, prevalence: float) -> Floats:
-    """Positive predictive value; NaN where nobody is called."""
+    """Positive predictive value; NaN where nobody is predicted positive."""
     right = sensitivity * prevalence
     return ratio(right, right + (1 - specificity) * (1 - prevalence))
 
 
 def npv_at(sensitivity: Floats, specificity: Floats, prevalence: float) -> Floats:
-    """Negative predictive value; NaN where everybody is called."""
+    """Negative predictive value; NaN where everybody is predicted positive."""
     right = specificity * (1 - prevalence)
     return ratio(right, right + (1 - sensitivity) * prevalence)
 
@@ -117,13 +117,19 @@ def predictive_values_schema() -> Schema:
     return closed(
         {
             "prevalence": SHARE,
-            "ppv": said(ref("estimate"), "Share of the called that have the label, at this prevalence."),
-            "npv": said(ref("estimate"), "Share of those not called that do not have it, at this prevalence."),
-            "number_needed_to_read": said(ref("estimate"), "Calls to read to find one that is right: 1 / PPV."),
-            "calls_per_1000": said(ref("estimate"), "Called among 1,000 at this prevalence."),
-            "missed_per_1000": said(ref("estimate"), "Not called among 1,000 although they have the label."),
+            "ppv": said(
+                ref("estimate"), "Share of the cases predicted positive that have the label, at this prevalence."
+            ),
+            "npv": said(
+                ref("estimate"), "Share of the cases predicted negative that do not have the label, at this prevalence."
+            ),
+            "number_needed_to_read": said(
+                ref("estimate"), "Positive predictions to read to find one that is right: 1 / PPV."
+            ),
+            "calls_per_1000": said(ref("estimate"), "Predicted positive among 1,000 at this prevalence."),
+            "missed_per_1000": said(ref("estimate"), "False negatives among 1,000 at this prevalence."),
         },
-        "What a call means at a stated prevalence, by Bayes' theorem.",
+        "What a prediction means at a stated prevalence, by Bayes' theorem.",
     )
 
 
@@ -180,13 +186,13 @@ class _Rates:
 
 
 def _at(rates: _Rates, prevalence: float) -> PredictiveValues:
-    ppv = rates.estimate(ppv_at, prevalence, undefined="no case is called")
+    ppv = rates.estimate(ppv_at, prevalence, undefined="no case is predicted positive")
     missed = rates.estimate(_found, prevalence)
     most = SCREENED * prevalence
     return PredictiveValues(
         prevalence=prevalence,
         ppv=ppv,
-        npv=rates.estimate(npv_at, prevalence, undefined="every case is called"),
+        npv=rates.estimate(npv_at, prevalence, undefined="every case is predicted positive"),
         number_needed_to_read=_inverse(ppv),
         calls_per_1000=rates.estimate(_calls, prevalence, falls=True),
         missed_per_1000=_from(most, missed),
@@ -206,7 +212,7 @@ def _inverse(ppv: Estimate) -> Estimate:
     if ppv.value is None or ppv.low is None or ppv.high is None:
         return ppv
     if not ppv.value:
-        return Estimate.undefined("no call is right")
+        return Estimate.undefined("no positive prediction is right")
     if not ppv.low:
         return Estimate.undefined(f"the PPV may be 0, so that {1 / ppv.value:.3g} would stand without an upper limit")
     return Estimate(1 / ppv.value, 1 / ppv.high, 1 / ppv.low, ppv.method, ppv.reason)

@@ -69,7 +69,7 @@ class RocCurve:
     Attributes:
         fpr: ``(k,)`` 1 - specificity, rising from 0 to 1.
         tpr: ``(k,)`` sensitivity, rising from 0 to 1.
-        thresholds: ``(k,)`` a case is called when its score is at least this; the first is infinite.
+        thresholds: ``(k,)`` the label is predicted when the score is at least this; the first is infinite.
     """
 
     fpr: Floats

@@ -57,7 +57,7 @@ class CountMetric(Metric):
             return NO_NEGATIVE
         if self.why is not None:
             return self.why(tp, fp, fn, tn)
-        return "no case is called" if not tp + fp else "every case is called"
+        return "no case is predicted positive" if not tp + fp else "every case is predicted positive"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Shares of decisions, and what is made of two of them.
 
 PPV and NPV need cases with and without the label (else they are 1 or 0 whatever the classifier does), and F1 needs cases
-with the label; it is 0 when such cases exist and none is called (as Dice's coefficient). The likelihood ratios are undefined,
+with the label; it is 0 when such cases exist and none is found (as Dice's coefficient). The likelihood ratios are undefined,
 not infinite, where the divisor is 0.
 """
 
@@ -21,7 +21,7 @@ from medcls.evaluation.statistics.estimate import Undefined
 SENSITIVITY = Share(
     name="sensitivity",
     title="Sensitivity",
-    meaning="Share of the cases with the label that are called.",
+    meaning="Share of the cases with the label that are predicted positive.",
     binary="Share of the cases with ‘{positive}’ that it finds.",
     macro="Share of the cases with a label that get it, averaged over labels.",
     counts=lambda tp, fp, fn, tn: ratio(tp, tp + fn),
@@ -32,8 +32,8 @@ SENSITIVITY = Share(
 SPECIFICITY = Share(
     name="specificity",
     title="Specificity",
-    meaning="Share of the cases without the label that are not called.",
-    binary="Share of the cases without ‘{positive}’ that it rightly leaves alone.",
+    meaning="Share of the cases without the label that are predicted negative.",
+    binary="Share of the cases without ‘{positive}’ that it predicts negative.",
     macro="Share of the cases without a label that do not get it, averaged over labels.",
     counts=lambda tp, fp, fn, tn: ratio(tn, tn + fp),
     share_of=lambda positive, called: ~positive,
@@ -43,9 +43,9 @@ SPECIFICITY = Share(
 ACCURACY = Share(
     name="accuracy",
     title="Accuracy",
-    meaning="Share of cases decided rightly.",
-    binary="Share of all cases with the right answer. Flattering where one label is rare.",
-    macro="Share of all cases with the right answer. Flattering where one label is common.",
+    meaning="Share of cases predicted correctly.",
+    binary="Share of all cases predicted correctly. Flattering where one label is rare.",
+    macro="Share of all cases predicted correctly. Flattering where one label is common.",
     counts=lambda tp, fp, fn, tn: ratio(tp + tn, tp + fn + (tn + fp)),
     share_of=lambda positive, called: np.ones_like(positive),
     scale="percent",
@@ -66,7 +66,7 @@ BALANCED_ACCURACY = Joined(
 PPV = Share(
     name="ppv",
     title="Positive predictive value",
-    meaning="Share of the called cases that have the label, at this partition's prevalence.",
+    meaning="Share of the cases predicted positive that have the label, at this partition's prevalence.",
     binary="When it says ‘{positive}’, how often it is right. Depends on how common ‘{positive}’ is.",
     macro="When it gives a label, how often it is right, averaged over labels. Depends on how common the labels are.",
     counts=lambda tp, fp, fn, tn: ratio(tp, _where_both(tp + fn, tn + fp, tp + fp)),
@@ -77,7 +77,7 @@ PPV = Share(
 NPV = Share(
     name="npv",
     title="Negative predictive value",
-    meaning="Share of the cases not called that do not have the label, at this partition's prevalence.",
+    meaning="Share of the cases predicted negative that do not have the label, at this partition's prevalence.",
     binary="When it says it is not ‘{positive}’, how often it is right. Depends on how common ‘{positive}’ is.",
     macro="When it does not give a label, how often that is right, averaged over labels.",
     counts=lambda tp, fp, fn, tn: ratio(tn, _where_both(tp + fn, tn + fp, tn + fn)),
@@ -88,7 +88,7 @@ NPV = Share(
 F1 = Joined(
     name="f1",
     title="F1",
-    meaning="Harmonic mean of PPV and sensitivity; 0 when no case with the label is called.",
+    meaning="Harmonic mean of PPV and sensitivity; 0 without a true positive.",
     binary="Harmonic mean of sensitivity and positive predictive value.",
     macro="Harmonic mean of sensitivity and positive predictive value, averaged over labels.",
     counts=lambda tp, fp, fn, tn: ratio(2 * tp, np.where(tp + fn > 0, 2 * tp + fp + fn, 0.0)),
@@ -132,11 +132,11 @@ def _linear_negative(found: float, spared: float, hits: Floats, quiet: Floats) -
 
 
 def _why_positive(tp: int, fp: int, fn: int, tn: int) -> str:
-    return "no case is called" if not tp else "no case without the label is called: the ratio is infinite"
+    return "no case is predicted positive" if not tp else "there is no false positive: the ratio is infinite"
 
 
 def _why_negative(tp: int, fp: int, fn: int, tn: int) -> str:
-    return "every case is called" if not fn else "every case without the label is called: the ratio is infinite"
+    return "every case is predicted positive" if not fn else "there is no true negative: the ratio is infinite"
 
 
 def _where_both(ups: Floats, downs: Floats, n: Floats) -> Floats:
@@ -146,9 +146,10 @@ def _where_both(ups: Floats, downs: Floats, n: Floats) -> Floats:
 LR_POSITIVE = LikelihoodRatio(
     name="lr_positive",
     title="Positive likelihood ratio",
-    meaning="Positive likelihood ratio, sensitivity / (1 - specificity): by how much a call multiplies the odds.",
-    binary="How many times more often an alarm is given to a case with ‘{positive}’ than to one without.",
-    macro="How many times more often a label is given to a case with it than to one without, averaged over labels.",
+    meaning="Positive likelihood ratio, sensitivity / (1 - specificity): by how much a positive prediction multiplies the "
+    "odds.",
+    binary="How many times more often a case with ‘{positive}’ is predicted positive than one without.",
+    macro="How many times more often a label is predicted for a case with it than for one without, averaged over labels.",
     counts=lambda tp, fp, fn, tn: ratio(ratio(tp, tp + fn), ratio(fp, tn + fp)),
     why=_why_positive,
     bounds=(0.0, math.inf),
@@ -159,9 +160,9 @@ LR_POSITIVE = LikelihoodRatio(
 LR_NEGATIVE = LikelihoodRatio(
     name="lr_negative",
     title="Negative likelihood ratio",
-    meaning="Negative likelihood ratio, (1 - sensitivity) / specificity: the same for a case not called.",
-    binary="How many times more often an all-clear is given to a case with ‘{positive}’ than to one without.",
-    macro="How many times more often a label is withheld from a case with it than from one without, averaged.",
+    meaning="Negative likelihood ratio, (1 - sensitivity) / specificity: the same for a negative prediction.",
+    binary="How many times more often a case with ‘{positive}’ is predicted negative than one without.",
+    macro="How many times more often a label is not predicted for a case with it than for one without, averaged.",
     counts=lambda tp, fp, fn, tn: ratio(ratio(fn, tp + fn), ratio(tn, tn + fp)),
     why=_why_negative,
     bounds=(0.0, math.inf),

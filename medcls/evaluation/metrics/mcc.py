@@ -10,7 +10,7 @@ from medcls.evaluation.metrics.counted import Joined
 from medcls.evaluation.metrics.decisions import SENSITIVITY, SPECIFICITY
 from medcls.evaluation.statistics.arrays import Floats, ratio
 
-_SAYS = "Correlation of answer and reference label: 0 is guessing, 1 perfect."
+_SAYS = "Correlation of prediction and reference label: 0 is guessing, 1 perfect."
 
 
 def _mcc(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:

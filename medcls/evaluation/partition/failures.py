@@ -64,8 +64,8 @@ class LabelFailures:
     """What went wrong with one label.
 
     Attributes:
-        n_false_positive: Cases without the label that are called.
-        n_false_negative: Cases with the label that are not called.
+        n_false_positive: Cases without the label that are predicted positive.
+        n_false_negative: Cases with the label that are predicted negative.
         false_positives: The worst of them: those with the highest probability, at most ten.
         false_negatives: The worst of them: those with the lowest probability, at most ten.
         n_failed_positive: Cases with the label that got no prediction.

@@ -265,8 +265,8 @@ def doubts(per_label: Mapping[str, LabelMetrics], *, thresholds: bool) -> list[s
         if thresholds and min(counts.tp + counts.fn, counts.fp + counts.tn) and _parts_nothing(counts):
             called, n = counts.tp + counts.fp, counts.tp + counts.fp + counts.fn + counts.tn
             found.append(
-                f"the threshold parts hardly anything: {called} of {n} cases are called {label}. Check that it is in the "
-                "scores' own unit"
+                f"the threshold separates hardly anything: {called} of {n} cases are predicted {label}. Check that it is in "
+                "the scores' own unit"
             )
     return found
 

@@ -30,7 +30,7 @@ def metrics_schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "metrics.json of medcls",
-        "description": "Figures of each partition, with intervals. An undefined metric is null and says why.",
+        "description": "Metrics of each partition, with intervals. An undefined metric is null and says why.",
         "type": "object",
         "properties": {
             "tune": ref("partition"),

@@ -1,8 +1,8 @@
-"""Subgroups: the metrics of each group of cases at the one global threshold, and how far the groups are apart.
+"""Subgroups: the metrics of each group of cases at the same threshold, and how far the groups are apart.
 
 A classifier that is right on the whole may miss more of the women, or of one scanner's patients. AUC within groups does
-not show it: two groups with equal AUC may be called far too often and far too rarely at the same threshold. So
-sensitivity and specificity at the one threshold stand beside it, and whether probabilities are too high or too low.
+not show it: two groups with equal AUC may be predicted positive far too often and far too rarely at the same threshold. So
+sensitivity and specificity at the same threshold stand beside it, and whether probabilities are too high or too low.
 
 **Intervals** are as elsewhere, but patients are drawn without strata, since the mix of labels within a group is chance.
 The AUC's replicates are of first order, by placements on the logit scale: what DeLong's (for clusters Obuchowski's,
@@ -224,9 +224,9 @@ def subgroups_schema() -> Schema:
         {
             "facts": listed(covariate),
             "left_out": said(by_name(TEXT), "Covariates that cannot be compared, and why."),
-            "fewest_patients": said(COUNT, "Figures that rest on fewer are suppressed."),
+            "fewest_patients": said(COUNT, "Metrics of fewer patients are suppressed."),
         },
-        "Figures of groups of cases at the one operating point.",
+        "Metrics of subgroups, at the same operating point for all.",
     )
 
 

@@ -88,8 +88,8 @@ def choose_threshold(label: str, positive: ArrayLike, scores: ArrayLike, rule: R
         reason = None if tn[best] else "this sensitivity is reached only by calling every case"
     elif isinstance(rule, LeastCost):
         best = _cheapest(tp, tn, ups.size, downs.size, rule.cost)
-        reason = None if tn[best] else "at these costs it is cheapest to call every case"
-        reason = reason if tp[best] else "at these costs it is cheapest to call no case"
+        reason = None if tn[best] else "at these costs it is cheapest to predict every case positive"
+        reason = reason if tp[best] else "at these costs it is cheapest to predict every case negative"
     else:
         best = _most(tp, tn, enough=tn >= rule.specificity * downs.size - 1e-9)
         reason = None if tp[best] else "this specificity is reached only by missing every case with the label"

@@ -27,16 +27,16 @@ def decision_chart(label: str, curve: documents.DecisionCurve | None) -> Chart |
         if low is not None and high is not None:
             band = ([max(value, lowest) for value in limit] for limit in (low, high))
             axes.fill_between(thresholds, *band, color=COLOURS[0], alpha=0.16, lw=0)
-        axes.plot(thresholds, benefit, color=COLOURS[0], lw=2, label="act on the called")
-        axes.plot(thresholds, everybody, "--", color=COLOURS[1], lw=1.5, label="act on everybody")
-        axes.axhline(0, color=_GREY, lw=1.2, ls=":", label="act on nobody")
-        axes.set(xlabel="Probability from which one would act", ylabel="Net benefit", xlim=(0, 1))
+        axes.plot(thresholds, benefit, color=COLOURS[0], lw=2, label="classifier")
+        axes.plot(thresholds, everybody, "--", color=COLOURS[1], lw=1.5, label="treat all")
+        axes.axhline(0, color=_GREY, lw=1.2, ls=":", label="treat none")
+        axes.set(xlabel="Threshold probability", ylabel="Net benefit", xlim=(0, 1))
         axes.set(ylim=(lowest, highest * 1.15 if highest > 0 else 0.1), title=short_label(label))
         axes.legend(fontsize=8)
 
     ranges = [f"{percent(first)} to {percent(last)} %" for first, last in curve["useful"]]
     useful = f"better than both from {' and '.join(ranges)}" if ranges else "nowhere better than both"
-    return Chart(draw, (4.6, 3.6), f"Decision curve for {label}: acting on the called is {useful}.")
+    return Chart(draw, (4.6, 3.6), f"Decision curve for {label}: the classifier is {useful}.")
 
 
 def selective_chart(curve: documents.SelectiveCurve | None) -> Chart | None:
@@ -53,7 +53,7 @@ def selective_chart(curve: documents.SelectiveCurve | None) -> Chart | None:
             band = ([100 * one for one in limit] for limit in (low, high))
             axes.fill_between(kept, *band, color=COLOURS[0], alpha=0.16, lw=0)
         axes.plot(kept, risk, color=COLOURS[0], lw=2)
-        axes.set(xlabel="Cases that it answers itself, %", ylabel="Wrong among these, %", xlim=(0, 100))
+        axes.set(xlabel="Cases not referred, %", ylabel="Wrong among these, %", xlim=(0, 100))
         axes.set_ylim(bottom=0)
 
     words = [

@@ -47,7 +47,7 @@ def precision_recall_chart(metrics: Mapping[str, Any]) -> Chart | None:
         axes = figure.subplots()
         for index, (label, (recall, precision)) in enumerate(curves.items()):
             colour = COLOURS[index % len(COLOURS)]
-            said = {} if index else {"label": "everybody called"}
+            said = {} if index else {"label": "all predicted positive"}
             axes.axhline(shares[label], color=colour, lw=1, ls=":", **said)
             axes.plot(recall, precision, LINES[index % len(LINES)], color=colour, lw=2, label=short_label(label))
         axes.set(xlabel="Recall (sensitivity)", ylabel="Precision (PPV)", aspect="equal")

@@ -158,7 +158,7 @@ def roc(metrics: Mapping[str, Any], positive: str | None) -> Chart | None:
             _roc_curve(axes, index, label, curve, with_band=len(curves) <= _MOST_BANDS)
         if point is not None:
             axes.plot(*point, "o", ms=9, mfc="white", mec=COLOURS[1], mew=2.2, label="operating point", zorder=5)
-        axes.set(xlabel="1 − specificity (false alarms)", ylabel="Sensitivity (found)", aspect="equal")
+        axes.set(xlabel="1 − specificity", ylabel="Sensitivity", aspect="equal")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.legend(fontsize=8, loc="lower right")
 

@@ -107,7 +107,7 @@ def _labels(run: Record) -> Said:
 
 
 def _predictors(run: Record) -> Said:
-    return "the prepared image alone; no clinical fact enters the model", _CLASSIFIER
+    return "the prepared image alone; no clinical data are used", _CLASSIFIER
 
 
 def _partitions(run: Record) -> Said:
@@ -192,7 +192,7 @@ def _training(run: Record) -> Said:
 
 def _augmentation(run: Record) -> Said:
     enabled = run.config.augmentation.enabled
-    return "training images were changed at random" if enabled else "no augmentation", f"{_CONFIG} (augmentation)"
+    return "data augmentation of the training images" if enabled else "no augmentation", f"{_CONFIG} (augmentation)"
 
 
 def _balance(run: Record) -> Said:

@@ -136,7 +136,7 @@ CLAIM = Checklist(
         item(
             "39",
             "Results: performance",
-            "Analysis of wrong answers.",
+            "Analysis of wrong predictions.",
             "what the wrong cases have in common",
             "failures",
         ),

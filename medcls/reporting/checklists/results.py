@@ -39,18 +39,18 @@ def intervals(run: Record) -> Said | None:
         return None
     return (
         f"{run.level} intervals, by resampling patients ({made['replicates']} replicates, seed {made['seed']}) or from "
-        "binomial formulas, as stated with each figure",
+        "binomial formulas, as stated with each metric",
         f"{_METRICS} (method of each estimate)",
     )
 
 
 def subgroups(run: Record) -> Said | None:
-    """Figures of groups at the one threshold."""
+    """Metrics of subgroups, at the same threshold for all."""
     found = run.metrics.get("subgroups")
     if not found or not found["facts"]:
         return None
     covariates = ", ".join(one["fact"] for one in found["facts"])
-    words = f"figures at the one threshold by {covariates}{_suppressed(found)}"
+    words = f"metrics of subgroups, at the same threshold for all, by {covariates}{_suppressed(found)}"
     return words, "report: Subgroups; subgroups.csv"
 
 
@@ -72,7 +72,7 @@ def _suppressed(found: documents.Subgroups) -> str:
     fewest = found["fewest_patients"]
     return (
         f"; suppressed for fewer than {fewest} patients: {len(hidden)} of {len(every)} groups wholly, {len(in_part)} for "
-        "some figures"
+        "some metrics"
     )
 
 
@@ -118,13 +118,13 @@ def _performance_of(run: Record) -> Said:
 
 
 def confusion(run: Record) -> Said | None:
-    """The table of reference and answer."""
+    """The table of reference and prediction."""
     matrix = run.metrics.get("confusion_matrix")
     if not matrix:
         return None
     rows = [
         f"reference {label}: "
-        + ", ".join(f"{n} called {name}" for name, n in zip(matrix["labels"], counts, strict=True))
+        + ", ".join(f"{n} predicted {name}" for name, n in zip(matrix["labels"], counts, strict=True))
         for label, counts in zip(matrix["labels"], matrix["counts"], strict=True)
     ]
     return "; ".join(rows), f"report: Metrics; {_METRICS}"
@@ -148,13 +148,13 @@ def threshold(run: Record) -> Said | None:
     if not point:
         return None
     if not point["thresholds"]:
-        return "no threshold: the most probable label is the answer", f"{_METRICS} (operating_point)"
+        return "no threshold: the most probable label is the prediction", f"{_METRICS} (operating_point)"
     if decided_by_folds(point):
         kept = run.content.classifier.get("Operating point")
-        more = [f"Operating point of the classifier that is kept: {kept}"] if kept else []
+        more = [f"Operating point of the final classifier: {kept}"] if kept else []
         return " ".join([*folds_sentences(point), *more]), f"{_METRICS} (operating_point); report: Classifier"
     cuts = ", ".join(
-        f"called {one['label']} from a probability of {threshold_text(float(one['threshold']))}"
+        f"{one['label']} predicted from a probability of {threshold_text(float(one['threshold']))}"
         for one in point["thresholds"]
     )
     frozen = "" if point["exploratory"] else ", and frozen before these cases were evaluated"
@@ -182,7 +182,7 @@ def prevalence(run: Record) -> Said | None:
 
 
 def failures(run: Record) -> Said | None:
-    """How many answers are wrong, and which are worst."""
+    """How many predictions are wrong, and which are worst."""
     found = run.metrics.get("failures")
     if not found:
         return None
@@ -214,7 +214,7 @@ def doubtful(run: Record) -> Said | None:
     sets = run.metrics.get("conformal")
     if not sets:
         return None
-    return f"prediction sets: {sets['sets']['statement']}", "report: When not sure"
+    return f"prediction sets: {sets['sets']['statement']}", "report: Uncertain cases"
 
 
 def baseline(run: Record) -> Said | None:

@@ -52,14 +52,14 @@ STARD_AI = Checklist(
             "13a",
             _TESTS,
             "What the index test knew of patient and reference.",
-            "what readers of its answers knew",
+            "what readers of its predictions knew",
             "blinding",
         ),
         item(
             "13b",
             _TESTS,
             "What assessors of the reference knew of the index test.",
-            "whether they had seen its answers",
+            "whether they had seen its predictions",
         ),
         item(
             "14",
@@ -101,7 +101,11 @@ STARD_AI = Checklist(
         ),
         item("AI-e", _AI, "Images that the test cannot use.", "what happens to these patients", "missing"),
         item(
-            "AI-f", _AI, "How answers reach a user, and what the user decides.", "the way into clinical work", "output"
+            "AI-f",
+            _AI,
+            "How predictions reach a user, and what the user decides.",
+            "the way into clinical work",
+            "output",
         ),
         item(
             "AI-g",

@@ -47,7 +47,7 @@ TRIPOD_AI = Checklist(
             "8c",
             _DATA,
             "Blinding of whoever determined the outcome.",
-            "whether they knew images or answers of the model",
+            "whether they knew images or predictions of the model",
         ),
         item("9a", _DATA, "How predictors were chosen.", "why images alone", "predictors"),
         item("9b", _DATA, "Definition of the predictors.", "when and how images were taken", "preparation", "scanners"),

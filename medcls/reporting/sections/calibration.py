@@ -10,7 +10,7 @@ from medcls.reporting.text.operating_point import are_scores
 from medcls.reporting.text.wording import level_text, show_as
 from medcls.values import documents
 
-_TITLE = "Can the probabilities be believed?"
+_TITLE = "Are the probabilities calibrated?"
 _TITLE_OF_SCORES = "Can the scores be read as probabilities?"
 _VIEWS = {"top label": "the label with the highest probability", "mean over labels": "all labels, averaged"}
 _Name = Literal["brier", "nll", "ece", "mce", "ece_equal_mass", "slope", "intercept", "in_the_large"]
@@ -18,7 +18,7 @@ _NAMES: tuple[tuple[_Name, str, str], ...] = (
     ("brier", "Brier score", "Mean squared error. 0 is perfect."),
     ("nll", "Log loss", "Punishes being sure and wrong. 0 is perfect."),
     ("ece", "ECE, 10 equal bins", "Mean gap between stated and observed share. Depends on the bins."),
-    ("mce", "Greatest gap, 10 equal bins", "The worst of these gaps."),
+    ("mce", "MCE, 10 equal bins", "The greatest of these gaps."),
     ("ece_equal_mass", "ECE, 10 bins of equal counts", "The same with as many cases in every bin."),
     ("slope", "Calibration slope", "1 is right; below 1 the probabilities are too extreme."),
     ("intercept", "Calibration intercept", "0 is right."),
@@ -69,8 +69,8 @@ def _table(
         ("Metric", "Before calibration", "After calibration", "Meaning") if before else ("Metric", "Value", "Meaning")
     )
     caption = (
-        f"Calibration{about}, with {level_text(metrics)} intervals. They leave the mix of labels to chance, which the interval "
-        "of the Brier score under ‘Metrics’ holds fixed: the two differ."
+        f"Calibration{about}, with {level_text(metrics)} intervals. The bootstrap is not stratified by label here, so the "
+        "interval of the Brier score differs from that under ‘Metrics’."
     )
     return Table(caption, heads, tuple(rows))
 
@@ -81,7 +81,7 @@ def _of_labels_alone(metric: documents.Estimate) -> bool:
 
 
 def _curves(before: documents.LabelCalibration | None, after: documents.LabelCalibration) -> tuple[Any, ...]:
-    said = "Points on the dotted line are right. Below: how many cases have such a probability."
+    said = "Points on the dotted line are perfectly calibrated. Below: how many cases have such a probability."
     if before is None:
         return drawings((reliability_chart("Reliability", after["reliability"]), said))
     return drawings(

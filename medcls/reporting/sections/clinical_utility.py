@@ -1,4 +1,4 @@
-"""Sections about use: what calls mean elsewhere, what they are worth, which cases to refer, which labels to leave open."""
+"""Sections about use: predictive values, net benefit, referral, and prediction sets."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def _curve_words(curve: documents.DecisionCurve | None) -> str:
     if curve is None:
         return ""
     words = (
-        "Decision curve: what acting on the called is worth to someone who acts from a given probability, counted in right "
-        "actions for each case, needless ones taken off. It is useful where its line is above both others."
+        "Decision curve: net benefit by threshold probability, against treating all and treating none. The classifier is "
+        "useful where its line is above both others."
     )
     return f"{words} {sentence(curve['reason'])}" if curve["reason"] else words
 
@@ -75,15 +75,19 @@ def _curve_words(curve: documents.DecisionCurve | None) -> str:
 def selective_section(metrics: documents.Partition) -> Section:
     """What happens when the least certain cases go to a reader, and the prediction sets."""
     curve, sets = metrics.get("refer"), metrics.get("conformal")
-    blocks = [_selective_block(curve, metrics) if curve else missing("refer", metrics, "Leaving cases to a reader")]
+    blocks = [
+        _selective_block(curve, metrics)
+        if curve
+        else missing("refer", metrics, "Referral of uncertain cases to a reader")
+    ]
     blocks.append(_sets_block(sets, metrics) if sets else missing("conformal", metrics, "Prediction sets"))
-    return Section("refer", "When it is not sure", "When not sure", tuple(blocks))
+    return Section("refer", "Uncertain cases: referral and prediction sets", "Uncertain cases", tuple(blocks))
 
 
 def _selective_block(curve: documents.SelectiveCurve, metrics: documents.Partition) -> Block:
     labels = list(curve["points"][0]["per_label"]) if curve["points"] else []
     single = labels[0] if len(labels) == 1 else None
-    heads = ("Answers itself", "Cases kept", "Referred", "Wrong among the kept")
+    heads = ("Not referred", "Cases kept", "Cases referred", "Wrong among the kept")
     rows = []
     for point in curve["points"]:
         cells: list[Cell] = [
@@ -99,11 +103,11 @@ def _selective_block(curve: documents.SelectiveCurve, metrics: documents.Partiti
     level = level_text(metrics)
     caption = f"If the least certain cases go to a reader, with {level} intervals. Certainty: {curve['certainty']}."
     text = (
-        "The fewer cases it answers itself, the fewer of its predictions should be wrong. If the line does not fall to the "
-        "left, its certainty tells nothing."
+        "The more of the least certain cases are referred, the fewer of the kept should be wrong. If the line does not fall "
+        "to the left, its certainty is uninformative."
     )
     return Block(
-        heading="Leaving cases to a reader",
+        heading="Referral of uncertain cases to a reader",
         text=(text,),
         table=Table(caption, (*heads, *extra), tuple(rows)) if rows else None,
         drawings=drawings((selective_chart(curve), sentence(str(curve.get("reason") or "")))),

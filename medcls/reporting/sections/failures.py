@@ -13,7 +13,7 @@ _TITLE = "What it got wrong"
 
 
 def failures_section(metrics: documents.Partition) -> Section:
-    """Complete cases against the worst case, then the worst answers by name."""
+    """Complete cases against the worst case, then the worst predictions by name."""
     found = metrics.get("failures")
     if found is None:
         return Section("failures", _TITLE, "Failures", (missing("failures", metrics),))
@@ -73,4 +73,4 @@ def _predictions(name: str, label: str, predictions: Sequence[documents.WrongPre
         )
         for one in predictions
     )
-    return Table(f"{name}.", ("Case", "Reference", "Answer", f"Score of ‘{label}’"), rows)
+    return Table(f"{name}.", ("Case", "Reference", "Prediction", f"Score of ‘{label}’"), rows)

@@ -35,7 +35,7 @@ def independence_sentences(content: ReportContent, metrics: documents.Partition)
     evaluated = f"On the ‘{content.reported}’ partition: {reported_who(content, metrics)}"
     found = [f"{evaluated}{_claim(content, all_unnamed=content.unnamed >= metrics['n_cases'])}"]
     if content.reported == "pooled":
-        found.append("The classifier that is kept joins those of all folds, and was not itself evaluated here.")
+        found.append("The final classifier is the ensemble of all folds, and was not itself evaluated here.")
     if content.near:
         alike = "1 of the cases looks" if content.near == 1 else f"{content.near} of the cases look"
         found.append(f"{alike} nearly the same as a case of another {_elsewhere(content)}: see the warning.")

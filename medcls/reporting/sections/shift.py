@@ -27,7 +27,7 @@ def shift_section(metrics: documents.Partition) -> Section:
         tuple((f"{_GROUPS[row['group']]}: {row['name']}", _cells(row)) for row in found["rows"]),
     )
     block = Block(text=tuple(found["meanings"]), table=table if found["rows"] else None)
-    reasons = [sentence(f"{row['name']}: {row['reason']}") for row in found["rows"] if row["reason"]]
+    reasons = [sentence(f"‘{row['name']}’: {row['reason']}") for row in found["rows"] if row["reason"]]
     notes = [Block(text=tuple(reasons), folded="Why a number is missing")] if reasons else []
     return Section("shift", "Are these cases like the training cases?", "Shift", (block, *notes))
 

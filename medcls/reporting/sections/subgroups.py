@@ -1,4 +1,4 @@
-"""The section about subgroups: whether the one threshold serves all kinds of patients and scanners alike."""
+"""The section about subgroups: whether the same threshold serves all kinds of patients and scanners alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from medcls.reporting.text.numbers import minus
 from medcls.reporting.text.wording import Shown, level_text, show_as
 from medcls.values import documents
 
-_TITLE = "Does it serve all groups alike?"
+_TITLE = "Does it perform equally well in all subgroups?"
 _Name = Literal["auc", "sensitivity", "specificity", "brier"]
 _FIGURES: dict[_Name, str] = {
     "auc": "AUC",
@@ -23,16 +23,19 @@ _FOLD_FROM = 2  # tables; the first is open
 
 
 def subgroups_section(metrics: documents.Partition) -> Section:
-    """The widest gaps first, then a table for each fact and label."""
+    """The widest gaps first, then a table for each covariate and label."""
     found = metrics.get("subgroups")
     if found is None:
         return Section("subgroups", _TITLE, "Subgroups", (missing("subgroups", metrics),))
     words = (
-        "Figures of groups of cases at the one threshold. Where a group has fewer than "
+        "Metrics of subgroups, at the same threshold for all. Where a subgroup has fewer than "
         f"{found['fewest_patients']} patients for a metric, it is not shown."
     )
-    left_out = [f"{covariate}: {reason}" for covariate, reason in found["left_out"].items()]
-    tables = [_table(covariate, label, one, metrics) for covariate, label, one in _parts(found)]
+    left_out = [f"‘{covariate}’: {reason}" for covariate, reason in found["left_out"].items()]
+    tables = [_table(*part, metrics) for part in _parts(found) if not _all_withheld(part[2])]
+    withheld = [_name(covariate, label) for covariate, label, one in _parts(found) if _all_withheld(one)]
+    if withheld:
+        words += f" All groups are withheld, as their counts are small: {'; '.join(withheld)}."
     blocks = [
         Block(text=(words,), table=_gaps(found, metrics)),
         *(Block(table=table, folded=name if len(tables) >= _FOLD_FROM else "") for name, table in tables),
@@ -51,8 +54,21 @@ def _parts(found: documents.Subgroups) -> Iterator[tuple[documents.Covariate, st
             yield covariate, label, one
 
 
+def _all_withheld(one: documents.GroupsOfLabel) -> bool:
+    """Whether a table of these groups would show nothing."""
+    return all(group["n_cases"] is None and not _shown(group) for group in one["groups"])
+
+
+def _shown(group: documents.Group) -> list[_Name]:
+    return [metric for metric in _FIGURES if group[metric]["value"] is not None]
+
+
+def _name(covariate: documents.Covariate, label: str) -> str:
+    return f"{covariate['fact']}, ‘{label}’"
+
+
 def _gaps(found: documents.Subgroups, metrics: documents.Partition) -> Table | None:
-    """The gap of sensitivity and specificity for each fact, with the groups at its ends."""
+    """The gap of sensitivity and specificity for each covariate, with the groups at its ends."""
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for covariate, label, one in _parts(found):
         for metric in documents.RATES:
@@ -60,12 +76,12 @@ def _gaps(found: documents.Subgroups, metrics: documents.Partition) -> Table | N
             if gap["gap"]["value"] is not None:
                 ends = (minus(gap["highest"] or ""), minus(gap["lowest"] or ""))
                 cells = (_FIGURES[metric], *ends, show_as("", gap["gap"], as_percent=True))
-                rows.append((f"{covariate['fact']}, ‘{label}’", cells))
+                rows.append((_name(covariate, label), cells))
     if not rows:
         return None
     caption = (
-        f"The widest gap between two groups of each fact, with {level_text(metrics)} intervals. An interval that begins at 0 "
-        "leaves it open whether the groups differ."
+        f"The widest gap between two groups of each covariate, with {level_text(metrics)} intervals. An interval that begins "
+        "at 0 leaves it open whether the groups differ."
     )
     return Table(caption, ("Groups by", "Metric", "Highest", "Lowest", "Gap"), tuple(rows))
 
@@ -73,8 +89,8 @@ def _gaps(found: documents.Subgroups, metrics: documents.Partition) -> Table | N
 def _table(
     covariate: documents.Covariate, label: str, one: documents.GroupsOfLabel, metrics: documents.Partition
 ) -> tuple[str, Table]:
-    name = f"{covariate['fact']}, ‘{label}’"
-    shown = [metric for metric in _FIGURES if any(group[metric]["value"] is not None for group in one["groups"])]
+    name = _name(covariate, label)
+    shown = [metric for metric in _FIGURES if any(metric in _shown(group) for group in one["groups"])]
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for group in one["groups"]:
         rows.append((minus(group["name"]), (*_counts(group), *(_cell(metric, group) for metric in shown))))

@@ -30,11 +30,11 @@ def decision_sentences(metrics: documents.Partition, multilabel: bool, *, scores
             [] if multilabel else ["The prediction is the label with the highest probability. No threshold was chosen."]
         )
     if decided_by_folds(point):
-        kept = "The classifier that is kept joins the folds’ and has a threshold of its own, which stands under ‘Classifier’."
+        kept = "The final classifier is the ensemble of all folds; its own threshold stands under ‘Classifier’."
         return [*folds_sentences(point), kept]
     what = _what(metrics, scores)
     lines = [
-        f"A case is called ‘{cut['label']}’ when its {what} is at least {threshold(float(cut['threshold']))}."
+        f"‘{cut['label']}’ is predicted when its {what} is at least {threshold(float(cut['threshold']))}."
         + (f" Note: {cut['reason']}." if cut["reason"] else "")
         for cut in cuts
     ]
@@ -73,7 +73,7 @@ def point_in_words(point: documents.OperatingPoint, *, calibrated: bool = True) 
     """An operating point by itself: its thresholds, and how they were chosen."""
     what = "calibrated probability" if calibrated else "probability"
     cuts = [
-        f"called ‘{cut['label']}’ from a {what} of {threshold(float(cut['threshold']))}"
+        f"‘{cut['label']}’ predicted from a {what} of {threshold(float(cut['threshold']))}"
         + (f" ({cut['reason']})" if cut["reason"] else "")
         for cut in point["thresholds"]
     ]

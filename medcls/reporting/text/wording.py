@@ -28,13 +28,13 @@ _METHODS: Mapping[str, str] = {
     "wilson": "Wilson",
     "clopper-pearson": "Clopper–Pearson, each patient counted once",
     "patient-bootstrap": "bootstrap by patient",
-    "patient-bootstrap-unstratified": "bootstrap by patient, mix of labels left to chance",
+    "patient-bootstrap-unstratified": "bootstrap by patient, not stratified by label",
     "delong": "DeLong",
     "obuchowski": "Obuchowski",
     "disjoint-pairs": "exact limit for perfect separation",
     "hoeffding": "Hoeffding, conservative",
-    "bounds": "all that it can be",
-    "bonferroni": "exact parts, combined at their worst",
+    "bounds": "the range of possible values",
+    "bonferroni": "exact limits of its parts, combined (Bonferroni)",
     "none": "",
 }
 _HAND_TILL_MEANS = (
@@ -68,8 +68,8 @@ class Shown:
 
 
 AT_END = (
-    "Where a metric stands at an end of its interval, here or in another table, it is at the end of its scale, or so near "
-    "to it that resampling moves it one way only, or the two differ in digits that are not shown."
+    "An estimate may equal a limit of its interval, here or in another table: at or near the end of its scale, or through "
+    "rounding."
 )
 
 
@@ -168,7 +168,7 @@ def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str, wha
         _per_hundred(
             metrics,
             "specificity",
-            f"Of every 100 {who} without it, it correctly leaves {{}} alone",
+            f"Of every 100 {who} without it, it correctly predicts {{}} negative",
             level,
             left_alone,
         ),
@@ -237,7 +237,7 @@ def _ranking(metrics: Mapping[str, Any], words: str) -> str:
 
 
 def _binary_counts(metrics: Mapping[str, Any], positive: str) -> tuple[tuple[int, int] | None, ...]:
-    """Found, left alone, right alarms, right all-clears: each as (right, all)."""
+    """Sensitivity, specificity, PPV and NPV: each as (right, all)."""
     matrix = metrics.get("confusion_matrix") or {}
     labels, counts = list(matrix.get("labels", ())), matrix.get("counts")
     if positive not in labels or counts is None or len(labels) != 2:
@@ -256,4 +256,5 @@ def _rarer(metrics: Mapping[str, Any], positive: str) -> str:
     n, with_label = metrics.get("n_cases"), (metrics.get("cases_per_label") or {}).get(positive)
     if not n or with_label is None:
         return ""
-    return f" This holds where {percent(with_label / n)}{_SPACE}% have it, as here; where it is rarer, more alarms are false."
+    here = f"{percent(with_label / n)}{_SPACE}%"
+    return f" This holds where {here} have it, as here; where it is rarer, more positive predictions are wrong."

@@ -80,7 +80,9 @@ MEANINGS: dict[Note, Cause] = {
         "The gantry was tilted; the affine is sheared (`on_tilt: warn`), or the slices were shifted (`resample`).",
         "Let later steps use the affine after `warn`",
     ),
-    Note.PADDING: Cause("Voxels hold the padding value; in CT they became air.", "Nothing"),
+    Note.PADDING: Cause(
+        "Voxels outside the field of view held a padding value; in CT they were set to air.", "Nothing"
+    ),
     Note.INVERTED: Cause("Low values were bright; the grey scale was turned round.", "Nothing"),
     Note.PIXEL_UNITS: Cause(
         "The file does not say how large a pixel is, or not how large in the patient.",
@@ -172,6 +174,6 @@ MEANINGS: dict[Note, Cause] = {
     Note.TRAINED_ON: Cause(
         "The classifier was trained or tuned on this very image. `medcls infer` and `medcls.load` know it from the run that "
         "the classifier is in; a classifier that was copied out of its run keeps no list of images, and nothing is said.",
-        "Do not judge the classifier by this answer",
+        "Do not evaluate the classifier on this scan",
     ),
 }

@@ -40,7 +40,7 @@ class Inference:
         operating_point: How probabilities became predictions.
         folder: Where ``predictions.csv`` and ``predictions.json`` are.
         conformal: How the prediction sets came about, and what they guarantee; ``None``: there are none.
-        classifier: What answered: see :func:`medcls.classifier.provenance.identify`.
+        classifier: What predicted: see :func:`medcls.classifier.provenance.identify`.
         familiar: What the scans were held against; ``None``: the classifier keeps nothing of its training scans.
     """
 
@@ -54,7 +54,7 @@ class Inference:
 
     @property
     def answered(self) -> int:
-        """How many scans were answered."""
+        """How many scans have a prediction."""
         return sum(row.prediction is not None for row in self.rows)
 
     @property
@@ -64,12 +64,12 @@ class Inference:
 
     @property
     def to_refer(self) -> int:
-        """How many of the answered scans a reader should decide."""
+        """How many of the predicted scans a reader should decide."""
         return sum(row.prediction is not None and row.prediction.refer for row in self.rows)
 
     @property
     def unlike(self) -> tuple[Row, ...]:
-        """The answered scans that are far from those of the training."""
+        """The predicted scans that are far from those of the training."""
         return tuple(row for row in self.rows if row.prediction is not None and row.unlike)
 
     @property
@@ -79,7 +79,7 @@ class Inference:
 
     @property
     def notes(self) -> tuple[Tally, ...]:
-        """What was noted of the answered scans: codes."""
+        """What was noted of the predicted scans: codes."""
         return tally_notes((row.scan, row.notes) for row in self.rows if row.prediction is not None)
 
     def to_json(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def infer(
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Inference:
-    """Answer every scan at a path, and write the tables.
+    """Predict every scan at a path, and write the tables.
 
     Args:
         classifier: The classifier.
@@ -120,7 +120,7 @@ def infer(
         out: Folder for ``predictions.csv`` and ``predictions.json``, and ``explanations/`` when asked; by default
             ``predictions``, with a number when it is taken.
         pseudonyms: For patients, orders, studies, series and instances.
-        explain: Also write a Grad-CAM overlay and map of every scan that was answered.
+        explain: Also write a Grad-CAM overlay and map of every scan with a prediction.
         overwrite: Replace earlier predictions in ``out``.
         progress: Where to say how far it is.
 

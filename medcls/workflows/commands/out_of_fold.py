@@ -30,7 +30,7 @@ class OutOfFold:
     Attributes:
         cases: ``n`` cases; with repeats, each occurs as often.
         folds: ``n`` names of the folds that held them out.
-        case_predictions: ``n`` answers, each by its fold's own calibration and operating point.
+        case_predictions: ``n`` predictions, each by its fold's own calibration and operating point.
         predictions: The same as arrays.
     """
 

@@ -83,7 +83,7 @@ def find_targets(
 def check_targets(scans: str | os.PathLike[str]) -> None:
     """Refuse what :func:`find_targets` would refuse without looking into scans.
 
-    A run is refused too: the pictures in it would be answered, or it stands in the classifier's place.
+    A run is refused too: the pictures in it would be predicted, or it stands in the classifier's place.
 
     Raises:
         UsageError: There is nothing at the path, or a run.

@@ -62,7 +62,7 @@ class Trained:
 def train_classifier(
     material: Material, network: ClassificationNetwork, folder: Path, compute: Compute, session: Session
 ) -> Trained:
-    """Train a network on prepared cases, calibrate it and choose its operating point on tune, and answer tune and test.
+    """Train a network on prepared cases, calibrate it and choose its operating point on tune, and predict tune and test.
 
     Args:
         material: Prepared and parted cases.
@@ -106,7 +106,7 @@ def as_predictions(
     *,
     calibrated: bool = True,
 ) -> Predictions:
-    """Answers and references of cases as arrays; with the probabilities before calibration where these are wanted."""
+    """Predictions and references of cases as arrays; with the probabilities before calibration where these are wanted."""
     told = [case_predictions[case.name] for case in cases]
     probabilities = [one.probabilities if calibrated else one.uncalibrated for one in told]
     return predictions_of(cases, probabilities, classifier.space, pseudonyms)

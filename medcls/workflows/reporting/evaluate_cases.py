@@ -36,7 +36,7 @@ def evaluate_cases(
 
     Args:
         classifier: Frozen: nothing is fitted here.
-        cases: The cases that have answers.
+        cases: The cases that have a prediction.
         case_predictions: By case name.
         session: Its config has confidence level, replicates, prevalences and seed.
         refused: Cases of the partition that got no prediction.
@@ -78,7 +78,7 @@ def _failed(refused: Sequence[Exclusion], labels: int, pseudonyms: Pseudonyms) -
 
 
 def _patient(refused: Exclusion, pseudonyms: Pseudonyms) -> str:
-    """The patient's pseudonym as the answered cases have it; a case whose patient is not known is its own."""
+    """The patient's pseudonym as the predicted cases have it; a case whose patient is not known is its own."""
     if not refused.patient:
         return pseudonyms.case(refused.name)
     return patient_pseudonym(refused.patient, pseudonyms)

@@ -18,8 +18,8 @@ def choose_cases(
 ) -> list[Case]:
     """The surest cases of each outcome in turn, of different patients.
 
-    An outcome is a reference label, missed or found: of two labels these are missed, found, false alarm and correctly left
-    alone. The positive label comes first.
+    An outcome is a reference label, predicted or not: of two labels these are false negatives, true positives, false
+    positives and true negatives. The positive label comes first.
 
     Args:
         cases: All that have a prediction.
@@ -64,14 +64,14 @@ def label_to_explain(case: Case, prediction: Prediction, space: LabelSpace) -> s
 
 
 def outcome(case: Case, prediction: Prediction, space: LabelSpace) -> str:
-    """What became of a case, in the words of the report: ``missed``, ``false alarm``, ``found``, ``left alone``, …"""
+    """What became of a case: one of :data:`medcls.reporting.content.OUTCOMES`."""
     labels, positive = space.labels, space.positive
     reference = {labels[index] for index in case.reference}
     if positive is None:
         return "right" if reference == _evaluated(case, prediction, labels) else "wrong"
     if positive in reference:
-        return "found" if positive in prediction.predicted else "missed"
-    return "false alarm" if positive in prediction.predicted else "left alone"
+        return "true positive" if positive in prediction.predicted else "false negative"
+    return "false positive" if positive in prediction.predicted else "true negative"
 
 
 def _evaluated(case: Case, prediction: Prediction, labels: tuple[str, ...]) -> set[str]:

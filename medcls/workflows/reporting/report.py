@@ -216,7 +216,7 @@ def _caption(name: str, case: Case, prediction: Prediction, classifier: Classifi
     cells = " x ".join(map(str, explanation.cells))
     notes = "".join(f" {note[0].upper()}{note[1:]}." for note in explanation.notes)
     return (
-        f"{name}: reference {reference}, answer {predicted}. The map is that of {whose}, with a probability of "
+        f"{name}: reference {reference}, prediction {predicted}. The map is that of {whose}, with a probability of "
         f"{probability:.2f}. {cells} cells, {_cell_size(explanation)}."
         f"{notes}{_zero(explanation, prediction, classifier, probability)}"
     )
@@ -232,16 +232,16 @@ def _why(label: str, case: Case, prediction: Prediction, classifier: Classifier)
 
 
 def _zero(explanation: Explanation, prediction: Prediction, classifier: Classifier, probability: float) -> str:
-    """Why a label is answered that the map does not argue for: map and answer are measured from different points."""
+    """Why a label is predicted that the map does not argue for: map and prediction are measured from different points."""
     label = explanation.label
     if label not in prediction.predicted or not (explanation.is_empty or probability < 0.5):
         return ""
     cut = next((cut.value for cut in classifier.operating_point.cuts if cut.label == label), None)
     if cut is None:
-        return f" {label} was answered all the same, as the most probable label."
+        return f" {label} was predicted all the same, as the most probable label."
     return (
-        f" {label} was answered because its probability reaches the operating point of {threshold(cut)}. The map is measured "
-        "from even odds, not from there, so it can show little or nothing."
+        f" {label} was predicted because its probability reaches the threshold of {threshold(cut)}. The map shows what raises "
+        "the probability above 0.5, so it can show little or nothing."
     )
 
 
