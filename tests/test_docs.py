@@ -105,7 +105,7 @@ def after_tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_tutorial_runs_and_leaves_what_it_says(after_tutorial: Path) -> None:
-    for name in ("answers/predictions.csv", "looked.png", "looked.nii.gz", "runs/lesion/report.html"):
+    for name in ("predictions/predictions.csv", "looked.png", "looked.nii.gz", "runs/lesion/report.html"):
         assert (after_tutorial / name).is_file(), name
     assert (after_tutorial / "runs/lesion/evaluation-cases/report.html").is_file()
 
