@@ -182,8 +182,8 @@ class Pair:
         """Whether scores, thresholds and decisions about these labels are the same."""
         columns = [self.predictions[0].labels.index(label) for label in labels]
         same_scores = all(np.array_equal(*self._scores(label)[1:]) for label in labels)
-        same_decisions = np.array_equal(*(called[:, columns] for called in self.called))
-        return self.same_thresholds and same_scores and same_decisions
+        first, second = (called[:, columns] for called in self.called)
+        return self.same_thresholds and same_scores and np.array_equal(first, second)
 
     def _shares(self, shares: list[_Share]) -> list[Difference]:
         by_patient = sum_by_patient(self.resampling, np.concatenate([share.columns() for share in shares], axis=1))
