@@ -14,6 +14,7 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
     "densenet": ("densenet121", "densenet169", "densenet201", "densenet264"),
     "resnet": ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
     "vgg": ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
+    "convnext": ("convnext_tiny", "convnext_small"),
 }
 """Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
 NAMES = tuple(name for names in SHIPPED.values() for name in names)

@@ -113,6 +113,8 @@ COUNTS = {
     "vgg13_bn": 133_053_736,
     "vgg16_bn": 138_365_992,
     "vgg19_bn": 143_678_248,
+    "convnext_tiny": 28_589_128,
+    "convnext_small": 50_223_688,
 }
 # What ours have more: the three fully connected layers of VGG are one.
 MORE = dict.fromkeys(SHIPPED["vgg"], 513_000 - 123_642_856)
@@ -128,6 +130,15 @@ def test_has_as_many_parameters_as_the_published_network(name: str) -> None:
 # What a published file calls the tensors of a network: its layout, the network, and rules from its names to the file's.
 PUBLISHED = {
     "torchvision VGG": ("vgg13_bn", [("^backbone", "features"), ("^head.*", "")]),
+    "torchvision ConvNeXt": (
+        "convnext_tiny",
+        [
+            ("^backbone", "features"),
+            (r"\.block\.6\.weight", ".layer_scale"),
+            (r"^head\.norm", "classifier.0"),
+            ("^head", "classifier.2"),
+        ],
+    ),
 }
 
 
