@@ -37,6 +37,7 @@ from medcls.workflows.data.prepare import Material, part_material, prepare_cases
 from medcls.workflows.fitting.arithmetic import settle_arithmetic
 from medcls.workflows.fitting.fit_classifier import start_network, train_classifier
 from medcls.workflows.fitting.preflight import try_out
+from medcls.workflows.fitting.starting_weights import settle_weights
 from medcls.workflows.session import Session
 
 _UNCHANGED = Pseudonyms(b"", keep=True)  # nothing is written out, so nothing needs a pseudonym
@@ -145,6 +146,7 @@ class ScanClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_evaluation(config, cohort)
         self.n_features_in_ = 1
         recipe = build_recipe(config.region, config.preprocessing)
+        config = settle_weights(config, recipe, progress)
         try_out(config, recipe, len(cohort.labels), progress)
         located = locate_scans(cohort, Leniency.chosen(config.preprocessing), progress)
         store = PreparedStore.of(config.store)

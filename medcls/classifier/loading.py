@@ -25,6 +25,7 @@ from medcls.evaluation import Conformal, OperatingPoint, calibration_from_json
 from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork, build_network
+from medcls.networks.input_normalisation import normalisation_in
 from medcls.preprocessing import Recipe
 from medcls.progress import SILENT, Progress
 from medcls.scans.core.leniency import Leniency
@@ -217,7 +218,9 @@ def _fill(network: ClassificationNetwork, data: bytes, folder: Path) -> None:
     from safetensors.torch import load
 
     try:
-        network.load_state_dict(load(data))
+        tensors = load(data)
+        network.input = normalisation_in(tensors, network.channels)
+        network.load_state_dict(tensors)
     except (RuntimeError, SafetensorError):
         if network.name not in NAMES:
             raise ClassifierError(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from medcls.cli import commands, evaluation_commands, storing
+from medcls.cli import commands, evaluation_commands, pretrained, storing
 from medcls.cli.exits import USAGE, complain, ending, exiting
 from medcls.cli.usage import one_dash, usage_line
 
@@ -54,6 +54,7 @@ for _verb in (
     commands.figures,
     commands.inspect,
     commands.whose,
+    pretrained.weights,
     storing.store,
     commands.doctor,
     commands.demo,

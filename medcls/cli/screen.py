@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -21,6 +22,13 @@ def say(line: object = "", *, err: bool = False) -> None:
 def say_json(value: Any) -> None:
     """Show a value as JSON, for programs."""
     typer.echo(json_shown(value))
+
+
+def say_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Show rows under a header, in columns."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def lively(quiet: bool) -> Progress:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from medcls.cli.screen import say, say_json
+from medcls.cli.screen import say, say_json, say_table
 from medcls.scans.core.notes import Note, note_code
 from medcls.values.caution import leakage
 
@@ -59,7 +59,7 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
             warnings = [word for word, so in (("refer", row.prediction.refer), ("unlike training", row.unlike)) if so]
             warnings += ["trained on"] * any(note_code(note) == Note.TRAINED_ON for note in row.notes)
             rows.append([row.scan, "; ".join(row.prediction.predicted) or "none", shown, ", ".join(warnings)])
-    _table(["scan", "prediction", "probabilities", "warnings"], rows)
+    say_table(["scan", "prediction", "probabilities", "warnings"], rows)
     if len(result.rows) > _MOST_ROWS:
         say(f"… and {len(result.rows) - _MOST_ROWS} more")
     for cut in result.operating_point.cuts:
@@ -148,7 +148,7 @@ def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
         say_json({"folder": str(result.folder), **result.to_json()})
     elif not quiet:
         shown = [[one.name, one.label, f"{one.probability:.3f}", one.picture.name] for one in result.explained]
-        _table(["scan", "label", "probability", "picture"], shown[:_MOST_ROWS])
+        say_table(["scan", "label", "probability", "picture"], shown[:_MOST_ROWS])
         if len(shown) > _MOST_ROWS:
             say(f"… and {len(shown) - _MOST_ROWS} more")
         _refusals(result.refused)
@@ -256,9 +256,3 @@ def _within_folds(found: Mapping[str, Mapping[str, Any]]) -> None:
         for label, one in found.items()
     ]
     say(f"AUC within folds: {', '.join(shown)}")
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

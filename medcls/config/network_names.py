@@ -12,6 +12,11 @@ from medcls.plugins import installed
 
 SHIPPED: Mapping[str, tuple[str, ...]] = {
     "densenet": ("densenet121", "densenet169", "densenet201", "densenet264"),
+    "efficientnet": (
+        *("efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3"),
+        *("efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7"),
+        *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3", "efficientnet_lite4"),
+    ),
     "resnet": ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
     "vgg": ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
     "convnext": ("convnext_tiny", "convnext_small"),
@@ -23,6 +28,8 @@ GIVEN = "from-python"
 GROUP = "medcls.networks"
 """Entry points of installed packages: from the name of a network to its family."""
 NAMED_WEIGHTS = ("imagenet", "medicalnet")
+AUTO = "auto"
+"""In ``model.weights``: the best that is on this machine."""
 
 
 def is_known(name: object) -> bool:

@@ -17,12 +17,14 @@ from pydantic import ValidationError
 
 from medcls.bounded import read_bounded, why_unreadable
 from medcls.config.faults import Key, as_config_error
-from medcls.config.settings import NAMED_WEIGHTS, Config
+from medcls.config.settings import Config
+from medcls.config.site_weights import names_weights
 from medcls.config.yaml_values import MOST_BYTES, read_yaml
 from medcls.errors import ConfigError
 from medcls.files import home_path, write_text
 from medcls.nearest import beside
 
+_WEIGHTS: Key = ("model", "weights")
 # Keys that hold paths: in a file they start from the file's folder, in an override from the working folder.
 _PATH_KEYS: tuple[Key, ...] = (
     ("data", "cases"),
@@ -30,7 +32,7 @@ _PATH_KEYS: tuple[Key, ...] = (
     ("data", "root"),
     ("privacy", "key_file"),
     ("store", "folder"),
-    ("model", "weights"),
+    _WEIGHTS,
 )
 _RUNS: Key = ("runs",)  # starts from the working folder, wherever it is given
 # Mappings that are one value: given again, they replace the old one instead of being merged into it.
@@ -178,7 +180,9 @@ def _one_of_cases_and_folder(source: _Source, key: Key) -> None:
 
 
 def _from_folder(key: Key, value: Any, folder: Path) -> Any:
-    if key not in (*_PATH_KEYS, _RUNS) or not isinstance(value, str | os.PathLike) or value in NAMED_WEIGHTS:
+    if key not in (*_PATH_KEYS, _RUNS) or not isinstance(value, str | os.PathLike):
+        return value
+    if key == _WEIGHTS and names_weights(value):
         return value
     path = home_path(value)
     return str(path if key == _RUNS else folder / path)

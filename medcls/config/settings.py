@@ -14,7 +14,6 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 from medcls.config.augmentation_settings import AugmentationSettings as AugmentationSettings
 from medcls.config.augmentation_settings import MonaiTransform as MonaiTransform
 from medcls.config.evaluation_settings import EvaluationSettings as EvaluationSettings
-from medcls.config.network_names import NAMED_WEIGHTS as NAMED_WEIGHTS
 from medcls.config.network_names import NetworkName as NetworkName
 from medcls.config.section import Count as Count
 from medcls.config.section import Fraction as Fraction
@@ -307,7 +306,9 @@ class ModelSettings(Section):
         "densenet121", description="Which network: one of medcls', or one that an installed package adds."
     )
     weights: str | None = Field(
-        None, description="Starting weights: a file, or a named source (imagenet, medicalnet); null: random."
+        None,
+        description="Starting weights: a file; a named source (imagenet, medicalnet, or one of the site's own index); "
+        "auto: the best that is on this machine; null: random.",
     )
     weights_sha256: str | None = Field(None, description="Expected SHA-256 of the weights file.")
     freeze: Annotated[int, Field(ge=0, le=1000)] = Field(

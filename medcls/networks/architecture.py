@@ -11,6 +11,7 @@ Names of the tensors, which saved classifiers rely on:
                       ``backbone.conv1.weight`` and ``backbone.layer1.0.bn1.weight`` of a ResNet
 ``head.weight``       ``(classes, features)``, the linear layer
 ``head.bias``         ``(classes,)``
+``input.*``           ``(channels,)``, where images are normalised for pretrained weights first
 ====================  ===================================================================================
 """
 
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 
 from medcls.errors import UsageError
 from medcls.networks.heads import Head
+from medcls.networks.input_normalisation import InputNormalisation
+from medcls.networks.report import WeightsReport
 
 
 class ClassificationNetwork(nn.Module):
@@ -40,6 +43,10 @@ class ClassificationNetwork(nn.Module):
         dropout: Probability of dropping a pooled feature before the linear layer.
         explained: Name of the module whose output Grad-CAM looks at where the head is not linear over the mean; ``None``: the
             last feature map that is computed.
+
+    Attributes:
+        input: What images pass first, where the weights that it started from want other values; ``None``: nothing.
+        started_from: Which weights it started from; ``None``: random ones, or it is not known.
     """
 
     def __init__(
@@ -70,6 +77,8 @@ class ClassificationNetwork(nn.Module):
         self.smallest = smallest
         self.explained = explained
         self.frozen: tuple[str, ...] = ()
+        self.input: InputNormalisation | None = None
+        self.started_from: WeightsReport | None = None
 
     def features(self, images: Tensor) -> Tensor:
         """The tensor that the head takes: of a convolutional network, the last feature map after its norm and ReLU.
@@ -84,7 +93,7 @@ class ClassificationNetwork(nn.Module):
             UsageError: The images have other channels or axes than the network, or are too small for it.
         """
         self._check(images)
-        features: Tensor = self.backbone(images)
+        features: Tensor = self.backbone(images if self.input is None else self.input(images))
         return features
 
     def forward(self, images: Tensor) -> Tensor:

@@ -19,6 +19,11 @@ class WeightsReport:
         adapted: Tensors that were changed to fit, with what was done.
         missing: Tensors of the network that keep the values they had.
         unused: Tensors of the file that the network has no place for.
+        named: The source that it was named by, as ``imagenet``; empty: it was named by its path.
+        place: Where it was, in words without a path.
+        licence: Under which it was published; empty: not known.
+        trained_on: What the weights were trained on; empty: not known.
+        images: What is done with images, where the weights were trained with normalised ones; empty: it is not known.
     """
 
     source: str
@@ -28,6 +33,11 @@ class WeightsReport:
     adapted: tuple[tuple[str, str], ...]
     missing: tuple[str, ...]
     unused: tuple[str, ...]
+    named: str = ""
+    place: str = ""
+    licence: str = ""
+    trained_on: str = ""
+    images: str = ""
 
     def summary(self) -> str:
         """One line: how many tensors were loaded, adapted, left and not used."""
@@ -39,4 +49,19 @@ class WeightsReport:
             parts.append("the last layer starts afresh" if heads else f"{len(self.missing)} left as initialised")
         if self.unused:
             parts.append(f"{len(self.unused)} of the file not used")
-        return f"weights {self.source} ({self.layout}, sha256 {self.sha256[:12]}): {', '.join(parts)}"
+        if self.images:
+            parts.append(self.images)
+        origin = f" from {self.place}" if self.place else ""
+        return f"weights {self.source}{origin} ({self.layout}, sha256 {self.sha256[:12]}): {', '.join(parts)}"
+
+    def to_json(self) -> dict[str, str]:
+        """What a reader of the classifier should know; of a file that was named by its path neither path nor name."""
+        known = {
+            "source": self.named,
+            "file": self.source if self.named else "",
+            "place": self.place,
+            "licence": self.licence,
+            "trained_on": self.trained_on,
+            "sha256": self.sha256,
+        }
+        return {key: value for key, value in known.items() if value}

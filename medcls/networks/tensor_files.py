@@ -40,23 +40,22 @@ class TensorFile:
     tensors: Mapping[str, Tensor]
 
 
-def read_tensors(path: Path, *, sha256: str | None = None) -> TensorFile:
+def read_tensors(path: Path, *further: Path, name: str = "", sha256: str | None = None) -> TensorFile:
     """Read all tensors of a file.
 
     Args:
-        path: A ``.safetensors``, ``.pth`` or ``.pt`` file.
+        path: A ``.safetensors``, ``.pth`` or ``.pt`` file, or its first part.
+        further: Its other parts, in their order.
+        name: The file's name, where those of its parts are others.
         sha256: Hexadecimal digits that the file's hash must begin with; nothing is parsed when it does not.
 
     Raises:
         WeightsError: The file cannot be read, has another hash, or holds no tensors or more than tensors.
     """
-    if path.suffix.lower() not in _SUFFIXES:
+    name = name or path.name
+    if Path(name).suffix.lower() not in _SUFFIXES:
         raise WeightsError("this is not a weights file", where=str(path), remedy=f"Give one of {', '.join(_SUFFIXES)}")
-    try:
-        data = read_bounded(path, WEIGHTS_BYTES)
-    except OSError as error:
-        what = f"the file cannot be read: {why_unreadable(error)}"
-        raise WeightsError(what, where=str(path), remedy="Give a file that you may read") from error
+    data = read_whole(path, *further)
     digest = hashlib.sha256(data).hexdigest()
     if sha256 and not digest.startswith(sha256.strip().lower()):
         raise WeightsError(
@@ -64,15 +63,32 @@ def read_tensors(path: Path, *, sha256: str | None = None) -> TensorFile:
             where=str(path),
             remedy="Delete it and fetch it again, or correct model.weights_sha256",
         )
-    tensors = _parse(data, path)
+    tensors = _parse(data, path, Path(name).suffix.lower())
     if not tensors:
         raise WeightsError("the file holds no weights", where=str(path))
-    return TensorFile(path.name, digest, tensors)
+    return TensorFile(name, digest, tensors)
 
 
-def _parse(data: bytes, path: Path) -> dict[str, Tensor]:
+def read_whole(*paths: Path) -> bytes:
+    """The bytes of a file of weights, of all its parts.
+
+    Raises:
+        WeightsError: It cannot be read.
+    """
+    parts, left = [], WEIGHTS_BYTES
+    for path in paths:
+        try:
+            parts.append(read_bounded(path, left))
+        except OSError as error:
+            what = f"the file cannot be read: {why_unreadable(error)}"
+            raise WeightsError(what, where=str(path), remedy="Give a file that you may read") from error
+        left -= len(parts[-1])
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _parse(data: bytes, path: Path, suffix: str) -> dict[str, Tensor]:
     try:
-        if path.suffix.lower() == ".safetensors":
+        if suffix == ".safetensors":
             return safetensors.torch.load(data)
         _check_unpacked(data)
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

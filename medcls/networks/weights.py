@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from medcls.config.site_weights import site_names
 from medcls.errors import WeightsError
 from medcls.nearest import one_of
 from medcls.networks import layouts
 from medcls.networks.architecture import ClassificationNetwork
 from medcls.networks.families import FAMILIES, family_of, published
+from medcls.networks.input_normalisation import INPUT_NAMES, Values, normalisation_for, normalisation_in
+from medcls.networks.places import fetch
 from medcls.networks.report import WeightsReport
-from medcls.networks.sources import DIMENSIONS, fetch, find_source
+from medcls.networks.sources import DIMENSIONS, find_source
 from medcls.networks.tensor_files import TensorFile, read_tensors
 from medcls.progress import SILENT, Progress
 
@@ -32,6 +35,7 @@ def load_weights(
     path_or_source: str | os.PathLike[str],
     *,
     sha256: str | None = None,
+    values: Values | None = None,
     progress: Progress = SILENT,
 ) -> WeightsReport:
     """Load weights into a network, and say which tensors fitted.
@@ -43,21 +47,33 @@ def load_weights(
     Args:
         network: The network; it is changed in place.
         path_or_source: A ``.safetensors``, ``.pth`` or ``.pt`` file, the folder of a saved classifier, or the name of a
-            source: ``imagenet`` or ``medicalnet``.
+            source: ``imagenet``, ``medicalnet``, or one of the site's own index.
         sha256: Hexadecimal digits that the file's hash must begin with, in place of those published with a source.
+        values: What the network's images hold. Where weights of a named source were trained with other values, the network
+            normalises its images to those first; ``None``: whoever gives the images does.
         progress: Where a download is told.
 
     Raises:
         WeightsError: The file is missing, damaged, has another hash, holds more than weights, or is of another network.
     """
     source = os.fspath(path_or_source)
-    if source in DIMENSIONS:
-        files = published(family_of(network.name))
-        one = find_source(source, files, name=network.name, dimensions=network.dimensions)
-        file = read_tensors(fetch(one, progress=progress), sha256=sha256 or one.sha256)
-    else:
-        file = read_tensors(_local_file(source), sha256=sha256)
-    return fit_tensors(network, file)
+    if source not in DIMENSIONS and source not in site_names():
+        network.started_from = fit_tensors(network, read_tensors(_local_file(source), sha256=sha256))
+        return network.started_from
+    files = published(family_of(network.name))
+    one = find_source(source, files, name=network.name, dimensions=network.dimensions)
+    found = fetch(one, progress=progress)
+    report = fit_tensors(network, read_tensors(*found.paths, name=Path(one.file).name, sha256=sha256 or one.sha256))
+    images = ""
+    if one.input is not None:
+        images = "images are taken as the recipe leaves them"
+        if values is not None:
+            network.input = normalisation_for(one.input, values, network.channels)
+            images = "images are normalised as in its training"
+    network.started_from = replace(
+        report, named=source, place=found.place, licence=one.licence, trained_on=one.trained_on, images=images
+    )
+    return network.started_from
 
 
 def fit_tensors(network: ClassificationNetwork, file: TensorFile) -> WeightsReport:
@@ -87,6 +103,7 @@ def fit_tensors(network: ClassificationNetwork, file: TensorFile) -> WeightsRepo
     _check_fit(fitting, translated, file, layout)
     with torch.no_grad():
         network.load_state_dict(fitting.taken, strict=False)
+    network.input = normalisation_in(file.tensors, network.channels) if layout is layouts.OWN else None
     return WeightsReport(
         source=file.name,
         layout=layout.name,
@@ -94,7 +111,7 @@ def fit_tensors(network: ClassificationNetwork, file: TensorFile) -> WeightsRepo
         loaded=tuple(key for key in fitting.taken if key not in fitting.adapted and not key.endswith(_COUNTER)),
         adapted=tuple(fitting.adapted.items()),
         missing=tuple(key for key in fitting.own if key not in fitting.taken and not key.endswith(_COUNTER)),
-        unused=tuple(fitting.unused),
+        unused=tuple(one for one in fitting.unused if layout is not layouts.OWN or one not in INPUT_NAMES),
     )
 
 
@@ -147,7 +164,7 @@ def _local_file(source: str) -> Path:
             raise WeightsError(f"the folder holds no {WEIGHTS_FILE}", where=str(path), remedy="Name the file itself")
     if not path.exists():
         what = "there is no such file, and it is no named source"
-        raise WeightsError(what, where=source, remedy=one_of(source, DIMENSIONS, "Named sources"))
+        raise WeightsError(what, where=source, remedy=one_of(source, (*DIMENSIONS, *site_names()), "Named sources"))
     return path
 
 

@@ -99,7 +99,7 @@ def test_blocks_are_frozen_from_the_input_on_and_hold_the_whole_backbone(name: s
     assert all(key.startswith("head.") for key in trained)
 
 
-# Parameters with 3 channels and 1000 classes, as torchvision documents them.
+# Parameters with 3 channels and 1000 classes, as torchvision documents them; of EfficientNet-Lite those in its files.
 COUNTS = {
     "densenet121": 7_978_856,
     "densenet169": 14_149_480,
@@ -115,6 +115,17 @@ COUNTS = {
     "vgg19_bn": 143_678_248,
     "convnext_tiny": 28_589_128,
     "convnext_small": 50_223_688,
+    "efficientnet_b0": 5_288_548,
+    "efficientnet_b1": 7_794_184,
+    "efficientnet_b2": 9_109_994,
+    "efficientnet_b3": 12_233_232,
+    "efficientnet_b4": 19_341_616,
+    "efficientnet_b5": 30_389_784,
+    "efficientnet_b6": 43_040_704,
+    "efficientnet_b7": 66_347_960,
+    "efficientnet_lite0": 4_652_008,
+    "efficientnet_lite1": 5_416_680,
+    "efficientnet_lite2": 6_092_072,
 }
 # What ours have more: the three fully connected layers of VGG are one.
 MORE = dict.fromkeys(SHIPPED["vgg"], 513_000 - 123_642_856)

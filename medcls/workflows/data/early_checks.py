@@ -11,7 +11,9 @@ from medcls.cohort.leakage.gate import equal_groups, find_leaks, is_conflict, le
 from medcls.cohort.partitions.folds import make_folds
 from medcls.cohort.sources.locate import named_cases
 from medcls.config import Config
-from medcls.config.settings import NAMED_WEIGHTS, SplitSettings
+from medcls.config.network_names import AUTO, NAMED_WEIGHTS
+from medcls.config.settings import SplitSettings
+from medcls.config.site_weights import names_weights, site_names
 from medcls.errors import WeightsError
 from medcls.files import check_writable
 from medcls.nearest import beside, did_you_mean
@@ -65,13 +67,14 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
 
 def _check_weights(weights: str | None) -> None:
     """Refuse a weights file that is not there."""
-    if weights is None or weights in NAMED_WEIGHTS or Path(weights).exists():
+    if weights is None or names_weights(weights) or Path(weights).exists():
         return
-    named = did_you_mean(Path(weights).name, NAMED_WEIGHTS) or f"{beside(Path(weights))}. "
+    names = (*NAMED_WEIGHTS, AUTO, *site_names())
+    named = did_you_mean(Path(weights).name, names) or f"{beside(Path(weights))}. "
     raise WeightsError(
         "there is no such weights file",
         where=f"model.weights: {weights}",
-        remedy=f"{named}Give the path of a file, or one of: {', '.join(NAMED_WEIGHTS)}",
+        remedy=f"{named}Give the path of a file, or one of: {', '.join(names)}",
     )
 
 

@@ -35,6 +35,7 @@ from medcls.training.module import ClassificationModule
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure
 from medcls.workflows.fitting.batch_size import batch_size_of
+from medcls.workflows.fitting.starting_weights import values_of
 from medcls.workflows.session import Session
 
 EVALUATED: tuple[Partition, ...] = ("tune", "test")
@@ -121,8 +122,9 @@ def start_network(config: Config, recipe: Recipe, classes: int, progress: Progre
     torch.manual_seed(config.seed)
     network = build_network(config.model, dimensions=recipe.dimensions, channels=recipe.channels, classes=classes)
     try_given(network, recipe.size)
-    if config.model.weights is not None:
-        report = load_weights(network, config.model.weights, sha256=config.model.weights_sha256, progress=progress)
+    model, values = config.model, values_of(recipe)
+    if model.weights is not None:
+        report = load_weights(network, model.weights, sha256=model.weights_sha256, values=values, progress=progress)
         progress.note(report.summary())
     frozen = freeze_blocks(network, config.model.freeze)
     if frozen:
@@ -216,19 +218,22 @@ def _calibrated(
         calibration=calibration,
         operating_point=choose_operating_point(predictions, config.evaluation.operating_point, chosen_on="tune"),
         leniency=Leniency.chosen(config.preprocessing),
-        provenance=_provenance(material, fitted, session),
+        provenance=_provenance(material, network, fitted, session),
         conformal=fit_conformal(predictions, alpha=config.evaluation.alpha, chosen_on="tune"),
         refer=config.evaluation.refer is not False,
     )
 
 
-def _provenance(material: Material, fitted: Fitted, session: Session) -> dict[str, object]:
+def _provenance(
+    material: Material, network: ClassificationNetwork, fitted: Fitted, session: Session
+) -> dict[str, object]:
     config, cohort = session.config, material.cohort
     content = sorted((case.partition or "", material.entries[case.name].content) for case in cohort.cases)
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "region": config.region,
         "seed": config.seed,
+        "starting_weights": None if network.started_from is None else network.started_from.to_json(),
         "best_epoch": fitted.best_epoch,
         "epochs": fitted.epochs,
         "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},

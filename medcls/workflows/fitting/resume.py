@@ -13,6 +13,7 @@ from typing import Any
 
 from medcls.bounded import read_json
 from medcls.config import Config, dump_config
+from medcls.config.network_names import AUTO
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_json
 from medcls.progress import SILENT, Progress
@@ -26,10 +27,14 @@ _NAMED = 3
 
 
 def as_in(kept: Config, config: Config) -> Config:
-    """The config with the number that a started run has kept, where it leaves the batch size open."""
-    if config.train.batch_size != "auto" or kept.train.batch_size == "auto":
-        return config
-    return config.model_copy(update={"train": config.train.model_copy(update={"batch_size": kept.train.batch_size})})
+    """The config with what a started run has kept, where it leaves the batch size or the starting weights open."""
+    if config.train.batch_size == "auto":
+        train = config.train.model_copy(update={"batch_size": kept.train.batch_size})
+        config = config.model_copy(update={"train": train})
+    if config.model.weights == AUTO:
+        model = config.model.model_copy(update={"weights": kept.model.weights})
+        config = config.model_copy(update={"model": model})
+    return config
 
 
 def go_on(run: Run, config: Config, progress: Progress = SILENT) -> Config:

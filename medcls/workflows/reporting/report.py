@@ -36,6 +36,7 @@ from medcls.scans import CAUSES, RefusalCode, read_scan
 from medcls.values import documents
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.fitting.fit_classifier import Trained
+from medcls.workflows.fitting.starting_weights import weights_properties
 from medcls.workflows.reporting.documents import write_documents
 from medcls.workflows.reporting.example_cases import choose_cases, label_to_explain, outcome
 from medcls.workflows.reporting.figure_files import read_epochs
@@ -191,7 +192,7 @@ def classifier_properties(classifier: Classifier) -> dict[str, str]:
         "Network": f"{classifier.model.name}, {recipe.dimensions}-D",
         "Input": f"{' x '.join(map(str, recipe.size))}, {recipe.channels} channel(s)",
         "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
-        "Starting weights": _weights(classifier.model.weights),
+        **weights_properties(classifier),
         "Calibration": calibration_statement(classifier),
         "Cohort hash": str(classifier.provenance.get("cohort_sha256", ""))[:16],
     }
@@ -254,9 +255,3 @@ def _reason(code: str) -> str:
     if code in _REASONS:
         return _REASONS[code]
     return CAUSES[RefusalCode(code)].cause if code in set(RefusalCode) else code
-
-
-def _weights(weights: str | None) -> str:
-    if weights is None:
-        return "random"
-    return weights if weights in ("imagenet", "medicalnet") else "a local file"
