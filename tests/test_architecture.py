@@ -68,7 +68,6 @@ SMALL = {  # modules of under 40 lines that one other imports, and why each stan
     "medcls.networks.heads.head": "the protocol",
     "medcls.networks.heads.mean_linear": "one of the heads",
     "medcls.reporting.charts.comparison": "one of the charts",
-    "medcls.reporting.sections.sections": "the list of the sections",
     "medcls.reporting.text.config_text": "what keeps paths out of pages",
     "medcls.scans.dicom.parse.sniffing": "the rule for what is DICOM",
     "medcls.scans.probe.readers": "what a worker imports",

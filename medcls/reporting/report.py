@@ -16,10 +16,10 @@ from medcls.files import write_text
 from medcls.reporting.blocks import Section, sentence
 from medcls.reporting.charts import plots
 from medcls.reporting.content import OUTCOMES, ExplainedCase, ReportContent
+from medcls.reporting.sections import evaluation_sections
 from medcls.reporting.sections.folds import folds_table
 from medcls.reporting.sections.independence import independence_sentences
 from medcls.reporting.sections.learning_curve import curve_shown
-from medcls.reporting.sections.sections import evaluation_sections
 from medcls.reporting.text.numbers import percent
 from medcls.reporting.text.operating_point import are_scores, decision_sentences, exploratory_banner
 from medcls.reporting.text.wording import (

@@ -25,7 +25,7 @@ from medcls.evaluation.shift.cohort_summary import (
 )
 from medcls.evaluation.shift.distribution_shift import CohortShift, Verdict, cohort_shift, shift_schema
 from medcls.evaluation.shift.kolmogorov_smirnov import ks_statistic, like_lengths
-from medcls.reporting.sections.shift import shift_section
+from medcls.reporting.sections import shift as shift_section
 from tests.factories.shifts import measures, shift
 
 
@@ -183,7 +183,7 @@ def test_where_nothing_was_compared_no_shift_is_not_said() -> None:
 def test_the_row_of_a_scanner_says_what_its_shares_are_of() -> None:
     rare = ["Siemens"] * 6 + [f"Maker {number // 4}" for number in range(8)] + ["Odd"]
     found = shift(measures(15, 0, manufacturer=rare), measures(20, 1, manufacturer=["New"] * 20))
-    section = shift_section({"shift": found.to_json()})
+    section = shift_section.section({"shift": found.to_json()})
     table = section.blocks[0].table
     assert table is not None
     cells = dict(table.rows)["Rare or absent in training: manufacturer"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, get_origin, get_type_hints
+from collections.abc import Iterator
+from typing import Any, NotRequired, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
 
@@ -11,91 +12,50 @@ from medcls.scores.comparison.compare import comparison_document_schema
 from medcls.values import documents
 
 SCHEMA = metrics_schema()
-PARTITION = SCHEMA["$defs"]["partition"]["properties"]
-COMPARED = comparison_document_schema()["properties"]
+PARTITION = SCHEMA["$defs"]["partition"]
+WHOLE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "per_fold": (documents.PerFold, SCHEMA["properties"]["per_fold"]),
+    "learning_curve": (documents.LearningCurve, SCHEMA["properties"]["learning_curve"]),
+    "comparison": (documents.Comparison, comparison_document_schema()),
+    **{name: (hint, PARTITION["properties"][name]) for name, hint in get_type_hints(documents.Partition).items()},
+}
 
 
 def whole(schema: dict[str, Any]) -> dict[str, Any]:
-    """An object's schema, without what else it may be; of entries by name or in a list, that of one."""
+    """An object's or a list's schema, without what else it may be."""
     if "$ref" in schema:
         return whole(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]])
-    if "properties" in schema:
-        return schema
-    for one in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        if one.get("type") != "null":
-            return whole(one)
-    return whole(schema.get("items") or schema["additionalProperties"])
+    kinds = [one for one in (*schema.get("anyOf", ()), *schema.get("oneOf", ())) if one.get("type") != "null"]
+    return schema if "properties" in schema or not kinds else whole(kinds[0])
 
 
-def at(schema: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The schema of an object within another."""
-    for key in keys:
-        schema = whole(schema)["properties"][key]
-    return whole(schema)
+def parts(hint: Any, schema: dict[str, Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Every type of a document within a type, each with the properties of its schema."""
+    schema = whole(schema)
+    if is_typeddict(hint):
+        yield hint, schema["properties"]
+        for name, inner in get_type_hints(hint).items():
+            yield from parts(inner, schema["properties"].get(name, {}))
+    elif get_origin(hint) in (list, dict):
+        yield from parts(get_args(hint)[-1], schema.get("items") or schema.get("additionalProperties") or {})
+    else:  # X | None
+        for inner in get_args(hint):
+            yield from parts(inner, schema)
 
 
-CALIBRATION = at(PARTITION["calibration"], "after")
-LABEL_FAILURES = at(PARTITION["failures"], "labels")
-COVARIATE = at(PARTITION["subgroups"], "facts")
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_document_has_the_keys_of_its_schema(name: str) -> None:
+    for document, properties in parts(*WHOLE[name]):
+        assert get_type_hints(document).keys() == properties.keys(), document
 
 
-@pytest.mark.parametrize(
-    ("document", "schema"),
-    [
-        (documents.Estimate, SCHEMA["$defs"]["estimate"]),
-        (documents.OperatingPoint, SCHEMA["$defs"]["operating_point"]),
-        (documents.Threshold, at(SCHEMA["$defs"]["operating_point"], "thresholds")),
-        (documents.ReliabilityBin, SCHEMA["$defs"]["reliability_bin"]),
-        (documents.ConfusionMatrix, whole(PARTITION["confusion_matrix"])),
-        (documents.Intervals, whole(PARTITION["intervals"])),
-        (documents.Calibration, whole(PARTITION["calibration"])),
-        (documents.CalibrationMetrics, CALIBRATION),
-        (documents.CalibrationIntervals, at(CALIBRATION, "intervals")),
-        (documents.LabelCalibration, at(CALIBRATION, "per_label")),
-        (documents.Reliability, at(CALIBRATION, "reliability")),
-        (documents.ClinicalUse, whole(PARTITION["clinical"])),
-        (documents.PredictiveValues, at(PARTITION["clinical"], "predictive_values")),
-        (documents.DecisionCurve, at(PARTITION["clinical"], "decision_curve")),
-        (documents.SelectiveCurve, whole(PARTITION["refer"])),
-        (documents.SelectivePoint, at(PARTITION["refer"], "points")),
-        (documents.RatesOfLabel, at(PARTITION["refer"], "points", "per_label")),
-        (documents.Conformal, whole(PARTITION["conformal"])),
-        (documents.PredictionSets, at(PARTITION["conformal"], "sets")),
-        (documents.ConformalLimit, at(PARTITION["conformal"], "sets", "limits")),
-        (documents.Subgroups, whole(PARTITION["subgroups"])),
-        (documents.Covariate, COVARIATE),
-        (documents.GroupsOfLabel, at(COVARIATE, "labels")),
-        (documents.Group, at(COVARIATE, "labels", "groups")),
-        (documents.Gaps, at(COVARIATE, "labels", "gaps")),
-        (documents.Gap, at(COVARIATE, "labels", "gaps", "auc")),
-        (documents.Failures, whole(PARTITION["failures"])),
-        (documents.LabelFailures, LABEL_FAILURES),
-        (documents.WrongPrediction, at(LABEL_FAILURES, "false_positives")),
-        (documents.RatesOfLabel, at(LABEL_FAILURES, "worst_case")),
-        (documents.Baseline, PARTITION["baseline"]),
-        (documents.Pair, at(PARTITION["baseline"], "comparison")),
-        (documents.Difference, at(PARTITION["baseline"], "comparison", "differences")),
-        (documents.Shift, PARTITION["shift"]),
-        (documents.ShiftRow, at(PARTITION["shift"], "rows")),
-        (documents.PerFold, SCHEMA["properties"]["per_fold"]),
-        (documents.Fold, at(SCHEMA["properties"]["per_fold"], "folds")),
-        (documents.Spread, at(SCHEMA["properties"]["per_fold"], "over_folds")),
-        (documents.LearningCurve, SCHEMA["properties"]["learning_curve"]),
-        (documents.CurvePoint, at(SCHEMA["properties"]["learning_curve"], "points")),
-        (documents.Comparison, comparison_document_schema()),
-        (documents.Model, whole(COMPARED["models"])),
-        (documents.ModelMetrics, at(COMPARED["models"], "figures")),
-        (documents.ModelCases, at(COMPARED["models"], "cases")),
-        (documents.Pair, whole(COMPARED["comparisons"])),
-    ],
-    ids=lambda one: getattr(one, "__name__", ""),
-)
-def test_a_document_has_the_keys_of_its_schema(document: Any, schema: dict[str, Any]) -> None:
-    assert get_type_hints(document).keys() == schema["properties"].keys()
+def test_every_type_of_a_document_is_held_against_a_schema() -> None:
+    held = {document for one in WHOLE.values() for document, _ in parts(*one)}
+    types = {one for one in vars(documents).values() if is_typeddict(one)}
+    assert types - held == {documents.Labels, documents.Partition, documents.Sections}
 
 
-def test_a_partition_has_the_keys_of_the_schema_but_for_what_no_reader_asks_for_by_name() -> None:
+def test_what_a_partition_always_has_is_required_by_the_schema() -> None:
     named = get_type_hints(documents.Partition, include_extras=True)
-    assert named.keys() <= PARTITION.keys()
     always = {name for name, hint in named.items() if get_origin(hint) is not NotRequired}
-    assert always <= set(SCHEMA["$defs"]["partition"]["required"])
+    assert always <= set(PARTITION["required"])

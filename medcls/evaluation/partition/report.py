@@ -11,32 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medcls.evaluation.partition.metrics import PartitionMetrics
-from medcls.evaluation.partition.sections import (
-    baseline,
-    calibration,
-    clinical,
-    conformal,
-    failures,
-    selective_prediction,
-    shift,
-    subgroups,
-)
+from medcls.evaluation.partition.sections import SECTIONS
 from medcls.evaluation.partition.sections.input import EvaluationInput
-from medcls.evaluation.partition.sections.section import Document, Section
+from medcls.evaluation.partition.sections.section import Document
 from medcls.evaluation.schema_parts import TEXT, Schema, by_name, said
 
-__all__ = ["SECTIONS", "EvaluationInput", "PartitionEvaluation", "evaluate_in_full", "section_schemas"]
-SECTIONS: tuple[Section, ...] = (
-    calibration.SECTION,
-    clinical.SECTION,
-    selective_prediction.SECTION,
-    conformal.SECTION,
-    subgroups.SECTION,
-    failures.SECTION,
-    baseline.SECTION,
-    shift.SECTION,
-)
-"""Every section beyond the metrics, in the order of the document."""
+__all__ = ["EvaluationInput", "PartitionEvaluation", "evaluate_in_full", "section_schemas"]
+_ALWAYS = [one for one in SECTIONS if not one.optional]
+_AT_TIMES = sorted((one for one in SECTIONS if one.optional), key=lambda one: one.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +37,8 @@ class PartitionEvaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The partition as in ``metrics.json``; a section that is missing is null, and ``not_computed`` says why."""
-        always = {one.name: self.sections[one.name] for one in SECTIONS if not one.optional}
-        others = {one.name: self.sections[one.name] for one in SECTIONS if one.optional}
+        always = {one.name: self.sections[one.name] for one in _ALWAYS}
+        others = {one.name: self.sections[one.name] for one in _AT_TIMES}
         there = {name: document for name, document in others.items() if document is not None}
         return {**self.metrics.to_json(), **always, "not_computed": dict(self.reasons), **there}
 
@@ -87,5 +69,5 @@ def evaluate_in_full(given: EvaluationInput) -> PartitionEvaluation:
 
 def section_schemas() -> dict[str, Schema]:
     """The schema of each section beyond the metrics; a partition need not have them."""
-    always, optional = ({one.name: one.schema() for one in SECTIONS if one.optional is kind} for kind in (False, True))
-    return {**always, "not_computed": said(by_name(TEXT), "Why a section, or a part of one, is null."), **optional}
+    always, at_times = ({one.name: one.schema() for one in some} for some in (_ALWAYS, _AT_TIMES))
+    return {**always, "not_computed": said(by_name(TEXT), "Why a section, or a part of one, is null."), **at_times}

@@ -9,7 +9,7 @@ from medcls.values import documents
 _FIGURES = ("auc", "sensitivity", "specificity")
 
 
-def baseline_section(metrics: documents.Partition) -> Section:
+def section(metrics: documents.Partition) -> Section:
     """The network and the baseline side by side."""
     found = metrics["baseline"]
     text = (

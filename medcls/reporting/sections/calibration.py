@@ -26,7 +26,7 @@ _NAMES: tuple[tuple[_Name, str, str], ...] = (
 )
 
 
-def calibration_section(metrics: documents.Partition) -> Section:
+def section(metrics: documents.Partition) -> Section:
     """Figures before and after beside each other, and the reliability curves."""
     found = metrics.get("calibration")
     if found is None:

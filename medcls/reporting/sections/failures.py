@@ -12,7 +12,7 @@ from medcls.values import documents
 _TITLE = "What it got wrong"
 
 
-def failures_section(metrics: documents.Partition) -> Section:
+def section(metrics: documents.Partition) -> Section:
     """Complete cases against the worst case, then the worst predictions by name."""
     found = metrics.get("failures")
     if found is None:

@@ -16,7 +16,7 @@ _SHARES = frozenset({"labels", "scanner"})
 _NOTHING = "–"
 
 
-def shift_section(metrics: documents.Partition) -> Section:
+def section(metrics: documents.Partition) -> Section:
     """What it means first, then the rows."""
     found = metrics["shift"]
     table = Table(

@@ -22,7 +22,7 @@ _SHARES = frozenset({"sensitivity", "specificity"})
 _FOLD_FROM = 2  # tables; the first is open
 
 
-def subgroups_section(metrics: documents.Partition) -> Section:
+def section(metrics: documents.Partition) -> Section:
     """The widest gaps first, then a table for each covariate and label."""
     found = metrics.get("subgroups")
     if found is None:

@@ -308,3 +308,23 @@ class Shift(TypedDict):
     n_external: int
     rows: list[ShiftRow]
     meanings: list[str]
+
+
+class Sections(TypedDict):
+    """What a partition's document has beyond its metrics, in the order of the page; a part may be absent, or null.
+
+    Each name is that of a module in :mod:`medcls.evaluation.partition.sections`, which makes the document, and of one in
+    :mod:`medcls.reporting.sections`, which shows it.
+    """
+
+    shift: NotRequired[Shift]
+    baseline: NotRequired[Baseline]
+    calibration: NotRequired[Calibration | None]
+    clinical: NotRequired[dict[str, ClinicalUse]]
+    refer: NotRequired[SelectiveCurve | None]
+    conformal: NotRequired[Conformal | None]
+    subgroups: NotRequired[Subgroups | None]
+    failures: NotRequired[Failures | None]
+
+
+SECTIONS = tuple(Sections.__annotations__)

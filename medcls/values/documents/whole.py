@@ -5,20 +5,10 @@ from __future__ import annotations
 from typing import NotRequired, TypedDict
 
 from medcls.values.documents.estimates import ConfusionMatrix, Estimate, Intervals, Labels, OperatingPoint
-from medcls.values.documents.sections import (
-    Baseline,
-    Calibration,
-    ClinicalUse,
-    Conformal,
-    Failures,
-    Pair,
-    SelectiveCurve,
-    Shift,
-    Subgroups,
-)
+from medcls.values.documents.sections import Pair, Sections
 
 
-class Partition(TypedDict):
+class Partition(Sections):
     """One partition, but for its metrics. A reader takes it that all but the counts may be absent, as of older versions."""
 
     n_cases: int
@@ -28,15 +18,7 @@ class Partition(TypedDict):
     confusion_matrix: NotRequired[ConfusionMatrix | None]
     notes: NotRequired[list[str]]
     intervals: NotRequired[Intervals]
-    calibration: NotRequired[Calibration | None]
-    clinical: NotRequired[dict[str, ClinicalUse]]
-    refer: NotRequired[SelectiveCurve | None]
-    conformal: NotRequired[Conformal | None]
-    subgroups: NotRequired[Subgroups | None]
-    failures: NotRequired[Failures | None]
     not_computed: NotRequired[dict[str, str]]
-    baseline: NotRequired[Baseline]
-    shift: NotRequired[Shift]
 
 
 class Fold(TypedDict):

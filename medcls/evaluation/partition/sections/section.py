@@ -22,10 +22,10 @@ def _no_notes(_: Document) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class Section:
-    """One section. What shows it is its row in :mod:`medcls.reporting.sections.sections`.
+    """One section.
 
     Attributes:
-        name: Its key in ``metrics.json``.
+        name: Its key in ``metrics.json``, and the name of its module.
         schema: Gives the schema of its document.
         evaluate: Gives its document; not asked where ``missing`` names the section. ``None``: it is missing.
         missing: Why it is missing, under its name, or why parts are, under ``name.part``.
