@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from medcls.cli import commands, evaluation_commands, pretrained, storing
+from medcls.cli.commands import VERBS
 from medcls.cli.exits import USAGE, complain, ending, exiting
 from medcls.cli.usage import one_dash, usage_line
 
@@ -43,22 +43,7 @@ def _options(
         raise typer.Exit(USAGE)
 
 
-for _verb in (
-    commands.train,
-    commands.finish,
-    commands.infer,
-    evaluation_commands.evaluate,
-    evaluation_commands.evaluate_scores,
-    evaluation_commands.compare,
-    commands.explain,
-    commands.figures,
-    commands.inspect,
-    commands.whose,
-    pretrained.weights,
-    storing.store,
-    commands.doctor,
-    commands.demo,
-):
+for _verb in VERBS:
     # A given short help is never cut, whatever the width.
     app.command(_verb.__name__.replace("_", "-"), short_help=(_verb.__doc__ or "").splitlines()[0])(exiting(_verb))
 

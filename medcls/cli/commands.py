@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from medcls.cli import evaluation_commands, pretrained, storing
 from medcls.cli.exits import code_of
 from medcls.cli.options import (
     AllowLeakage,
@@ -271,3 +273,34 @@ def demo(
     finished = run_demo(region, out, seed=seed, resume=resume, progress=lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0
+
+
+VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
+    train: (
+        "medcls train --config lung.yaml --set train.epochs=5 --run first",
+        "medcls train --config lung.yaml --resume",
+    ),
+    finish: ("medcls finish lung",),
+    infer: ("medcls infer scans/ --model runs/lung --out predictions", "medcls infer scan.nii.gz --explain --json"),
+    evaluation_commands.evaluate: (
+        "medcls evaluate runs/lung",
+        "medcls evaluate lung --cases other/cases.csv --out external",
+    ),
+    evaluation_commands.evaluate_scores: (
+        "medcls evaluate-scores scores.csv --positive inflammation --threshold 0.5",
+        "medcls evaluate-scores ours.csv --compare theirs.csv --threshold 0.5 --out compared",
+    ),
+    evaluation_commands.compare: ("medcls compare first second --out comparison",),
+    explain: (
+        "medcls explain --model lung",
+        "medcls explain scans/ --model runs/lung/classifier --label inflammation",
+    ),
+    figures: ("medcls figures lung", "medcls figures lung --format png --out slides"),
+    inspect: ("medcls inspect export/", "medcls inspect export/ --montage middle.png --csv scans.csv"),
+    whose: ("medcls whose C78d0a91b2c3 --run lung", "medcls whose P3fd0 --data export/"),
+    pretrained.weights: ("medcls weights", "medcls weights fetch resnet18", "medcls weights verify"),
+    storing.store: ("medcls store", "medcls store --limit 20GB", "medcls store --clear"),
+    doctor: ("medcls doctor",),
+    demo: ("medcls demo --region brain --out trial",),
+}
+"""Every verb, in the order of the help, with examples for the reference."""
