@@ -69,7 +69,6 @@ SMALL = {  # modules of under 40 lines that one other imports, and why each stan
     "medcls.networks.heads.mean_linear": "one of the heads",
     "medcls.reporting.charts.comparison": "one of the charts",
     "medcls.reporting.text.config_text": "what keeps paths out of pages",
-    "medcls.scans.dicom.parse.sniffing": "the rule for what is DICOM",
     "medcls.scans.probe.readers": "what a worker imports",
 }
 """Folders of like things, which may hold many."""

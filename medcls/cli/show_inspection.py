@@ -13,6 +13,7 @@ from typing import Any
 
 from medcls.cli.screen import say, say_json
 from medcls.scans.core.refusals import CAUSES, Cause, RefusalCode
+from medcls.scans.formats import FORMATS
 from medcls.scans.inspection.inspect import READABLE, Inspection, InspectionRow
 
 _MOST_ROWS = 40  # on a terminal
@@ -33,7 +34,6 @@ _HEADER = (
     "part",
     "verdict",
 )
-_KINDS = {"nifti": "NIfTI", "raster": "picture"}
 _HASHED = re.compile(r"(?:^|[/#])P[0-9a-f]{12}\b")  # what a keyed hash looks like in a name
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -102,10 +102,15 @@ def _line(row: InspectionRow) -> tuple[str, ...]:
         f"{row.plane} {row.axes}".strip(),
         str(row.slices),
         f"{row.frames} in {row.seconds:.3g} s" if row.frames > 1 else "",
-        row.compression or _KINDS.get(row.kind, row.kind),
+        row.compression or _format(row.kind),
         row.part,
         row.verdict + doubts,
     )
+
+
+def _format(kind: str) -> str:
+    known = FORMATS.get(kind)
+    return (known and known.title) or kind
 
 
 def _modality(row: InspectionRow) -> str:

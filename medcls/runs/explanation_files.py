@@ -24,7 +24,9 @@ from medcls.runs.output_folder import discard
 
 METHOD = "Grad-CAM"
 TABLES = ("explanations.csv", "explanations.json")
-FILES = (*TABLES, "*.png", "*.nii.gz")
+ENDINGS = (".png", ".nii.gz")
+"""Of a picture and its map."""
+FILES = (*TABLES, *(f"*{ending}" for ending in ENDINGS))
 """What a folder of explanations holds; one that holds any of it is not written into unasked."""
 _FILE_COLUMNS = ("picture", "map")
 _PEAK_COLUMNS = ("map_peak_x", "map_peak_y", "map_peak_z")
@@ -141,7 +143,7 @@ class Writer:
         label = explanation.label
         probability = prediction.probabilities[classifier.labels.index(label)]
         stem = file_stem("--".join((row.scan, label, METHOD.lower(), model)), self._taken)
-        picture, map_file = self._folder / f"{stem}.png", self._folder / f"{stem}.nii.gz"
+        picture, map_file = (self._folder / f"{stem}{ending}" for ending in ENDINGS)
         scan = row.scan if len(row.scan) <= _LONGEST else f"…{row.scan[-_LONGEST:]}"
         explanation.save_png(
             picture, f"{METHOD} for '{label}', probability {probability:.3f}", (scan, f"classifier {model}")
@@ -188,9 +190,9 @@ def clear(folder: Path) -> None:
 
 
 def _of_explanations(folder: Path) -> list[Path]:
-    ours = (*TABLES, *(f"*--{METHOD.lower()}--*{ending}" for ending in (".png", ".nii.gz")))
+    ours = (*TABLES, *(f"*--{METHOD.lower()}--*{ending}" for ending in ENDINGS))
     found = {path for name in ours for path in folder.glob(name)}  # of a call that was killed, too
     with contextlib.suppress(RunError), reading_kept(folder / TABLES[0]):
         named = [row[column] for row in read_csv(folder / TABLES[0]) for column in _FILE_COLUMNS]
-        found.update(folder / name for name in named if name == Path(name).name and name.endswith((".png", ".nii.gz")))
+        found.update(folder / name for name in named if name == Path(name).name and name.endswith(ENDINGS))
     return [path for path in sorted(found) if os.path.lexists(path)]

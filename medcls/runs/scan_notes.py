@@ -9,11 +9,12 @@ from medcls.cohort import Case, Cohort
 from medcls.cohort.leakage.gate import case_in_words
 from medcls.cohort.patient_key import identifier_of
 from medcls.config import PARTITIONS
-from medcls.privacy import Pseudonyms, names_patient
+from medcls.privacy import Pseudonyms
 from medcls.progress import Progress
 from medcls.reporting.content import NoteCount
 from medcls.runs.tallies import tally_notes
 from medcls.scans.core.notes import MEANINGS, Note, note_code
+from medcls.scans.inspection.masked_names import names_patient
 
 
 def say_notes(cohort: Cohort, pseudonyms: Pseudonyms, progress: Progress) -> None:

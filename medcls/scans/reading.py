@@ -32,10 +32,10 @@ def read_scan(
     """Read one scan: what is plain in this process, everything that needs a decoder in the sandbox.
 
     Args:
-        scan: A source that :func:`find_scans` found, whose findings are all checked again. Or the path of a DICOM, NIfTI,
-            NRRD, MetaImage or image file; a folder that holds exactly one scan; or a folder and the suffix that
-            :func:`find_scans` gave to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series is read as
-            the single slice it is. Or a source of one's own, which reads itself.
+        scan: A source that :func:`find_scans` found, whose findings are all checked again. Or the path of a file in any
+            format that is read; a folder that holds exactly one scan; or a folder and the suffix that :func:`find_scans` gave
+            to one of its several scans (``folder#s3-echo-2``). A file of a DICOM series is read as the single slice it is. Or
+            a source of one's own, which reads itself.
         leniency: What is done with an irregular series; by default it is refused.
         reader: A format of one's own that reads the file, in this process; ``scan`` is then a path.
 

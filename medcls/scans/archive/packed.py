@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from medcls.scans.archive.opening import open_file
 from medcls.scans.archive.unpacked import MAGIC, Unpacked
 
-_ENDINGS = (".gz", ".bz2", ".xz", ".zst")
+ENDINGS = (".gz", ".bz2", ".xz", ".zst")
 _MAGIC_BYTES = max(map(len, MAGIC))
 
 
@@ -53,7 +53,7 @@ def is_packed(path: Path) -> bool:
 
 def unpacked_name(path: Path) -> Path:
     """The name of what a file unpacks to."""
-    return path.with_suffix("") if path.suffix.lower() in _ENDINGS else path
+    return path.with_suffix("") if path.suffix.lower() in ENDINGS else path
 
 
 class _Inside(io.RawIOBase):

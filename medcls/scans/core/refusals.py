@@ -57,7 +57,7 @@ CAUSES: dict[RefusalCode, Cause] = {
     RefusalCode.NOT_AN_IMAGE: Cause(
         "The file holds no scan: not a known image format, a text or a pointer in place of it, or a DICOM object without an "
         "image (report, presentation state, segmentation, annotations, dose sheet, encapsulated document).",
-        "Leave it out, or give a DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF or BMP image",
+        "Leave it out, or give an image in a format that is read, such as DICOM, NIfTI, PNG or TIFF",
     ),
     RefusalCode.NO_SCAN: Cause("There is no scan at this path.", "Check the path and what is in the folder"),
     RefusalCode.SEVERAL_SCANS: Cause(

@@ -23,6 +23,7 @@ def _row(
     *,
     packed: bool = False,
     voxels: Mapping[str, str] | None = None,
+    title: str = "",
 ) -> Format:
     """The format of a module of this folder, which is imported, with its libraries, when a file of it is met."""
     module = f"{__name__}.{name}"
@@ -35,17 +36,17 @@ def _row(
         scan: Scan = import_module(module).read(source)
         return scan
 
-    return Format(name, matches, find, read, endings, packed, voxels or {})
+    return Format(name, matches, find, read, endings, packed, voxels or {}, title)
 
 
 FORMATS: Mapping[str, Format] = {
     row.name: row
     for row in (
-        _row("raster", is_raster, _PICTURES),
-        _row("nifti", is_nifti, (".nii", ".nii.gz", ".hdr"), packed=True, voxels={".img": ".hdr"}),
-        _row("mgh", is_mgh, (".mgz", ".mgh"), packed=True),
-        _row("metaimage", is_metaimage, (".mha", ".mhd"), voxels=dict.fromkeys((".img", ".raw", ".zraw"), ".mhd")),
-        _row("nrrd", is_nrrd, (".nrrd", ".nhdr"), voxels=dict.fromkeys((".img", ".raw", ".raw.gz"), ".nhdr")),
+        _row("raster", is_raster, _PICTURES, title="picture"),
+        _row("nifti", is_nifti, (".nii", ".nii.gz", ".hdr"), packed=True, voxels={".img": ".hdr"}, title="NIfTI"),
+        _row("mgh", is_mgh, (".mgz", ".mgh"), packed=True, title="MGH"),
+        _row("metaimage", is_metaimage, (".mha", ".mhd"), voxels=dict.fromkeys((".img", ".raw", ".zraw"), ".mhd"), title="MetaImage"),
+        _row("nrrd", is_nrrd, (".nrrd", ".nhdr"), voxels=dict.fromkeys((".img", ".raw", ".raw.gz"), ".nhdr"), title="NRRD"),
         _row("video", is_video, _VIDEOS),
     )
 }

@@ -27,6 +27,7 @@ class Format:
         endings: Of its files' names, in small letters. They decide nothing: files are told by content.
         packed: Whether files are packed by gzip as a rule, so that ``matches`` gets what is inside.
         voxels: Endings of files that hold nothing but voxels, each with that of the header beside it.
+        title: What people call it; empty: its name.
     """
 
     name: str
@@ -36,3 +37,4 @@ class Format:
     endings: tuple[str, ...] = ()
     packed: bool = False
     voxels: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""

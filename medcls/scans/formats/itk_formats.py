@@ -23,6 +23,7 @@ from medcls.scans.core.refusals import RefusalCode, refusal
 from medcls.scans.core.scan import Scan
 from medcls.scans.core.source import ScanSource
 from medcls.scans.core.voxel_memory import empty
+from medcls.scans.formats import FORMATS
 from medcls.scans.formats.checks import plain_values
 from medcls.scans.formats.itk_header import ItkHeader, check_stream
 
@@ -36,13 +37,11 @@ class ItkFormat:
 
     Attributes:
         kind: Its name in medcls.
-        title: Its name for people.
         reader: SimpleITK's name of what reads it.
         header: Our own reading of a header, which raises what the format may not have.
     """
 
     kind: str
-    title: str
     reader: str
     header: Callable[[Path], ItkHeader]
 
@@ -107,7 +106,7 @@ def _check_installed(path: Path, how: ItkFormat) -> None:
     if importlib.util.find_spec("SimpleITK") is None:
         raise refusal(
             RefusalCode.UNSUPPORTED,
-            f"{how.title} images are read by SimpleITK, which is not installed",
+            f"{FORMATS[how.kind].title} images are read by SimpleITK, which is not installed",
             where=path,
             remedy="Install it with: pip install 'medcls[itk]'",
         )

@@ -129,7 +129,7 @@ def read_metaimage_header(path: Path) -> ItkHeader:
     return header
 
 
-_ITK = ItkFormat("metaimage", "MetaImage", "MetaImageIO", read_metaimage_header)
+_ITK = ItkFormat("metaimage", "MetaImageIO", read_metaimage_header)
 
 
 def _fields(path: Path) -> _Fields:

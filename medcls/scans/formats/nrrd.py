@@ -114,7 +114,7 @@ def read_nrrd_header(path: Path) -> ItkHeader:
     return header
 
 
-_ITK = ItkFormat("nrrd", "NRRD", "NrrdImageIO", read_nrrd_header)
+_ITK = ItkFormat("nrrd", "NrrdImageIO", read_nrrd_header)
 
 
 def _fields(path: Path) -> _Fields:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from medcls.display import escaped
-from medcls.privacy import KnownPatients, Pseudonyms, masked_name
+from medcls.privacy import Pseudonyms
 from medcls.scans.core.source import Found
+from medcls.scans.inspection.masked_names import KnownPatients, masked_name
 
 
 def shown_names(found: Found, masks: Pseudonyms, among: Found) -> list[str]:

@@ -55,7 +55,8 @@ class InspectionRow:
 
     Attributes:
         number: From 1, in the order of names.
-        name: As :attr:`medcls.scans.ScanSource.name`, without identifiers (:func:`medcls.privacy.masked_name`).
+        name: As :attr:`medcls.scans.ScanSource.name`, without identifiers
+            (:func:`medcls.scans.inspection.masked_names.masked_name`).
         kind: ``dicom``, or the name of a format (:mod:`medcls.scans.formats`), as ``nifti`` or ``raster``.
         modality: DICOM modality code.
         units: What the header says that values are: ``HU``, ``BQML``, …; empty where it does not.

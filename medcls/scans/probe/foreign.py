@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medcls.errors import ScanRefused
 from medcls.scans.core.refusals import RefusalCode, refusal
+from medcls.scans.dicom.parse.sniffing import ENDINGS as DICOM
 from medcls.scans.formats import FORMATS
 
 _PICTURE = "Save it as PNG or TIFF"
@@ -51,8 +52,9 @@ _RIFF = {b"WEBP": ("a WebP picture", RefusalCode.UNSUPPORTED), b"WAVE": ("a soun
 _OFFICE = (b"[Content_Types].xml", b"_rels/.rels", b"mimetype")
 """Names that the zip files of office programs begin with."""
 _PYTHON = (".npz", ".pt", ".pth", ".ckpt")
-_SCANS = (".dcm", ".dicom", ".dic", ".ima", *(ending for one in FORMATS.values() for ending in one.endings))
+_SCANS = (*DICOM, *(ending for one in FORMATS.values() for ending in one.endings))
 _VOXELS = (".rec", *(ending for one in FORMATS.values() for ending in one.voxels))
+_HEADERS = ", ".join(dict.fromkeys(header for one in FORMATS.values() for header in one.voxels.values()))
 
 _PAGE = re.compile(r"<!doctype html|<html|<head|<body", re.IGNORECASE)
 _NETPBM = re.compile(rb"P[1-7]\s+(#[^\n]*\n\s*)*\d")
@@ -74,7 +76,7 @@ def foreign(head: bytes, path: Path) -> ScanRefused:
     if name.endswith(_VOXELS):
         what = "bare voxels, and no header beside them that says how many and of what kind"
         return refusal(
-            RefusalCode.NOT_AN_IMAGE, what, remedy="Put the header (.hdr, .mhd, .nhdr) of the same name beside it"
+            RefusalCode.NOT_AN_IMAGE, what, remedy=f"Put the header ({_HEADERS}) of the same name beside it"
         )
     return refusal(RefusalCode.NOT_AN_IMAGE, "this is no known image format")
 

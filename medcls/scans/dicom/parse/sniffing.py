@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+ENDINGS = (".dcm", ".dicom", ".dic", ".ima")
+"""Of names of such files; many have none, and they decide nothing."""
 _VRS = (
     b"AE AS AT CS DA DS DT FL FD IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV"
 ).split()
