@@ -199,16 +199,13 @@ def _is_whole(row: Mapping[str, str]) -> bool:
 
 
 def meet_training_cases(
-    known: KnownCases | None,
+    known: KnownCases,
     cohort: Cohort,
     content: Mapping[str, str],
     hashes: Mapping[str, str],
     pseudonyms: Pseudonyms,
     allowed: str | None = None,
-    *,
     start: Path | None = None,
-    same_key: bool = True,
-    too_alike: bool = False,
 ) -> Overlaps:
     """Hold a cohort against the training cases that a run keeps.
 
@@ -220,28 +217,24 @@ def meet_training_cases(
         pseudonyms: For the cases; with another key than the run's, patients and studies meet nobody.
         allowed: Why exact overlaps are let through, if they are.
         start: The folder that the scans' paths are shown from; ``None``: they are not shown.
-        same_key: As in :class:`Overlaps`.
-        too_alike: The cases' own images cannot be told from one another by their looks, or the training cases' could not.
 
     Raises:
         LeakageError: A case is one of the training cases, and ``allowed`` gives no reason.
     """
-    if known is None:
-        return Overlaps()
     exact = _exact(known, cohort, content, pseudonyms)
     if exact and allowed is None:
         raise _error(exact, known, pseudonyms, start)
     tied = {(one.case.name, one.training) for one in exact}
     kept = {name: row["hash"] for name, row in known.items()}
     cases = {case.name: case for case in cohort.cases}
-    pairs = [] if too_alike else find_near_known({name: text for name, text in hashes.items() if name in cases}, kept)
-    too_alike = too_alike or _are_one_kind(pairs, len(cases), len(known))
+    pairs = find_near_known({name: text for name, text in hashes.items() if name in cases}, kept)
+    too_alike = _are_one_kind(pairs, len(cases), len(known))
     near = [
         Overlap(cases[pair.first], "near", pair.second, pair.different_bits)
         for pair in pairs
         if not too_alike and (pair.first, pair.second) not in tied
     ]
-    return Overlaps(exact, tuple(near), too_alike, len(known), allowed if exact else None, same_key)
+    return Overlaps(exact, tuple(near), too_alike, len(known), allowed if exact else None)
 
 
 def _are_one_kind(pairs: Sequence[NearPair], cases: int, known: int) -> bool:

@@ -18,7 +18,7 @@ from medcls.config.settings import TrainSettings
 from medcls.evaluation.discrimination.auc import macro_auc
 from medcls.loading import Augmentation, Batch, Mixing
 from medcls.networks import ClassificationNetwork
-from medcls.training.device import memory_format
+from medcls.training.device import Compute, memory_format
 from medcls.training.divergence import check_finite
 from medcls.training.optimizers import build_optimizer
 from medcls.training.schedules import WarmPlateau, build_schedule
@@ -41,14 +41,12 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         network: ClassificationNetwork,
         loss: nn.Module,
         settings: TrainSettings,
+        compute: Compute,
         *,
         augmentation: Augmentation | None,
         mixing: Mixing | None = None,
         multilabel: bool,
-        dimensions: int,
-        channels_last: bool,
         seed: int,
-        fused: bool = True,
     ) -> None:
         super().__init__()
         self.network = network
@@ -58,9 +56,9 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         self.mixing = mixing
         self.multilabel = multilabel
         self.seed = seed
-        self.fused = fused
+        self.fused = compute.fused
         self.step_network: Callable[[Tensor], Tensor] = network.__call__
-        self._layout = memory_format(dimensions, channels_last)
+        self._layout = memory_format(network.dimensions, compute.channels_last)
         self._tune_logits: list[Tensor] = []
         self._tune_targets: list[tuple[Tensor, list[int]]] = []
 

@@ -74,11 +74,10 @@ def train(
         network,
         build_loss(settings, class_weights=None, multilabel=False),
         settings,
+        compute,
         augmentation=parts.get("augmentation"),
         mixing=parts.get("mixing"),
         multilabel=False,
-        dimensions=2,
-        channels_last=compute.channels_last,
         seed=0,
     )
     loader = train_loader(data, batch_size=size, seed=0, balanced=False)
@@ -207,8 +206,8 @@ def test_the_compiled_network_takes_the_same_step(tmp_path: Path) -> None:
 def test_tune_keeps_no_images(tmp_path: Path) -> None:
     network = tiny()
     module = ClassificationModule(
-        network, build_loss(BASE, class_weights=None, multilabel=False), BASE, augmentation=None, multilabel=False,
-        dimensions=2, channels_last=False, seed=0,
+        network, build_loss(BASE, class_weights=None, multilabel=False), BASE, PLAIN, augmentation=None,
+        multilabel=False, seed=0,
     )  # fmt: skip
     for batch in eval_loader(cases(8), batch_size=4):
         module.validation_step(batch, 0)

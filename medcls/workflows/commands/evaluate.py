@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from medcls.runs.training_cases import read_training_cases
 from medcls.scans import Refusal, ScanSource
 from medcls.values.caution import in_order, serious
 from medcls.workflows.data.find_inputs import Targets
-from medcls.workflows.data.leakage_audit import AUDIT, audit_evaluated
+from medcls.workflows.data.leakage_audit import AUDIT, allowed_at_training, audit_evaluated
 from medcls.workflows.data.prepare import Material, prepare_cases
 from medcls.workflows.data.training_summary import measure, read_training_summary, shift_from_training
 from medcls.workflows.fitting.fit_classifier import as_predictions
@@ -52,6 +52,41 @@ from medcls.workflows.session import Session
 _TABLES = (*TABLES, "predictions.csv", "excluded.csv", AUDIT)
 _OWN = (*_TABLES, MODEL_CARD, *(f"{CHECKLISTS}/{name}" for name in LISTS), SUMS, "report.html")
 FILES = (*_OWN, *(f"explanations/{name}" for name in explanation_files.FILES))
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluation:
+    """What is evaluated, and where its results go.
+
+    Attributes:
+        run: The run.
+        classifier: Its classifier.
+        session: Of its config.
+        cases: The table of an external cohort; ``None``: the run's own test partition.
+        folder: Where the results go.
+    """
+
+    run: Run
+    classifier: Classifier
+    session: Session
+    cases: Path | None
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return "test" if self.cases is None else "external"
+
+    @property
+    def start(self) -> Path | None:
+        """The folder that the scans' paths are shown from."""
+        config = self.session.config
+        return self.cases.parent if self.cases is not None and config.privacy.places else config.places_from
+
+    @property
+    def same_key(self) -> bool:
+        """Whether the pseudonyms have the key that the run was made with."""
+        mark = self.session.pseudonyms.mark
+        return (self.classifier.provenance.get("pseudonym_key") or mark) == mark
 
 
 @alone
@@ -92,35 +127,33 @@ def evaluate_run(
     classifier = load_classifier(run.path)
     session = Session.of(config, progress)
     pseudonyms = session.pseudonyms
-    name = "test" if cases is None else "external"
     frozen = _frozen(config, classifier)
     known = read_training_cases(run.path, _took_part(classifier, "train", "tune"))
     baseline, summary = load_baseline(run.path), None if cases is None else read_training_summary(run.path)
     of_table = replace(session, config=frozen)
     cohort = _own_test(run, classifier, of_table) if cases is None else _external(cases, of_table)
     cohort = cohort.warn(*serious("changed-files", *changed_since_training(run, classifier, config)))
-    default = run.path / f"evaluation-{file_stem(name if cases is None else cases.stem)}"
+    default = run.path / f"evaluation-{file_stem('test' if cases is None else cases.stem)}"
     folder = results_folder(out, default, FILES, overwrite=overwrite)
+    this = _Evaluation(run, classifier, session, cases, folder)
     store = PreparedStore.of(config.store)
     material = prepare_cases(cohort, classifier.recipe, store, classifier.leniency, progress)
     say_notes(material.cohort, pseudonyms, progress)
-    start = cases.parent if cases is not None and config.privacy.places else config.places_from
     with leaks_listed(folder):
         material, audit = audit_evaluated(
             run.path,
             material,
             session,
-            allowed=allow_leakage,
-            own=cases is None,
+            allowed=allowed_at_training(run.path) if allow_leakage is None and cases is None else allow_leakage,
             known=known,
-            same_key=(classifier.provenance.get("pseudonym_key") or pseudonyms.mark) == pseudonyms.mark,
-            start=start,
+            same_key=this.same_key,
+            start=this.start,
         )
     case_predictions = _predictions(classifier, material, progress)
     point = classifier.operating_point
     if exploratory:
         predictions = as_predictions(classifier, material.cohort.cases, case_predictions, pseudonyms)
-        point = exploratory_point(predictions, rule or config.evaluation.operating_point, name=name)
+        point = exploratory_point(predictions, rule or config.evaluation.operating_point, name=this.name)
     features = measure(material, progress)
     evaluation = evaluate_cases(
         classifier,
@@ -132,15 +165,11 @@ def evaluate_run(
         baseline=None if baseline is None else baseline.case_predictions(material.cohort.cases, features, pseudonyms),
         shift=None if summary is None else shift_from_training(summary, material.cohort, features),
     )
-    origin = origin_of_evaluated(classifier, known, audit)
-    metrics = evaluation.to_json()
-    near = len({one["case"] for one in audit["against_training"]["near"]})
+    origin, metrics = origin_of_evaluated(classifier, known, audit), evaluation.to_json()
     discard_earlier(folder, _OWN)
     explanation_files.clear(folder / "explanations")
     write_json(folder / AUDIT, audit)
-    return _write(
-        run, name, folder, classifier, material, case_predictions, metrics, origin, near, start=start, session=session
-    )
+    return _write(this, material, case_predictions, metrics, origin, audit)
 
 
 def targets_of_test(run: Run, classifier: Classifier, progress: Progress = SILENT) -> tuple[Targets, Pseudonyms]:
@@ -217,26 +246,22 @@ def _shift_rows(metrics: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _write(
-    run: Run,
-    name: str,
-    folder: Path,
-    classifier: Classifier,
+    this: _Evaluation,
     material: Material,
     case_predictions: Mapping[str, Prediction],
     metrics: Mapping[str, Any],
     origin: Origin,
-    near: int,
-    *,
-    start: Path | None,
-    session: Session,
+    audit: Mapping[str, Any],
 ) -> EvaluationResult:
+    name, folder, classifier, session = this.name, this.folder, this.classifier, this.session
     config, pseudonyms = session.config, session.pseudonyms
+    near = len({one["case"] for one in audit["against_training"]["near"]})
     shifted = strong_shift([(row["group"], row["name"]) for row in _shift_rows(metrics) if row["verdict"] == "strong"])
     cohort = material.cohort if shifted is None else material.cohort.warn(*serious("shift", shifted))
     session.progress.warn(*map(str, in_order(cohort.warnings)), *metrics["notes"])
     write_metrics(folder, {name: metrics})
     write_predictions(folder / "predictions.csv", cohort, case_predictions, pseudonyms)
-    write_excluded(folder / "excluded.csv", cohort, pseudonyms, start)
+    write_excluded(folder / "excluded.csv", cohort, pseudonyms, this.start)
     explained = explain_cases(classifier, material, case_predictions, folder / "explanations", session)
     title, environment = f"{config.name}: {name}", describe_environment()
     content = replace(
@@ -245,5 +270,5 @@ def _write(
         classifier=classifier_properties(classifier),
         unchecked=not origin.checked,
     )
-    write_documents(folder, content, config, classifier.provenance, run.classifier_folder, origin)
+    write_documents(folder, content, config, classifier.provenance, this.run.classifier_folder, origin)
     return EvaluationResult(name, metrics, folder, len(cohort.cases), len(cohort.excluded), cohort.warnings)

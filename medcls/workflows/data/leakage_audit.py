@@ -36,7 +36,6 @@ def audit_evaluated(
     session: Session,
     *,
     allowed: str | None = None,
-    own: bool = False,
     known: KnownCases | None = None,
     same_key: bool = True,
     start: Path | None = None,
@@ -48,7 +47,6 @@ def audit_evaluated(
         material: The prepared cases that are to be evaluated.
         session: Of the run's config; its pseudonyms have the run's key if it is at hand.
         allowed: Why leaks are let through, if they are.
-        own: The cases are the run's own test partition, for which the reason given at training holds too.
         known: The training cases that the run keeps; ``None`` where it keeps none.
         same_key: Whether the pseudonyms have the key that the run was made with.
         start: The folder that the scans' paths are shown from; ``None``: they are not shown.
@@ -59,24 +57,16 @@ def audit_evaluated(
     Raises:
         CohortError: A case is one of the training cases, and no reason is given.
     """
-    if own and allowed is None:
-        allowed = allowed_at_training(run)
     pseudonyms = session.pseudonyms
     material = material.related(session.config, session.progress)
     found = material.found
-    hashes = found.hashes if found is not None else {}
     own_alike = found is not None and found.relations.near is not None and found.relations.near.too_alike
-    met = meet_training_cases(
-        known,
-        material.cohort,
-        material.content,
-        hashes,
-        pseudonyms,
-        allowed,
-        start=start,
-        same_key=same_key,
-        too_alike=own_alike or _training_was_too_alike(run),
-    )
+    too_alike = own_alike or _training_was_too_alike(run)
+    hashes = {} if found is None or too_alike else found.hashes
+    met = Overlaps()
+    if known is not None:
+        met = meet_training_cases(known, material.cohort, material.content, hashes, pseudonyms, allowed, start)
+        met = replace(met, too_alike=met.too_alike or too_alike, same_key=same_key)
     audit = audit_cohort(
         material.cohort,
         material.content,

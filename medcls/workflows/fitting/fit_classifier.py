@@ -150,15 +150,13 @@ def _fit(
         network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
         build_loss(settings, class_weights=_loss_weights(config, cohort), multilabel=cohort.multilabel),
         settings,
+        compute,
         augmentation=augmentation_of(config, recipe),
         mixing=Mixing.from_settings(
             config.augmentation, labels=len(cohort.labels), multilabel=cohort.multilabel, seed=config.seed
         ),
         multilabel=cohort.multilabel,
-        dimensions=recipe.dimensions,
-        channels_last=compute.channels_last,
         seed=config.seed,
-        fused=compute.fused,
     )
     balanced = settings.balance in ("sampler", "both")
     size = batch_size_of(config)
