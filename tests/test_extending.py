@@ -32,7 +32,7 @@ RAREST = {
         "\n\nSECTIONS = ": "    rarest: NotRequired[Rarest]\n",
     },
     "evaluation/partition/sections/rarest.py": {
-        "": '''from medcls.evaluation.partition.sections.input import EvaluationInput
+        "": """from medcls.evaluation.partition.sections.input import EvaluationInput
 from medcls.evaluation.partition.sections.section import Document, Section
 from medcls.evaluation.schema_parts import SHARE, TEXT, Schema, closed
 
@@ -47,10 +47,10 @@ def _evaluate(given: EvaluationInput) -> Document:
 
 
 SECTION = Section("rarest", _schema, _evaluate)
-'''
+"""
     },
     "reporting/sections/rarest.py": {
-        "": '''from medcls.reporting.blocks import Block, Section
+        "": """from medcls.reporting.blocks import Block, Section
 from medcls.reporting.text.numbers import percent
 from medcls.values import documents
 
@@ -59,7 +59,7 @@ def section(metrics: documents.Partition) -> Section:
     found = metrics["rarest"]
     text = f"Rarest is {found['label']}: {percent(found['share'])} % of the cases."
     return Section("rarest", "What is rare here?", "Rarest", (Block(text=(text,)),))
-'''
+"""
     },
 }
 EVALUATED = """
@@ -80,7 +80,7 @@ print(json.dumps([metrics["test"]["rarest"], page[page.index('id="failures"') :]
 
 TALLY = {
     "workflows/commands/tally.py": {
-        "": '''from collections import Counter
+        "": """from collections import Counter
 from pathlib import Path
 
 from medcls.errors import UsageError
@@ -90,7 +90,7 @@ def tally(folder: Path) -> dict[str, int]:
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder))
     return dict(Counter(path.suffix for path in folder.iterdir()))
-'''
+"""
     },
     "cli/commands.py": {
         "VERBS: ": '''def tally(

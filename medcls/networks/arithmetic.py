@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ def layers_in_float32(network: nn.Module, names: Iterable[str]) -> Iterator[None
 
     Args:
         network: The network; as before afterwards.
-        names: As in ``network.named_modules()``; each takes one tensor.
+        names: As in ``network.named_modules()``.
     """
     layers = [network.get_submodule(name) for name in names]
     for layer in layers:
@@ -51,7 +52,40 @@ def layers_in_float32(network: nn.Module, names: Iterable[str]) -> Iterator[None
             delattr(layer, "forward")
 
 
-def _without_autocast(forward: Callable[[Tensor], Tensor], given: Tensor) -> Tensor:
+def over_floats(value: Any, change: Callable[[Tensor], Tensor], changed: dict[int, Tensor] | None = None) -> Any:
+    """The same arguments or results, with every tensor of floats changed; one that stands there twice is changed once.
+
+    Args:
+        value: A tensor, or tuples, lists and dictionaries of them and of anything else, which stays.
+        change: What is done to a tensor.
+        changed: By the identity of a tensor, what it was changed to.
+    """
+    changed = {} if changed is None else changed
+    if isinstance(value, Tensor) and value.is_floating_point():
+        if id(value) not in changed:
+            changed[id(value)] = change(value)
+        return changed[id(value)]
+    if type(value) in (tuple, list):
+        return type(value)(over_floats(one, change, changed) for one in value)
+    if type(value) is dict:
+        return {name: over_floats(one, change, changed) for name, one in value.items()}
+    return value
+
+
+def floats_in(value: Any) -> list[Tensor]:
+    """The tensors of floats in arguments or results, each once."""
+    found: list[Tensor] = []
+
+    def note(one: Tensor) -> Tensor:
+        found.append(one)
+        return one
+
+    over_floats(value, note)
+    return found
+
+
+def _without_autocast(forward: Callable[..., Any], *given: Any, **named: Any) -> Any:
     # Autograd takes the backward pass in the format of what the forward pass kept.
-    with torch.autocast(given.device.type, enabled=False):
-        return forward(given.float())
+    given, named = over_floats((given, named), Tensor.float)
+    with torch.autocast(floats_in((given, named))[0].device.type, enabled=False):
+        return forward(*given, **named)

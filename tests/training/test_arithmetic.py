@@ -19,10 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medcls.config.network_names import GIVEN
 from medcls.config.settings import ModelSettings, TrainSettings
 from medcls.errors import RunError
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.networks.arithmetic import exact_float32, float32_products, layers_in_float32
+from medcls.networks.given import given_network
 from medcls.networks.heads import MeanLinearHead
 from medcls.progress import Progress
 from medcls.runs.folder import Run
@@ -126,19 +128,84 @@ def settled(
 class Attention(nn.Module):
     """Cells that attend to each other: its layer takes three tensors and gives two."""
 
-    def __init__(self) -> None:
+    def __init__(self, layer: type[nn.MultiheadAttention] = nn.MultiheadAttention) -> None:
         super().__init__()
-        self.layer = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.layer = layer(6, 2, dropout=0.5, batch_first=True)
 
     def forward(self, features: Tensor) -> Tensor:
         cells = features.flatten(2).transpose(1, 2)
-        out: Tensor = self.layer(cells, cells, cells)[0].transpose(1, 2).reshape(features.shape)
+        out: Tensor = self.layer(cells, cells, value=cells)[0]
+        return out.transpose(1, 2).reshape(features.shape)
+
+
+class Recurrent(nn.Module):
+    """Rows that are read one after another: its layer gives what it says and what it remembers."""
+
+    def __init__(self, layer: type[nn.LSTM] = nn.LSTM) -> None:
+        super().__init__()
+        self.layer = layer(6, 3, bidirectional=True, batch_first=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        rows, (_, memory) = self.layer(features.mean(3).transpose(1, 2))
+        out: Tensor = features + rows.transpose(1, 2)[..., None] + memory.sum()
         return out
 
 
-def test_layers_of_several_tensors_are_left_out_of_the_check_and_the_others_are_not() -> None:
-    assert settled(network(Attention())).compute.mixed
-    assert settled(network(Attention(), Overflowing(6, 6, 3))).compute.float32_layers == ("backbone.4",)
+class WrongAttention(nn.MultiheadAttention):
+    """Attention that sends a wrong gradient on where it is computed in bfloat16."""
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        out, weights = super().forward(*given, **named)
+        return _Wrong.apply(out), weights  # type: ignore[no-untyped-call]
+
+
+class WrongMemory(nn.LSTM):
+    """A recurrent layer that remembers something else within autocast."""
+
+    def forward(self, *given: Any) -> Any:
+        rows, (out, memory) = super().forward(*given)
+        return rows, (out, memory * (2 if torch.is_autocast_enabled("cpu") else 1))
+
+
+class Shifted(nn.Module):
+    """A module with a weight of its own around a layer that is looked at by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift, self.layer = nn.Parameter(torch.zeros(6, 1, 1)), nn.Conv2d(6, 6, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        out: Tensor = self.layer(features + self.shift)
+        return out
+
+
+def test_attention_and_recurrent_layers_of_a_given_network_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [nn.Conv2d(1, 6, 3, stride=2), Attention(), Recurrent(), Shifted(), nn.AdaptiveAvgPool2d(1)]
+    with given_network(nn.Sequential(*layers, nn.Flatten(), nn.Linear(6, 2))):
+        one = build_network(ModelSettings(name=GIVEN), dimensions=2, channels=1, classes=2)
+    assert settled(one) == Arithmetic(BF16)
+    assert one.get_submodule("backbone.1.layer").dropout == 0.5
+    assert looked_at(one, monkeypatch) >= {name for name, _ in one.named_parameters()} - {"backbone.3.shift"}
+
+
+@pytest.mark.parametrize("wrong", [Attention(WrongAttention), Recurrent(WrongMemory)])
+def test_attention_or_a_recurrent_layer_that_is_wrong_is_computed_in_float32(wrong: nn.Module) -> None:
+    one = network(wrong)
+    found = settled(one)
+    assert found.compute.float32_layers == ("backbone.3.layer",)
+    assert " of backbone.3.layer is " in found.notes[0]
+    assert settled(one, found.compute) == Arithmetic(found.compute)
+
+
+def test_packed_sequences_are_only_asked_for_numbers() -> None:
+    class Packed(Recurrent):
+        def forward(self, features: Tensor) -> Tensor:
+            rows = features.float().mean(3).transpose(1, 2)
+            packed = nn.utils.rnn.pack_padded_sequence(rows, [rows.shape[1]] * len(rows), batch_first=True)
+            out: Tensor = features * self.layer(packed)[1][0].mean()
+            return out
+
+    assert settled(network(Packed())) == Arithmetic(BF16)
 
 
 @pytest.mark.parametrize(
@@ -226,15 +293,21 @@ def test_nothing_of_the_run_is_touched() -> None:
     assert not any("forward" in vars(layer) for layer in one.modules())
 
 
-def test_every_weight_of_the_networks_of_the_house_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def looked_at(one: ClassificationNetwork, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of the parameters whose gradients are compared, and of the outputs and inputs of layers."""
     seen = set()
 
     def compare(_: Any, layer: str, what: str, *rest: Any) -> None:
         seen.add(f"{layer}.{what.removeprefix('the gradient of the ')}")
 
     monkeypatch.setattr("medcls.training.numerics.layer_check.LayerReport.compare", compare)
-    one = build_network(ModelSettings(name="resnet10"), dimensions=2, channels=1, classes=2)
     check_layers(one, nn.CrossEntropyLoss(), BF16, torch.randn(2, 1, 32, 32), torch.tensor([0, 1]))
+    return seen
+
+
+def test_every_weight_of_the_networks_of_the_house_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = build_network(ModelSettings(name="resnet10"), dimensions=2, channels=1, classes=2)
+    seen = looked_at(one, monkeypatch)
     assert {name for name, _ in one.named_parameters()} <= seen
     assert "backbone.maxpool.input" in seen
 

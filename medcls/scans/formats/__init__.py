@@ -45,8 +45,20 @@ FORMATS: Mapping[str, Format] = {
         _row("raster", is_raster, _PICTURES, title="picture"),
         _row("nifti", is_nifti, (".nii", ".nii.gz", ".hdr"), packed=True, voxels={".img": ".hdr"}, title="NIfTI"),
         _row("mgh", is_mgh, (".mgz", ".mgh"), packed=True, title="MGH"),
-        _row("metaimage", is_metaimage, (".mha", ".mhd"), voxels=dict.fromkeys((".img", ".raw", ".zraw"), ".mhd"), title="MetaImage"),
-        _row("nrrd", is_nrrd, (".nrrd", ".nhdr"), voxels=dict.fromkeys((".img", ".raw", ".raw.gz"), ".nhdr"), title="NRRD"),
+        _row(
+            "metaimage",
+            is_metaimage,
+            (".mha", ".mhd"),
+            voxels=dict.fromkeys((".img", ".raw", ".zraw"), ".mhd"),
+            title="MetaImage",
+        ),
+        _row(
+            "nrrd",
+            is_nrrd,
+            (".nrrd", ".nhdr"),
+            voxels=dict.fromkeys((".img", ".raw", ".raw.gz"), ".nhdr"),
+            title="NRRD",
+        ),
         _row("video", is_video, _VIDEOS),
     )
 }

@@ -75,9 +75,7 @@ def foreign(head: bytes, path: Path) -> ScanRefused:
         return refusal(RefusalCode.DAMAGED, "the file begins with nothing but zeros, as a copy that failed does")
     if name.endswith(_VOXELS):
         what = "bare voxels, and no header beside them that says how many and of what kind"
-        return refusal(
-            RefusalCode.NOT_AN_IMAGE, what, remedy=f"Put the header ({_HEADERS}) of the same name beside it"
-        )
+        return refusal(RefusalCode.NOT_AN_IMAGE, what, remedy=f"Put the header ({_HEADERS}) of the same name beside it")
     return refusal(RefusalCode.NOT_AN_IMAGE, "this is no known image format")
 
 

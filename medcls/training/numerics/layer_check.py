@@ -5,6 +5,10 @@ from those of float32 than they are long (1.2 times for a ResNet50, 4.5 for a 3-
 a kernel that computes something else may be no farther. So each layer is held against itself: in the step in the reduced
 format, what goes into it and the gradient that comes back to it are taken, and from those its output, the gradient of its
 input and the gradient of each of its parameters are computed again in float32. A few roundings are all that is between.
+
+Attention and recurrent layers are held so too, without their dropout. What a module computes around its own layers, what
+draws, and what takes or gives more than tensors (packed sequences) cannot be computed again alone: of that it is only seen
+whether the loss and all gradients are numbers.
 """
 
 from __future__ import annotations
@@ -13,11 +17,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import register_multi_grad_hook
 
-from medcls.networks.arithmetic import exact_float32, float32_products, layers_in_float32
+from medcls.networks.arithmetic import exact_float32, float32_products, floats_in, layers_in_float32, over_floats
 from medcls.training.device import Compute, Precision
 
 # Sixteen units in the last place of a mean of many terms: bfloat16 has 8 bits, float16 and TF32 have 11. Sound kernels
@@ -25,8 +31,11 @@ from medcls.training.device import Compute, Precision
 TOLERANCE: dict[Precision, float] = {"bf16-mixed": 16 * 2.0**-8, "16-mixed": 16 * 2.0**-11, "32-true": 16 * 2.0**-11}
 # What is smaller than this part of what it could be is what cancellation left: noise in any format.
 _CANCELLED, _CANCELLED_BACK = 2.0**-20, 2.0**-10
+_CANCELLED_SUM = 2.0**-4  # the gradient of a bias is a sum over all cells, each of which was rounded
 _TRIES = 2  # a kernel that does not write all of its result is right in memory that nobody has used
 _SCALE = 2.0**10  # of a loss in float16, whose small gradients would vanish
+_Given = tuple[Any, ...]
+_Named = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -152,99 +161,181 @@ def untouched(network: nn.Module, device: str) -> Iterator[None]:
             network.train(training)
 
 
+@dataclass
+class _Awaited:
+    """What the gradient of a parameter should come to, over all calls of its layer.
+
+    Attributes:
+        layer: Name of the layer that uses it.
+        what: What of the layer it is, in words.
+        gradient: In float32.
+        least: The length below which it is noise.
+    """
+
+    layer: str
+    what: str
+    gradient: Tensor
+    least: float
+
+
 class _Watch:
     """Sits at every layer of a network while it takes a step."""
 
     def __init__(self, network: nn.Module, compute: Compute) -> None:
         self.report = LayerReport()
+        self._network = network
         self._compute = compute
         self._tolerance = TOLERANCE[compute.precision]
         self._layers = {name: one for name, one in network.named_modules() if _is_layer(one)}
-        self._expected: dict[str, Tensor] = {}
-        self._least: dict[str, float] = {}
+        self._awaited: dict[nn.Parameter, _Awaited] = {}
+        self._calls = 0  # of layers with weights
+        self._repeats = False
+        self._before: dict[str, tuple[int, Tensor]] = {}
 
     @contextmanager
     def attached(self) -> Iterator[None]:
         with ExitStack() as hooks:
             for name, layer in self._layers.items():
-                hooks.callback(layer.register_forward_pre_hook(_of_its_own).remove)
-                hooks.callback(layer.register_forward_hook(self._forward_of(name)).remove)
+                if isinstance(layer, nn.MultiheadAttention | nn.RNNBase):  # what it draws could not be drawn again
+                    hooks.callback(setattr, layer, "dropout", layer.dropout)
+                    layer.dropout = 0.0
+                hooks.callback(layer.register_forward_pre_hook(self._begin(name), with_kwargs=True).remove)
+                hooks.callback(layer.register_forward_hook(self._end(name), with_kwargs=True).remove)
             yield
 
     def compare_parameters(self) -> bool:
         """After a backward pass: hold the gradients of all parameters, and say whether they are numbers; they are cleared."""
         finite = True
-        for name, layer in self._layers.items():
-            for kind, parameter in layer.named_parameters(recurse=False):
-                found, expected = parameter.grad, self._expected.pop(f"{name}.{kind}", None)
-                least = self._least.pop(f"{name}.{kind}", 0.0)
-                parameter.grad = None
-                if expected is not None and found is not None:
-                    self._compare(name, f"the gradient of the {kind}", found, expected, least)
-                    finite = finite and bool(torch.isfinite(found).all())
+        for parameter in self._network.parameters():
+            found, expected = parameter.grad, self._awaited.pop(parameter, None)
+            parameter.grad = None
+            if found is not None:
+                finite = finite and bool(torch.isfinite(found).all())
+                if expected is not None:
+                    self._compare(expected.layer, expected.what, [found], [expected.gradient], expected.least)
         return finite
 
-    def _compare(self, name: str, what: str, found: Tensor, expected: Tensor, least: float) -> None:
-        self.report.compare(name, what, found, expected, least, self._tolerance)
+    def _compare(self, name: str, what: str, found: list[Tensor], expected: list[Tensor], least: float) -> None:
+        self.report.compare(name, what, _joined(found), _joined(expected), least, self._tolerance)
 
-    def _forward_of(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def look(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-            if not (len(given) == 1 and isinstance(given[0], Tensor) and isinstance(output, Tensor)):
-                return  # as attention and recurrent layers: cannot be computed again alone
-            taken = given[0]
+    def _begin(self, name: str) -> Callable[[nn.Module, _Given, _Named], tuple[_Given, _Named]]:
+        def note(layer: nn.Module, given: _Given, named: _Named) -> tuple[_Given, _Named]:
+            if self._repeats:
+                return given, named
+            self._calls += any(True for _ in layer.parameters())
+            self._before[name] = self._calls, self._random()
+            # Of a tensor that several layers take, the gradient is the sum over all; of an alias it is that of one layer.
+            aliases: tuple[_Given, _Named] = over_floats((given, named), lambda one: one.view_as(one))
+            return aliases
+
+        return note
+
+    def _end(self, name: str) -> Callable[[nn.Module, _Given, _Named, Any], Any]:
+        def look(layer: nn.Module, given: _Given, named: _Named, output: Any) -> Any:
+            if self._repeats:
+                return output
+            calls, random = self._before[name]
+            if len(floats_in(output)) > 1:  # what one is computed from may be another
+                output = over_floats(output, lambda one: one.view_as(one))
+            taken, outputs = floats_in((given, named)), floats_in(output)
+            alone = calls == self._calls and torch.equal(random, self._random())
+            if not (alone and taken and outputs and _is_plain((given, named, output))):
+                return output
             with torch.no_grad():
-                expected = self._again(layer, taken)
-            weight = getattr(layer, "weight", None)
-            least = 0.0 if weight is None else _CANCELLED * _length(taken) * _length(weight)
-            self._compare(name, "the output", output, expected, least)
-            self.report.kinds.setdefault(name, f"{layer!r} {tuple(taken.shape)}")
-            if weight is not None and weight.ndim > 1 and layer.training:
-                self.report.work[name] = output.numel() * weight.numel() // len(weight)
-            if output.requires_grad:
-                _at_gradient(output, lambda gradient: self._backward(name, layer, taken, gradient))
+                expected = self._again(layer, given, named)
+            weights = [one for one in layer.parameters() if one.ndim > 1] or list(layer.parameters())
+            self._compare(name, "the output", outputs, expected, _CANCELLED * _length(taken) * _length(weights))
+            self.report.kinds.setdefault(name, f"{layer!r} {[tuple(one.shape) for one in taken]}")
+            if layer.training:
+                self.report.work[name] = _products(layer, taken[0], outputs[0])
+            places = [place for place, one in enumerate(outputs) if one.requires_grad]
+
+            def back(gradients: Sequence[Tensor | None]) -> None:
+                came = {place: one for place, one in zip(places, gradients, strict=True) if one is not None}
+                if came:
+                    self._backward(name, layer, (given, named), came)
+
+            if places:
+                register_multi_grad_hook([outputs[place] for place in places], back)
+            return output
 
         return look
 
-    def _backward(self, name: str, layer: nn.Module, taken: Tensor, gradient: Tensor) -> None:
+    def _backward(
+        self, name: str, layer: nn.Module, arguments: tuple[_Given, _Named], gradients: dict[int, Tensor]
+    ) -> None:
         """What the layer's backward pass should come to; the gradient of its input is there a moment later."""
-        parameters = {kind: one for kind, one in layer.named_parameters(recurse=False) if one.requires_grad}
+        taken = floats_in(arguments)
+        parameters = {kind: one for kind, one in layer.named_parameters() if one.requires_grad}
         with torch.enable_grad():
-            fresh = taken.detach().float().requires_grad_()
-            output = self._again(layer, fresh)
-            of_input, *of_parameters = torch.autograd.grad(
-                output, [fresh, *parameters.values()], gradient.float(), materialize_grads=True
+            given, named = over_floats(arguments, lambda one: one.detach().float().requires_grad_())
+            fresh, outputs = floats_in((given, named)), self._again(layer, given, named)
+            found = torch.autograd.grad(
+                [outputs[place] for place in gradients],
+                [*fresh, *parameters.values()],
+                [gradient.float() for gradient in gradients.values()],
+                materialize_grads=True,
             )
-        for kind, expected in zip(parameters, of_parameters, strict=True):
-            key = f"{name}.{kind}"
-            self._expected[key] = self._expected[key] + expected if key in self._expected else expected
-            self._least[key] = self._least.get(key, 0.0) + _CANCELLED * _length(gradient) * _length(fresh)
-        if taken.requires_grad:
-            least = _CANCELLED_BACK * _length(gradient)
-            _at_gradient(taken, lambda found: self._compare(name, "the gradient of the input", found, of_input, least))
+        back, cells = _length(gradients.values()), sum(one.numel() for one in gradients.values())
+        for (kind, parameter), expected in zip(parameters.items(), found[len(fresh) :], strict=True):
+            awaited = self._awaited.setdefault(
+                parameter, _Awaited(name, f"the gradient of the {kind}", torch.zeros_like(expected), 0.0)
+            )
+            awaited.gradient = awaited.gradient + expected
+            terms = _CANCELLED_SUM * math.sqrt(cells / parameter.numel())
+            awaited.least += back * (terms if parameter.ndim < 2 else _CANCELLED * _length(fresh))
+        wanted = [place for place, one in enumerate(taken) if one.requires_grad]
 
-    def _again(self, layer: nn.Module, given: Tensor) -> Tensor:
-        with exact_float32(self._compute.device):
-            output: Tensor = layer.forward(given.float())
-        return output
+        def compare(inputs: Sequence[Tensor | None]) -> None:
+            pairs = [(one, found[place]) for place, one in zip(wanted, inputs, strict=True) if one is not None]
+            what = "the gradient of the input"
+            self._compare(name, what, [one for one, _ in pairs], [one for _, one in pairs], _CANCELLED_BACK * back)
 
+        if wanted:
+            register_multi_grad_hook([taken[place] for place in wanted], compare)
 
-def _at_gradient(tensor: Tensor, look: Callable[[Tensor], None]) -> None:
-    tensor.register_hook(look)  # type: ignore[no-untyped-call]
+    def _again(self, layer: nn.Module, given: _Given, named: _Named) -> list[Tensor]:
+        given, named = over_floats((given, named), Tensor.float)
+        self._repeats = True
+        try:
+            with exact_float32(self._compute.device):
+                return floats_in(layer.forward(*given, **named))
+        finally:
+            self._repeats = False
+
+    def _random(self) -> Tensor:
+        """The state of the random numbers: a layer that changes it draws, and cannot be computed again."""
+        return torch.cuda.get_rng_state() if self._compute.device == "cuda" else torch.get_rng_state()
 
 
 def _is_layer(module: nn.Module) -> bool:
-    """Whether a module can be computed again alone: has weights or no parts, draws nothing, leaves its input as it is."""
-    if isinstance(module, nn.modules.dropout._DropoutNd) or getattr(module, "inplace", False):
+    """Whether a module may be computed again alone: has weights or no parts, and leaves its input as it is."""
+    if getattr(module, "inplace", False):
         return False
     return not list(module.children()) or bool(list(module.parameters(recurse=False)))
 
 
-def _of_its_own(_layer: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-    if not (given and isinstance(given[0], Tensor)):
-        return None
-    # Of a tensor that several layers take, the gradient is the sum over all; of an alias it is that of one layer.
-    return (given[0].view_as(given[0]), *given[1:])
+def _is_plain(value: Any) -> bool:
+    """Whether arguments and results are tensors and settings alone, in tuples, lists and dictionaries."""
+    if type(value) is dict:
+        return all(map(_is_plain, value.values()))
+    if type(value) in (tuple, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, Tensor | bool | int | float | str)
 
 
-def _length(tensor: Tensor) -> float:
-    return float(tensor.detach().float().norm())
+def _products(layer: nn.Module, taken: Tensor, output: Tensor) -> int:
+    """How many products a layer computes, but for those of attention's cells with each other."""
+    weight = getattr(layer, "weight", None)
+    if isinstance(weight, Tensor) and weight.ndim > 1:
+        return output.numel() * weight.numel() // len(weight)
+    # Attention and recurrent layers: all their matrices, in each place of the input.
+    return math.prod(taken.shape[:-1]) * sum(one.numel() for one in layer.parameters() if one.ndim > 1)
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat([one.detach().float().flatten() for one in tensors])
+
+
+def _length(tensors: Iterable[Tensor]) -> float:
+    return math.hypot(*(float(one.detach().float().norm()) for one in tensors))

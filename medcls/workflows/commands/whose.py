@@ -30,9 +30,7 @@ from medcls.scans.core.leniency import Leniency
 from medcls.scans.search.index import looking_only
 from medcls.scans.search.naming import name_with_root
 
-_CODE = re.compile(
-    r"([cpsaei])([0-9a-f]{1,12})(?:-[0-9a-f]{4})?", re.IGNORECASE
-)  # as masked_name lengthens them
+_CODE = re.compile(r"([cpsaei])([0-9a-f]{1,12})(?:-[0-9a-f]{4})?", re.IGNORECASE)  # as masked_name lengthens them
 _ENDING = re.compile(r"(?:\.png|\.nii\.gz)$")
 _TABLES = ("cohort.csv", "excluded.csv", "training-cases.csv")  # of a run, that have codes
 _SHOWN = 4
