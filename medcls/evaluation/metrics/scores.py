@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class RankingMetric(Metric):
     """
 
     drawn: Callable[[WeightedRanking], Floats]
+    takes: Literal["decisions", "probabilities", "ranking"] = field(default="ranking", init=False)
     limits: Callable[[Limits, float], Limits]
 
     def statistic(self, data: LabelData, resampling: PatientResampling) -> Statistic | None:
@@ -81,7 +83,6 @@ AUC = RankingMetric(
     binary="How often a case with ‘{positive}’ gets a higher probability than one without. 0.5 is guessing, 1 perfect.",
     macro="Each label against the rest, averaged over labels. 0.5 is guessing, 1 perfect.",
     of=auc,
-    takes="ranking",
     drawn=WeightedRanking.auc,
     limits=lambda limits, _: limits,
     scale="share",
@@ -95,7 +96,6 @@ PARTIAL_AUC = RankingMetric(
     binary="AUC at high specificity, scaled so that 0.5 is guessing and 1 perfect.",
     macro="AUC at high specificity, averaged over labels; 0.5 is guessing and 1 perfect.",
     of=partial_auc,
-    takes="ranking",
     drawn=WeightedRanking.partial_auc,
     limits=lambda limits, _: partial_auc_limits(limits),
     bounds=(standardised(0.0, MOST_FPR), 1.0),
@@ -108,7 +108,6 @@ AVERAGE_PRECISION = RankingMetric(
     binary="Mean precision (PPV) over all thresholds. Guessing gives the share with ‘{positive}’.",
     macro="Mean precision (PPV) over all thresholds, averaged over labels.",
     of=average_precision,
-    takes="ranking",
     drawn=WeightedRanking.average_precision,
     limits=average_precision_limits,
     scale="share",
