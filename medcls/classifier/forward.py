@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from medcls.networks import ClassificationNetwork
 from medcls.networks.arithmetic import exact_float32
 from medcls.preprocessing import Prepared
 
 Scores = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Images ``(B, C, *spatial)`` in, scores before softmax or sigmoid ``(B, labels)`` out."""
+"""Images ``(B, C, *spatial)`` in, scores before softmax or sigmoid ``(B, labels)`` out; or the features before them."""
 
 
 def mean_logits(
@@ -29,6 +30,11 @@ def mean_logits(
         batch_size: Most views in a batch.
     """
     scores = torch_scores(network) if isinstance(network, torch.nn.Module) else network
+    return mean_scores(scores, prepared, batch_size=batch_size)
+
+
+def mean_scores(scores: Scores, prepared: Iterable[Prepared], *, batch_size: int = 16) -> Iterator[NDArray[np.float32]]:
+    """What ``scores`` gives for each scan, in order, as :func:`mean_logits`."""
     waiting: list[NDArray[np.float32]] = []
     counts: list[int] = []
     done: list[NDArray[np.float32]] = []
@@ -56,6 +62,19 @@ def torch_scores(network: torch.nn.Module) -> Scores:
         return given
 
     return scores
+
+
+def torch_features(network: ClassificationNetwork) -> Scores:
+    """The features that a network's head takes, ``(B, k)``, as :func:`torch_scores`."""
+
+    def features(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        device = next(network.parameters()).device
+        with torch.inference_mode(), exact_float32(device.type):
+            pooled = network.head.pool(network.features(torch.from_numpy(images).to(device)))
+            given: NDArray[np.float32] = pooled.float().cpu().numpy()
+        return given
+
+    return features
 
 
 def _take_mean(done: list[NDArray[np.float32]], count: int) -> NDArray[np.float32]:

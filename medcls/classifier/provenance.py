@@ -39,11 +39,11 @@ def identify(classifier: Classifier) -> dict[str, Any]:
 
 
 def run_name(folder: Path) -> str | None:
-    """The run that a classifier's folder is in, a fold with that of its run; ``None`` where it is in none."""
+    """The run that a classifier's folder is in, a fold or member with that of its run; ``None`` where it is in none."""
     run = folder.resolve().parent
     if not (run / "config.yaml").is_file():
         return None
-    inside = run.parent.name in ("folds", "learning-curve") and (run.parent.parent / "config.yaml").is_file()
+    inside = run.parent.name in ("folds", "members", "learning-curve") and (run.parent.parent / "config.yaml").is_file()
     return "/".join(run.parts[-3:]) if inside else run.name
 
 

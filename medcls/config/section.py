@@ -38,3 +38,11 @@ def _kinds(annotation: Any) -> set[Any]:
     if not inner:
         return {annotation if isinstance(annotation, type) else type(annotation)}
     return {kind for one in inner for kind in _kinds(one)}
+
+
+def each_once(names: list[str]) -> list[str]:
+    """The names, none of them twice; else a ``ValueError`` that names it."""
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise ValueError(f"'{twice}' is listed twice")
+    return names

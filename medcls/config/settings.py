@@ -13,13 +13,16 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from medcls.config.augmentation_settings import AugmentationSettings as AugmentationSettings
 from medcls.config.augmentation_settings import MonaiTransform as MonaiTransform
+from medcls.config.ensemble_settings import EnsembleSettings as EnsembleSettings
 from medcls.config.evaluation_settings import EvaluationSettings as EvaluationSettings
+from medcls.config.model_settings import ModelSettings as ModelSettings
 from medcls.config.network_names import NetworkName as NetworkName
 from medcls.config.section import Count as Count
 from medcls.config.section import Fraction as Fraction
 from medcls.config.section import Positive as Positive
 from medcls.config.section import Section as Section
 from medcls.config.section import Seed as Seed
+from medcls.config.section import each_once
 from medcls.config.store_settings import StoreSettings as StoreSettings
 from medcls.config.train_settings import TrainSettings as TrainSettings
 from medcls.privacy import Pseudonyms, load_pseudonyms
@@ -32,13 +35,6 @@ Pet = Literal["suv-bw", "suv-lbm"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
 _OWN_COLUMNS = ("case", "patient", "partition", "reference", "unknown", "notes")
 """Of ``cohort.csv`` beside the covariates, whose place one of such a name would take."""
-
-
-def _each_once(names: list[str]) -> list[str]:
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise ValueError(f"'{twice}' is listed twice")
-    return names
 
 
 class Columns(Section):
@@ -84,7 +80,7 @@ class Columns(Section):
     @field_validator("label")
     @classmethod
     def _each_column_once(cls, value: str | list[str]) -> str | list[str]:
-        return value if isinstance(value, str) else _each_once(value)
+        return value if isinstance(value, str) else each_once(value)
 
 
 class DataSettings(Section):
@@ -114,7 +110,7 @@ class DataSettings(Section):
     @field_validator("labels")
     @classmethod
     def _each_label_once(cls, value: list[str] | None) -> list[str] | None:
-        return value and _each_once(value)
+        return value and each_once(value)
 
     @property
     def start(self) -> Path:
@@ -299,30 +295,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class ModelSettings(Section):
-    """The network and what it starts from."""
-
-    name: NetworkName = Field(
-        "densenet121", description="Which network: one of medcls', or one that an installed package adds."
-    )
-    weights: str | None = Field(
-        None,
-        description="Starting weights: a file; a named source (imagenet, medicalnet, or one of the site's own index); "
-        "auto: the best that is on this machine; null: random.",
-    )
-    weights_sha256: str | None = Field(None, description="Expected SHA-256 of the weights file.")
-    freeze: Annotated[int, Field(ge=0, le=1000)] = Field(
-        0, description="How many blocks, counted from the input, are not trained."
-    )
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the last layer.")
-    first_stride: Literal[1, 2] = Field(
-        2, description="Stride of a ResNet's first convolution; 2 is the published network."
-    )
-    first_pool: bool = Field(
-        True, description="Whether a ResNet pools after its first convolution; false keeps small volumes finer."
-    )
-
-
 class ExplanationSettings(Section):
     """Grad-CAM in the report."""
 
@@ -364,6 +336,7 @@ class Config(Section):
     augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
+    ensemble: EnsembleSettings = Field(default_factory=EnsembleSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     explanation: ExplanationSettings = Field(default_factory=ExplanationSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
@@ -381,3 +354,12 @@ class Config(Section):
     @classmethod
     def _model_may_be_a_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_kind_of_ensemble(self) -> Config:
+        if self.ensemble.wanted and (self.split.folds is not None or self.split.learning_curve):
+            raise ValueError(
+                "'ensemble' joins trainings on one partition: leave out split.folds, which makes an ensemble of its folds, and "
+                "split.learning_curve"
+            )
+        return self

@@ -12,6 +12,11 @@ from medcls.config.section import Count, Fraction, Positive, Section
 class TrainSettings(Section):
     """How the network is trained."""
 
+    method: Literal["full", "probe"] = Field(
+        "full",
+        description="full: the network is trained, but for frozen blocks; probe: the network stays as it is, and a linear "
+        "layer is fitted to its features (linear probing): minutes where a training takes hours.",
+    )
     epochs: Count = Field(40, description="Most passes over the training cases.")
     batch_size: Count | Literal["auto"] = Field(
         16, description="Cases in one step; auto: as many as fit into memory, a power of two, kept in the run's config."
@@ -37,6 +42,12 @@ class TrainSettings(Section):
     )
     step_epochs: Count = Field(15, description="Epochs between drops of the step schedule; patience of plateau.")
     step_factor: Fraction = Field(0.1, description="Factor of each drop of step and plateau.")
+    average: Literal["none", "ema", "swa"] = Field(
+        "none",
+        description="Mean of the weights along the training, in place of the last ones: ema, an exponential moving average "
+        "over steps; swa, the plain mean over the last quarter of the epochs.",
+    )
+    ema_decay: Fraction = Field(0.999, description="Most that ema keeps of the mean at a step.")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="Largest gradient norm; null: none.")
     patience: Count | None = Field(12, description="Stop after so many epochs without a better tune AUC; null: never.")
     accumulate: Count = Field(1, description="Batches for one optimiser step.")

@@ -17,7 +17,8 @@ Names of the tensors, which saved classifiers rely on:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,8 @@ class ClassificationNetwork(nn.Module):
         dropout: Probability of dropping a pooled feature before the linear layer.
         explained: Name of the module whose output Grad-CAM looks at where the head is not linear over the mean; ``None``: the
             last feature map that is computed.
+        mirror: Axes along which images are also mirrored in evaluation, the scores being averaged over all mirrorings. In 2-D,
+            ``x`` mirrors left and right, ``y`` up and down.
 
     Attributes:
         input: What images pass first, where the weights that it started from want other values; ``None``: nothing.
@@ -62,6 +65,7 @@ class ClassificationNetwork(nn.Module):
         smallest: int = 1,
         dropout: float = 0.0,
         explained: str | None = "backbone",
+        mirror: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.name = name
@@ -79,6 +83,7 @@ class ClassificationNetwork(nn.Module):
         self.frozen: tuple[str, ...] = ()
         self.input: InputNormalisation | None = None
         self.started_from: WeightsReport | None = None
+        self.mirrorings = _mirrorings(mirror, dimensions)
 
     def features(self, images: Tensor) -> Tensor:
         """The tensor that the head takes: of a convolutional network, the last feature map after its norm and ReLU.
@@ -97,7 +102,7 @@ class ClassificationNetwork(nn.Module):
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores before softmax or sigmoid.
+        """Scores before softmax or sigmoid; in evaluation the mean over the mirrorings.
 
         Args:
             images: ``(B, C, *spatial)``.
@@ -105,7 +110,9 @@ class ClassificationNetwork(nn.Module):
         Returns:
             ``(B, classes)``.
         """
-        return self.classify(self.features(images))
+        if self.training or len(self.mirrorings) == 1:
+            return self.classify(self.features(images))
+        return torch.stack([self.classify(self.features(images.flip(axes))) for axes in self.mirrorings]).mean(0)
 
     def classify(self, features: Tensor) -> Tensor:
         """Scores ``(B, classes)`` from the features."""
@@ -138,3 +145,12 @@ class ClassificationNetwork(nn.Module):
                 f"the network needs at least {self.smallest} voxels along every axis, and the images have {given[2:]}",
                 remedy="Set a larger preprocessing.size, or choose another network",
             )
+
+
+def _mirrorings(mirror: Sequence[str], dimensions: int) -> tuple[tuple[int, ...], ...]:
+    """Every choice among the axes, as those of a batch of images; first none."""
+    places = {"y": 2, "x": 3} if dimensions == 2 else {"x": 2, "y": 3, "z": 4}
+    if not set(mirror) <= places.keys():
+        raise UsageError("a 2-D image has no z axis to mirror", where="model.mirror", remedy="Allowed: x, y")
+    axes = [places[name] for name in mirror]
+    return tuple(chosen for count in range(len(axes) + 1) for chosen in combinations(axes, count))

@@ -38,5 +38,6 @@ def build_network(settings: ModelSettings, *, dimensions: int, channels: int, cl
         blocks=backbone.blocks,
         smallest=family.smallest,
         dropout=settings.dropout,
+        mirror=settings.mirror,
         explained=None if backbone.explained is None else f"backbone.{backbone.explained}".rstrip("."),
     )

@@ -35,7 +35,8 @@ def members_not_calibrated(ensemble: Ensemble) -> dict[str, str]:
 def calibration_statement(classifier: Classifier) -> str:
     """The calibration in a line: how, where it was fitted, and what could not be."""
     if isinstance(classifier, Ensemble):
-        own, lacking = "each member's own, fitted on its tune part", members_not_calibrated(classifier)
+        own = f"each member's own, fitted on {'its tune part' if _of_folds(classifier) else 'tune'}"
+        lacking = members_not_calibrated(classifier)
         if not lacking:
             return own
         reasons = "; ".join(dict.fromkeys(lacking.values()))
@@ -58,7 +59,8 @@ def calibration_sentence(classifier: Classifier) -> str:
         return "probabilities were calibrated afterwards on tune"
     lacking = members_not_calibrated(classifier)
     but = f", but for {', '.join(lacking)} ({'; '.join(dict.fromkeys(lacking.values()))})" if lacking else ""
-    return f"each fold's probabilities were calibrated afterwards on its own tune part{but}"
+    own = "on its own tune part" if _of_folds(classifier) else "on tune"
+    return f"each {'fold' if _of_folds(classifier) else 'member'}'s probabilities were calibrated afterwards {own}{but}"
 
 
 def mean_of_members(ensemble: Ensemble) -> str:
@@ -66,7 +68,8 @@ def mean_of_members(ensemble: Ensemble) -> str:
     members, lacking = len(ensemble.members), len(members_not_calibrated(ensemble))
     kind = "calibrated probabilities" if not lacking else "probabilities"
     some = f", {members - lacking} of them calibrated" if 0 < lacking < members else ""
-    return f"{members} folds' classifiers: the mean of their {kind}{some}"
+    whose = f"{members} folds' classifiers" if _of_folds(ensemble) else f"{members} classifiers"
+    return f"{whose}: the mean of their {kind}{some}"
 
 
 def why_no_metrics_before(classifier: Classifier) -> str:
@@ -77,7 +80,13 @@ def why_no_metrics_before(classifier: Classifier) -> str:
     if not isinstance(classifier, Ensemble):
         return "the calibration that was fitted does not change these probabilities"
     calibrated = len(classifier.members) - len(members_not_calibrated(classifier))
+    of_folds = _of_folds(classifier)
+    own = "the fold's own tune part" if of_folds else "tune"
     return (
-        f"the probabilities of {calibrated} of {len(classifier.members)} folds were calibrated, each on the fold's own tune "
-        "part; metrics before that are not kept"
+        f"the probabilities of {calibrated} of {len(classifier.members)} {'folds' if of_folds else 'members'} were calibrated, "
+        f"each on {own}; metrics before that are not kept"
     )
+
+
+def _of_folds(ensemble: Ensemble) -> bool:
+    return "folds" in ensemble.provenance

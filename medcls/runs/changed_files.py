@@ -59,7 +59,9 @@ def changed_files(folder: Path, asked: Callable[[str], bool] = lambda _: True, *
 
 def changed_parts(run: Run) -> tuple[str, ...]:
     """The same of folds and points of a learning curve, which a run that is gone on with keeps where they are finished."""
-    folders = (one for kept in (run.folds, run.learning_curve) if kept.is_dir() for one in sorted(kept.iterdir()))
+    folders = (
+        one for kept in (run.folds, run.members, run.learning_curve) if kept.is_dir() for one in sorted(kept.iterdir())
+    )
     return tuple(text for one in folders for text in changed_files(one, within=f"{one.parent.name}/{one.name}/"))
 
 

@@ -68,6 +68,11 @@ class Run:
         return self.path / "folds.csv"
 
     @property
+    def members(self) -> Path:
+        """The members' own runs, of an ensemble."""
+        return self.path / "members"
+
+    @property
     def learning_curve(self) -> Path:
         """Runs on parts of the training patients, where a learning curve was asked for."""
         return self.path / "learning-curve"

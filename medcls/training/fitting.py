@@ -26,6 +26,7 @@ from medcls.loading import Batch
 from medcls.networks.arithmetic import float32_products, layers_in_float32
 from medcls.progress import Progress
 from medcls.training import BEST, FITTED, LAST
+from medcls.training.averaging import AveragedWeights
 from medcls.training.checkpoints.files import SafeCheckpointIO
 from medcls.training.device import Compute, lay_out
 from medcls.training.history import History
@@ -39,12 +40,14 @@ class Fitted:
     """What a training came to.
 
     Attributes:
-        best_epoch: The epoch, counted from 1, whose weights the network now has.
+        best_epoch: The epoch, counted from 1, whose weights the network now has; ``None`` of a probe.
         epochs: How many epochs were trained.
+        how: What was done, in words.
     """
 
-    best_epoch: int
+    best_epoch: int | None
     epochs: int
+    how: str
 
 
 def fit(
@@ -78,7 +81,8 @@ def fit(
     history = History(folder / "history.csv", progress, settings.epochs)
     best = _best_checkpoint(checkpoints)
     compiling = _compiling(module, compute, progress)
-    callbacks = [history, best, *compiling, *_early_stopping(settings), _last_checkpoint(checkpoints)]
+    averaged = [AveragedWeights(settings)] if settings.average != "none" else []
+    callbacks = [history, *averaged, best, *compiling, *_early_stopping(settings), _last_checkpoint(checkpoints)]
     arithmetic = float32_products(tf32=compute.tf32), layers_in_float32(module.network, compute.float32_layers)
     with _quiet(), arithmetic[0], arithmetic[1]:
         trainer = lightning.Trainer(
@@ -116,6 +120,7 @@ def _best_checkpoint(folder: Path) -> ModelCheckpoint:
         mode="max",
         save_top_k=1,
         save_weights_only=True,
+        save_on_train_epoch_end=False,  # but right after tune, whose weights they are where weights are averaged
         enable_version_counter=False,
     )
 
@@ -160,7 +165,8 @@ def _restore_best(module: ClassificationModule, folder: Path, compute: Compute) 
     lay_out(module.network.to(compute.device), module.network.dimensions, channels_last=False)
     with reading_kept(folder / FITTED):
         epochs = int(read_json(folder / FITTED)["epochs"])
-    return Fitted(int(checkpoint["epoch"]) + 1, epochs)
+    best = int(checkpoint["epoch"]) + 1
+    return Fitted(best, epochs, f"Best epoch: {best} of {epochs}")
 
 
 @contextmanager

@@ -161,3 +161,27 @@ def test_freezing_fewer_blocks_thaws_the_others() -> None:
 def test_more_blocks_than_there_are_cannot_be_frozen() -> None:
     with pytest.raises(ConfigError, match="0 to 5"):
         freeze_blocks(make(), 6)
+
+
+@pytest.mark.parametrize(("dimensions", "mirror"), [(2, ["x"]), (2, ["x", "y"]), (3, ["z"])])
+def test_mirroring_is_the_mean_over_mirrored_images_and_for_evaluation_alone(
+    dimensions: int, mirror: list[str]
+) -> None:
+    plain, mirrored = make(dimensions=dimensions), make(dimensions=dimensions, mirror=mirror)
+    assert [name for name, _ in plain.named_parameters()] == [name for name, _ in mirrored.named_parameters()]
+    images = noise(plain, 32)
+    torch.testing.assert_close(mirrored(images), plain(images))  # in training
+    plain.eval(), mirrored.eval()
+    axes = {"x": 3 if dimensions == 2 else 2, "y": 2 if dimensions == 2 else 3, "z": 4}
+    all_ways = [images]
+    for name in mirror:
+        all_ways += [one.flip(axes[name]) for one in all_ways]
+    torch.testing.assert_close(mirrored(images), torch.stack([plain(one) for one in all_ways]).mean(0))
+    for one in all_ways:
+        torch.testing.assert_close(mirrored(one), mirrored(images))
+    assert not torch.allclose(mirrored(images), plain(images))
+
+
+def test_only_axes_that_are_there_are_mirrored() -> None:
+    with pytest.raises(UsageError, match="no z axis"):
+        make(mirror=["z"])

@@ -18,6 +18,7 @@ from medcls.networks import ClassificationNetwork, build_network
 from medcls.networks.heads import MeanLinearHead
 from medcls.preprocessing import Prepared
 from medcls.progress import Progress
+from medcls.training.averaging import AveragedWeights
 from medcls.training.device import Compute, gains_by_bf16
 from medcls.training.fitting import fit
 from medcls.training.losses import build_loss
@@ -201,6 +202,39 @@ def test_the_compiled_network_takes_the_same_step(tmp_path: Path) -> None:
     )
     assert any("the first step took" in line for line in progress.said)
     assert [name for name, _ in compiled.named_parameters()] == [name for name, _ in tiny().named_parameters()]
+
+
+@pytest.mark.parametrize("average", ["ema", "swa"])
+def test_the_weights_kept_are_the_mean_along_the_training(
+    average: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the mean by hand, at the epoch that was best: tune looked at the same weights."""
+    settings = BASE.model_copy(update={"average": average, "ema_decay": 0.6, "epochs": 8})
+    steps: list[Tensor] = []
+    seen: list[Tensor] = []
+    after, look = AveragedWeights.on_train_batch_end, ClassificationModule.validation_step
+
+    def stepped(self: Any, trainer: Any, module: Any, *rest: Any) -> None:
+        steps.append(weights(module.network))
+        after(self, trainer, module, *rest)
+
+    def looked(self: Any, batch: Any, index: int) -> None:
+        seen.append(weights(self.network))
+        look(self, batch, index)
+
+    monkeypatch.setattr(AveragedWeights, "on_train_batch_end", stepped)
+    monkeypatch.setattr(ClassificationModule, "validation_step", looked)
+    kept = weights(train(tmp_path, settings, cases(20)))  # five steps an epoch
+    means = [steps[0]]
+    for n, now in enumerate(steps[1:], 1):
+        means.append(means[-1].lerp(now, 1 - min(0.6, (1 + n) / (10 + n))))
+    ends = steps[4::5]
+    by_epoch = means[4::5] if average == "ema" else [*ends[:6], *(sum(ends[6 : e + 1]) / (e - 5) for e in (6, 7))]
+    torch.testing.assert_close(torch.stack(seen[1::2]), torch.stack(by_epoch), atol=1e-6, rtol=1e-5)
+    nearest = min(by_epoch, key=lambda one: float((one - kept).abs().max()))
+    torch.testing.assert_close(kept, nearest, atol=1e-6, rtol=1e-5)
+    if average == "ema":
+        assert min(float((one - kept).abs().max()) for one in ends) > 1e-3
 
 
 def test_tune_keeps_no_images(tmp_path: Path) -> None:

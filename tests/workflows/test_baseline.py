@@ -25,9 +25,10 @@ from medcls.evaluation.partition.baseline import baseline_metrics
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.features import BINS, GRID, PERCENTILES, feature_names, simple_features
 from medcls.privacy import load_pseudonyms
+from medcls.training.linear_model import fit_linear
 from medcls.values.label_space import LabelSpace
 from medcls.workflows.data.training_summary import Features
-from medcls.workflows.reporting.baseline import NAME, STRENGTHS, Baseline, fit_baseline, fit_linear, load_baseline
+from medcls.workflows.reporting.baseline import NAME, STRENGTHS, Baseline, fit_baseline, load_baseline
 from tests.factories.predictions import half
 
 CONFIG = Config.model_validate({"evaluation": {"replicates": 100}})

@@ -100,7 +100,7 @@ def test_a_killed_run_resumes_to_the_weights_it_would_have_had(
     from medcls.training.module import ClassificationModule
 
     changes = {
-        "train": {"epochs": 4, "patience": None, "schedule": "one_cycle"},
+        "train": {"epochs": 4, "patience": None, "schedule": "one_cycle", "average": "ema"},
         "model": {"dropout": 0.3},
         "store": {"folder": tmp_path / "store"},
     }

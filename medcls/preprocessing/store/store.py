@@ -28,6 +28,7 @@ from medcls.preprocessing.store.digest_cache import NAME, KnownContent
 from medcls.preprocessing.store.digests import content_digest
 from medcls.preprocessing.store.entry import StoredPrepared, read_entry, write_entry
 from medcls.preprocessing.store.ingest import ingest
+from medcls.preprocessing.store.kept_features import FEATURES
 from medcls.preprocessing.store.leases import held, hold, locked
 from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.scans.core.source import ReadableScan
@@ -172,8 +173,9 @@ class PreparedStore:
 
     def size(self) -> StoreSize:
         """How many entries there are, and how many bytes they take."""
-        lengths = [status.st_size for _, status in self._entries()]
-        return StoreSize(len(lengths), sum(lengths))
+        found = list(self._entries())
+        entries = sum(path.suffix == _SUFFIX for path, _ in found)
+        return StoreSize(entries, sum(status.st_size for _, status in found))
 
     def trim(self, limit: int | None = None) -> StoreSize:
         """Remove the entries that were used longest ago until the rest fits; those that a running process holds stay.
@@ -223,20 +225,24 @@ class PreparedStore:
         for path, status in entries:
             if wanted is not None and gone >= wanted:
                 break
-            if path.stem in used:
-                kept += 1
+            entry = path.suffix == _SUFFIX
+            if path.stem.partition("-")[0] in used:
+                kept += entry
                 continue
             _unlink(path)
-            count, gone = count + 1, gone + status.st_size
+            count, gone = count + entry, gone + status.st_size
         return StoreSize(count, gone, kept)
 
     def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self.folder.glob(f"??/*{_SUFFIX}") if self.folder.is_dir() else ():
-            with contextlib.suppress(OSError):
-                yield path, path.stat()
+        """Every file that is kept: the entries, and the features of networks."""
+        for suffix in (_SUFFIX, FEATURES) if self.folder.is_dir() else ():
+            for path in self.folder.glob(f"??/*{suffix}"):
+                with contextlib.suppress(OSError):
+                    yield path, path.stat()
 
     def _sweep(self) -> None:
-        sweep((*self.folder.glob(f"??/.*{_SUFFIX}.*{PART}"), *self.folder.glob(f".known.*{PART}")))
+        parts = [f"??/.*{_SUFFIX}.*{PART}", f"??/.*{FEATURES}.*{PART}", f".known.*{PART}"]
+        sweep(path for pattern in parts for path in self.folder.glob(pattern))
 
     def _known(self) -> KnownContent:
         with _MAKING:  # threads that come first all at once shall share one

@@ -183,6 +183,11 @@ def _initialisation(run: Record) -> Said | None:
 
 def _training(run: Record) -> Said:
     train = run.config.train
+    if train.method == "probe":
+        return (
+            "the network's own weights stayed as they were; a logistic regression on its features was fitted",
+            _CONFIG,
+        )
     return (
         f"up to {train.epochs} epoch(s), batch size {train.batch_size}, {train.optimizer}, learning rate "
         f"{train.learning_rate:g} ({train.schedule}), weight decay {train.weight_decay:g}, loss {train.loss}",
@@ -191,11 +196,13 @@ def _training(run: Record) -> Said:
 
 
 def _augmentation(run: Record) -> Said:
-    enabled = run.config.augmentation.enabled
+    enabled = run.config.augmentation.enabled and run.config.train.method == "full"
     return "data augmentation of the training images" if enabled else "no augmentation", f"{_CONFIG} (augmentation)"
 
 
 def _balance(run: Record) -> Said:
+    if run.config.train.method == "probe" and run.config.train.balance != "none":
+        return f"rare labels weigh more in the regression; {run.origin.calibration}", _CONFIG
     how = {
         "sampler": "cases of rare labels were drawn more often in training",
         "loss": "rare labels weigh more in the loss",
@@ -206,6 +213,9 @@ def _balance(run: Record) -> Said:
 
 
 def _selection(run: Record) -> Said:
+    if run.config.train.method == "probe":
+        how = run.content.classifier.get("Training", "linear probe")
+        return f"{how}; tune and test cases took no part", "report: Classifier"
     best = run.content.best_epoch
     epoch = f": epoch {best}" if best is not None else ""
     return f"the epoch with the best AUC on tune{epoch}; test cases took no part", "report: Training; history.csv"

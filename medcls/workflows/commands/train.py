@@ -17,7 +17,8 @@ from medcls.workflows.fitting.resume import end_here, go_on
 def train_run(config: Config, *, name: str | None = None, resume: bool = False, progress: Progress = SILENT) -> Run:
     """Read, check, split, prepare, train, calibrate, evaluate on test, explain a few cases, and report.
 
-    With ``split.folds`` all of this happens for every fold, and the folds' classifiers become an ensemble.
+    With ``split.folds`` all of this happens for every fold, with ``ensemble`` for every member, and their classifiers become an
+    ensemble.
 
     Args:
         config: The resolved config.
@@ -49,6 +50,7 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
 def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
     # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
     from medcls.workflows.commands.cross_validation import cross_validate
+    from medcls.workflows.commands.ensemble import member_configs, train_ensemble
     from medcls.workflows.commands.train_once import train_material
     from medcls.workflows.data.fold_plan import plan_folds
     from medcls.workflows.data.prepare import prepare_material, prepare_whole, thinned
@@ -57,11 +59,14 @@ def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
     from medcls.workflows.session import Session
 
     recipe = build_recipe(config.region, config.preprocessing)
-    config = settle_weights(config, recipe, progress)
-    try_out(config, recipe, labels, progress)
+    members = {name: settle_weights(one, recipe, progress) for name, one in member_configs(config).items()}
+    for member in members.values():
+        try_out(member, recipe, labels, progress)
+    config = members.get("", config)  # an ensemble settles the weights of each member
     session = Session.of(config, progress)
     if config.split.folds is None:
-        train_material(run, thinned(prepare_material(config, progress), config), session)
+        train = train_ensemble if config.ensemble.wanted else train_material
+        train(run, thinned(prepare_material(config, progress), config), session)
         return
     plan = plan_folds(prepare_whole(config, progress), config, progress)
     if config.split.fold is not None:

@@ -49,34 +49,43 @@ def train_material(run: Run, material: Material, session: Session) -> None:
     compute = arithmetic.compute
     environment = describe_environment(compute.device, describe_arithmetic(compute))
     with run.locked():
-        open_folder(run, material, environment, session)
+        material = begin(run, material, environment, session)
         write_arithmetic(run, arithmetic)
-        material = replace(
-            material,
-            cohort=material.cohort.warn(
-                *note("resumed", *how_it_went_on(run.path)), *serious("changed-files", *changed_parts(run))
-            ),
-        )
-        say_what_there_is(run, material, progress)
-        trained = train_classifier(material, network, run.path, compute, session)
-        trained.classifier.save(run.classifier_folder)
-        write_predictions(run.predictions_file, material.cohort, trained.case_predictions, session.pseudonyms)
-        metrics = _metrics(run, material, trained, session)
-        if config.split.learning_curve:
-            metrics[LEARNING_CURVE] = _learning_curve(run, material, metrics, session)
-        write_metrics(run.path, metrics)
-        from medcls.workflows.reporting.report import explain_cases, report_training
-
-        progress.begin("Explaining and reporting")
-        explained = explain_cases(
-            replace(trained.classifier, loaded_from=run.classifier_folder),
-            material,
-            trained.case_predictions,
-            run.explanations,
-            session,
-        )
-        report_training(run, config, material, trained, metrics, explained, environment)
+        finish(run, material, train_classifier(material, network, run.path, compute, session), environment, session)
     progress.note(f"Done: {run.report_file}")
+
+
+def begin(run: Run, material: Material, environment: Mapping[str, str], session: Session) -> Material:
+    """Open the run folder, and say what there is; the material with what must be known of a run that is gone on with."""
+    open_folder(run, material, environment, session)
+    cohort = material.cohort.warn(
+        *note("resumed", *how_it_went_on(run.path)), *serious("changed-files", *changed_parts(run))
+    )
+    material = replace(material, cohort=cohort)
+    say_what_there_is(run, material, session.progress)
+    return material
+
+
+def finish(run: Run, material: Material, trained: Trained, environment: Mapping[str, str], session: Session) -> None:
+    """From a classifier to its report: save, evaluate, explain."""
+    config = session.config
+    trained.classifier.save(run.classifier_folder)
+    write_predictions(run.predictions_file, material.cohort, trained.case_predictions, session.pseudonyms)
+    metrics = _metrics(run, material, trained, session)
+    if config.split.learning_curve:
+        metrics[LEARNING_CURVE] = _learning_curve(run, material, metrics, session)
+    write_metrics(run.path, metrics)
+    from medcls.workflows.reporting.report import explain_cases, report_training
+
+    session.progress.begin("Explaining and reporting")
+    explained = explain_cases(
+        replace(trained.classifier, loaded_from=run.classifier_folder),
+        material,
+        trained.case_predictions,
+        run.explanations,
+        session,
+    )
+    report_training(run, config, material, trained, metrics, explained, environment)
 
 
 def _metrics(run: Run, material: Material, trained: Trained, session: Session) -> dict[str, Any]:

@@ -46,6 +46,8 @@ def settle_arithmetic(
         RunError: The file that keeps a started run's arithmetic is damaged.
     """
     wanted = choose_compute(config.train, config.model.name, material.recipe.dimensions)
+    if config.train.method == "probe":  # whose features are computed as predictions are
+        return config, Arithmetic(Compute(wanted.device, "32-true", channels_last=False))
     kept = _kept(run, network)
     if kept is not None and kept.compute.device == wanted.device:
         wanted = kept.compute

@@ -35,6 +35,7 @@ from medcls.training.module import ClassificationModule
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure
 from medcls.workflows.fitting.batch_size import batch_size_of
+from medcls.workflows.fitting.probe_classifier import probe_classifier
 from medcls.workflows.fitting.starting_weights import values_of
 from medcls.workflows.session import Session
 
@@ -73,10 +74,16 @@ def train_classifier(
         session: Its config has a number for the batch size; what is kept with the classifier names nobody.
     """
     cohort, progress = material.cohort, session.progress
-    fitted = _fit(material, network, folder, compute, session)
-    progress.note(f"Best epoch: {fitted.best_epoch}")
+    fitted = (
+        probe_classifier(material, network, compute, session)
+        if session.config.train.method == "probe"
+        else _fit(material, network, folder, compute, session)
+    )
+    progress.note(fitted.how)
     evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
-    logits = {name: _logits(network, material, cases, progress) for name, cases in evaluated.items()}
+    logits: dict[Partition, NDArray[np.float32]] = {
+        name: _logits(network, material, cases, progress) for name, cases in evaluated.items()
+    }
     classifier = _calibrated(material, network, fitted, logits["tune"], session)
     checks = check_engines(
         classifier,
@@ -85,18 +92,33 @@ def train_classifier(
         progress,
     )
     classifier = replace(classifier, engine_checks=checks)
-    case_predictions = {
-        case.name: classifier.prediction(row)
-        for name, cases in evaluated.items()
-        for case, row in zip(cases, logits[name], strict=True)
-    }
-    predictions: dict[str, Predictions] = {
-        name: as_predictions(classifier, cases, case_predictions, session.pseudonyms)
-        for name, cases in evaluated.items()
-    }
     features = measure(material, progress)
     familiar = familiar_cases(material, features, cohort.partition("train"), cohort.partition("tune"))
-    return Trained(replace(classifier, familiar=familiar), fitted, case_predictions, predictions, features)
+    return answered(replace(classifier, familiar=familiar), fitted, material, logits, features, session)
+
+
+def answered(
+    classifier: Classifier,
+    fitted: Fitted,
+    material: Material,
+    logits: Mapping[Partition, Iterable[NDArray[np.float32]]],
+    features: Features,
+    session: Session,
+) -> Trained:
+    """A finished classifier with what it says of each partition that ``logits`` has: ``(cases, labels)``, in their order."""
+    said = {
+        name: {
+            case.name: classifier.prediction(row)
+            for case, row in zip(material.cohort.partition(name), rows, strict=True)
+        }
+        for name, rows in logits.items()
+    }
+    predictions: dict[str, Predictions] = {
+        name: as_predictions(classifier, material.cohort.partition(name), of, session.pseudonyms)
+        for name, of in said.items()
+    }
+    together = {case: prediction for of in said.values() for case, prediction in of.items()}
+    return Trained(classifier, fitted, together, predictions, features)
 
 
 def as_predictions(
@@ -231,6 +253,7 @@ def _provenance(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "region": config.region,
         "seed": config.seed,
+        "training": fitted.how,
         "starting_weights": None if network.started_from is None else network.started_from.to_json(),
         "best_epoch": fitted.best_epoch,
         "epochs": fitted.epochs,

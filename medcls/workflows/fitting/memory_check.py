@@ -41,6 +41,10 @@ def check_room(config: Config, recipe: Recipe, progress: Progress = SILENT) -> N
     on_card = torch.cuda.is_available() and config.train.device != "cpu"
     there = torch.cuda.mem_get_info()[0] if on_card else available_memory()
     cases = _SMALLEST if config.train.batch_size == "auto" else config.train.batch_size
+    if config.train.method == "probe":
+        cases = (
+            1  # no layer is kept for a gradient: the batches of a prediction take about what a step of one case does
+        )
     said = _in_words(need, cases, recipe, config, there, "this GPU" if on_card else "this machine")
     if need.least(cases) > there:
         raise ConfigError(said, where="preprocessing.size", remedy=_remedy(need, cases, there))

@@ -80,7 +80,7 @@ def end_here(run: Run) -> Config:
     config = run.load_config()
     begun = [one for one in _trainings(run) if (one.checkpoints / BEST).is_file()]
     repeats, folds = config.split.repeats, config.split.folds
-    wanted = 1 if folds is None or config.split.fold is not None else repeats * folds
+    wanted = config.ensemble.members if folds is None or config.split.fold is not None else repeats * folds
     if len(begun) < wanted:
         what = (
             "no epoch of it is finished"
@@ -163,15 +163,20 @@ def _lengthen(run: Run, config: Config) -> None:
 
 def _trainings(run: Run) -> list[Run]:
     """The run itself where it trains, its folds, and the points of its learning curve and theirs."""
-    return [run] if not run.folds.is_dir() and not run.learning_curve.is_dir() else list(_inner(run))
+    return list(_inner(run)) if any(one.is_dir() for one in _inside(run)) else [run]
 
 
 def _inner(run: Run) -> Iterator[Run]:
     if run.checkpoints.is_dir():
         yield run
-    for folder in (run.folds, run.learning_curve):
+    for folder in _inside(run):
         for one in sorted(folder.iterdir()) if folder.is_dir() else ():
             yield from _inner(Run(one))
+
+
+def _inside(run: Run) -> tuple[Path, ...]:
+    """Folders of trainings within a run."""
+    return run.folds, run.members, run.learning_curve
 
 
 def _epochs(run: Run) -> int:

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit, log_softmax, logit, softmax
 
 from medcls.bounded import read_json
 from medcls.cohort import Case, Cohort
@@ -26,6 +24,7 @@ from medcls.evaluation.partition.baseline import BaselinePredictions
 from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.runs.case_predictions import predictions_of
+from medcls.training.linear_model import LinearModel, fit_linear
 from medcls.workflows.data.training_summary import Features
 
 NAME = "baseline.json"
@@ -36,46 +35,6 @@ METHOD = (
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """C, the inverse of the penalty's weight, from the simplest model on."""
 _FORMAT = 1
-_NEVER = -30.0  # logit of a label that no training case has
-_MOST_STEPS = 500
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class LinearModel:
-    """A linear model on standardised features.
-
-    Attributes:
-        centre, scale: ``(k,)`` of the training cases.
-        weights: ``(labels, k)``.
-        offset: ``(labels,)``.
-        multilabel: Labels do not exclude each other.
-        strength: C.
-    """
-
-    centre: Floats
-    scale: Floats
-    weights: Floats
-    offset: Floats
-    multilabel: bool
-    strength: float
-
-    def logits(self, features: Floats) -> Floats:
-        """``(n, labels)`` of features ``(n, k)``."""
-        return np.asarray(((features - self.centre) / self.scale) @ self.weights.T + self.offset)
-
-    def probabilities(self, features: Floats) -> Floats:
-        """``(n, labels)`` of features ``(n, k)``."""
-        logits = self.logits(features)
-        return np.asarray(expit(logits) if self.multilabel else softmax(logits, axis=1))
-
-    def loss(self, features: Floats, reference: Bools, known: Bools) -> float:
-        """Mean negative log-likelihood of ``reference`` ``(n, labels)`` where it is known."""
-        logits = self.logits(features)
-        if self.multilabel:
-            return float(np.mean(np.logaddexp(0, np.where(reference, -logits, logits))[known])) if known.any() else 0.0
-        return float(-np.mean(log_softmax(logits, axis=1)[reference]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,56 +127,3 @@ def fit_baseline(cohort: Cohort, features: Features, config: Config, pseudonyms:
     said = predictions_of(tune, model.probabilities(seen), cohort.space, pseudonyms)
     point = choose_operating_point(said, config.evaluation.operating_point, chosen_on="tune")
     return Baseline(features.names, model, point)
-
-
-def fit_linear(
-    features: Floats, reference: Bools, *, multilabel: bool, strength: float, known: Bools | None = None
-) -> LinearModel:
-    """Logistic regression with a squared penalty on standardised features.
-
-    Args:
-        features: ``(n, k)`` of the training cases.
-        reference: ``(n, labels)``; a label without cases never gets a probability worth mentioning.
-        multilabel: Fit each label by itself.
-        strength: C, the inverse of the penalty's weight.
-        known: ``(n, labels)`` of which of several labels the reference is known: each is fitted to these cases; default: all.
-    """
-    centre, spread = features.mean(axis=0), features.std(axis=0)
-    scale = np.where(spread > 1e-12 * np.maximum(1.0, np.abs(centre)), spread, 1.0)
-    standard = (features - centre) / scale
-    told = np.ones_like(reference) if known is None else known
-    weights, offset = (
-        _each_label(standard, reference, told, strength) if multilabel else _one_of_all(standard, reference, strength)
-    )
-    return LinearModel(centre, scale, weights, offset, multilabel, strength)
-
-
-def _one_of_all(standard: Floats, reference: Bools, strength: float) -> tuple[Floats, Floats]:
-    target = reference.argmax(axis=1)
-    present = np.unique(target)
-    weights, offset = np.zeros((reference.shape[1], standard.shape[1])), np.full(reference.shape[1], _NEVER)
-    offset[present] = 0.0
-    if present.size > 1:
-        slopes, intercepts = _regression(standard, target, strength)
-        # Of two labels, scikit-learn gives the log odds of the second.
-        weights[present[-len(slopes) :]], offset[present[-len(slopes) :]] = slopes, intercepts
-    return weights, offset
-
-
-def _each_label(standard: Floats, reference: Bools, known: Bools, strength: float) -> tuple[Floats, Floats]:
-    weights = np.zeros((reference.shape[1], standard.shape[1]))
-    shares = ((reference & known).sum(axis=0) + 0.5) / (known.sum(axis=0) + 1)
-    offset = np.asarray(logit(shares))
-    for label, told in enumerate(known.T):
-        has = reference[told, label]
-        if has.any() and not has.all():
-            slopes, intercepts = _regression(standard[told], has, strength)
-            weights[label], offset[label] = slopes[0], intercepts[0]
-    return weights, offset
-
-
-def _regression(standard: Floats, target: NDArray[Any], strength: float) -> tuple[Floats, Floats]:
-    from sklearn.linear_model import LogisticRegression
-
-    fitted = LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(standard, target)
-    return np.asarray(fitted.coef_, np.float64), np.asarray(fitted.intercept_, np.float64)

@@ -193,9 +193,15 @@ def classifier_properties(classifier: Classifier) -> dict[str, str]:
         "Input": f"{' x '.join(map(str, recipe.size))}, {recipe.channels} channel(s)",
         "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
         **weights_properties(classifier),
+        **_training(classifier),
         "Calibration": calibration_statement(classifier),
         "Cohort hash": str(classifier.provenance.get("cohort_sha256", ""))[:16],
     }
+
+
+def _training(classifier: Classifier) -> dict[str, str]:
+    how = classifier.provenance.get("training")
+    return {"Training": how} if isinstance(how, str) else {}
 
 
 def _explain(classifier: Classifier, material: Material, case: Case, prediction: Prediction) -> Explanation:

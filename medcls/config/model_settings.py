@@ -1,0 +1,44 @@
+"""What a config file may say of the network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from medcls.config.network_names import NetworkName
+from medcls.config.section import Section, each_once
+
+
+class ModelSettings(Section):
+    """The network and what it starts from."""
+
+    name: NetworkName = Field(
+        "densenet121", description="Which network: one of medcls', or one that an installed package adds."
+    )
+    weights: str | None = Field(
+        None,
+        description="Starting weights: a file; a named source (imagenet, medicalnet, or one of the site's own index); "
+        "auto: the best that is on this machine; null: random.",
+    )
+    weights_sha256: str | None = Field(None, description="Expected SHA-256 of the weights file.")
+    freeze: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="How many blocks, counted from the input, are not trained."
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the last layer.")
+    mirror: list[Literal["x", "y", "z"]] = Field(
+        [],
+        description="Axes along which an image is also mirrored when it is classified; scores are averaged (test-time "
+        "augmentation).",
+    )
+    first_stride: Literal[1, 2] = Field(
+        2, description="Stride of a ResNet's first convolution; 2 is the published network."
+    )
+    first_pool: bool = Field(
+        True, description="Whether a ResNet pools after its first convolution; false keeps small volumes finer."
+    )
+
+    @field_validator("mirror")
+    @classmethod
+    def _each_axis_once(cls, value: list[str]) -> list[str]:
+        return each_once(value)

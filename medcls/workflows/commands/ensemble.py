@@ -1,0 +1,134 @@
+"""An ensemble on one partition: a complete training for each member, and the mean of their probabilities.
+
+Each member is a run of its own under ``members/``, with its own metrics, so that the spread over seeds and networks can be
+seen. A member that is finished is kept; a broken one goes on from its checkpoint. The operating point and the prediction sets
+are the ensemble's own, chosen on tune.
+
+Lakshminarayanan et al., 'Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles' (NeurIPS 2017).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.classifier import Classifier, load_classifier
+from medcls.classifier.ensemble import Ensemble
+from medcls.config import PARTITIONS, Config, Partition, config_text
+from medcls.config.ensemble_settings import EnsembleSettings
+from medcls.evaluation import choose_operating_point, fit_conformal
+from medcls.runs.environment import describe_environment
+from medcls.runs.folder import Run
+from medcls.training.device import choose_compute
+from medcls.training.fitting import Fitted
+from medcls.workflows.commands.train_once import begin, finish, train_material
+from medcls.workflows.data.prepare import Material
+from medcls.workflows.data.training_summary import familiar_cases, measure
+from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, answered, as_predictions
+from medcls.workflows.fitting.starting_weights import settle_weights
+from medcls.workflows.session import Session
+
+
+def member_configs(config: Config) -> dict[str, Config]:
+    """Name of a member to the config that trains it alone; the config itself where no ensemble is asked for."""
+    if not config.ensemble.wanted:
+        return {"": config}
+    split_seed = config.seed if config.split.seed is None else config.split.seed
+    return {
+        f"{network}-{seed}": config.model_copy(
+            update={
+                "seed": seed,
+                "split": config.split.model_copy(update={"seed": split_seed}),
+                "model": config.model.model_copy(update={"name": network}),
+                "ensemble": EnsembleSettings(),
+                # Cases are explained once, in the report of the whole.
+                "explanation": config.explanation.model_copy(update={"cases": 0}),
+            }
+        )
+        for network in config.ensemble.networks or [config.model.name]
+        for seed in range(config.seed, config.seed + config.ensemble.seeds)
+    }
+
+
+def train_ensemble(run: Run, material: Material, session: Session) -> None:
+    """Train every member, join them, evaluate, explain and report; members that are finished are kept.
+
+    Args:
+        run: The run.
+        material: Prepared cases with their partitions.
+        session: With the run's config, which has ``ensemble``.
+
+    Raises:
+        RunError: The run was started with another cohort.
+    """
+    config, progress = session.config, session.progress
+    environment = describe_environment(
+        choose_compute(config.train, config.model.name, material.recipe.dimensions).device
+    )
+    with run.locked():
+        material = begin(run, material, environment, session)
+        members = member_configs(config)
+        for number, (name, own) in enumerate(members.items(), 1):
+            one, said = Run(run.members / name), f"Member {number} of {len(members)} ({name})"
+            if one.is_finished:
+                progress.note(f"{said} is finished")
+                continue
+            progress.begin(said)
+            own = settle_weights(own.model_copy(update={"name": name, "runs": run.members}), material.recipe, progress)
+            train_material(one, material, replace(session, config=own))
+        progress.begin("Joining the members")
+        loaded = {name: load_classifier(run.members / name, device=config.train.device) for name in members}
+        finish(run, material, _joined(loaded, material, session), environment, session)
+    progress.note(f"Done: {run.report_file}")
+
+
+def _joined(members: Mapping[str, Classifier], material: Material, session: Session) -> Trained:
+    config, cohort, progress = session.config, material.cohort, session.progress
+    how = f"{len(members)} trainings: {', '.join(members)}"
+    first = next(iter(members.values()))  # whose operating point decides nothing: the ensemble's is chosen below
+    joined = Ensemble.of(
+        members,
+        first.operating_point,
+        _provenance(material, members, how, session),
+        refer=config.evaluation.refer is not False,
+    )
+    logits: dict[Partition, list[NDArray[np.float32]]] = {}
+    for name in EVALUATED:
+        if cases := cohort.partition(name):
+            prepared = (material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
+            logits[name] = list(joined.logits(prepared))
+    tune = cohort.partition("tune")
+    said = {case.name: joined.prediction(row) for case, row in zip(tune, logits["tune"], strict=True)}
+    on_tune = as_predictions(joined, tune, said, session.pseudonyms)
+    features = measure(material, progress)
+    joined = replace(
+        joined,
+        operating_point=choose_operating_point(on_tune, config.evaluation.operating_point, chosen_on="tune"),
+        conformal=fit_conformal(on_tune, alpha=config.evaluation.alpha, chosen_on="tune"),
+        familiar=familiar_cases(material, features, cohort.partition("train"), tune),
+    )
+    return answered(joined, Fitted(None, 0, how), material, logits, features, session)
+
+
+def _provenance(material: Material, members: Mapping[str, Classifier], how: str, session: Session) -> dict[str, Any]:
+    config, cohort = session.config, material.cohort
+    kept = next(iter(members.values())).provenance
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "region": config.region,
+        "seed": config.seed,
+        "training": how,
+        "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},
+        "partitions_given": None if cohort.given is None else list(cohort.given),
+        "leakage_allowed": material.audit.allowed if material.audit is not None else None,
+        "cohort_sha256": kept.get("cohort_sha256"),
+        "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
+        "pseudonym_key": session.pseudonyms.mark,
+        "environment": kept.get("environment", {}),
+    }

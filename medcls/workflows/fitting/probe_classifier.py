@@ -1,0 +1,99 @@
+"""``train.method: probe``: the network as it is, and a linear layer fitted to its features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from medcls.cohort import Case, Cohort
+from medcls.cohort.case import known_matrix, reference_matrix
+from medcls.config import Config
+from medcls.errors import ConfigError
+from medcls.networks import ClassificationNetwork
+from medcls.training.device import Compute
+from medcls.training.fitting import Fitted
+from medcls.training.losses import class_weights, positive_weights
+from medcls.training.probe import Examples, fit_probe
+from medcls.workflows.data.prepare import Material
+from medcls.workflows.fitting.frozen_features import frozen_features
+from medcls.workflows.session import Session
+
+_UNUSED = (
+    "epochs",
+    "batch_size",
+    "loss",
+    "label_smoothing",
+    "optimizer",
+    "learning_rate",
+    "schedule",
+    "warmup_epochs",
+    "patience",
+    "accumulate",
+    "average",
+    "precision",
+    "compile",
+)
+
+
+def probe_classifier(material: Material, network: ClassificationNetwork, compute: Compute, session: Session) -> Fitted:
+    """Fit the network's last layer to the features of the training cases, and leave all else as it is.
+
+    Raises:
+        ConfigError: The network's head is more than one linear layer.
+        StorageError: A prepared scan is gone or damaged, or the store cannot be written.
+    """
+    config, cohort, progress = session.config, material.cohort, session.progress
+    head = _linear_head(network)
+    _say_what_is_not_used(session)
+    train = cohort.partition("train")
+    network.to(compute.device).eval()
+    features = frozen_features(network, material, train, progress)
+    progress.begin("Fitting the probe")
+    probe = fit_probe(_examples(features, train, cohort, config), multilabel=cohort.multilabel, seed=config.seed)
+    weights, bias = probe.layer()
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weights))
+        head.bias.copy_(torch.from_numpy(bias))
+    chosen = f"chosen on {probe.folds} folds within train" if probe.folds else "with too few patients to choose it"
+    return Fitted(None, 0, f"Linear probe: penalty C = {probe.model.strength:.2g}, {chosen}")
+
+
+def _linear_head(network: ClassificationNetwork) -> nn.Linear:
+    head = network.head
+    if not isinstance(head, nn.Linear) or {name for name, _ in head.named_parameters()} != {"weight", "bias"}:
+        raise ConfigError(
+            "a probe is fitted to a head that is one linear layer, and this network's is more",
+            where="train.method",
+            remedy="Use 'method: full'",
+        )
+    return head
+
+
+def _say_what_is_not_used(session: Session) -> None:
+    config = session.config
+    defaults = type(config.train)()
+    unused = [f"train.{name}" for name in _UNUSED if getattr(config.train, name) != getattr(defaults, name)]
+    if unused:
+        session.progress.note(f"A probe does not use {', '.join(unused)}")
+    if config.model.weights is None:
+        session.progress.warn("a probe of a network with random weights: set model.weights")
+
+
+def _examples(features: NDArray[np.float32], cases: Sequence[Case], cohort: Cohort, config: Config) -> Examples:
+    labels = len(cohort.labels)
+    patients = [case.patient or case.name for case in cases]
+    reference, known = reference_matrix(cases, labels), known_matrix(cases, labels)
+    counts = np.ones(reference.shape)
+    if config.train.balance != "none":
+        having = [len({who for who, has in zip(patients, column, strict=True) if has}) for column in reference.T]
+        if cohort.multilabel:
+            told = [len({who for who, knows in zip(patients, column, strict=True) if knows}) for column in known.T]
+            counts = np.where(reference, positive_weights(having, told).numpy(), 1.0)
+        else:
+            counts = np.broadcast_to(class_weights(having).numpy(), reference.shape).astype(np.float64)
+    groups = np.unique(patients, return_inverse=True)[1].reshape(-1)
+    return Examples(features.astype(np.float64), reference, known, groups, counts)

@@ -1,0 +1,1 @@
+"""What scripts/benchmark-public runs: public sets as cohorts, trainings in processes of their own, and a table."""
