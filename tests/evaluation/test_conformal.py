@@ -170,5 +170,7 @@ def test_the_spread_of_the_coverage_is_that_of_a_simulation() -> None:
     held = 1 - draws[:, int((n + 1) * alpha + 1e-9) - 1]  # uniform scores: what a new one has above the limit
     low, high = np.quantile(held, [0.025, 0.975])
     sets = fit_conformal(some_binary(n=n), alpha=alpha, guarantee="marginal")
-    said = [float(share) / 100 for share in re.findall(r"than (\d+)%", sets.statement)]
+    said = [float(share) / 100 for share in re.findall(r"(\d+) to (\d+) %", sets.statement)[0]]
     assert said == pytest.approx([low, high], abs=0.015)
+    few = fit_conformal(some_binary(n=27), alpha=alpha, guarantee="class-conditional")
+    assert "66 to 100 %" in few.statement

@@ -74,7 +74,7 @@ def record(document: dict[str, Any], reported: str = "test", **changes: Any) -> 
         "reported": reported,
         "classifier": {
             "Network": "densenet121, 3-D",
-            "Input": "96 x 96 x 96, 1 channel(s)",
+            "Input": "96 x 96 x 96, 1 channel",
             "Starting weights": "random",
         },
         "environment": {"python": "3.12"},

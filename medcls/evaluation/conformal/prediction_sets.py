@@ -124,8 +124,8 @@ class Conformal:
         low, high = (float(betaincinv(k, n + 1 - k, tail)) if k <= n else 1.0 for tail in (0.025, 0.975))
         patients = f"{n} patient{'' if n == 1 else 's'}{' of a label' if self.guarantee == 'class-conditional' else ''}"
         return (
-            f"That is the mean over all choices of the patients that set the limits: with {patients}, one choice in twenty "
-            f"holds it in fewer than {low:.0%} or more than {high:.0%}."
+            f"This is the mean over tuning sets: with {patients} to set the limits, 95 % of them have a coverage of "
+            f"{100 * low:.0f} to {100 * high:.0f} %."
         )
 
     def sets(self, probabilities: ArrayLike) -> Bools:

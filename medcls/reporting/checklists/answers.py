@@ -26,7 +26,7 @@ def _question(run: Record) -> Said:
     labels = ", ".join(run.content.labels)
     positive = f"; positive label {run.content.positive}" if run.content.positive else ""
     kind = "any number of the labels" if run.content.multilabel else "one of the labels"
-    return f"tell {kind} {labels}{positive}; region {run.content.region}", "report: first lines"
+    return f"predict {kind} {labels}{positive}; region {run.content.region}", "report: first lines"
 
 
 def _counts(run: Record) -> Said | None:
@@ -189,7 +189,7 @@ def _training(run: Record) -> Said:
             _CONFIG,
         )
     return (
-        f"up to {train.epochs} epoch(s), batch size {train.batch_size}, {train.optimizer}, learning rate "
+        f"up to {counted(train.epochs, 'epoch')}, batch size {train.batch_size}, {train.optimizer}, learning rate "
         f"{train.learning_rate:g} ({train.schedule}), weight decay {train.weight_decay:g}, loss {train.loss}",
         f"{_CONFIG}; history.csv",
     )
@@ -236,7 +236,7 @@ def _blinding(run: Record) -> Said:
 
 
 def _record(run: Record) -> Said:
-    return "the resolved config repeats the run", "config.yaml, environment.json, audit.json"
+    return "the resolved config reproduces the run", "config.yaml, environment.json, audit.json"
 
 
 ANSWERS: Mapping[str, Callable[[Record], Said | None]] = {

@@ -60,7 +60,7 @@ class FilledChecklist:
     @property
     def counted(self) -> str:
         """How many items the run could say something to."""
-        return f"{sum(one.filled for one in self.items)} of {len(self.items)} rows have something from the run"
+        return f"{sum(one.filled for one in self.items)} of {len(self.items)} rows are filled from the run"
 
 
 def filled_checklists(record: Record) -> tuple[FilledChecklist, ...]:

@@ -154,7 +154,7 @@ def threshold(run: Record) -> Said | None:
         more = [f"Operating point of the final classifier: {kept}"] if kept else []
         return " ".join([*folds_sentences(point), *more]), f"{_METRICS} (operating_point); report: Classifier"
     cuts = ", ".join(
-        f"{one['label']} predicted from a probability of {threshold_text(float(one['threshold']))}"
+        f"‘{one['label']}’ predicted from a probability of {threshold_text(float(one['threshold']))}"
         for one in point["thresholds"]
     )
     frozen = "" if point["exploratory"] else ", and frozen before these cases were evaluated"

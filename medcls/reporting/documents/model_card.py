@@ -20,7 +20,7 @@ _CALIBRATION = {
 }
 _INTENDED = (
     "Research use only. Not a medical device; not for diagnosis or treatment.",
-    "It predicts scans of the region, kind and preparation below, from patients like those it was tested on.",
+    "It classifies scans of the region, kind and preparation below, from patients like those it was tested on.",
 )
 _OUT_OF_SCOPE = (
     "Decisions about patients without a reader who is responsible for them.",

@@ -70,7 +70,8 @@ def _sets_block(found: documents.Conformal, metrics: documents.Partition) -> Blo
     if len(reasons) == len(sets["limits"]):  # the statement has them
         reasons = []
     wanted = (
-        f"In place of one label, a set of labels that cannot be ruled out. Aimed at: {percent(1 - sets['alpha'])} %."
+        "In place of one label, a set of labels that cannot be ruled out. "
+        f"Target coverage: {percent(1 - sets['alpha'])} %."
     )
     return Block(
         heading="Prediction sets",

@@ -168,7 +168,7 @@ def _binary_sentences(metrics: Mapping[str, Any], positive: str, level: str, wha
         _per_hundred(
             metrics,
             "specificity",
-            f"Of every 100 {who} without it, it correctly predicts {{}} negative",
+            f"Of every 100 {who} without it, {{}} are predicted negative",
             level,
             left_alone,
         ),

@@ -25,7 +25,7 @@ from medcls.reporting.content import (
 )
 from medcls.reporting.record import EXTERNAL
 from medcls.reporting.text.config_text import public_config
-from medcls.reporting.text.numbers import threshold
+from medcls.reporting.text.numbers import counted, threshold
 from medcls.runs.calibration_status import calibration_statement, mean_of_members
 from medcls.runs.explanation_files import Writer
 from medcls.runs.folder import Run
@@ -190,7 +190,7 @@ def classifier_properties(classifier: Classifier) -> dict[str, str]:
     return {
         **joined,
         "Network": f"{classifier.model.name}, {recipe.dimensions}-D",
-        "Input": f"{' x '.join(map(str, recipe.size))}, {recipe.channels} channel(s)",
+        "Input": f"{' x '.join(map(str, recipe.size))}, {counted(recipe.channels, 'channel')}",
         "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
         **weights_properties(classifier),
         **_training(classifier),
