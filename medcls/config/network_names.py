@@ -20,6 +20,7 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
     "resnet": ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
     "vgg": ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
     "convnext": ("convnext_tiny", "convnext_small"),
+    "senet": ("seresnet50", "seresnet101", "seresnet152", "seresnext50", "seresnext101", "senet154"),
 }
 """Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
 NAMES = tuple(name for names in SHIPPED.values() for name in names)

@@ -99,7 +99,7 @@ def test_blocks_are_frozen_from_the_input_on_and_hold_the_whole_backbone(name: s
     assert all(key.startswith("head.") for key in trained)
 
 
-# Parameters with 3 channels and 1000 classes, as torchvision documents them; of EfficientNet-Lite those in its files.
+# Parameters with 3 channels and 1000 classes, as torchvision and timm document them; of EfficientNet-Lite those in its files.
 COUNTS = {
     "densenet121": 7_978_856,
     "densenet169": 14_149_480,
@@ -126,6 +126,12 @@ COUNTS = {
     "efficientnet_lite0": 4_652_008,
     "efficientnet_lite1": 5_416_680,
     "efficientnet_lite2": 6_092_072,
+    "seresnet50": 28_088_024,
+    "seresnet101": 49_326_872,
+    "seresnet152": 66_821_848,
+    "seresnext50": 27_559_896,
+    "seresnext101": 48_955_416,
+    "senet154": 115_088_984,
 }
 # What ours have more: the three fully connected layers of VGG are one.
 MORE = dict.fromkeys(SHIPPED["vgg"], 513_000 - 123_642_856)
@@ -150,22 +156,48 @@ PUBLISHED = {
             ("^head", "classifier.2"),
         ],
     ),
+    "MONAI SENet": ("seresnet50", [(r"^backbone\.", ""), ("^head", "last_linear")]),
+    "timm SENet": (
+        "senet154",
+        [
+            (r"^backbone\.", ""),
+            ("^head", "last_linear"),
+            (r"\.conv(\d)\.conv\.", r".conv\1."),
+            (r"\.conv(\d)\.adn\.N\.", r".bn\1."),
+            (r"\.se_layer\.fc\.0", ".se_module.fc1"),
+            (r"\.se_layer\.fc\.2", ".se_module.fc2"),
+            (r"\.project\.conv", ".downsample.0"),
+            (r"\.project\.adn\.N", ".downsample.1"),
+        ],
+    ),
 }
 
 
 @pytest.mark.parametrize("layout", PUBLISHED)
 def test_a_published_layout_names_every_tensor(layout: str) -> None:
     name, rules = PUBLISHED[layout]
-    network = on_meta(name)
+    axes = {key: one.ndim for key, one in on_meta(name).state_dict().items()}
     theirs = {}
-    for key in network.state_dict():
+    for key in axes:
         told = key
         for pattern, text in rules:
             told = re.sub(pattern, text, told)
         if told:
             theirs[told] = key
-    names = {told: network.state_dict()[key].ndim for told, key in theirs.items()}
+    names = {told: axes[key] for told, key in theirs.items()}
     every = [one for family in FAMILIES.values() for one in family.layouts]
     known = [one for one in (layouts.OWN, *every) if one.recognises(names)]
     assert [one.name for one in known] == [layout]
     assert {told: known[0].translate(told) for told in theirs} == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("convnext_tiny", ".block.6.weight"), ("seresnet50", ".se_layer.fc.0.weight")]
+)
+def test_what_a_file_has_with_axes_of_one_cell_loses_them(name: str, part: str) -> None:
+    own = {key: one for key, one in on_meta(name).state_dict().items() if key.endswith(part)}
+    translated = {key: (key, one[..., None, None]) for key, one in own.items()}
+    layout = FAMILIES[next(row for row, names in SHIPPED.items() if name in names)].layouts[-1]
+    assert layout.fold(translated) == {}
+    assert own
+    assert {key: one.shape for key, (_, one) in translated.items()} == {key: one.shape for key, one in own.items()}
