@@ -112,7 +112,10 @@ class ClassificationNetwork(nn.Module):
         """
         if self.training or len(self.mirrorings) == 1:
             return self.classify(self.features(images))
-        return torch.stack([self.classify(self.features(images.flip(axes))) for axes in self.mirrorings]).mean(0)
+        scores = self.classify(self.features(images))
+        for axes in self.mirrorings[1:]:
+            scores = scores + self.classify(self.features(images.flip(axes)))
+        return scores / len(self.mirrorings)
 
     def classify(self, features: Tensor) -> Tensor:
         """Scores ``(B, classes)`` from the features."""

@@ -117,7 +117,6 @@ def _brain4(data: Path, out: Path) -> dict[str, Any]:
         "region": "brain",
         "data": {"cases": str(_table(out, rows())), "root": str(folder)},
         "preprocessing": {"kind": "mr", "dimensions": 2},
-        "split": {"on_leak": "drop"},
     }
 
 

@@ -37,6 +37,8 @@ from medcls.config.network_names import NAMES
 from medcls.errors import ClassifierError, MissingExtraError, UsageError
 from medcls.files import cache_folder
 from medcls.networks.families import family_of
+from medcls.networks.input_normalisation import normalisation_for
+from medcls.networks.sources import IMAGENET
 from tests.factories.engines import classifier, prepared, write_pictures
 
 torch.set_num_threads(1)
@@ -123,6 +125,25 @@ def test_every_network_gives_the_scores_that_torch_gives(name: Any, dimensions: 
     assert np.allclose(found, expected, atol=1e-4 * max(1.0, np.abs(expected).max()))
     # Whatever the batch, and whatever else is in it.
     assert all(np.array_equal(engine(images[start : start + 2]), found[start : start + 2]) for start in range(5))
+
+
+@pytest.mark.usefixtures("openvino")
+def test_images_that_pass_a_normalisation_first_are_converted_too() -> None:
+    """Its product is of the image itself, of which the converter must be told what numbers it holds."""
+    made = classifier()
+    made.network.input = normalisation_for(IMAGENET, "unit", 1)
+    images = np.concatenate([one.images for one in prepared(made, 2)]).astype(np.float32)
+    engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
+    assert np.allclose(engine(images), torch_scores(made.network)(images), atol=1e-4)
+
+
+@pytest.mark.usefixtures("openvino")
+def test_mirrored_scores_are_converted_too() -> None:
+    made = classifier()
+    made.network.mirrorings = ((), (3,))
+    images = np.concatenate([one.images for one in prepared(made, 2)]).astype(np.float32)
+    engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
+    assert np.allclose(engine(images), torch_scores(made.network)(images), atol=1e-4)
 
 
 @pytest.mark.usefixtures("openvino")

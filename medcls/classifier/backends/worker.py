@@ -67,14 +67,17 @@ class Compiled:
 def convert(script: Path, shape: list[int]) -> tuple[bytes, bytes]:
     """A TorchScript file in OpenVINO's form, for images of one shape ``(1, C, *size)``: structure and weights."""
     import torch
-    from openvino import serialize
+    from openvino import PartialShape, Type, serialize
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     decoder = TorchScriptPythonDecoder(torch.jit.load(str(script), map_location="cpu"))  # type: ignore[no-untyped-call]
     frontend = FrontEndManager().load_by_framework("pytorch")
-    model = frontend.convert(frontend.load(decoder))
-    model.reshape(shape)
+    loaded = frontend.load(decoder)
+    (images,) = loaded.get_inputs()
+    loaded.set_element_type(images, Type.f32)  # without it, an operation on the images themselves has no type
+    loaded.set_partial_shape(images, PartialShape(shape))
+    model = frontend.convert(loaded)
     with temporary_folder() as folder:
         structure, weights = folder / "graph.xml", folder / "graph.bin"
         serialize(model, str(structure), str(weights))
