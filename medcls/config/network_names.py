@@ -21,6 +21,7 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
     "vgg": ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
     "convnext": ("convnext_tiny", "convnext_small"),
     "senet": ("seresnet50", "seresnet101", "seresnet152", "seresnext50", "seresnext101", "senet154"),
+    "mobilenet": ("mobilenet_v3_small", "mobilenet_v3_large"),
 }
 """Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
 NAMES = tuple(name for names in SHIPPED.values() for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,18 +17,16 @@ class Layers:
         convolution: As ``torch.nn.Conv2d``.
         batch_norm: As ``torch.nn.BatchNorm2d``.
         max_pool: As ``torch.nn.MaxPool2d``.
-        mean_pool: As ``torch.nn.AvgPool2d``.
     """
 
     convolution: Callable[..., nn.Module]
     batch_norm: Callable[..., nn.Module]
     max_pool: Callable[..., nn.Module]
-    mean_pool: Callable[..., nn.Module]
 
 
 LAYERS = {
-    2: Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d),
-    3: Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d, nn.AvgPool3d),
+    2: Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d),
+    3: Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d),
 }
 """By the number of spatial axes."""
 
@@ -36,6 +35,7 @@ def fill_convolutions(network: nn.Module) -> None:
     """Give convolutions fresh weights that keep the size of gradients through ReLUs: He et al. (ICCV 2015), section 2.2."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            cells = module.weight.numel() / module.weight.shape[1]  # that hang on an input of each group
+            nn.init.normal_(module.weight, std=math.sqrt(2 * module.groups / cells))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

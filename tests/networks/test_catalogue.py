@@ -132,6 +132,8 @@ COUNTS = {
     "seresnext50": 27_559_896,
     "seresnext101": 48_955_416,
     "senet154": 115_088_984,
+    "mobilenet_v3_small": 2_542_856,
+    "mobilenet_v3_large": 5_483_032,
 }
 # What ours have more: the three fully connected layers of VGG are one.
 MORE = dict.fromkeys(SHIPPED["vgg"], 513_000 - 123_642_856)
@@ -169,6 +171,10 @@ PUBLISHED = {
             (r"\.project\.conv", ".downsample.0"),
             (r"\.project\.adn\.N", ".downsample.1"),
         ],
+    ),
+    "torchvision MobileNetV3": (
+        "mobilenet_v3_small",
+        [("^backbone", "features"), (r"^head\.hidden", "classifier.0"), ("^head", "classifier.3")],
     ),
 }
 

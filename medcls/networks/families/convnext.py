@@ -181,4 +181,5 @@ FAMILY = NetworkFamily(
             fold=_flatten,
         ),
     ),
+    channels_last=(2,),
 )
