@@ -22,6 +22,7 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
     "convnext": ("convnext_tiny", "convnext_small"),
     "senet": ("seresnet50", "seresnet101", "seresnet152", "seresnext50", "seresnext101", "senet154"),
     "mobilenet": ("mobilenet_v3_small", "mobilenet_v3_large"),
+    "googlenet": ("googlenet",),
 }
 """Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
 NAMES = tuple(name for names in SHIPPED.values() for name in names)

@@ -29,6 +29,8 @@ class InputNumbers:
 
 IMAGENET = InputNumbers((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of ImageNet's training pictures, red, green, blue, as torchvision documents them."""
+GOOGLE = InputNumbers((0.5,), (0.5,))
+"""Values from -1 to 1: what Google trained GoogLeNet and Inception v3 with."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Source:
     input: InputNumbers | None = None
 
 
-def torchvision(file: str) -> Source:
+def torchvision(file: str, input: InputNumbers = IMAGENET) -> Source:
     """One of torchvision's files: its name ends in the digits that its hash begins with."""
     return Source(
         file,
@@ -75,7 +77,7 @@ def torchvision(file: str) -> Source:
         Path(file).stem.rpartition("-")[2],
         licence="BSD-3-Clause",
         trained_on="ImageNet-1k",
-        input=IMAGENET,
+        input=input,
     )
 
 

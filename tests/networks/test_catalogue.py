@@ -134,6 +134,7 @@ COUNTS = {
     "senet154": 115_088_984,
     "mobilenet_v3_small": 2_542_856,
     "mobilenet_v3_large": 5_483_032,
+    "googlenet": 6_624_904,
 }
 # What ours have more: the three fully connected layers of VGG are one.
 MORE = dict.fromkeys(SHIPPED["vgg"], 513_000 - 123_642_856)
@@ -176,6 +177,7 @@ PUBLISHED = {
         "mobilenet_v3_small",
         [("^backbone", "features"), (r"^head\.hidden", "classifier.0"), ("^head", "classifier.3")],
     ),
+    "torchvision GoogLeNet": ("googlenet", [(r"^backbone\.", ""), ("^head", "fc")]),
 }
 
 
