@@ -23,6 +23,7 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
     "senet": ("seresnet50", "seresnet101", "seresnet152", "seresnext50", "seresnext101", "senet154"),
     "mobilenet": ("mobilenet_v3_small", "mobilenet_v3_large"),
     "googlenet": ("googlenet",),
+    "inception": ("inception_v3",),
 }
 """Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
 NAMES = tuple(name for names in SHIPPED.values() for name in names)

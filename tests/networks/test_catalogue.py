@@ -135,9 +135,10 @@ COUNTS = {
     "mobilenet_v3_small": 2_542_856,
     "mobilenet_v3_large": 5_483_032,
     "googlenet": 6_624_904,
+    "inception_v3": 27_161_264,
 }
-# What ours have more: the three fully connected layers of VGG are one.
-MORE = dict.fromkeys(SHIPPED["vgg"], 513_000 - 123_642_856)
+# What ours have more: the three fully connected layers of VGG are one, and there are no auxiliary classifiers.
+MORE = {**dict.fromkeys(SHIPPED["vgg"], 513_000 - 123_642_856), "inception_v3": -3_326_696}
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -178,6 +179,15 @@ PUBLISHED = {
         [("^backbone", "features"), (r"^head\.hidden", "classifier.0"), ("^head", "classifier.3")],
     ),
     "torchvision GoogLeNet": ("googlenet", [(r"^backbone\.", ""), ("^head", "fc")]),
+    "torchvision Inception v3": (
+        "inception_v3",
+        [
+            (r"^backbone\.", ""),
+            ("^head", "fc"),
+            (r"(branch\w+)\.(\d)(?:\.([abc]))?\.(conv|bn)", r"\1_\2\3.\4"),
+            ("branch_pool_1", "branch_pool"),
+        ],
+    ),
 }
 
 
