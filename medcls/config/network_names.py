@@ -24,6 +24,7 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
     "mobilenet": ("mobilenet_v3_small", "mobilenet_v3_large"),
     "googlenet": ("googlenet",),
     "inception": ("inception_v3",),
+    "allcnn": ("allcnn",),
 }
 """Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
 NAMES = tuple(name for names in SHIPPED.values() for name in names)

@@ -148,6 +148,14 @@ def test_has_as_many_parameters_as_the_published_network(name: str) -> None:
     assert sum(one.numel() for one in network.parameters()) == COUNTS[name] + MORE.get(name, 0)
 
 
+def test_all_cnn_has_the_weights_of_its_paper() -> None:
+    with torch.device("meta"):
+        network = build_network(ModelSettings(name="allcnn"), dimensions=2, channels=3, classes=10)
+    norms = sum(one.num_features for one in network.modules() if isinstance(one, torch.nn.BatchNorm2d))
+    # each of its biases is the shift of a batch norm, which has a scale besides
+    assert sum(one.numel() for one in network.parameters()) == 1_369_738 + norms
+
+
 # What a published file calls the tensors of a network: its layout, the network, and rules from its names to the file's.
 PUBLISHED = {
     "torchvision VGG": ("vgg13_bn", [("^backbone", "features"), ("^head.*", "")]),
