@@ -156,6 +156,14 @@ def test_all_cnn_has_the_weights_of_its_paper() -> None:
     assert sum(one.numel() for one in network.parameters()) == 1_369_738 + norms
 
 
+def test_the_small_cnn_leaves_seven_cells_of_28_pixels() -> None:
+    for dimensions, size in ((2, 0.65), (3, 1.94)):
+        network = on_meta("smallcnn", dimensions)
+        features = network.features(torch.empty(1, 2, *(28,) * dimensions, device="meta"))
+        assert features.shape[2:] == (7,) * dimensions
+        assert sum(one.numel() for one in network.parameters()) / 1e6 == pytest.approx(size, abs=0.01)
+
+
 # What a published file calls the tensors of a network: its layout, the network, and rules from its names to the file's.
 PUBLISHED = {
     "torchvision VGG": ("vgg13_bn", [("^backbone", "features"), ("^head.*", "")]),
