@@ -134,7 +134,8 @@ def off_by(amount: float) -> Callable[..., Any]:
 @pytest.mark.usefixtures("openvino")
 @pytest.mark.parametrize(("name", "dimensions"), SHIPPED)
 def test_every_network_gives_the_scores_that_torch_gives(name: Any, dimensions: int) -> None:
-    made = classifier(name, dimensions, max(32, family_of(name).smallest))
+    # Over a single cell an image, statistics of eight images are too few for networks as deep as these.
+    made = classifier(name, dimensions, 64 if "efficientnet" in name else max(32, family_of(name).smallest))
     images = np.concatenate([one.images for one in prepared(made, 5)]).astype(np.float32)
     if np.ptp(torch_scores(made.network)(images), axis=0).max() <= 0.01:
         settle(made)
