@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from medcls.progress import Progress
 from medcls.workflows.fitting.resume import as_in
 from medcls.workflows.fitting.starting_weights import settle_weights, values_of, weights_properties
 from tests.factories.classifiers import classifier
+from tests.factories.ensembles import ensemble
 from tests.factories.site_weights import make_site
 
 
@@ -73,7 +75,21 @@ def test_a_classifier_keeps_how_it_normalises_and_where_its_weights_came_from(fo
     assert loaded.network.state_dict()["input.scale"].tolist() == [4.0]
     told = weights_properties(loaded)
     assert told["Starting weights"].startswith(
-        "our-ct: ours.safetensors from the weights folder, trained on 12 phantoms"
+        "our-ct, ours.safetensors from the weights folder, trained on 12 phantoms"
     )
     assert told["Licence of the starting weights"] == "internal use"
     assert weights_properties(classifier()) == {"Starting weights": "random"}
+
+
+def test_of_an_ensemble_every_start_is_told_once() -> None:
+    first, second = (
+        ensemble("exclusive"),
+        {"source": "imagenet", "file": "x.pth", "place": "a package", "licence": "MIT"},
+    )
+    second["sha256"] = "f" * 64
+    members = list(first.members.items())
+    told = dict([members[0], (members[1][0], replace(members[1][1], provenance={"starting_weights": second}))])
+    assert weights_properties(replace(first, members=told)) == {
+        "Starting weights": "random; imagenet, x.pth from a package, SHA-256 ffffffffffff",
+        "Licence of the starting weights": "MIT",
+    }

@@ -232,7 +232,6 @@ def _provenance(config: Config, plan: FoldPlan, members: Mapping[str, Classifier
         "partitions_given": None if cohort.given is None else list(cohort.given),
         "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
         "pseudonym_key": kept.get("pseudonym_key"),
-        "starting_weights": kept.get("starting_weights"),
         "environment": kept.get("environment", {}),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from medcls.classifier import Classifier
+from medcls.classifier.ensemble import Ensemble
 from medcls.config import Config
 from medcls.config.network_names import AUTO, NAMED_WEIGHTS
 from medcls.networks.catalogue import best_here
@@ -51,20 +52,24 @@ def values_of(recipe: Recipe) -> Values | None:
 
 
 def weights_properties(classifier: Classifier) -> dict[str, str]:
-    """What readers of a report are told of the weights that a training started from."""
-    told = classifier.provenance.get("starting_weights")
-    if not isinstance(told, Mapping):
-        return {"Starting weights": _named(classifier.model.weights)}
-    source, file, place = (str(told.get(key, "")) for key in ("source", "file", "place"))
-    words = f"{source}: {file} from {place}" if source else "a local file"
-    trained_on, licence = str(told.get("trained_on", "")), str(told.get("licence", ""))
-    words += f", trained on {trained_on}" if trained_on else ""
+    """What readers of a report are told of the weights that a training started from; of an ensemble, all its members'."""
+    members = list(classifier.members.values()) if isinstance(classifier, Ensemble) else [classifier]
+    licences = [str(told["licence"]) for told in map(_told, members) if told.get("licence")]
     return {
-        "Starting weights": f"{words}, SHA-256 {str(told.get('sha256', ''))[:_DIGITS]}",
-        **({"Licence of the starting weights": licence} if licence else {}),
+        "Starting weights": "; ".join(dict.fromkeys(map(_in_words, members))),
+        **({"Licence of the starting weights": ", ".join(dict.fromkeys(licences))} if licences else {}),
     }
 
 
-def _named(weights: str | None) -> str:
-    """Of a classifier that keeps no more than the name."""
-    return "random" if weights is None else weights if weights in NAMED_WEIGHTS else "a local file"
+def _told(classifier: Classifier) -> Mapping[str, object]:
+    told = classifier.provenance.get("starting_weights")
+    return told if isinstance(told, Mapping) else {}
+
+
+def _in_words(classifier: Classifier) -> str:
+    told, named = _told(classifier), classifier.model.weights
+    if not told:  # of an earlier version, no more than the name
+        return "random" if named is None else named if named in NAMED_WEIGHTS else "a local file"
+    words = f"{told['source']}, {told.get('file')} from {told.get('place')}" if told.get("source") else "a local file"
+    trained_on = f", trained on {told['trained_on']}" if told.get("trained_on") else ""
+    return f"{words}{trained_on}, SHA-256 {str(told.get('sha256'))[:_DIGITS]}"
