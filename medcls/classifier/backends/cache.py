@@ -52,12 +52,12 @@ class Key:
         """The key of a network's conversion.
 
         Args:
-            network: The network; what it is built of shows in its modules.
+            network: The network; what it is built of shows in its modules, and how it mirrors images does not.
             size: Spatial shape of its input.
             weights_sha256: Of its weights' file.
             version: Of OpenVINO.
         """
-        parts = [FORMAT, weights_sha256, version, str(network), network.channels, list(size)]
+        parts = [FORMAT, weights_sha256, version, str(network), network.mirrorings, network.channels, list(size)]
         return cls(hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest())
 
     @property
