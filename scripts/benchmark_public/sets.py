@@ -85,7 +85,7 @@ def _covid(data: Path, _out: Path) -> dict[str, Any]:
 
 
 def _brain4(data: Path, out: Path) -> dict[str, Any]:
-    """The official test images, whole; training images that look nearly the same as one of them are left out."""
+    """The official folders; test images that look nearly the same as a training image are left out."""
     from medcls.cohort.leakage.fingerprints import fingerprint
     from medcls.cohort.leakage.near_duplicates import find_near_duplicates
 
@@ -102,7 +102,7 @@ def _brain4(data: Path, out: Path) -> dict[str, Any]:
         mine
         for pair in near.pairs
         for mine, other in ((pair.first, pair.second), (pair.second, pair.first))
-        if mine.startswith("Training") and other.startswith("Testing")
+        if mine.startswith("Testing") and other.startswith("Training")
     }
 
     def rows() -> Iterator[list[str]]:
