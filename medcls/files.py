@@ -126,7 +126,7 @@ def as_path(value: object, what: str) -> Path:
     Raises:
         UsageError: It is none, but a number, a table or the like; or empty, which would be the working folder.
     """
-    if value == "":
+    if isinstance(value, str) and not value:  # an array is not compared with a text
         raise UsageError(f"{what} is an empty path", remedy="Name a file or a folder")
     if isinstance(value, str | os.PathLike) and isinstance(os.fspath(value), str):
         return Path(value)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 _MOST_LISTED = 20
 _SURELY = 0.85  # of letters in common, in their order
 _MOST_FILES = 10_000  # of a folder, that are looked at
+_URL = re.compile(r"(?:^|[\\/])[A-Za-z][A-Za-z0-9+.-]+:[\\/]")  # a scheme has two letters or more, a drive has one
 
 
 def nearest(given: object, known: Iterable[str], called: Mapping[str, str] | None = None) -> str | None:
@@ -50,6 +52,11 @@ def one_of(given: object, known: Iterable[str], what: str = "Allowed", called: M
     return f"{did_you_mean(given, names, called)}{what}: {', '.join(names[:_MOST_LISTED])}{more}"
 
 
+def no_url(path: Path) -> str:
+    """The remedy where nothing is at a path since it is a URL; empty where it is none."""
+    return "URLs are not read: download it first, and give the path of the file" if _URL.search(str(path)) else ""
+
+
 def beside(path: Path, endings: tuple[str, ...] = ("",)) -> str:
     """The remedy where nothing is at a path: the nearest name that is there, and how far the path leads.
 
@@ -57,6 +64,8 @@ def beside(path: Path, endings: tuple[str, ...] = ("",)) -> str:
         path: The path.
         endings: Those of the files that can be meant.
     """
+    if remedy := no_url(path):
+        return remedy
     there = next((folder for folder in path.parents if folder.is_dir()), Path(path.anchor))
     missing = path.relative_to(there).parts[0]
     if (there / missing).is_symlink():

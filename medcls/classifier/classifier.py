@@ -47,7 +47,8 @@ class Classifier(TrainedModel):
             >>> list(table["predicted"]), float(table["p_ill"][0] + table["p_well"][0])
             (['ill'], 1.0)
         """
-        one = isinstance(scans, str | os.PathLike) or not isinstance(scans, Iterable)
+        # A table would be taken for the names of its columns, and is no list of paths.
+        one = isinstance(scans, str | os.PathLike) or not isinstance(scans, Iterable) or getattr(scans, "ndim", 1) != 1
         paths = [as_path(path, "a scan") for path in (cast(Any, [scans] if one else scans))]
         if batch_size < 1:
             raise UsageError(f"a batch of {batch_size} scans is none", remedy="Set batch_size to 1 or more")

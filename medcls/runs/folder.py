@@ -14,10 +14,10 @@ from typing import Any
 from medcls.bounded import read_json
 from medcls.config import Config, load_config
 from medcls.errors import MedclsError, RunError, StorageError
-from medcls.files import reading_kept, storage_error
+from medcls.files import as_path, reading_kept, storage_error
 from medcls.leftovers import PART, sweep
 from medcls.names import is_plain_name, within
-from medcls.nearest import did_you_mean
+from medcls.nearest import beside, did_you_mean
 from medcls.progress import SILENT, Progress
 
 CLASSIFIER_FILE = "classifier.json"
@@ -37,6 +37,9 @@ class Run:
 
     path: Path
     new: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", as_path(self.path, "the run"))  # a text too, from Python
 
     def __fspath__(self) -> str:
         """A run stands for its folder wherever a path is given."""
@@ -124,6 +127,8 @@ class Run:
 
     def unfinished(self, lacking: str) -> RunError:
         """The error of a run that has not come to what is asked of it."""
+        if not self.path.exists():
+            return RunError("no such folder", where=str(self.path), remedy=beside(self.path))
         if self.report_file.exists():
             return RunError(f"the run has no {lacking} any more", where=str(self.path), remedy="Restore it from a copy")
         return RunError(

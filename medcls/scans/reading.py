@@ -137,7 +137,7 @@ def find_one_or_why(path: str | os.PathLike[str], name: str, *, leniency: Lenien
 
 
 def _found(path: str | os.PathLike[str], leniency: Leniency) -> Found:
-    if path == "":  # a row of a table may say so, and costs itself alone
+    if isinstance(path, str) and not path:  # a row of a table may say so, and costs itself alone
         raise refusal(RefusalCode.NO_SCAN, "the path is empty", remedy="Name a file or a folder")
     given = as_path(path, "a scan")
     return chosen(find_scans(searched(given), leniency=leniency), given)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import medcls
@@ -235,6 +239,29 @@ def test_what_is_no_path_is_one_line_in_python_too(tmp_path: Path) -> None:
     for ask, words in asked:
         with pytest.raises(UsageError, match=words):
             ask()
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((3, 3)), pd.DataFrame({"scan": ["a.png", "b.png"]})])
+def test_an_array_or_a_table_in_the_place_of_a_path_is_one_line(wrong: Any) -> None:
+    asked: list[Callable[[], object]] = [
+        *(lambda verb=verb: verb(wrong) for verb in (medcls.load, medcls.infer, medcls.evaluate, medcls.explain)),
+        *(lambda verb=verb: verb(wrong) for verb in (medcls.read_scan, medcls.find_scans, medcls.inspect_scans)),
+        *(lambda verb=verb: verb(wrong) for verb in (medcls.train, medcls.compare, medcls.evaluate_scores, medcls.Run)),
+        lambda: medcls.Classifier.predict(Mock(), wrong),
+        lambda: medcls.Classifier.save(Mock(), wrong),
+        lambda: medcls.Explanation.save(Mock(), wrong),
+        lambda: medcls.evaluate_scores("a.csv", out=wrong),
+        lambda: medcls.train(run=wrong),
+    ]
+    for ask in asked:
+        with pytest.raises(UsageError, match="must be a path, and is none"):
+            ask()
+
+
+def test_a_run_is_made_of_a_text_too(tmp_path: Path) -> None:
+    assert medcls.Run(str(tmp_path / "none")) == medcls.Run(tmp_path / "none")  # type: ignore[arg-type]
+    with pytest.raises(RunError, match="no such folder"):
+        _ = medcls.Run("runs/none").metrics  # type: ignore[arg-type]
 
 
 def test_the_earlier_name_of_a_function_says_the_one_of_today_however_it_is_imported() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medcls.nearest import beside, did_you_mean, nearest, one_of
+from medcls import ScanRefused, read_scan
+from medcls.nearest import beside, did_you_mean, nearest, no_url, one_of
 
 NAMES = st.lists(st.text("abcdefgh", min_size=4, max_size=12), min_size=1, max_size=8, unique=True)
 
@@ -35,6 +36,14 @@ def test_a_remedy_lists_what_there_is() -> None:
     assert one_of("?", ["lung", "brain"]) == "Allowed: lung, brain"
     assert one_of("?", map(str, range(100))).endswith(", 18, 19 …")
     assert did_you_mean("?", []) == ""
+
+
+def test_a_url_is_said_not_to_be_read_and_a_drive_is_none(tmp_path: Path) -> None:
+    for url in ("https://a.example/c.dcm", "s3://bucket/c.dcm", str(tmp_path / "https://a.example/c.png")):
+        assert beside(Path(url)) == "URLs are not read: download it first, and give the path of the file", url
+    assert no_url(Path("C:/scans/a.png")) == no_url(Path("scans/a:b/c.png")) == ""
+    with pytest.raises(ScanRefused, match="URLs are not read: download it first"):
+        read_scan("https://a.example/c.dcm")
 
 
 @pytest.mark.parametrize("absolute", [True, False])

@@ -10,7 +10,7 @@ from pathlib import Path
 from medcls.cohort.case import Case
 from medcls.errors import CohortError
 from medcls.files import home_path
-from medcls.nearest import beside
+from medcls.nearest import beside, no_url
 from medcls.scans.archive import archive_of
 
 _OF_A_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -68,6 +68,8 @@ def missing_in_words(cases: Sequence[Case], of: int) -> str:
 
 def _remedy(path: Path, root: Path, key: str) -> str:
     """The likeliest reason, tried out."""
+    if remedy := no_url(path):
+        return remedy
     cell = os.path.relpath(path, root) if path.is_relative_to(root) else str(path)
     if _OF_A_DRIVE.match(cell) and os.sep == "/":
         start = f", and set {key} to that folder" if key else ": the table's"

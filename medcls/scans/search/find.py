@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medcls.errors import ScanRefused
 from medcls.files import as_path
+from medcls.nearest import no_url
 from medcls.progress import SILENT, Progress, as_progress
 from medcls.scans.archive import archive_of, members
 from medcls.scans.archive.walk import Entry, walk
@@ -74,7 +75,7 @@ def _in_archive(root: Path) -> list[Entry]:
     archive = archive_of(root)
     inside = [one for one in members(archive) if root in (one.path, *one.path.parents)] if archive is not None else []
     if archive is None or not inside:
-        raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=root)
+        raise refusal(RefusalCode.NO_SCAN, "there is no such file or folder", where=root, remedy=no_url(root))
     depth = len(root.parts) - len(archive.parts)
     return [Entry(str(one.path), one.size, 0, 0, 0, True) for one in inside if not one.in_hidden_folder(depth)]
 
