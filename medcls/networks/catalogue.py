@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medcls.config.site_weights import site_weights
-from medcls.errors import UsageError
+from medcls.errors import UsageError, WeightsError
 from medcls.nearest import one_of
 from medcls.networks.families import FAMILIES, published
 from medcls.networks.family import NetworkFamily
@@ -46,20 +46,14 @@ class Checked:
     Attributes:
         known: Which.
         found: Where it is.
-        sha256: Of the file that is here.
+        sha256: Of the file that is here; empty: it cannot be read.
+        fault: In what it differs from the published file, in one line; empty: in nothing that is known.
     """
 
     known: Known
     found: Found
     sha256: str
-
-    @property
-    def fault(self) -> str:
-        """In what it differs from the published file, in one line; empty: in nothing that is known."""
-        if self.sha256.startswith(self.known.source.sha256):
-            return ""
-        where = ", ".join(map(str, self.found.paths))
-        return f"{where}: its SHA-256 is {self.sha256[:16]}…, and that of {self.known.name} {self.known.source.sha256[:16]}…"
+    fault: str = ""
 
 
 def known_weights(family: NetworkFamily | None = None) -> tuple[Known, ...]:
@@ -110,11 +104,19 @@ def verify(names: Sequence[str] = (), progress: Progress = SILENT) -> tuple[Chec
 
     Raises:
         UsageError: There is no such file.
-        WeightsError: One cannot be read.
     """
     here = [(one, found) for one in (asked_for(names) if names else known_weights()) if (found := find(one.source))]
     return tuple(_checked(one, found) for one, found in progress.track(here, "Reading weights"))
 
 
 def _checked(known: Known, found: Found) -> Checked:
-    return Checked(known, found, hashlib.sha256(read_whole(*found.paths)).hexdigest())
+    try:
+        sha256 = hashlib.sha256(read_whole(*found.paths)).hexdigest()
+    except WeightsError as error:
+        return Checked(known, found, "", str(error))
+    if sha256.startswith(known.source.sha256):
+        return Checked(known, found, sha256)
+    where, published = ", ".join(map(str, found.paths)), known.source.sha256[:16]
+    return Checked(
+        known, found, sha256, f"{where}: its SHA-256 is {sha256[:16]}…, and that of {known.name} {published}…"
+    )

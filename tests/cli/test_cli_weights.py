@@ -47,12 +47,14 @@ def test_the_verb_says_in_a_line_which_file_differs_and_fails(folder: Path) -> N
     assert "our-ct/resnet10: as published" in good.stdout
     (folder / "resnet18-f37072fd.pth").write_bytes(b"other")
     (folder / ROW["file"]).write_bytes(b"other")
+    (folder / "resnet_10_23dataset.pth").mkdir()
     bad = medcls("verify")
     assert bad.exit_code == 2
     lines = [line for line in bad.stderr.splitlines() if line.startswith("medcls: ")]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert "imagenet/efficientnet_lite0: as published" in bad.stdout
     assert "and that of our-ct/resnet10" in lines[0]
+    assert "cannot be read: a folder" in lines[2]
 
 
 def test_the_verb_fetches_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
