@@ -49,6 +49,7 @@ def test_it_is_evaluated_reported_and_used_as_any_classifier(joined: Run, pictur
     assert set(metrics) == {"tune", "test"}
     report = joined.report_file.read_text(encoding="utf-8")
     assert "4 classifiers: the mean of their" in report
+    assert "Each training is recorded in its own report." in report
     assert "fold" not in json.dumps(metrics["test"])
     classifier = medcls.load(joined.path, engine="torch")
     assert isinstance(classifier, Ensemble)

@@ -43,7 +43,8 @@ def test_a_probe_finds_what_the_features_show_and_is_evaluated_as_any_classifier
     assert metrics["test"]["auc"]["value"] > 0.8
     report = probe.report_file.read_text(encoding="utf-8")
     assert "Linear probe: penalty C = " in report
-    assert "chosen on 5 folds within train" in report
+    assert "chosen on 5 folds within train.</p>" in report
+    assert "No training is recorded" not in report
     assert len(list(probe.explanations.glob("*.png"))) == 2
     checklist = (probe.path / "checklists" / "claim-2024.md").read_text(encoding="utf-8")
     assert "a logistic regression on its features was fitted" in checklist

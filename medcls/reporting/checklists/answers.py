@@ -173,7 +173,8 @@ def _model(run: Record) -> Said | None:
     if not network:
         return None
     model = run.config.model
-    return f"network {network}; dropout {model.dropout:g}, {model.freeze} blocks frozen", _CLASSIFIER
+    frozen = "all" if run.config.train.method == "probe" else str(model.freeze)
+    return f"network {network}; dropout {model.dropout:g}, {frozen} blocks frozen", _CLASSIFIER
 
 
 def _initialisation(run: Record) -> Said | None:
