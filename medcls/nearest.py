@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import itertools
 import re
 from collections.abc import Iterable, Mapping
@@ -74,6 +75,8 @@ def beside(path: Path, endings: tuple[str, ...] = ("",)) -> str:
         names = [one.name for one in itertools.islice(there.iterdir(), _MOST_FILES) if one.name.endswith(endings)]
     except OSError:
         return f"The folder {there.absolute()} may not be read"
+    if set(missing) & set("*?") or fnmatch.filter(names, missing):
+        return f"Patterns as '{missing}' are not expanded: give the folder {there}, or a file by its name"
     name = nearest(missing, sorted(names))
     hint = "" if name is None else f"Did you mean '{there / name}'? "
     return f"{hint}There is a folder {there.absolute()}, and no '{missing}' in it"

@@ -120,11 +120,12 @@ def _modality(row: InspectionRow) -> str:
 
 def _totals(result: Inspection, headers: bool) -> list[str]:
     """What was found, whose it is, what of it can be read, and what was passed over: a line each."""
-    lines = ["No scan was found"]
+    readable = _readable(result, headers)
     if result.rows:
         found = f"{_count(len(result.rows), 'scan')} in {_count(result.files, 'file')}"
-        lines = [f"{found}{_kinds(result.rows)}", _whose(result)]
-    lines += [line for line in [_readable(result, headers)] if line]
+        lines = [f"{found}{_kinds(result.rows)}", _whose(result), readable]
+    else:
+        lines = [f"No scan can be read: {readable}" if readable else "No scan was found"]
     if result.ignored:
         lines.append(f"{_count(result.ignored, 'file')} passed over: tables, texts, sidecars and DICOMDIR are no scans")
     names = [row.name for row in result.rows] + [refused.name for refused in result.refused]

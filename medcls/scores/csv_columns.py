@@ -12,6 +12,7 @@ from medcls.errors import CohortError, UsageError
 from medcls.nearest import one_of
 from medcls.tables import read_table
 from medcls.tables.roles import unread_column
+from medcls.tables.table import refuse_formula
 
 PREFIX = "p_"
 _OWN_COLUMNS = ("predicted", "prediction_set", "refer", "fold")  # what medcls itself writes beside the scores
@@ -83,6 +84,10 @@ class ScoreSheet:
                 )
 
         used = {*self.columns.roles().values()}
+        for line, row in self.rows:
+            for name in row:
+                if name in used or name.startswith(PREFIX):
+                    refuse_formula(f"{self.path}:{line}", name, row[name])
         unread: tuple[tuple[Literal["patient", "partition"], str, tuple[str, ...]], ...] = (
             ("patient", "every case would be its own patient", ()),
             ("partition", "all cases would be test", tuple(SplitSettings().values)),

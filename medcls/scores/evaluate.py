@@ -23,7 +23,7 @@ from medcls.runs.evaluation_result import EvaluationResult
 from medcls.runs.leak_list import leaks_listed
 from medcls.runs.metric_tables import write_metrics
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
-from medcls.scores.csv_columns import ScoreColumns
+from medcls.scores.csv_columns import PREFIX, ScoreColumns
 from medcls.scores.operating_point import Decision, decide, parse_thresholds
 from medcls.scores.read_csv import read_scores
 from medcls.scores.recalibrate import recalibrated
@@ -34,6 +34,14 @@ from medcls.scores.subgroup_columns import left_out_in_words
 from medcls.values.caution import Caution, in_order, leakage, note, serious
 
 FILES = ("metrics.json", "figures.csv", "subgroups.csv", SUMS, "report.html")
+_REFERENCE = (
+    "the scores say exactly what the reference says, in two values: they may be the reference itself under another name, and "
+    "then perfect metrics mean nothing. Check where the column of scores comes from"
+)
+_DECISIONS = (
+    "the scores have two values alone, so they are decisions: sensitivity and specificity are theirs, but AUC, Brier's score, "
+    "calibration and decision curves say little of them. Give the scores that the decisions were made by"
+)
 
 
 @dataclass(frozen=True)
@@ -145,8 +153,10 @@ def evaluate_into(
     """
     table = options.read(path)
     test = table.where("test")
-    if not (test & ~table.failed).any():
-        raise CohortError("no row is to be evaluated", where=str(path), remedy="Mark rows as test, with scores")
+    if not test.any():
+        raise CohortError("no row is to be evaluated", where=str(path), remedy="Mark rows as test")
+    if table.failed[test].all():
+        raise _no_score(path, table, options)
     with leaks_listed(folder):
         leaks = _check_sides(path, table, options)
     warnings = in_order((*serious("changed-files", *changed_table(path)), *leaks, *_notes(table, options)))
@@ -164,6 +174,18 @@ def evaluate_into(
     failed = int((table.failed & test).sum())
     answered = int(test.sum()) - failed
     return EvaluationResult("test", metrics["test"], folder, answered, failed, tuple(warnings), content.scores)
+
+
+def _no_score(path: Path, table: ScoreTable, options: ScoreOptions) -> CohortError:
+    """The error that no test row has a score, which names the column."""
+    if table.bare:
+        column = f"the column '{options.columns.get('score', ScoreColumns.score)}'"
+        remedy = "Fill it, or name another with --columns score=COLUMN"
+    else:
+        column = "all of the columns " + ", ".join(f"'{PREFIX}{label}'" for label in table.space.scored)
+        remedy = "Fill them"
+    rows = int(table.where("test").sum())
+    return CohortError(f"none of the {rows} test rows has a score in {column}", where=str(path), remedy=remedy)
 
 
 def _metrics(table: ScoreTable, given: ScoreTable, point: OperatingPoint, options: ScoreOptions) -> dict[str, Any]:
@@ -265,7 +287,9 @@ def _notes(table: ScoreTable, options: ScoreOptions) -> list[Caution]:
             "scores",
             f"the scores are not probabilities ({_outside(table)}): what asks for probabilities is not computed",
         )
-    elif table.bare and options.calibrate is None:
+    if table.are_decisions:
+        notes += serious("scores", _REFERENCE) if table.match_the_reference else note("scores", _DECISIONS)
+    elif table.are_probabilities and table.bare and options.calibrate is None:
         notes += note(
             "scores",
             "the scores are between 0 and 1 and are evaluated as probabilities, which their column does not say. Where they "

@@ -15,7 +15,7 @@ from medcls.scores.canonical_order import in_order
 from medcls.scores.csv_columns import PREFIX, ScoreColumns, ScoreSheet, read_rows
 from medcls.scores.score_table import Floats, ScoreTable
 from medcls.scores.subgroup_columns import choose_covariates
-from medcls.tables.words import NO_LABEL, holds_several, same_label, same_value, says_nothing
+from medcls.tables.words import NO_LABEL, holds_several, looks_like_measure, same_label, same_value, says_nothing
 from medcls.values.label_space import LabelSpace
 
 _ROUNDING = 1e-3
@@ -117,7 +117,24 @@ def _check_reference(sheet: ScoreSheet, named: Sequence[str], several: bool) -> 
                     f"'{part}' in column '{column}' holds several labels",
                     f"Join labels by '; ', and give each a column '{PREFIX}LABEL', as also where it is one label",
                 )
+    _check_measure(sheet, {part for one in parts for part in one} - {*named})
     _check_spelling(sheet, "reference", same_label(part for one in parts for part in one if part not in named))
+
+
+def _check_measure(sheet: ScoreSheet, labels: set[str]) -> None:
+    """Refuse a column of many numbers for a reference: most often it is the score, and the score the reference."""
+    if not looks_like_measure(labels):
+        return
+    reference, score = sheet.columns.reference, sheet.columns.score
+    cells = sheet.cells("score")
+    remedy = "Name the column of labels with --columns reference=COLUMN"
+    if cells is not None and not looks_like_measure({*cells}):
+        remedy = f"Are the columns swapped? Then give --columns reference={score},score={reference}"
+    raise CohortError(
+        f"column '{reference}' has {len(labels)} different numbers: it looks like a measure, not like labels",
+        where=str(sheet.path),
+        remedy=remedy,
+    )
 
 
 def _labels(sheet: ScoreSheet, named: tuple[str, ...], several: bool) -> tuple[str, ...]:
@@ -133,6 +150,12 @@ def _labels(sheet: ScoreSheet, named: tuple[str, ...], several: bool) -> tuple[s
         if len(others) == 1:
             return others[0], named[0]
         present = sorted({*present, *named})
+    if len(present) == 1:
+        raise CohortError(
+            f"all {len(cells)} rows have the reference label '{present[0]}': a score tells two labels apart",
+            where=str(sheet.path),
+            remedy="Add cases with another label, or name the column of the reference with --columns reference=COLUMN",
+        )
     if len(present) != 2:
         raise CohortError(
             f"one score tells two labels apart, but column '{sheet.columns.reference}' has {len(present)}: "

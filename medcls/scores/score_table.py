@@ -65,6 +65,20 @@ class ScoreTable(Labelled):
         known = self.scores[~self.failed]
         return bool(known.size == 0 or (known.min() >= 0 and known.max() <= 1))
 
+    @property
+    def are_decisions(self) -> bool:
+        """Whether the scores of every label have two values alone, as decisions have."""
+        known = self.scores[~self.failed]
+        return len(known) > 2 and all(np.unique(column).size == 2 for column in known.T)
+
+    @property
+    def match_the_reference(self) -> bool:
+        """Whether the cases with the greatest score of a label are those with the label, and no others."""
+        columns, answered = [self.labels.index(label) for label in self.space.scored], ~self.failed
+        called = self.scores[answered] == self.scores[answered].max(axis=0)
+        known = self.known[answered][:, columns]
+        return bool(((called == self.reference[answered][:, columns]) | ~known).all())
+
     def doubted_patients(self, column: str) -> list[str]:
         """What to warn of where the file's column of patients holds dates."""
         cells = sorted(zip(self.lines.tolist(), self.patients.tolist(), strict=True))

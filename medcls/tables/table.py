@@ -29,6 +29,7 @@ _ABOVE = "Remove what stands above the names of the columns"
 _SEPARATOR = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)
 _UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"  # a byte order mark in the middle, and signs without width
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FORMULA = re.compile(r"=[-+(\s]*(?:[^\W\d][\w.]*\(|(?:(?:[\w.]+|'[^']+')!)?\$?[A-Z]{1,3}\$?\d+\b)", re.IGNORECASE)
 _QUOTES = "Close the quote, and write a quote inside quotes twice"
 
 
@@ -64,12 +65,13 @@ class Table:
         """The cells of a column.
 
         Raises:
-            CohortError: One has a line break, so that it is no value but lines that a quote holds together.
+            CohortError: One has a line break, so that it is no value but lines that a quote holds together; or is a formula.
         """
         place = self.header.index(name)
         for line, row in zip(self.lines, self.rows, strict=True):
             if "\n" in row[place] or "\r" in row[place]:
                 raise self.wrong(line, f"a line break in column '{name}'", _QUOTES)
+            refuse_formula(f"{self.path}:{line}", name, row[place])
         return tuple(row[place] for row in self.rows)
 
     def mappings(self) -> Iterator[tuple[int, Mapping[str, str]]]:
@@ -96,6 +98,20 @@ class Table:
             )
         there = one_of(name, self.named, "Columns")
         return self.wrong(self.header_line, f"there is no column '{name}' {purpose}", f"{there}{remedy}")
+
+
+def refuse_formula(where: str, column: str, cell: str) -> None:
+    """Refuse the formula of a spreadsheet that stands where its result should: ``=IF(A1;1;0)``, ``=B2``.
+
+    Raises:
+        CohortError: The cell is one.
+    """
+    if _FORMULA.match(cell):
+        raise CohortError(
+            f"'{cell}' in column '{column}' is a formula of a spreadsheet, not its result",
+            where=where,
+            remedy="Export the table with values in place of formulas",
+        )
 
 
 def read_table(path: Path, what: str = "the table") -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from decimal import Decimal, InvalidOperation
 
 from medcls.tables.table import folded
@@ -28,6 +28,8 @@ UNCERTAIN = frozenset({"-1", "-1.0", "u", "uncertain", "unsure", "equivocal", "?
 """What says of a label that it may be or not, as CheXpert's -1 does."""
 NO_LABEL = "none"
 """What a cell says where a case may have several labels and has none."""
+_MOST_NUMBERS = 10
+"""Different numbers in a column of labels, from which on they look like a measure."""
 _SIGNS = frozenset("?.-–—_/*~")
 _JOINTS = re.compile(r"[\s_\-\u2010-\u2015]+")
 _BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_]) (?=\d)")
@@ -65,6 +67,11 @@ def number_in(value: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number is not None and number.is_finite() else None
+
+
+def looks_like_measure(values: Collection[str]) -> bool:
+    """Whether different values are so many numbers that they are a measure, and no labels."""
+    return len(values) > _MOST_NUMBERS and all(number_in(value) is not None for value in values)
 
 
 def is_date(value: str) -> bool:

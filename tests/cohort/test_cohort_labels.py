@@ -360,3 +360,25 @@ def test_a_patient_has_one_pseudonym_wherever_it_is_written(tmp_path: Path) -> N
         assert kept["patient"] == left["patient"] == patient_pseudonym(key, pseudonyms)
         assert kept["patient"].isprintable()
     assert kept["patient"] == "1234"
+
+
+def test_a_formula_of_a_spreadsheet_is_no_label(tmp_path: Path) -> None:
+    line = refusal(tmp_path, ["ill", "well", "=IF(A1>0.5;1;0)"], positive="ill")
+    assert "cases.csv:4: '=IF(A1>0.5;1;0)' in column 'label' is a formula of a spreadsheet" in line
+    assert cohort_of(tmp_path, ["=", "=>", "= ill"]).labels == ("=", "= ill", "=>")
+
+
+def test_partitions_without_folders_of_classes_say_which_level_is_missing(tmp_path: Path) -> None:
+    for index, name in enumerate(("train/0.png", "test/1.png")):
+        picture(tmp_path / name, index)
+    with pytest.raises(MedclsError, match=r"level of the classes is missing: 'test', 'train' .*test/CLASS"):
+        from_folder(tmp_path)
+
+
+def test_a_folder_called_as_a_partition_beside_classes_is_a_class_only_where_it_is_listed(tmp_path: Path) -> None:
+    for index, name in enumerate(("train/0.png", "ill/1.png")):
+        picture(tmp_path / name, index)
+    with pytest.raises(MedclsError, match="the folder 'train' is called as a partition, and stands beside classes"):
+        from_folder(tmp_path)
+    data = {"folder": tmp_path, "labels": ["ill", "train"]}
+    assert from_folder(tmp_path, data=data).labels == ("ill", "train")

@@ -66,3 +66,10 @@ def test_beside_a_path_is_the_nearest_file_with_the_way_that_was_given(
         beside(root / "scans" / "note.txt", (".gz",))
         == f"There is a folder {tmp_path / 'scans'}, and no 'note.txt' in it"
     )
+
+
+def test_a_pattern_is_said_not_to_be_expanded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    for pattern in ("*.png", "?.png", "[ab].png"):
+        assert beside(tmp_path / pattern).startswith(f"Patterns as '{pattern}' are not expanded: give the folder")
+    assert "expanded" not in beside(tmp_path / "scan[1].png")

@@ -264,6 +264,8 @@ def test_exit_codes(export: Path, tmp_path: Path) -> None:
     assert inspect(export / "notes.docx").exit_code == 4
     (tmp_path / "empty").mkdir()
     assert inspect(tmp_path / "empty").exit_code == 4
+    assert "No scan was found" in inspect(tmp_path / "empty").stdout
+    assert inspect(export / "notes.docx").stdout.startswith("No scan can be read: 1 series or file refused (1 file)\n")
     assert inspect(tmp_path / "gone").exit_code == 2
     assert "nothing at this path" in inspect(tmp_path / "gone").stderr
 

@@ -453,3 +453,61 @@ def test_pages_say_nothing_odd_of_a_model_that_is_always_or_never_right(tmp_path
     assert "may equal a limit of its interval" in compared
     assert "Stated beforehand." in compared
     assert "it finds none" in wrong
+
+
+def refused(tmp_path: Path, rows: list[dict[str, Any]], **options: Any) -> str:
+    with pytest.raises((CohortError, UsageError)) as error:
+        evaluated(write_table(tmp_path / "s.csv", rows), tmp_path / "out", **options)
+    return str(error.value)
+
+
+def test_a_score_in_the_place_of_the_reference_is_asked_about(tmp_path: Path) -> None:
+    swapped = [{**row, "reference": row["score"], "score": row["reference"]} for row in binary_rows(30)]
+    line = refused(tmp_path, swapped, positive="sick", threshold=0.5)
+    assert "column 'reference' has 30 different numbers: it looks like a measure" in line
+    assert "Are the columns swapped? Then give --columns reference=score,score=reference" in line
+    both = [{**row, "reference": row["score"]} for row in binary_rows(30)]
+    assert "swapped" not in refused(tmp_path, both, positive="sick", threshold=0.5)
+
+
+def test_a_reference_of_one_label_alone_is_said(tmp_path: Path) -> None:
+    rows = [{**row, "reference": "sick"} for row in binary_rows(12)]
+    line = refused(tmp_path, rows, positive="sick", threshold=0.5)
+    assert "all 12 rows have the reference label 'sick'" in line
+    assert "p_LABEL" not in line
+
+
+def test_a_column_without_any_score_is_named(tmp_path: Path) -> None:
+    rows = [{**row, "mark": "", "partition": "test"} for row in binary_rows(12)]
+    line = refused(tmp_path, rows, positive="sick", threshold=0.5, columns={"score": "mark"})
+    assert "none of the 12 test rows has a score in the column 'mark'" in line
+    several = [{**row, "p_a": ""} for row in several_rows(["a", "b", "c"], multilabel=False, cases=12)]
+    assert "in all of the columns 'p_a', 'p_b', 'p_c'" in refused(tmp_path, several)
+
+
+def test_a_formula_is_called_one_in_any_column_that_is_read(tmp_path: Path) -> None:
+    for column, cell in (("reference", "=IF(A1;1;0)"), ("score", "=B2"), ("patient", "=Sheet1!$A$1")):
+        rows = binary_rows(12)
+        rows[4][column] = cell
+        line = refused(tmp_path, rows, positive="sick", threshold=0.5)
+        assert f"s.csv:6: '{cell}' in column '{column}' is a formula of a spreadsheet" in line
+
+
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        (lambda row, _: str(int(row["reference"] == "sick")), "they may be the reference itself"),
+        (lambda row, number: str(int((row["reference"] == "sick") ^ (number % 5 == 0))), "so they are decisions"),
+        (lambda _, __: "0.7", "all cases have the same score of sick"),
+    ],
+)
+def test_scores_that_tell_more_or_less_than_scores_are_said_to(
+    score: Callable[[dict[str, Any], int], str], words: str, tmp_path: Path
+) -> None:
+    rows = [{**row, "score": score(row, number)} for number, row in enumerate(binary_rows(60))]
+    result = medcls.evaluate_scores(
+        write_table(tmp_path / "s.csv", rows), tmp_path / "out", positive="sick", threshold=0.5, **FAST
+    )
+    said = [*map(str, result.warnings), *result.metrics["notes"]]
+    assert sum(words in one for one in said) == 1
+    assert not any("in the scores' own unit" in one for one in said)

@@ -77,6 +77,7 @@ def test_config_errors_are_said_before_torch_is_imported(tmp_path: Path) -> None
         "explain gone-scans.csv --model lung": "Did you mean 'ct.nii.gz'?",
         "evaluate lang": "Did you mean 'lung'",
         "evaluate lung --cases gone.csv": "no such table of other cases",
+        "evaluate lung --cases runs": "this is a folder, and no table of other cases",
         "evaluate lung --cases cases.csv": "none of the 2 scans",
         "finish lang": "Did you mean 'lung'",
         "demo --region knee": "lung, brain, stomach",

@@ -78,7 +78,7 @@ def folder_labels(settings: DataSettings, split: SplitSettings, positive: str | 
     """The labels that the folders' names alone give, without any case; see :func:`read_folder`."""
     root = _root(settings)
     parts = _partition_folders(root, split)
-    labels = _labels(root, parts, settings)
+    labels = _labels(root, parts, settings, split)
     _check_files(root, parts, settings)
     try:
         return Cohort(asked_space(labels, positive, multilabel=False), source=str(root))
@@ -250,7 +250,9 @@ def _quoted(names: list[str]) -> str:
     return f"{shown} and {len(names) - 4} more" if len(names) > 4 else shown
 
 
-def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: DataSettings) -> tuple[str, ...]:
+def _labels(
+    root: Path, parts: list[tuple[Partition | None, Path]], settings: DataSettings, split: SplitSettings
+) -> tuple[str, ...]:
     names = {folder.name for _, part in parts for folder in _sub_folders(part)}
     present = sorted({settings.label_values.get(name, name) for name in names})
     if settings.labels is not None:
@@ -269,12 +271,20 @@ def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: Da
         inner = _classes_further_down(root, settings, None)
         if inner is not None:
             raise _further_down(root, inner)
+        if parts[0][0] is not None and not names:
+            above = [part.name for _, part in parts]
+            raise CohortError(
+                f"the level of the classes is missing: {_quoted(above)} are partitions, and have no folder of a class in them",
+                where=str(root),
+                remedy=f"Put the scans of each class into a sub-folder of its name, as {above[0]}/CLASS",
+            )
         count = "1 sub-folder" if len(names) == 1 else f"{len(names)} sub-folders"
         raise CohortError(
             f"a classifier needs two classes or more; the folder has {count}",
             where=str(root),
             remedy="Put the scans of each class into a sub-folder of its name",
         )
+    _check_no_partition(root, names - settings.label_values.keys(), split)
     pair = same_label(present)
     if pair is not None:
         raise CohortError(
@@ -283,6 +293,17 @@ def _labels(root: Path, parts: list[tuple[Partition | None, Path]], settings: Da
             remedy="Join them with data.label_values, or list both in data.labels",
         )
     return tuple(present)
+
+
+def _check_no_partition(root: Path, classes: set[str], split: SplitSettings) -> None:
+    """Refuse a class that is called as a partition: 'train' beside 'ill' is most often no label."""
+    partitions = sorted(name for name in classes if named_partition(name, split) is not None)
+    if partitions:
+        raise CohortError(
+            f"the folder '{partitions[0]}' is called as a partition, and stands beside classes",
+            where=str(root),
+            remedy="Move it away, put all classes into folders of partitions, or list it in data.labels if it is a class",
+        )
 
 
 def _sub_folders(folder: Path) -> list[Path]:

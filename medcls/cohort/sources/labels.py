@@ -8,10 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from medcls.config.settings import DataSettings
 from medcls.nearest import nearest, one_of
 from medcls.tables import Table
-from medcls.tables.words import holds_several, number_in, same_label, same_value, says_nothing
+from medcls.tables.words import holds_several, looks_like_measure, same_label, same_value, says_nothing
 
-_MOST_NUMBERS = 10
-"""Different numbers in a column of labels, from which on they look like a measure."""
 _FEWEST_CASES = 2
 """Of a label, on average: a column whose values hardly repeat holds names or remarks."""
 _MOST_LABELS = 20
@@ -100,8 +98,7 @@ def _check_several(table: Table, column: str, cells: Sequence[str], counts: Mapp
 
 
 def _check_measure(table: Table, column: str, counts: Mapping[str, int]) -> None:
-    numbers = all(number_in(value) is not None for value in counts)
-    if numbers and len(counts) > _MOST_NUMBERS:
+    if looks_like_measure(counts):
         raise table.wrong(
             None,
             f"column '{column}' has {len(counts)} different numbers: it looks like a measure, not like labels",

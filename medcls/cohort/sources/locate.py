@@ -60,8 +60,14 @@ def external_settings(config: Config, table: Path) -> Config:
     """The config by which a table of other cases is read: the same columns, all cases on one side.
 
     Raises:
-        CohortError: There is no such table.
+        CohortError: There is no such table, or it is a folder.
     """
+    if table.is_dir():
+        raise CohortError(
+            "this is a folder, and no table of other cases",
+            where=str(table),
+            remedy="Give --cases a CSV file with a scan and its label in each row; scans without labels are for 'medcls infer'",
+        )
     if not table.is_file():
         raise CohortError("there is no such table of other cases", where=str(table), remedy="Give --cases a CSV file")
     columns = config.data.columns.model_copy(update={"split": None})

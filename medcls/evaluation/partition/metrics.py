@@ -53,6 +53,7 @@ class LabelMetrics:
             patient, else Obuchowski's.
         roc: The ROC curve for drawing.
         reliability: The reliability curve's bins.
+        one_score: Whether all cases have the same score.
     """
 
     counts: Counts
@@ -60,6 +61,7 @@ class LabelMetrics:
     auc_analytic: Estimate
     roc: RocDrawing
     reliability: tuple[ReliabilityBin, ...]
+    one_score: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +218,8 @@ def _label_metrics(view: LabelView, replicates: Replicates, confidence: float) -
     analytic = analytic_auc(view.positive, view.scores, view.resampling.patient, confidence)
     roc = draw_roc(view, estimates["auc"], replicates.bands[view.name], confidence)
     bins = reliability_curve(view.positive, view.scores, view.resampling.patient, confidence=confidence)
-    return LabelMetrics(view.counts, estimates, analytic, roc, bins)
+    one_score = np.unique(view.scores).size == 1
+    return LabelMetrics(view.counts, estimates, analytic, roc, bins, one_score)
 
 
 def _label_counts(predictions: Predictions, resampling: PatientResampling) -> tuple[dict[str, int], dict[str, int]]:
@@ -262,7 +265,12 @@ def doubts(per_label: Mapping[str, LabelMetrics], *, thresholds: bool) -> list[s
                 f"the AUC of {label} is below 0.5, its whole interval too, so scores look inverted: the higher, the rarer the "
                 "label. Check whether scores, or labels, stand for the opposite"
             )
-        if thresholds and min(counts.tp + counts.fn, counts.fp + counts.tn) and _parts_nothing(counts):
+        if metrics.one_score:
+            found.append(
+                f"all cases have the same score of {label}, which tells nothing apart. Check that it is the model's score, and "
+                "that the model has learnt anything"
+            )
+        elif thresholds and min(counts.tp + counts.fn, counts.fp + counts.tn) and _parts_nothing(counts):
             called, n = counts.tp + counts.fp, counts.tp + counts.fp + counts.fn + counts.tn
             found.append(
                 f"the threshold separates hardly anything: {called} of {n} cases are predicted {label}. Check that it is in "
