@@ -1,4 +1,4 @@
-"""ConvNeXt: Liu et al., 'A ConvNet for the 2020s' (CVPR 2022), figure 4 and table 5.
+"""ConvNeXt: Liu et al., 'A ConvNet for the 2020s' (CVPR 2022), figure 4, tables 5 and 9.
 
 It ends in a mean over space, a layer norm and a linear layer, so Grad-CAM goes by gradients.
 """
