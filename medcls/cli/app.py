@@ -11,7 +11,7 @@ import typer
 
 from medcls.cli.commands import VERBS
 from medcls.cli.exits import USAGE, complain, ending, exiting
-from medcls.cli.usage import one_dash, usage_line
+from medcls.cli.usage import one_dash, twice, usage_line
 
 _WIDEST = 120  # columns of the help, where the terminal has them
 app = typer.Typer(
@@ -57,7 +57,7 @@ def main() -> int:
 def _parsed() -> int:
     try:
         group = typer.main.get_command(app)
-        line = one_dash(sys.argv[1:], group)
+        line = one_dash(sys.argv[1:], group) or twice(sys.argv[1:], group)
         return int(group(standalone_mode=False) or 0) if line is None else complain(line, USAGE)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer's parser raises, whichever parser it is built on, has it

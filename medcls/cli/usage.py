@@ -70,7 +70,7 @@ def usage_line(error: Any, words: Sequence[str]) -> str:
         allowed = re.findall("'([^']+)'", choice["allowed"])
         return f"'{choice['given']}' is not allowed for '{choice['option']}'. {one_of(choice['given'], allowed)}"
     if "unexpected extra argument" in message:
-        return _too_many(verb, message.split("(")[-1].rstrip(")"), context)
+        return _too_many(verb, message.split("(")[-1].rstrip(")"), context, words)
     return f"{message[:1].lower()}{message[1:]}. {_see(verb)}"
 
 
@@ -202,8 +202,38 @@ def one_dash(words: Sequence[str], command: Any) -> str | None:
     return None
 
 
-def _too_many(verb: str, extra: str, context: Any) -> str:
+def _joined_set(words: Sequence[str]) -> str | None:
+    """``key=value`` where it was written with blanks around ``=``: ``--set train.epochs = 5``."""
+    for place, word in enumerate(words):
+        if word == "--set":
+            key, sign, value = [*words[place + 1 : place + 4], "", "", ""][:3]
+            if sign == "=":
+                return f"{key}={value}"
+            if sign.startswith("=") or key.endswith("="):
+                return f"{key}{sign}"
+    return None
+
+
+def twice(words: Sequence[str], command: Any) -> str | None:
+    """The line for an option that takes one value and is given several, of which the last would count; ``None``: none is.
+
+    Args:
+        words: What was typed after ``medcls``.
+        command: The parser of ``medcls``.
+    """
+    verb = next((word for word in words if not word.startswith("-")), "")
+    for one in command.commands[verb].params if verb in command.commands else ():
+        takes_one = not (getattr(one, "multiple", False) or getattr(one, "is_flag", False))
+        if takes_one and sum(word.partition("=")[0] in one.opts for word in words if word.startswith("-")) > 1:
+            name = next(name for name in one.opts if name.startswith("--"))
+            return f"'{name}' is given twice, and {_called(verb)} takes one. Leave out one of the two"
+    return None
+
+
+def _too_many(verb: str, extra: str, context: Any, words: Sequence[str]) -> str:
     what = f"'medcls {verb}' does not take '{extra}'. "
+    if (joined := _joined_set(words)) is not None:
+        return f"{what}Write --set {shlex.quote(joined)}, without blanks around ="
     if "=" in extra:
         return f"{what}Write --set {extra}"
     given = context.params if context is not None else {}

@@ -20,6 +20,7 @@ Key = tuple[str | int, ...]
 _WORDS_OF_UNIONS = ("middle", "all", "auto", "youden", "temperature", "platt", "isotonic", "vector", "dirichlet")
 """The words that keys take which also take something else."""
 _LONGEST_SHOWN = 200
+_LEAST_PERCENT = 5  # what is given in the place of a part of 1, and is not simply too large
 _NUMBER, _WHOLE = "it needs a number", "it needs a whole number"
 _WORDS = {
     "int_type": _WHOLE,
@@ -32,6 +33,7 @@ _WORDS = {
     "bool_parsing": "it needs true or false",
     "string_type": "it needs a text; put quotes around it",
     "list_type": "it needs a list, in square brackets",
+    "tuple_type": "it needs a list, in square brackets",
     "dict_type": "it needs a mapping of keys to values",
     "path_type": "it needs a path",
     "string_too_short": "it must not be empty",
@@ -71,7 +73,8 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
                 f"unknown key '{dotted(key)}'", where=where, remedy="What tune and test leave is trained on"
             )
         meant = _elsewhere(str(key[-1])) if name is None else [(*key[:-1], name)]
-        hint = f"Did you mean '{dotted(meant[0])}'? " if meant else ""
+        top = " at the top, not indented" if meant and len(meant[0]) == 1 < len(key) else ""
+        hint = f"Did you mean '{dotted(meant[0])}'{top}? " if meant else ""
         return ConfigError(f"unknown key '{dotted(key)}'", where=where, remedy=f"{hint}Allowed: {', '.join(allowed)}")
     if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
         return _no_member_fits(key, first["input"], where)
@@ -88,7 +91,7 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
     where = _where_of_section(key, message, where_of) or where
     if first["type"] == "string_pattern_mismatch":
         message += f": {_field_at(key).description}"
-    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {_shown(first['input'])})"
+    given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {shown(first['input'])})"
     return ConfigError(f"'{dotted(key)}': {message}{given}" if key else message, where=where)
 
 
@@ -102,13 +105,16 @@ def what_is_wrong(found: ErrorDetails) -> str:
         for name, value in found.get("ctx", {}).items()
         if isinstance(value, int | float)
     }
-    message = _WORDS.get(found["type"], "it is not of the kind that is wanted").format(**limits)
-    if limits.get("lt") == "1" and isinstance(found["input"], int | float) and 1 < found["input"] <= 100:
+    own = found["msg"].replace("Input should be", "it needs", 1)  # what pydantic wants: "it needs 'a' or 'b'"
+    known = _WORDS.get(found["type"])
+    message = known.format(**limits) if known else own[:1].lower() + own[1:]
+    percent = isinstance(found["input"], int | float) and _LEAST_PERCENT <= found["input"] <= 100
+    if limits.get("lt") == "1" and percent:
         message += f", since it is a part of 1: {found['input']:g} % is {found['input'] / 100:g}"
     return message
 
 
-def _shown(given: Any) -> str:
+def shown(given: Any) -> str:
     """A value as YAML has it."""
     if given is None:
         return "nothing"
@@ -124,9 +130,9 @@ def _where_of_section(key: Key, message: str, where_of: Callable[[Key], str]) ->
 
 def _no_member_fits(key: Key, given: Any, where: str) -> ConfigError:
     """A value that may be of several kinds and is of none: the key's own description says what is allowed."""
-    shown = _shown(given).strip("'")
-    remedy = did_you_mean(shown, _WORDS_OF_UNIONS) + (_field_at(key).description or "")
-    return ConfigError(f"'{shown}' is not allowed for '{dotted(key)}'", where=where, remedy=remedy)
+    text = shown(given).strip("'")
+    remedy = did_you_mean(text, _WORDS_OF_UNIONS) + (_field_at(key).description or "")
+    return ConfigError(f"'{text}' is not allowed for '{dotted(key)}'", where=where, remedy=remedy)
 
 
 def _names_a_union_member(part: str | int) -> bool:
@@ -139,11 +145,11 @@ def _names_a_union_member(part: str | int) -> bool:
 
 
 def _elsewhere(name: str, section: Key = ()) -> list[Key]:
-    """The keys of this name in the sections below."""
+    """The keys of this name in this section and in those below."""
     found: list[Key] = []
     for one in _keys_at(section):
         here = (*section, one)
-        found += [here] if one == _CALLED.get(name, name) and section else []
+        found += [here] if one == _CALLED.get(name, name) else []
         found += _elsewhere(name, here) if _section_at(here) else []
     return found
 

@@ -21,7 +21,9 @@ class ModelSettings(Section):
         description="Starting weights: a file; a named source (imagenet, medicalnet, or one of the site's own index); "
         "auto: the best that is on this machine; null: random.",
     )
-    weights_sha256: str | None = Field(None, description="Expected SHA-256 of the weights file.")
+    weights_sha256: Annotated[str, Field(pattern=r"^\s*[0-9A-Fa-f]{8,64}\s*$")] | None = Field(
+        None, description="Expected SHA-256 of the weights file: its 64 hexadecimal digits, or the first 8 or more."
+    )
     freeze: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="How many blocks, counted from the input, are not trained."
     )

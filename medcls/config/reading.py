@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from medcls.bounded import read_bounded, why_unreadable
 from medcls.config.faults import Key, as_config_error
+from medcls.config.places import Places
 from medcls.config.settings import Config
 from medcls.config.site_weights import names_weights
 from medcls.config.yaml_values import MOST_BYTES, read_yaml
@@ -80,7 +81,7 @@ def load_config(
     config = validate_config(source.values, source)
     if config.name is None and path is not None:
         config = config.model_copy(update={"name": Path(path).stem})
-    return config
+    return config.placed(Places(source.places))
 
 
 def validate_config(values: Mapping[str, Any], source: _Source | None = None) -> Config:

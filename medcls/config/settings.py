@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, PrivateAttr, field_validator, model_validator
 
 from medcls.config.augmentation_settings import AugmentationSettings as AugmentationSettings
 from medcls.config.augmentation_settings import MonaiTransform as MonaiTransform
@@ -17,6 +17,7 @@ from medcls.config.ensemble_settings import EnsembleSettings as EnsembleSettings
 from medcls.config.evaluation_settings import EvaluationSettings as EvaluationSettings
 from medcls.config.model_settings import ModelSettings as ModelSettings
 from medcls.config.network_names import NetworkName as NetworkName
+from medcls.config.places import Places
 from medcls.config.section import Count as Count
 from medcls.config.section import Fraction as Fraction
 from medcls.config.section import Positive as Positive
@@ -344,6 +345,18 @@ class Config(Section):
     runs: Path = Field(Path("runs"), description="Folder that run folders are made in.")
     name: str | None = Field(None, description="Name of the run folder; default: the config file's name.")
     seed: Seed = Field(0, description="Seed of everything random.")
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    def placed(self, places: Places) -> Config:
+        """The same, which knows where its keys were given."""
+        config = self.model_copy()
+        config._places = places
+        return config
+
+    @property
+    def places(self) -> Places:
+        """Where its keys were given; empty of one that was read back, or made in Python."""
+        return self._places
 
     @property
     def places_from(self) -> Path | None:

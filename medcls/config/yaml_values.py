@@ -7,7 +7,8 @@ millions of values ('billion laughs'), are refused where values are made of node
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,9 @@ _TEXTS: tuple[Key, ...] = (
     ("positive",),
     ("name",),
 )
+_COLONS = ("mapping values are not allowed", "could not find expected ':'")
+_NO_BLANK = re.compile(r"\s*(?:- )?([A-Za-z_]\w*):[^\s:/\\][^:]*$")  # a key, and no drive, URL or time
+_WITH_VALUE = re.compile(r"\s*[\w.]+:\s+[^\s#|>&]")
 _ANCHORS = "Write what it stands for in its place"
 
 
@@ -62,12 +66,42 @@ def read_yaml(text: str, name: str, key: Key = ()) -> Read:
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"not valid YAML: {_in_words(str(error.problem))}", where=f"{name}:{line}") from None
+        line, words = _likeliest(
+            text.splitlines(), error.problem_mark.line if error.problem_mark else 0, str(error.problem)
+        )
+        raise ConfigError(f"not valid YAML: {words}", where=f"{name}:{line + 1}") from None
     except (yaml.YAMLError, ValueError, OverflowError):  # a sign or an escape that no text has
         raise ConfigError("not valid YAML: it holds a sign that no text has", where=name) from None
     reading = _Reading(name)
     return Read(None if node is None else reading.value(node, key), reading.places)
+
+
+def _likeliest(lines: Sequence[str], at: int, problem: str) -> tuple[int, str]:
+    """The line that was likeliest written wrongly, and how: often not the one that PyYAML stops at.
+
+    Args:
+        lines: The text.
+        at: The line that PyYAML stops at, from 0.
+        problem: What it says.
+    """
+    merged = next((number for number, one in enumerate(lines) if one.startswith(("<<<<<<< ", ">>>>>>> "))), None)
+    if merged is not None:
+        return (
+            merged,
+            "a merge of git left two versions here; keep one, and delete the lines of <<<<<<<, ======= and >>>>>>>",
+        )
+    said = [number for number, one in enumerate(lines[: at + 1]) if one.strip() and not one.lstrip().startswith("#")][
+        -2:
+    ]
+    if not any(part in problem for part in _COLONS) or not said:
+        return at, _in_words(problem)
+    for number in said:
+        if joined := _NO_BLANK.match(lines[number]):
+            return number, f"a blank is missing after the ':' of '{joined[1]}:'"
+    before, here = (len(lines[number]) - len(lines[number].lstrip()) for number in (said[0], said[-1]))
+    if here > before and _WITH_VALUE.match(lines[said[0]]):
+        return said[-1], f"indented by {here} blanks, and the key before by {before}; keys of one section begin alike"
+    return at, _in_words(problem)
 
 
 def _in_words(problem: str) -> str:

@@ -205,6 +205,22 @@ def test_want_of_memory_is_told_whoever_tells_of_it(
     assert said.startswith("medcls: there is not enough memory")
 
 
+def test_an_option_given_twice_and_blanks_around_an_equals_sign_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line, words in (
+        ("train --config a.yaml -c b.yaml", "'--config' is given twice, and 'medcls train' takes one"),
+        ("infer scans --model=a --model b", "'--model' is given twice"),
+        ("train --config a.yaml --set train.epochs = 5", "Write --set train.epochs=5, without blanks"),
+        ("train --config a.yaml --set train.epochs =5", "Write --set train.epochs=5, without blanks"),
+        ("train --config a.yaml --set train.epochs= 5", "Write --set train.epochs=5, without blanks"),
+        ("train --config a.yaml --set train.epochs=5 seed=3", "Write --set seed=3"),
+        ("train --config a.yaml --set train.epochs=5 --set seed=3", "no such config file"),
+    ):
+        code, _, said = typed(line, monkeypatch, capsys)
+        assert (code, said.count("\n"), words in said) == (2, 1, True), said
+
+
 def test_what_is_no_path_is_one_line_in_python_too(tmp_path: Path) -> None:
     stopped = tmp_path / "runs" / "stopped"
     stopped.mkdir(parents=True)

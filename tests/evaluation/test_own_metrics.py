@@ -20,7 +20,7 @@ from medcls.errors import UsageError
 from medcls.evaluation import METRICS, Metric, evaluate_partition, metrics_schema
 from medcls.evaluation.metrics import COUNTED, LOSSES, RANKED
 from medcls.evaluation.metrics.decisions import LikelihoodRatio
-from medcls.evaluation.metrics.further import given_metrics
+from medcls.evaluation.metrics.further import further_metrics, given_metrics
 from medcls.evaluation.partition.label_metrics import LabelView
 from tests.factories.packages import install
 from tests.factories.predictions import half, rows_of, some_binary, some_labels, some_multilabel
@@ -183,3 +183,10 @@ def test_metrics_of_others_are_not_left_out_of_a_comparison_in_silence(tmp_path:
     table = table_of(tmp_path)
     with pytest.raises(UsageError, match="further metrics are not compared"):
         medcls.compare(table, table, out=tmp_path / "out", threshold=0.5, **{"metrics": ["youden"]})
+
+
+def test_a_metric_that_is_always_given_is_said_to_be() -> None:
+    with pytest.raises(UsageError, match=r"^evaluation.metrics: 'auc' is always given. Leave it out"):
+        further_metrics(["auc", "dice"])
+    with pytest.raises(UsageError, match="'auc' is always given"), given_metrics(["auc"]):
+        pass

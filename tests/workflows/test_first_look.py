@@ -254,6 +254,18 @@ def test_a_key_that_cannot_be_kept_names_its_variable(tmp_path: Path, monkeypatc
         load_pseudonyms()
 
 
+def test_a_faulty_step_is_named_with_its_line_and_what_is_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "lung.yaml"
+    for steps, words in (
+        ("window: {windows: [400, -1000]}", r"windows.0: it needs a list.*: \[low, high\] in HU.*\(given: 400\)"),
+        ("spacing: {millimetres: {x: 1}}", "millimetres: it needs a list"),
+        ("spacings: {}", "Did you mean 'spacing'"),
+    ):
+        path.write_text(f"region: lung\npreprocessing:\n  kind: ct\n  steps: {{{steps}}}\n", encoding="utf-8")
+        with pytest.raises(ConfigError, match=rf"lung.yaml:4: preprocessing.steps\..*{words}"):
+            look_first(load_config(path))
+
+
 def test_what_the_config_asks_for_and_does_not_get_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = table(tmp_path, ["scan,label", *(f"{n}.png,{'ill' if n % 2 else 'well'}" for n in range(8))], files=8)
     asked: dict[str, dict[str, Any]] = {

@@ -23,6 +23,7 @@ from medcls.evaluation.statistics.estimate import PointEstimate, Undefined
 GROUP = "medcls.metrics"
 """Entry points of installed packages: from the name of a metric to its :class:`Metric`."""
 _GIVEN: ContextVar[Mapping[str, Metric] | None] = ContextVar("given_metrics", default=None)
+_ALWAYS = "Leave it out: only metrics beyond those of medcls are named here"
 
 
 @contextmanager
@@ -36,6 +37,9 @@ def given_metrics(metrics: Sequence[Metric | str]) -> Iterator[tuple[str, ...]]:
         raise UsageError("metrics= takes a list of Metric objects, or of names of installed ones")
     objects = [one for one in metrics if isinstance(one, Metric)]
     names = tuple(one if isinstance(one, str) else one.name for one in metrics)
+    always = next((one for one in metrics if isinstance(one, str) and one in METRICS), None)
+    if always is not None:
+        raise UsageError(f"'{always}' is always given", where="metrics=", remedy=_ALWAYS)
     taken = [name for name in names if name in METRICS or not name.isidentifier() or names.count(name) > 1]
     if taken:
         raise UsageError(
@@ -59,6 +63,8 @@ def further_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
 
 
 def _installed(name: str) -> Metric:
+    if name in METRICS:
+        raise UsageError(f"'{name}' is always given", where="evaluation.metrics", remedy=_ALWAYS)
     entry = plugins.installed(GROUP).get(name)
     if entry is None:
         raise UsageError(
@@ -66,8 +72,8 @@ def _installed(name: str) -> Metric:
             remedy="Install the package that has it, or give it in Python: metrics=[...]",
         )
     found = plugins.load(GROUP, name)
-    if not isinstance(found, Metric) or found.name != name or name in METRICS:
-        raise plugins.broken(entry, f"it gives no Metric that is called '{name}', or medcls has one of this name")
+    if not isinstance(found, Metric) or found.name != name:
+        raise plugins.broken(entry, f"it gives no Metric that is called '{name}'")
     return _blamed(found, f"the plug-in '{name}' of the package {plugins.distribution_of(entry)}")
 
 

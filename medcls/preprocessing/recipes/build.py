@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from medcls.config.faults import what_is_wrong
+from medcls.config.faults import shown, what_is_wrong
 from medcls.config.settings import PreprocessingSettings, Region
 from medcls.errors import ConfigError, UsageError
 from medcls.nearest import one_of
@@ -158,4 +158,6 @@ def _validated(step: type[StepParameters], values: Mapping[str, Any]) -> StepPar
                 where=where,
                 remedy=one_of(place, step.model_fields) if step.model_fields else "It has no parameters",
             ) from None
-        raise ConfigError(what_is_wrong(first), where=where) from None
+        field = step.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+        wanted = f": {field.description.rstrip('.')}" if field is not None and field.description else ""
+        raise ConfigError(f"{what_is_wrong(first)}{wanted} (given: {shown(first['input'])})", where=where) from None

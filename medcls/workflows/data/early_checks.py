@@ -38,8 +38,9 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     Raises:
         MedclsError: The first fault.
     """
-    build_recipe(config.region, config.preprocessing)
-    _check_weights(config.model.weights)
+    with config.places.named():
+        build_recipe(config.region, config.preprocessing)
+        _check_weights(config.model.weights)
     _say_unused(config, progress)
     pseudonyms = config.privacy.pseudonyms()
     PreparedStore.of(config.store)  # knows its folder, or says that it does not
