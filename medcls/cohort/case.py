@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,6 +81,11 @@ class Exclusion:
     partition: Partition | None = None
     scan: Path | None = None
     unknown: tuple[int, ...] = ()
+
+
+def codes_in_words(excluded: Iterable[Exclusion]) -> str:
+    """Why cases are left out: ``2 as not-an-image, 1 as several-scans``, the most frequent first."""
+    return ", ".join(f"{n} as {code}" for code, n in Counter(one.code for one in excluded).most_common())
 
 
 def reference_matrix(cases: Sequence[Case | Exclusion], labels: int) -> NDArray[np.bool_]:

@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from medcls.cohort.case import Case, Exclusion
+from medcls.cohort.case import Case, Exclusion, codes_in_words
 from medcls.config.settings import Partition
 from medcls.errors import CohortError, ConfigError
 from medcls.nearest import one_of
 from medcls.values.caution import Caution
 from medcls.values.label_space import Labelled, LabelSpace
+
+
+class LostLabelError(CohortError):
+    """A label has too few cases, since some of it are left out.
+
+    Args:
+        what, where, remedy: As of every error.
+        cohort: The cohort, with all that is left out.
+    """
+
+    def __init__(self, what: str, *, where: str, remedy: str, cohort: Cohort) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.cohort = cohort
+
+    def listed(self, words: str) -> LostLabelError:
+        """The same, with words on where all that is left out stands."""
+        return LostLabelError(f"{self.what}; {words}", where=self.where, remedy=self.remedy, cohort=self.cohort)
 
 
 @dataclass(frozen=True)
@@ -24,6 +41,7 @@ class Cohort(Labelled):
         warnings: What a reader of the results should know about the cohort.
         given: Partitions that the table, or the folders, gave; the others were made. ``None``: not split yet.
         source: The table or folder that it was read from, for errors.
+        split_in_words: What gave the partitions, for errors: a column and how often it says what, or folders.
         unused: Columns of the table that are named as covariates are (sex, age, site, …), and that the config does not ask for.
     """
 
@@ -33,6 +51,7 @@ class Cohort(Labelled):
     unused: tuple[str, ...] = ()
     given: tuple[Partition, ...] | None = None
     source: str = ""
+    split_in_words: str = ""
 
     def partition(self, name: Partition) -> tuple[Case, ...]:
         """The cases of one partition."""
@@ -49,7 +68,15 @@ class Cohort(Labelled):
     def too_few(self, label: int, patients: int, parts: str, remedy: str) -> CohortError:
         """The error of a label that has too few patients to be split."""
         count = "no patient" if not patients else "1 patient" if patients == 1 else f"{patients} patients"
-        return self.wrong(f"the label '{self.labels[label]}' has {count}, too few for {parts}", remedy)
+        return self.wrong_label(label, f"the label '{self.labels[label]}' has {count}, too few for {parts}", remedy)
+
+    def wrong_label(self, label: int, what: str, remedy: str) -> CohortError:
+        """An error about a label that lacks cases: also says how many of it are left out, and why."""
+        lost = [one for one in self.excluded if label in (one.reference or ())]
+        if not lost:
+            return self.wrong(what, remedy)
+        said = f"{what}; of this label {len(lost)} {'is' if len(lost) == 1 else 'are'} left out, {codes_in_words(lost)}"
+        return LostLabelError(said, where=self.source, remedy=remedy, cohort=self)
 
     def warn(self, *warnings: Caution) -> Cohort:
         """The same cohort with more warnings."""

@@ -17,7 +17,7 @@ from typing import Any
 from medcls.classifier import Classifier
 from medcls.cohort import Case, Cohort
 from medcls.cohort.leakage.audit import NEARLY_THE_SAME, TOO_ALIKE
-from medcls.cohort.leakage.gate import TIES, LeakageError, case_cells, case_in_words
+from medcls.cohort.leakage.gate import NAMED, TIES, LeakageError, case_cells, case_in_words, named_and_more
 from medcls.cohort.leakage.near_duplicates import NearPair, find_near_known
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_csv
@@ -30,7 +30,6 @@ from medcls.values.caution import Caution, leakage, serious
 NAME = "training-cases.csv"
 _COLUMNS = ("case", "patient", "study", "partition", "pixels", "hash")
 _DIGEST = re.compile("[0-9a-f]{64}")  # of voxels, and the perceptual hash
-_NAMED = 4
 _MOST_ALIKE = 0.1  # of the cases on the other side, the most that copies of one image may be
 KnownCases = Mapping[str, Mapping[str, str]]
 """Pseudonym of a training case to its row."""
@@ -282,9 +281,12 @@ def _counted(overlaps: Sequence[Overlap]) -> str:
 
 
 def _error(overlaps: Sequence[Overlap], known: KnownCases, pseudonyms: Pseudonyms, start: Path | None) -> LeakageError:
+    themselves = {one.case.name for one in overlaps if pseudonyms.case(one.case.name) == one.training}
     first = list({one.case.name: one for one in overlaps}.values())
-    named = "; ".join(f"{case_in_words(one.case, pseudonyms, start)} meets {one.training}" for one in first[:_NAMED])
-    more = f"; and {len(first) - _NAMED} cases more" if len(first) > _NAMED else ""
+    named = [
+        case_in_words(one.case, pseudonyms, start) + ("" if one.case.name in themselves else f" meets {one.training}")
+        for one in first[:NAMED]
+    ]
     rows: list[dict[str, object]] = []
     for number, one in enumerate(overlaps, 1):
         group = {"group": number, "reason": TIES[one.tie]}
@@ -292,8 +294,9 @@ def _error(overlaps: Sequence[Overlap], known: KnownCases, pseudonyms: Pseudonym
         kept = known[one.training]
         rows.append(group | {"side": kept["partition"], "case": one.training, "patient": kept["patient"] or None})
     return LeakageError(
-        f"{_counted(overlaps)} of the cases that the classifier was trained or tuned on would be evaluated: {named}{more}",
-        remedy="Leave them out of the table; when another hospital merely counts its patients alike, put its name before "
-        "their numbers; or go on with --allow-leakage REASON, which the report then says first",
+        f"{_counted(overlaps)} of the cases that the classifier was trained or tuned on would be evaluated: "
+        f"{named_and_more(named, len(first))}",
+        remedy="Leave them out, put the hospital's name before its patients' numbers where two count alike, or go on with "
+        "--allow-leakage REASON",
         rows=rows,
     )

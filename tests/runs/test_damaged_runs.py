@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,8 +73,14 @@ def leaking(tmp: Path) -> Path:
 
 
 def test_the_whole_list_stops_whoever_took_part(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match="trained or tuned on"):
+    with pytest.raises(CohortError, match=r"trained or tuned on .* \(line 5\) meets C\w{12}; all"):
         medcls.evaluate(run.path, leaking(tmp_path), tmp_path / "out")
+
+
+def test_a_case_that_was_itself_trained_on_is_named_once(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(CohortError) as stopped:
+        medcls.evaluate(run.path, write_cohort(tmp_path / "same"), tmp_path / "out")
+    assert re.search(r"evaluated: (C\w{12} \(line \d+\); ){3}and \d+ more; all of them", str(stopped.value))
 
 
 @pytest.mark.parametrize("change", [*DAMAGES.values(), lambda lines: lines[:-1]], ids=[*DAMAGES, "a row less"])

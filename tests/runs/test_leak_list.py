@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from medcls.cohort.cohort import LostLabelError
 from medcls.cohort.leakage.gate import LeakageError
 from medcls.config import load_config
 from medcls.errors import StorageError
@@ -109,7 +110,7 @@ def test_all_groups_stand_in_a_table_beside_the_run_without_names(tmp_path: Path
     with pytest.raises(LeakageError) as stopped:
         train_run(config)
     path = tmp_path / "runs" / "lung-leaks.csv"
-    assert f"and 2 groups more; all of them (6 groups) stand in {path}" in str(stopped.value)
+    assert f"and 3 more; all of them (6 groups) stand in {path}" in str(stopped.value)
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     rows, names = read_csv(path), config.privacy.pseudonyms()
     assert list(rows[0]) == ["group", "reason", "case", "patient", "side", "line"]
@@ -170,3 +171,31 @@ def test_a_table_of_scores_lists_the_rows_of_every_patient_on_two_sides(tmp_path
     assert {row["side"] for row in listed} == {"tune", "test"}
     assert "MILLER" not in (tmp_path / "out-leaks.csv").read_text(encoding="utf-8")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("split", [{}, {"folds": 2}])
+def test_a_label_whose_files_are_refused_says_so_and_leaves_their_list(tmp_path: Path, split: dict[str, int]) -> None:
+    for number in range(12):
+        place = tmp_path / "scans" / ("ill" if number % 2 else "well") / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if number % 2:
+            place.write_text("no picture", encoding="utf-8")
+        else:
+            Image.linear_gradient("L").resize((32, 32)).rotate(9 * number).save(place)
+    config = settings(tmp_path, folder=tmp_path / "scans")
+    config = config.model_copy(update={"split": config.split.model_copy(update=split)})
+    with pytest.raises(LostLabelError) as stopped:
+        train_run(config)
+    path = tmp_path / "runs" / "lung-excluded.csv"
+    said = f"of this label 6 are left out, 6 as not-an-image; all that is left out stands in {path}"
+    assert said in str(stopped.value)
+    assert [row["code"] for row in read_csv(path)] == ["not-an-image"] * 6
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_leak_is_one_line_that_can_be_read(tmp_path: Path) -> None:
+    with pytest.raises(LeakageError) as stopped:
+        train_run(settings(tmp_path, cases=cohort(tmp_path / "data", one_patient)))
+    line = str(stopped.value).replace(str(tmp_path), "")
+    assert line.count(" in train and ") == 3
+    assert len(line) < 500

@@ -313,3 +313,22 @@ def test_numbers_of_patients_are_no_dates(form: str, tmp_path: Path, capsys: pyt
     cases = table(tmp_path, ["scan,patient,label", *lines], files=24)
     look_first(load_config(None, (), {"positive": "ill", "data": {"cases": cases}}), Progress())
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("sides", "words"),
+    [
+        (["testing"] * 8, "no case is in train: column 'split' says 'testing' (8)"),
+        (
+            ["train", "test"] * 4,
+            "no training case has the label 'ill' (its cases: 4 in test): column 'split' says 'train' (4), 'test' (4)",
+        ),
+    ],
+)
+def test_a_split_column_that_leaves_a_label_out_of_train_is_named_with_its_values(
+    sides: list[str], words: str, tmp_path: Path
+) -> None:
+    rows = [f"c{n},{n}.png,p{n},{'ill' if n % 2 else 'well'},{side}" for n, side in enumerate(sides)]
+    with pytest.raises(CohortError) as found:
+        looked(table(tmp_path, ["case,scan,patient,label,split", *rows], files=8))
+    assert words in str(found.value)

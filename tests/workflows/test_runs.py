@@ -19,6 +19,7 @@ from medcls.classifier.backends.parity_record import AGREED, EngineName
 from medcls.config import load_config
 from medcls.errors import CohortError, ConfigError, RunError, UsageError
 from medcls.evaluation import metrics_schema
+from medcls.progress import Progress
 from medcls.runs.folder import Run, all_runs, discard_untrained
 from medcls.workflows.commands.train import train_run
 from tests.factories.runs import Pictures, make_pictures, names_stay_home, rows, settings
@@ -189,7 +190,11 @@ def test_a_folder_in_which_something_was_trained_or_is_at_work_is_kept(tmp_path:
 def test_an_unreadable_scan_is_excluded_and_the_others_go_on(tmp_path: Path) -> None:
     pictures = make_pictures(tmp_path / "pictures")
     (pictures.folder / "image5.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    finished = train_run(settings(pictures, tmp_path / "runs"))
+    said: list[str] = []
+    progress = Progress(quiet=True)
+    progress.note = said.append  # type: ignore[method-assign]
+    finished = train_run(settings(pictures, tmp_path / "runs"), progress=progress)
+    assert sum("1 case left out, 1 as damaged: see" in line for line in said) == 1
     excluded = rows(finished.path / "excluded.csv")
     assert len(excluded) == 1
     assert excluded[0]["code"] == "damaged"

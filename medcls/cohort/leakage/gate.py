@@ -26,7 +26,8 @@ TIES: Mapping[str, str] = {
     "pixels": "identical pixels",
 }
 """What ties cases beyond doubt, the strongest first, in words."""
-_NAMED = 4  # groups of cases that one line names
+NAMED = 3
+"""Groups of cases that one line names; the list has all."""
 
 
 class LeakageError(CohortError):
@@ -121,9 +122,8 @@ def leak_error(leaks: Sequence[Leak], pseudonyms: Pseudonyms, start: Path | None
         way_back = ". 'medcls whose CODE --config FILE' says which scan a code is"
     return LeakageError(
         f"{leaks_in_words(leaks)} are in different partitions or folds: {_named_leaks(leaks, pseudonyms, start)}",
-        remedy="Mend the split column, remove it to have medcls part the patients, set split.on_leak: drop "
-        "to leave the training copies out, or go on with --allow-leakage REASON, which the report then says first"
-        + way_back,
+        remedy="Mend or remove the split column, set split.on_leak: drop to leave the training copies out, or go on with "
+        "--allow-leakage REASON" + way_back,
         rows=[
             {"group": numbers[id(leak)], "reason": TIES[leak.tie], "side": side} | case_cells(case, pseudonyms, start)
             for leak, case, side in found
@@ -154,10 +154,9 @@ def _named_leaks(leaks: Sequence[Leak], pseudonyms: Pseudonyms, start: Path | No
             f"{case_in_words(case, pseudonyms, start)} in {side}"
             for case, side in {side: (case, side) for case, side in zip(leak.cases, leak.sides, strict=True)}.values()
         )
-        for leak in leaks[:_NAMED]
+        for leak in leaks[:NAMED]
     ]
-    more = f"; and {len(leaks) - _NAMED} groups more" if len(leaks) > _NAMED else ""
-    return "; ".join(groups) + more
+    return named_and_more(groups, len(leaks))
 
 
 def case_in_words(case: Case, pseudonyms: Pseudonyms, start: Path | None = None) -> str:
@@ -165,6 +164,11 @@ def case_in_words(case: Case, pseudonyms: Pseudonyms, start: Path | None = None)
     line = "" if case.line is None else f"line {case.line}"
     where = ", ".join(filter(None, (line, "" if start is None else path_from(start, case.scan))))
     return f"{pseudonyms.case(case.name)} ({where})" if where else pseudonyms.case(case.name)
+
+
+def named_and_more(groups: Sequence[str], of: int) -> str:
+    """The first groups that leak, and how many there are beside them."""
+    return "; ".join(groups) + (f"; and {of - len(groups)} more" if of > len(groups) else "")
 
 
 def drop_leaks(cohort: Cohort, content: Mapping[str, str]) -> Cohort:

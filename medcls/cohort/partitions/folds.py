@@ -93,7 +93,7 @@ def part_by_fold(cohort: Cohort, fold: Fold, settings: SplitSettings, seed: int,
     # As if the table had named test: tune is then taken from train, at the same part of all patients as without folds.
     carving = settings.model_copy(update={"test": 1 / (settings.folds or 1), "seed": None})
     own_seed = int(np.random.SeedSequence([_seed(settings, seed), fold.repeat, fold.number]).generate_state(1)[0])
-    parted = split_cohort(cohort.replace_cases(marked), carving, own_seed, content)
+    parted = split_cohort(replace(cohort.replace_cases(marked), split_in_words=""), carving, own_seed, content)
     partition = {case.name: case.partition for case in parted.cases}
     return cohort.replace_cases(
         replace(case, partition=partition[case.name]) for case in cohort.cases if case.name in partition

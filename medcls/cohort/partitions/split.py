@@ -16,6 +16,8 @@ from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
 from medcls.config.settings import PARTITIONS, Partition, SplitSettings
 
+_REMEDY = "A label must be trained on to be known: give some of its cases to train"
+
 
 def split_cohort(
     cohort: Cohort,
@@ -130,11 +132,23 @@ def _groups_with_label(members: Mapping[int, Sequence[Case]]) -> Counter[int]:
     return counts
 
 
+def _elsewhere(cohort: Cohort, label: int) -> str:
+    """Where the cases of a label are that is not in train, and what put them there."""
+    places = Counter(case.partition for case in cohort.cases if label in case.reference)
+    if not places or not cohort.split_in_words:
+        return ""
+    return f" (its cases: {', '.join(f'{n} in {name}' for name, n in places.items())}): {cohort.split_in_words}"
+
+
 def _check_partitions(cohort: Cohort, partitions: Sequence[Partition]) -> None:
+    if "train" in partitions and not cohort.partition("train") and cohort.split_in_words:
+        raise cohort.wrong(f"no case is in train: {cohort.split_in_words}", _REMEDY)
     present = {label for case in cohort.partition("train") for label in case.reference}
     for index, label in enumerate(cohort.labels):
         if index not in present:
-            raise cohort.wrong(f"no training case has the label '{label}'", "A label must be trained on to be known")
+            raise cohort.wrong_label(
+                index, f"no training case has the label '{label}'{_elsewhere(cohort, index)}", _REMEDY
+            )
         lacking = (case for case in cohort.partition("train") if case.knows(index) and index not in case.reference)
         if any(index in case.unknown for case in cohort.cases) and not any(lacking):
             raise cohort.wrong(

@@ -53,11 +53,18 @@ def read_folder(
             index = labels.index(_label(folder, settings))
             cases.append(replace(one, reference=(index,)))
         else:
-            excluded.append(one)
+            excluded.append(replace(one, reference=(labels.index(_label(folder, settings)),)))
     if not cases:
         raise CohortError("no scan was found in any class's folder", where=str(root))
     _check_filled(root, parts, settings, cases, excluded, labels)
-    return replace(empty, cases=tuple(cases), excluded=tuple(excluded), warnings=note("folder", *warnings))
+    names = _quoted([part.name for partition, part in parts if partition is not None])
+    return replace(
+        empty,
+        cases=tuple(cases),
+        excluded=tuple(excluded),
+        warnings=note("folder", *warnings),
+        split_in_words=f"the partitions are the folders {names}" if names else "",
+    )
 
 
 def folder_names(

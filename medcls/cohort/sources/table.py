@@ -25,6 +25,8 @@ _NAMES_OF_FACTS = frozenset(
     | {"site", "hospital", "centre", "center", "institution", "scanner", "manufacturer", "vendor"}
 )
 
+_MOST_VALUES = 5  # of a split column, that an error tells
+
 
 def read_table(settings: DataSettings, split: SplitSettings, positive: str | None) -> Cohort:
     """Read the cases table.
@@ -70,7 +72,15 @@ def read_table(settings: DataSettings, split: SplitSettings, positive: str | Non
         (*note("table", *warnings, *more), *serious("confounding", *_telling(rows, unused, references))),
         unused=unused,
         source=str(path),
+        split_in_words=_split_in_words(rows, columns),
     )
+
+
+def _split_in_words(rows: Sequence[Mapping[str, str]], columns: Columns) -> str:
+    """What the split column says, and how often; empty where it says nothing."""
+    values = Counter(filter(None, (row.get(columns.split, "") for row in rows))) if columns.split else Counter[str]()
+    said = ", ".join(f"'{value}' ({n})" for value, n in values.most_common(_MOST_VALUES))
+    return f"column '{columns.split}' says {said}" if said else ""
 
 
 def table_names(settings: DataSettings) -> tuple[Case | Exclusion, ...]:

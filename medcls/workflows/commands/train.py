@@ -9,7 +9,7 @@ from medcls.names import file_stem
 from medcls.preprocessing import build_recipe
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run, discard_untrained, near_run, new_run, to_resume
-from medcls.runs.leak_list import leaks_listed
+from medcls.runs.leak_list import leaks_listed, left_out_listed
 from medcls.workflows.data.early_checks import look_first
 from medcls.workflows.fitting.resume import end_here, go_on
 
@@ -32,10 +32,12 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     Raises:
         MedclsError: Anything that is wrong with config, cohort, scans or disk, as one line. No run folder is made
             before the cohort has been read and parted, and none is left where the config is found wrong only later,
-            before anything was trained. Of leaks all cases are listed beside it; see :mod:`medcls.runs.leak_list`.
+            before anything was trained. Of leaks, and of what a label lacks, all cases are listed beside it; see
+            :mod:`medcls.runs.leak_list`.
     """
     further_metrics(config.evaluation.metrics)  # whether they are there
-    with leaks_listed(config.runs / file_stem(name or config.name or config.region)):
+    results = config.runs / file_stem(name or config.name or config.region)
+    with leaks_listed(results), left_out_listed(results, config.privacy, config.places_from):
         labels = look_first(config, progress)
         run, config = _choose_run(config, name, resume, progress)
         try:
@@ -82,7 +84,7 @@ def finish_run(run: Run, progress: Progress = SILENT) -> Run:
         MedclsError: As :func:`train_run`; or the run is finished, or no epoch of it is.
     """
     config = end_here(run)
-    with leaks_listed(run.path):
+    with leaks_listed(run.path), left_out_listed(run.path, config.privacy, config.places_from):
         _train(run, config, len(look_first(config, progress)), progress)
     return run
 

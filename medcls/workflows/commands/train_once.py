@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from medcls.cohort import Cohort
+from medcls.cohort.case import codes_in_words
 from medcls.config import PARTITIONS, Config, dump_config
 from medcls.errors import RunError
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
@@ -160,6 +161,7 @@ def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
     if cohort.excluded:
         way_back = f"'medcls whose CODE --run {run.path}' says which scan a code is"
         progress.note(
-            f"  {counted(len(cohort.excluded), 'case')} left out: see {run.path / 'excluded.csv'}; {way_back}"
+            f"  {counted(len(cohort.excluded), 'case')} left out, {codes_in_words(cohort.excluded)}: see "
+            f"{run.path / 'excluded.csv'}; {way_back}"
         )
     progress.warn(*map(str, in_order(cohort.warnings)))
