@@ -16,7 +16,7 @@ from medcls.cohort.case import Case
 from medcls.cohort.cohort import Cohort
 from medcls.config.settings import PARTITIONS, Partition, SplitSettings
 
-_REMEDY = "A label must be trained on to be known: give some of its cases to train"
+_REMEDY = "A label must be trained on to be known"
 
 
 def split_cohort(
@@ -142,7 +142,7 @@ def _elsewhere(cohort: Cohort, label: int) -> str:
 
 def _check_partitions(cohort: Cohort, partitions: Sequence[Partition]) -> None:
     if "train" in partitions and not cohort.partition("train") and cohort.split_in_words:
-        raise cohort.wrong(f"no case is in train: {cohort.split_in_words}", _REMEDY)
+        raise cohort.wrong(f"no case is in train: {cohort.split_in_words}", "Give cases of every label to train")
     present = {label for case in cohort.partition("train") for label in case.reference}
     for index, label in enumerate(cohort.labels):
         if index not in present:
