@@ -175,7 +175,7 @@ def infer(
         classifier,
         scans,
         folder,
-        load_pseudonyms(keep=keep_names),
+        load_pseudonyms(keep=keep_names, progress=as_progress(progress)),
         explain=explain,
         overwrite=overwrite,
         progress=progress,
@@ -269,7 +269,7 @@ def explain(
         return explain_run(
             as_path_or_none(scans, "scans"),
             as_path_or_none(model, "the model"),
-            load_pseudonyms(keep=keep_names),
+            load_pseudonyms(keep=keep_names, progress=as_progress(progress)),
             label=label,
             out=as_path_or_none(out, "out"),
             overwrite=overwrite,

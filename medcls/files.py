@@ -39,9 +39,20 @@ _REMEDIES = {
 
 
 def cache_folder(name: str) -> Path:
-    """``$MEDCLS_CACHE/<name>``, else ``medcls/<name>`` in the user's cache folder; it is not made."""
+    """``$MEDCLS_CACHE/<name>``, else ``medcls/<name>`` in the user's cache folder; it is not made.
+
+    Raises:
+        StorageError: ``MEDCLS_CACHE`` names a file, or a place below one; or there is no home folder.
+    """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
+        there = next(place for place in (Path(named), *Path(named).absolute().parents) if place.exists())
+        if not there.is_dir():
+            raise StorageError(
+                f"{CACHE_VARIABLE} names a folder, and {there} is a file",
+                where=named,
+                remedy="Name another, or unset it",
+            )
         return Path(named) / name
     base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or home_folder(CACHE_VARIABLE) / ".cache"
     return Path(base) / "medcls" / name

@@ -18,6 +18,7 @@ from pathlib import Path
 from medcls.bounded import read_bounded, why_unreadable
 from medcls.errors import ConfigError, StorageError
 from medcls.files import home_folder, write_bytes
+from medcls.progress import SILENT, Progress
 
 KEY_VARIABLE = "MEDCLS_PSEUDONYM_KEY"
 _KEY_BYTES = 32
@@ -103,7 +104,11 @@ def default_key_file() -> Path:
 
 
 def load_pseudonyms(
-    *, keep: bool = False, key_file: str | os.PathLike[str] | None = None, make: bool = True
+    *,
+    keep: bool = False,
+    key_file: str | os.PathLike[str] | None = None,
+    make: bool = True,
+    progress: Progress = SILENT,
 ) -> Pseudonyms:
     """Read the key, making one on first use.
 
@@ -111,6 +116,7 @@ def load_pseudonyms(
         keep: Leave identifiers as they are, without any key.
         key_file: Where the key is; default: :func:`default_key_file`.
         make: Whether a key is made where there is none.
+        progress: Where to say that one is made in a file that was named, and so was thought to be there.
 
     Raises:
         ConfigError: The key file is there but does not hold a key, or may not be read; or there is none and none is made.
@@ -124,6 +130,10 @@ def load_pseudonyms(
             if not make:
                 raise ConfigError(
                     "there is no pseudonym key", where=str(path), remedy="Restore it, or name it with --key FILE"
+                )
+            if key_file or os.environ.get(KEY_VARIABLE):
+                progress.warn(
+                    f"there is no {path}: a new pseudonym key is made, so codes differ from those of earlier runs"
                 )
             write_bytes(path, secrets.token_hex(_KEY_BYTES).encode("ascii"), private=True)
         key = bytes.fromhex(read_bounded(path, _LARGEST_KEY).decode("ascii").strip())

@@ -48,6 +48,7 @@ def _own_user_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """No test touches the user's own key or cache."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
+        (home / "pseudonym.key").write_text("5a" * 32, encoding="ascii")  # a new one would be warned of
         patch.setenv("MEDCLS_PSEUDONYM_KEY", str(home / "pseudonym.key"))
         patch.setenv("MEDCLS_CACHE", str(home / "cache"))
         yield

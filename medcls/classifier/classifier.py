@@ -52,7 +52,8 @@ class Classifier(TrainedModel):
         paths = [as_path(path, "a scan") for path in (cast(Any, [scans] if one else scans))]
         if batch_size < 1:
             raise UsageError(f"a batch of {batch_size} scans is none", remedy="Set batch_size to 1 or more")
-        rows = predict_paths(self, paths, pseudonyms or load_pseudonyms(), batch_size=batch_size, progress=progress)
+        names = pseudonyms or load_pseudonyms(progress=progress)
+        rows = predict_paths(self, paths, names, batch_size=batch_size, progress=progress)
         return predictions_table(rows, self.labels)
 
     def explain(self, scan: str | os.PathLike[str] | Scan, label: str | None = None) -> Explanation:

@@ -104,7 +104,7 @@ def infer(
 
     progress = lively(quiet)
     check_targets(scans)
-    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
+    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP, progress=progress)
     folder = model_folder(model, progress)
     from medcls.classifier import load_classifier  # takes seconds, and a wrong name is said before
     from medcls.runs.training_cases import knowing_training
@@ -154,8 +154,9 @@ def explain(
         check_targets(scans)
     elif identifiers is not None:
         raise UsageError("--identifiers belongs to scans: a run's test cases are called as its config says")
-    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
-    model = model_folder(model, progress := lively(quiet))
+    progress = lively(quiet)
+    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP, progress=progress)
+    model = model_folder(model, progress)
     from medcls.workflows.commands.explain import explain as run_explanation
 
     result = run_explanation(scans, model, names, label=label, out=out, overwrite=overwrite, progress=progress)
@@ -206,10 +207,11 @@ def inspect(
     from medcls.privacy import load_pseudonyms
     from medcls.scans.core.leniency import STRICT, Leniency
 
-    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP)
+    progress = lively(quiet)
+    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP, progress=progress)
     leniency = STRICT if config is None else Leniency.chosen(load_config(config).preprocessing)
     result, sheets = inspect_into(
-        scans, names, leniency=leniency, headers=headers, montage=montage, csv=csv, progress=lively(quiet)
+        scans, names, leniency=leniency, headers=headers, montage=montage, csv=csv, progress=progress
     )
     show_inspection.inspection(result, headers=headers, csv=csv, sheets=sheets, as_json=json, quiet=quiet)
     return code_of(result.readable, sum(result.codes.values()))

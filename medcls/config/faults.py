@@ -90,7 +90,7 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
     message = what_is_wrong(first)
     where = _where_of_section(key, message, where_of) or where
     if first["type"] == "string_pattern_mismatch":
-        message += f": {_field_at(key).description}"
+        message += f": {(_field_at(key).description or '').rstrip('.')}"
     given = "" if isinstance(first["input"], dict | BaseModel) else f" (given: {shown(first['input'])})"
     return ConfigError(f"'{dotted(key)}': {message}{given}" if key else message, where=where)
 

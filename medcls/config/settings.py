@@ -27,6 +27,7 @@ from medcls.config.section import each_once
 from medcls.config.store_settings import StoreSettings as StoreSettings
 from medcls.config.train_settings import TrainSettings as TrainSettings
 from medcls.privacy import Pseudonyms, load_pseudonyms
+from medcls.progress import SILENT, Progress
 
 Region = Literal["brain", "lung", "stomach", "generic"]
 Kind = Literal["auto", "ct", "xray", "mr", "endoscopy", "other"]
@@ -319,9 +320,10 @@ class PrivacySettings(Section):
         description="Give scans' paths in `excluded.csv` and where leaks stop; `medcls whose` leads codes back in any case.",
     )
 
-    def pseudonyms(self, *, make: bool = True) -> Pseudonyms:
+    def pseudonyms(self, *, make: bool = True, progress: Progress = SILENT) -> Pseudonyms:
         """What stands for identifiers; see :func:`medcls.privacy.load_pseudonyms`."""
-        return load_pseudonyms(keep=self.identifiers == "keep", key_file=self.key_file, make=make)
+        keep = self.identifiers == "keep"
+        return load_pseudonyms(keep=keep, key_file=self.key_file, make=make, progress=progress)
 
 
 class Config(Section):

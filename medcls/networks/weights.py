@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from medcls.bounded import read_json
 from medcls.config.site_weights import site_names
 from medcls.errors import WeightsError
 from medcls.nearest import one_of
@@ -27,6 +29,7 @@ WEIGHTS_FILE = "weights.safetensors"
 # The layouts are known to the last tensor, so the right file fits whole. A file of another depth fits by more than
 # half.
 _ENOUGH = 0.9
+DESCRIPTION_FILE = "classifier.json"  # of a saved classifier, beside its weights
 _COUNTER = "num_batches_tracked"
 
 
@@ -58,7 +61,8 @@ def load_weights(
     """
     source = os.fspath(path_or_source)
     if source not in DIMENSIONS and source not in site_names():
-        network.started_from = fit_tensors(network, read_tensors(_local_file(source), sha256=sha256))
+        path = _local_file(source)
+        network.started_from = fit_tensors(network, read_tensors(path, sha256=sha256), _network_of(path))
         return network.started_from
     files = published(family_of(network.name))
     one = find_source(source, files, name=network.name, dimensions=network.dimensions)
@@ -76,8 +80,13 @@ def load_weights(
     return network.started_from
 
 
-def fit_tensors(network: ClassificationNetwork, file: TensorFile) -> WeightsReport:
+def fit_tensors(network: ClassificationNetwork, file: TensorFile, made_for: str = "") -> WeightsReport:
     """Put the tensors of a file into a network.
+
+    Args:
+        network: The network; it is changed in place.
+        file: The tensors.
+        made_for: The network that they are known to be of; empty where it is not known.
 
     Raises:
         WeightsError: The tensors are those of another network, or are not finite.
@@ -100,7 +109,7 @@ def fit_tensors(network: ClassificationNetwork, file: TensorFile) -> WeightsRepo
     fitting = _Fitting(network.state_dict(), first, unused, layout.fold(translated))
     for key, (original, tensor) in translated.items():
         fitting.place(key, original, tensor)
-    _check_fit(fitting, translated, file, layout)
+    _check_fit(fitting, translated, file, layout, made_for and f", {made_for}, and not of {network.name}")
     with torch.no_grad():
         network.load_state_dict(fitting.taken, strict=False)
     network.input = normalisation_in(file.tensors, network.channels) if layout is layouts.OWN else None
@@ -168,6 +177,13 @@ def _local_file(source: str) -> Path:
     return path
 
 
+def _network_of(weights: Path) -> str:
+    """The name of the network whose weights a saved classifier holds; empty of other files."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        return str(read_json(weights.with_name(DESCRIPTION_FILE))["network"]["model"]["name"])
+    return ""
+
+
 def _translate(file: TensorFile, layout: layouts.Layout) -> tuple[layouts.Translated, list[str]]:
     """The file's tensors by the network's names, with their own; and those that have none."""
     translated: layouts.Translated = {}
@@ -199,7 +215,9 @@ def _check_axes(network: ClassificationNetwork, first: str, translated: layouts.
         )
 
 
-def _check_fit(fitting: _Fitting, translated: layouts.Translated, file: TensorFile, layout: layouts.Layout) -> None:
+def _check_fit(
+    fitting: _Fitting, translated: layouts.Translated, file: TensorFile, layout: layouts.Layout, networks: str
+) -> None:
     wanted = [key for key in fitting.own if key.startswith("backbone.") and not key.endswith(_COUNTER)]
     offered = [key for key in translated if key.startswith("backbone.") and not key.endswith(_COUNTER)]
     fitted = sum(key in fitting.taken for key in wanted)
@@ -207,7 +225,7 @@ def _check_fit(fitting: _Fitting, translated: layouts.Translated, file: TensorFi
     if fitted >= _ENOUGH * len(wanted) and used >= _ENOUGH * len(offered):
         return
     raise WeightsError(
-        f"the weights are of another network: {fitted} of its {len(wanted)} tensors are in the file, "
+        f"the weights are of another network{networks}: {fitted} of its {len(wanted)} tensors are in the file, "
         f"and {used} of the file's {len(offered)} have a place",
         where=file.name,
         remedy=layout.remedy,

@@ -163,7 +163,8 @@ class Run:
                 sweep(self.path.rglob(f".*{PART}"))
                 yield
         except Timeout:
-            raise RunError("another process is at work in this run", where=str(self.path)) from None
+            remedy = "Wait until it has ended, or choose another --run NAME"
+            raise RunError("another process is at work in this run", where=str(self.path), remedy=remedy) from None
         except OSError as error:
             raise storage_error(error, self.path) from error
 

@@ -26,4 +26,4 @@ class Session:
     @classmethod
     def of(cls, config: Config, progress: Progress) -> Session:
         """With the pseudonyms that the config asks for."""
-        return cls(config, config.privacy.pseudonyms(), progress)
+        return cls(config, config.privacy.pseudonyms(progress=progress), progress)

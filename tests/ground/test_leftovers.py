@@ -149,7 +149,10 @@ def test_a_run_that_another_process_is_beginning_keeps_its_name(tmp_path):
 def test_of_two_processes_that_begin_one_run_the_second_says_so(tmp_path):
     first, second = (new_run(tmp_path, "lung", exact=True) for _ in range(2))
     with first.locked():
-        with pytest.raises(RunError, match="another process is at work"), second.locked():
+        with (
+            pytest.raises(RunError, match=r"another process is at work in this run\. Wait until it has ended"),
+            second.locked(),
+        ):
             pass
         first.config_file.write_text("seed: 1")
     with pytest.raises(RunError, match="another process has begun this run"), second.locked():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import re
@@ -320,3 +321,6 @@ def test_weights_of_another_network_are_refused_and_change_nothing(origin: str, 
     with pytest.raises(WeightsError, match="another network"):
         load_weights(network, path)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    (tmp_path / "classifier.json").write_text(json.dumps({"network": {"model": {"name": origin}}}), encoding="utf-8")
+    with pytest.raises(WeightsError, match=f"another network, {origin}, and not of {target}: "):
+        load_weights(network, path)

@@ -336,3 +336,10 @@ def test_a_fault_inside_a_step_costs_one_scan_and_says_nothing_of_it(monkeypatch
     with pytest.raises(ScanRefused, match="a step of the recipe failed") as caught:
         build_recipe("generic", settings()).prepare(picture())
     assert "Secret" not in str(caught.value)
+
+
+def test_a_scan_without_pixel_size_is_said_not_to_be_resampled() -> None:
+    note = "not resampled: the scan does not say how large its pixels are"
+    asked = PreprocessingSettings(kind="other", dimensions=2, size=[32, 32], spacing=[1.0, 1.0])
+    assert note in build_recipe("generic", asked).prepare(picture()).notes
+    assert note not in build_recipe("generic", asked.model_copy(update={"spacing": None})).prepare(picture()).notes

@@ -223,6 +223,16 @@ def test_without_a_home_the_key_and_its_variable_are_named(tmp_path: Path, monke
         cache_folder("prepared")
 
 
+def test_a_file_in_the_place_of_the_cache_is_named_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cases.csv").touch()
+    for name in ("cases.csv", "cases.csv/below"):
+        monkeypatch.setenv("MEDCLS_CACHE", str(tmp_path / name))
+        with pytest.raises(StorageError, match=r"MEDCLS_CACHE names a folder, and .*cases.csv is a file"):
+            cache_folder("prepared")
+
+
 def test_the_doctor_looks_at_the_key_and_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medcls.workflows.commands.doctor import _pseudonym_key
 
@@ -271,18 +281,29 @@ def test_what_the_config_asks_for_and_does_not_get_is_said(tmp_path: Path, capsy
     asked: dict[str, dict[str, Any]] = {
         "split": {"folds": 2, "test": 0.4},
         "privacy": {"key_file": tmp_path / "other.key"},
-        "train": {"focal_gamma": 5, "momentum": 0.5, "step_epochs": 3},
-        "model": {"freeze": 2, "weights_sha256": "0" * 64},
+        "train": {"focal_gamma": 5, "momentum": 0.5, "step_epochs": 3, "ema_decay": 0.9, "warmup_epochs": 50},
+        "model": {"freeze": 2, "weights_sha256": "0" * 64, "first_stride": 1},
     }
     config = load_config(None, (), {"positive": "ill", "data": {"cases": cases}, **asked})
     look_first(config, Progress())
     said = capsys.readouterr().err
     assert "split.test is not used with split.folds" in said
-    for key in ("train.focal_gamma", "train.momentum", "train.step_epochs", "model.weights_sha256"):
+    unused = ("train.focal_gamma", "train.momentum", "train.step_epochs", "train.ema_decay")
+    for key in (*unused, "model.weights_sha256", "model.first_stride"):
         assert f"{key} is not used without" in said
+    assert "train.warmup_epochs is 50, and train.epochs is 40: the warm-up is cut to 39" in said
     assert "model.freeze without model.weights keeps random blocks" in said
     assert f"there is no {tmp_path / 'other.key'}: a new pseudonym key is made" in said
-    del asked["train"], asked["model"], asked["split"]["test"]
+    asked["train"], asked["model"] = {"schedule": "one_cycle", "warmup_epochs": 2}, {"name": "resnet18"}
+    asked["ensemble"] = {"networks": ["resnet10", "densenet121"]}
+    asked["preprocessing"] = {"dimensions": 3, "slices": "all"}
+    del asked["split"]
+    look_first(load_config(None, (), {"positive": "ill", "data": {"cases": cases}, **asked}), Progress())
+    said = capsys.readouterr().err
+    assert "train.warmup_epochs is not used with train.schedule: one_cycle" in said
+    assert "model.name is not used with ensemble.networks" in said
+    assert "preprocessing.slices is not used with preprocessing.dimensions: 3" in said
+    asked = {"privacy": asked["privacy"], "split": {"folds": 2}}
     look_first(load_config(None, (), {"positive": "ill", "data": {"cases": cases}, **asked}), Progress())
     assert capsys.readouterr().err == ""
 

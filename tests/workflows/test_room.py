@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from medcls.config import load_config
-from medcls.config.settings import ModelSettings, NetworkName
+from medcls.config.settings import ModelSettings, NetworkName, TrainSettings
 from medcls.errors import ConfigError
 from medcls.networks import build_network
 from medcls.preprocessing import build_recipe
 from medcls.progress import Progress
 from medcls.training.step_memory import counting_saved, memory_of, step_memory
 from medcls.workflows.fitting import memory_check
+from medcls.workflows.fitting.batch_size import one_step
 
 GB = 10**9
 
@@ -70,3 +71,10 @@ def test_a_batch_that_fits_is_named_and_what_is_close_is_said(monkeypatch: pytes
     (said,) = checked(need.estimate(16), monkeypatch, [512, 512])
     assert said.startswith("  warning: a training step needs about")
     assert checked(2 * need.estimate(2), monkeypatch, [512, 512], batch_size="auto") == []
+
+
+def test_a_step_of_more_cases_than_there_are_is_told_where_it_was_asked_for() -> None:
+    (said,) = one_step(TrainSettings(batch_size=1000), 30)
+    assert said.startswith("train.batch_size asks for 1000 cases in a step, and there are 30 to train on")
+    assert "train.batch_size with train.accumulate asks for 32" in one_step(TrainSettings(accumulate=2), 30)[0]
+    assert one_step(TrainSettings(batch_size=30), 30) == one_step(TrainSettings(), 3) == ()

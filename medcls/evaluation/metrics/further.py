@@ -14,7 +14,7 @@ from dataclasses import fields
 import numpy as np
 
 from medcls import plugins
-from medcls.errors import MedclsError, UsageError, in_words
+from medcls.errors import ConfigError, MedclsError, UsageError, in_words
 from medcls.evaluation.metrics import METRICS
 from medcls.evaluation.metrics.metric import Metric
 from medcls.evaluation.statistics.arrays import Bools, Floats
@@ -64,7 +64,7 @@ def further_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
 
 def _installed(name: str) -> Metric:
     if name in METRICS:
-        raise UsageError(f"'{name}' is always given", where="evaluation.metrics", remedy=_ALWAYS)
+        raise ConfigError(f"'{name}' is always given", where="evaluation.metrics", remedy=_ALWAYS)
     entry = plugins.installed(GROUP).get(name)
     if entry is None:
         raise UsageError(

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -253,7 +253,10 @@ class Recipe:
         return kept and not (context.sized and any(isinstance(step, Spacing) for step in self._parameters))
 
     def _take_in(self, scan: Scan) -> Intake:
-        return take_in(scan, self.kind, self.dimensions, self.channels, self.size, self.version, self.pet)
+        intake = take_in(scan, self.kind, self.dimensions, self.channels, self.size, self.version, self.pet)
+        if intake.context.sized or not any(isinstance(step, Spacing) for step in self._parameters):
+            return intake
+        return replace(intake, notes=(*intake.notes, "not resampled: the scan does not say how large its pixels are"))
 
     def _plan(self, intake: Intake) -> Plan | None:
         if self.fused is None or not intake.context.geometry or len(intake.array) != 1:

@@ -196,7 +196,7 @@ def inspect_scans(
     path = as_path(path, "what is inspected")
     whole = find_scans(searched(path), progress=progress, leniency=leniency)
     found = without(chosen(whole, path), leave_out)
-    masks = pseudonyms or load_pseudonyms()
+    masks = pseudonyms or load_pseudonyms(progress=progress)
     names = shown_names(found, masks, among=whole)
     rows = []
     items = progress.track(found.scans, "reading scans") if read_pixels else found.scans

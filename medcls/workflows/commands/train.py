@@ -35,7 +35,8 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
             before anything was trained. Of leaks, and of what a label lacks, all cases are listed beside it; see
             :mod:`medcls.runs.leak_list`.
     """
-    further_metrics(config.evaluation.metrics)  # whether they are there
+    with config.places.named():
+        further_metrics(config.evaluation.metrics)  # whether they are there
     results = config.runs / file_stem(name or config.name or config.region)
     with leaks_listed(results), left_out_listed(results, config.privacy, config.places_from):
         labels = look_first(config, progress)

@@ -11,7 +11,7 @@ from medcls.cohort.leakage.gate import equal_groups, find_leaks, is_conflict, le
 from medcls.cohort.partitions.folds import make_folds
 from medcls.cohort.sources.locate import named_cases
 from medcls.config import Config
-from medcls.config.network_names import AUTO, NAMED_WEIGHTS
+from medcls.config.network_names import AUTO, NAMED_WEIGHTS, NAMES, SHIPPED
 from medcls.config.settings import SplitSettings
 from medcls.config.site_weights import names_weights, site_names
 from medcls.errors import WeightsError
@@ -39,14 +39,15 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
         MedclsError: The first fault.
     """
     with config.places.named():
-        build_recipe(config.region, config.preprocessing)
+        recipe = build_recipe(config.region, config.preprocessing)
         _check_weights(config.model.weights)
-    _say_unused(config, progress)
-    pseudonyms = config.privacy.pseudonyms()
+    _say_unused(config, recipe.dimensions, progress)
+    pseudonyms = config.privacy.pseudonyms(progress=progress)
     PreparedStore.of(config.store)  # knows its folder, or says that it does not
     check_writable(config.runs)
     cohort = named_cases(config)
-    check_evaluation(config, cohort)
+    with config.places.named():
+        check_evaluation(config, cohort)
     progress.warn(
         *map(str, in_order(cohort.warnings))
     )  # also said, and reported, once all is prepared: that takes long
@@ -79,26 +80,36 @@ def _check_weights(weights: str | None) -> None:
     )
 
 
-def _say_unused(config: Config, progress: Progress) -> None:
+def _say_unused(config: Config, dimensions: int, progress: Progress) -> None:
     """What the config asks for and does not get."""
     if config.split.folds is not None and config.split.test != SplitSettings().test:
         progress.warn("split.test is not used with split.folds: only cases that the table gives to test stay outside")
     plain, train = Config(), config.train
     falls, weights = train.schedule in ("step", "plateau"), config.model.weights is not None
-    for section, name, used, need in (
-        ("train", "focal_gamma", train.loss == "focal", "train.loss: focal"),
-        ("train", "momentum", train.optimizer == "sgd", "train.optimizer: sgd"),
-        ("train", "step_epochs", falls, "train.schedule: step or plateau"),
-        ("train", "step_factor", falls, "train.schedule: step or plateau"),
-        ("model", "weights_sha256", weights, "model.weights"),
+    networks = config.ensemble.networks or [config.model.name]
+    resnet = any(name in SHIPPED["resnet"] or name not in NAMES for name in networks)
+    for section, name, used, why in (
+        ("train", "focal_gamma", train.loss == "focal", "without train.loss: focal"),
+        ("train", "momentum", train.optimizer == "sgd", "without train.optimizer: sgd"),
+        ("train", "warmup_epochs", train.schedule != "one_cycle", "with train.schedule: one_cycle"),
+        ("train", "step_epochs", falls, "without train.schedule: step or plateau"),
+        ("train", "step_factor", falls, "without train.schedule: step or plateau"),
+        ("train", "ema_decay", train.average == "ema", "without train.average: ema"),
+        ("model", "name", not config.ensemble.networks, "with ensemble.networks"),
+        ("model", "weights_sha256", weights, "without model.weights"),
+        ("model", "first_stride", resnet, "without a ResNet"),
+        ("model", "first_pool", resnet, "without a ResNet"),
+        ("preprocessing", "slices", dimensions == 2, "with preprocessing.dimensions: 3"),
     ):
         if not used and getattr(getattr(config, section), name) != getattr(getattr(plain, section), name):
-            progress.warn(f"{section}.{name} is not used without {need}")
+            progress.warn(f"{section}.{name} is not used {why}")
+    if train.epochs <= train.warmup_epochs != plain.train.warmup_epochs and train.schedule != "one_cycle":
+        progress.warn(
+            f"train.warmup_epochs is {train.warmup_epochs}, and train.epochs is {train.epochs}: the warm-up is cut to "
+            f"{train.epochs - 1}"
+        )
     if config.model.freeze and not weights:
         progress.warn("model.freeze without model.weights keeps random blocks as they are")
-    key = config.privacy.key_file
-    if key is not None and config.privacy.identifiers == "hash" and not key.exists():
-        progress.warn(f"there is no {key}: a new pseudonym key is made, so codes differ from those of earlier runs")
 
 
 def _check_partitions(cohort: Cohort, config: Config) -> None:

@@ -122,7 +122,7 @@ def prepare_whole(config: Config, progress: Progress = SILENT) -> Material:
     check_evaluation(config, cohort)
     store = PreparedStore.of(config.store)
     material = prepare_cases(cohort, recipe, store, Leniency.chosen(config.preprocessing), progress)
-    say_notes(material.cohort, config.privacy.pseudonyms(), progress)
+    say_notes(material.cohort, config.privacy.pseudonyms(progress=progress), progress)
     return material
 
 

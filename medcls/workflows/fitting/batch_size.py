@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medcls.config import Config
+from medcls.config.train_settings import TrainSettings
 from medcls.errors import ConfigError
 from medcls.networks import ClassificationNetwork
 from medcls.progress import SILENT, Progress
@@ -68,3 +69,18 @@ def batch_size_of(config: Config) -> int:
 
 def _with(config: Config, size: int) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update={"batch_size": size})})
+
+
+def one_step(settings: TrainSettings, cases: int) -> tuple[str, ...]:
+    """The warning that a step was asked to have more cases than there are to train on; none where nobody asked.
+
+    Args:
+        settings: ``batch_size``, settled, and ``accumulate``.
+        cases: How many there are.
+    """
+    plain = TrainSettings()
+    wanted = int(settings.batch_size) * settings.accumulate
+    if wanted <= cases or (settings.batch_size, settings.accumulate) == (plain.batch_size, plain.accumulate):
+        return ()
+    asked = "train.batch_size" + (" with train.accumulate" if settings.accumulate > 1 else "")
+    return (f"{asked} asks for {wanted} cases in a step, and there are {cases} to train on: an epoch is one step",)

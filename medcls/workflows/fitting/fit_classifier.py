@@ -34,7 +34,7 @@ from medcls.training.losses import build_loss, class_weights, positive_weights
 from medcls.training.module import ClassificationModule
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure
-from medcls.workflows.fitting.batch_size import batch_size_of
+from medcls.workflows.fitting.batch_size import batch_size_of, one_step
 from medcls.workflows.fitting.probe_classifier import probe_classifier
 from medcls.workflows.fitting.starting_weights import values_of
 from medcls.workflows.session import Session
@@ -182,6 +182,7 @@ def _fit(
     )
     balanced = settings.balance in ("sampler", "both")
     size = batch_size_of(config)
+    session.progress.warn(*one_step(settings, len(train)))
     return fit(
         module,
         train_loader(train, batch_size=size, seed=config.seed, balanced=balanced, workers=settings.workers),
