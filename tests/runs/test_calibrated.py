@@ -27,7 +27,7 @@ def of_unfit(*unfit: str) -> Ensemble:
     members = {
         name: replace(one, calibration=UNFIT) if name in unfit else one for name, one in ensemble("two").members.items()
     }
-    return Ensemble.of(members, point("two", 0.4), {})
+    return Ensemble.of(members, point("two", 0.4), {"folds": 3})
 
 
 def test_a_fit_that_gained_nothing_is_no_calibration_and_one_for_some_labels_is() -> None:
