@@ -116,7 +116,7 @@ def test_neither_report_nor_its_charts_nor_markdown_holds_such_a_sign() -> None:
         region=EVIL,
         created=EVIL,
         cohort=flow,
-        explanations=(ExplainedCase(PNG, EVIL, "found"),),
+        explanations=(ExplainedCase(PNG, EVIL, "true positive"),),
         classifier={EVIL: EVIL},
         config_text=EVIL,
         environment={EVIL: EVIL},

@@ -123,7 +123,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Any:
     explanation = SimpleNamespace(label="ill", peak=None, notes=(), save=save, save_png=save, scan=None)
     monkeypatch.setattr(report, "_explain", lambda *_: explanation)
     monkeypatch.setattr(report, "_caption", lambda *_: "")
-    monkeypatch.setattr(report, "outcome", lambda *_: "found", raising=False)
+    monkeypatch.setattr(report, "outcome", lambda *_: "true positive", raising=False)
     made = classifier()
     monkeypatch.setattr(explain, "prepare_row", lambda _, item, __: (Row(item.name), object(), object()))
     monkeypatch.setattr(type(made), "explain_prepared", lambda *_: explanation)

@@ -77,7 +77,7 @@ def kept(key: Key) -> Graph | None:
         graph = Graph(*(tensors[name].tobytes() for name in ("structure", "weights")))
         expected = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["sha256"]
         os.utime(key.path)
-    except (OSError, SafetensorError, LookupError, ValueError, TypeError):
+    except (OSError, StorageError, SafetensorError, LookupError, ValueError, TypeError):
         return None
     return graph if expected == _digest(graph) else None
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from medcls import plugins
 from medcls.bounded import read_bounded
+from medcls.errors import StorageError
 from medcls.files import cache_folder, write_bytes
 from medcls.leftovers import PART, sweep
 from medcls.scans.archive.walk import Entry
@@ -55,14 +56,14 @@ def looking_only() -> Iterator[None]:
 
 
 def open_index(root: Path, entries: Sequence[Entry], leniency: Leniency) -> Index | None:
-    """The index of a folder; ``None`` for a small one, which is as quickly looked at."""
+    """The index of a folder; ``None`` for a small one, which is as quickly looked at, and where there is no cache."""
     if len(entries) < _WORTH_KEEPING or not root.is_dir():
         return None
     try:
         state = os.stat(root)
-    except OSError:
+        file = cache_folder("index") / f"{state.st_dev:x}-{state.st_ino:x}.json"
+    except (OSError, StorageError):  # without a place to keep it, the folder is looked at each time
         return None
-    file = cache_folder("index") / f"{state.st_dev:x}-{state.st_ino:x}.json"
     return Index(file, root, tuple(entries), _digest(root, entries, leniency), time.time_ns())
 
 
