@@ -149,19 +149,12 @@ def test_every_network_gives_the_scores_that_torch_gives(name: Any, dimensions: 
 
 
 @pytest.mark.usefixtures("openvino")
-def test_images_that_pass_a_normalisation_first_are_converted_too() -> None:
-    """Its product is of the image itself, of which the converter must be told what numbers it holds."""
+@pytest.mark.parametrize("before", [{"input": normalisation_for(IMAGENET, "unit", 1)}, {"mirrorings": ((), (3,))}])
+def test_what_happens_to_images_before_the_backbone_is_converted_too(before: dict[str, Any]) -> None:
+    """A product of the image itself, of which the converter must be told what numbers it holds; and mirrored images."""
     made = classifier()
-    made.network.input = normalisation_for(IMAGENET, "unit", 1)
-    images = np.concatenate([one.images for one in prepared(made, 2)]).astype(np.float32)
-    engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
-    assert np.allclose(engine(images), torch_scores(made.network)(images), atol=1e-4)
-
-
-@pytest.mark.usefixtures("openvino")
-def test_mirrored_scores_are_converted_too() -> None:
-    made = classifier()
-    made.network.mirrorings = ((), (3,))
+    for name, value in before.items():
+        setattr(made.network, name, value)
     images = np.concatenate([one.images for one in prepared(made, 2)]).astype(np.float32)
     engine = openvino_network.compile_network(made.network, made.recipe.size, "f32")
     assert np.allclose(engine(images), torch_scores(made.network)(images), atol=1e-4)

@@ -17,8 +17,10 @@ from medcls.errors import ConfigError
 from medcls.evaluation import metrics_schema
 from medcls.networks.heads import SequenceHead
 from medcls.preprocessing import PreparedStore
+from medcls.progress import SILENT
 from medcls.runs.folder import Run
 from medcls.workflows.commands.train import train_run
+from medcls.workflows.data.prepare import prepare_material
 from medcls.workflows.fitting import frozen_features
 from medcls.workflows.fitting.fit_classifier import start_network
 from medcls.workflows.fitting.probe_classifier import _linear_head
@@ -92,6 +94,18 @@ def test_features_are_computed_once_and_damaged_ones_again(
     # Another seed gives other weights, and so other features.
     train_run(config.model_copy(update={"name": "other", "seed": 1}))
     assert len(computed) > 1 + len(kept) // 2
+
+
+def test_features_of_a_network_from_elsewhere_are_not_kept(pictures: Pictures, tmp_path: Path) -> None:
+    """Two that have the same tensors and compute something else would be taken for each other."""
+    config = config_of(pictures, tmp_path)
+    material = prepare_material(config)
+    network = start_network(config, material.recipe, 2).eval()
+    kept = {}
+    for network.name in ("acme-net", "resnet10"):
+        frozen_features.frozen_features(network, material, material.cohort.partition("tune"), SILENT)
+        kept[network.name] = len(list(PreparedStore.of(config.store).folder.glob("??/*.features")))
+    assert kept == {"acme-net": 0, "resnet10": len(material.cohort.partition("tune"))}
 
 
 def test_features_go_with_the_store(pictures: Pictures, tmp_path: Path) -> None:

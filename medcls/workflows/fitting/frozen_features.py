@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medcls.classifier.forward import mean_scores, torch_features
 from medcls.cohort import Case
+from medcls.config.network_names import NAMES
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing.store.kept_features import KeptFeatures
 from medcls.progress import Progress
@@ -32,12 +33,14 @@ def frozen_features(
     Raises:
         StorageError: A prepared scan is gone or damaged, or the store cannot be written.
     """
-    kept = KeptFeatures(_digest(network))
-    found = {case.name: kept.read(material.entries[case.name]) for case in cases}
+    # What a network from elsewhere computes is not told by its tensors and the names of its parts: it is computed anew.
+    kept = KeptFeatures(_digest(network)) if network.name in NAMES else None
+    found = {case.name: kept.read(material.entries[case.name]) if kept else None for case in cases}
     missing = [case for case in cases if found[case.name] is None]
     prepared = (material.entries[case.name].read() for case in progress.track(missing, "Computing features"))
     for case, features in zip(missing, mean_scores(torch_features(network), prepared), strict=True):
-        kept.write(material.entries[case.name], features)
+        if kept:
+            kept.write(material.entries[case.name], features)
         found[case.name] = features
     return np.stack([features for features in found.values() if features is not None])
 
