@@ -63,7 +63,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 CATALOGUES = {"networks/families", "preprocessing/steps", "evaluation/metrics", "evaluation/partition/sections"}
 SMALL = {  # modules of under 40 lines that one other imports, and why each stands alone
     "medcls.cohort.leakage.mixtures": "a kind of warning of its own",
-    "medcls.config.store_settings": "settings of one section",
+    "medcls.config.sections.store": "settings of one section",
     "medcls.explanation.pointing": "the measure of explanations",
     "medcls.networks.heads.head": "the protocol",
     "medcls.networks.heads.mean_linear": "one of the heads",

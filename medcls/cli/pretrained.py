@@ -12,8 +12,8 @@ from medcls.cli.options import Json, Quiet
 from medcls.cli.screen import lively, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from medcls.networks.catalogue import Checked, Known
-    from medcls.networks.places import Found
+    from medcls.networks.pretrained.catalogue import Checked, Known
+    from medcls.networks.pretrained.places import Found
 
 
 class Action(StrEnum):
@@ -37,7 +37,7 @@ def weights(
 ) -> int:
     """Show pretrained weights by network: source, licence, and where they are now; fetch them; check their hashes."""
     from medcls.errors import UsageError
-    from medcls.networks import catalogue
+    from medcls.networks.pretrained import catalogue
 
     if action is Action.LIST:
         _list(catalogue.asked_for(names) if names else catalogue.known_weights(), as_json=json)
@@ -60,7 +60,7 @@ def weights(
 
 def _list(known: tuple[Known, ...], *, as_json: bool) -> None:
     from medcls.config.site_weights import weights_folder
-    from medcls.networks.places import find
+    from medcls.networks.pretrained.places import find
 
     found = [(one, find(one.source)) for one in known]
     if as_json:

@@ -11,21 +11,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, PrivateAttr, field_validator, model_validator
 
-from medcls.config.augmentation_settings import AugmentationSettings as AugmentationSettings
-from medcls.config.augmentation_settings import MonaiTransform as MonaiTransform
-from medcls.config.ensemble_settings import EnsembleSettings as EnsembleSettings
-from medcls.config.evaluation_settings import EvaluationSettings as EvaluationSettings
-from medcls.config.model_settings import ModelSettings as ModelSettings
 from medcls.config.network_names import NetworkName as NetworkName
 from medcls.config.places import Places
-from medcls.config.section import Count as Count
-from medcls.config.section import Fraction as Fraction
-from medcls.config.section import Positive as Positive
-from medcls.config.section import Section as Section
-from medcls.config.section import Seed as Seed
-from medcls.config.section import each_once
-from medcls.config.store_settings import StoreSettings as StoreSettings
-from medcls.config.train_settings import TrainSettings as TrainSettings
+from medcls.config.sections.augmentation import AugmentationSettings as AugmentationSettings
+from medcls.config.sections.augmentation import MonaiTransform as MonaiTransform
+from medcls.config.sections.ensemble import EnsembleSettings as EnsembleSettings
+from medcls.config.sections.evaluation import EvaluationSettings as EvaluationSettings
+from medcls.config.sections.model import ModelSettings as ModelSettings
+from medcls.config.sections.section import Count as Count
+from medcls.config.sections.section import Fraction as Fraction
+from medcls.config.sections.section import Positive as Positive
+from medcls.config.sections.section import Section as Section
+from medcls.config.sections.section import Seed as Seed
+from medcls.config.sections.section import each_once
+from medcls.config.sections.store import StoreSettings as StoreSettings
+from medcls.config.sections.train import TrainSettings as TrainSettings
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 

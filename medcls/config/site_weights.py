@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from medcls.bounded import MEBIBYTE, read_bounded, why_unreadable
 from medcls.config.faults import Key, dotted, what_is_wrong
 from medcls.config.network_names import AUTO, NAMED_WEIGHTS
-from medcls.config.section import Positive, Section
+from medcls.config.sections.section import Positive, Section
 from medcls.config.yaml_values import Read, read_yaml
 from medcls.errors import ConfigError
 from medcls.files import cache_folder

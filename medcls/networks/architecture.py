@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from medcls.errors import UsageError
 from medcls.networks.heads import Head
 from medcls.networks.input_normalisation import InputNormalisation
-from medcls.networks.report import WeightsReport
+from medcls.networks.pretrained.report import WeightsReport
 
 
 class ClassificationNetwork(nn.Module):

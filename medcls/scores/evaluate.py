@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medcls.cohort.leakage.gate import TIES, LeakageError
-from medcls.config.evaluation_settings import CalibrationMethod, EvaluationSettings
+from medcls.config.sections.evaluation import CalibrationMethod, EvaluationSettings
 from medcls.errors import CohortError
 from medcls.evaluation import OperatingPoint, evaluate_partition, fit_conformal
 from medcls.evaluation.partition.failed_cases import FailedCases

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medcls.config.evaluation_settings import EvaluationSettings, FixedThreshold
+from medcls.config.sections.evaluation import EvaluationSettings, FixedThreshold
 from medcls.errors import UsageError
 from medcls.evaluation import OperatingPoint, Threshold, choose_threshold
 from medcls.evaluation.thresholds.operating_point import ARGMAX, EXPLORATORY, describe_rule

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.config import load_config
-from medcls.config.evaluation_settings import CalibrationMethod
+from medcls.config.sections.evaluation import CalibrationMethod
 from medcls.errors import UsageError
 from medcls.evaluation import Calibration, fit_calibration
 from medcls.scores.score_table import ScoreTable

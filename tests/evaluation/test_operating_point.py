@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
-from medcls.config.evaluation_settings import AtLeastSensitivity, AtLeastSpecificity, Costs, FixedThreshold, LeastCost
+from medcls.config.sections.evaluation import AtLeastSensitivity, AtLeastSpecificity, Costs, FixedThreshold, LeastCost
 from medcls.errors import ClassifierError, UsageError
 from medcls.evaluation import (
     OperatingPoint,

@@ -14,9 +14,9 @@ from medcls.config.settings import ModelSettings
 from medcls.networks import ClassificationNetwork, build_network, load_weights
 from medcls.networks.families import FAMILIES
 from medcls.networks.families.efficientnet import SamePadding
-from medcls.networks.places import find
+from medcls.networks.pretrained.places import find
+from medcls.networks.pretrained.tensor_files import read_tensors
 from medcls.networks.stochastic_depth import StochasticDepth
-from medcls.networks.tensor_files import read_tensors
 
 torch.set_num_threads(1)
 

@@ -12,8 +12,8 @@ from medcls.config import load_config
 from medcls.config.site_weights import site_weights
 from medcls.errors import ConfigError, MedclsError, WeightsError
 from medcls.networks import build_network, load_weights
-from medcls.networks.catalogue import best_here
 from medcls.networks.families import family_of
+from medcls.networks.pretrained.catalogue import best_here
 from tests.factories.site_weights import ROW, make_site, write_index
 
 

@@ -17,8 +17,9 @@ from safetensors.torch import save
 
 from medcls.config.settings import ModelSettings
 from medcls.errors import StorageError, WeightsError
-from medcls.networks import ClassificationNetwork, build_network, load_weights, places, sources
+from medcls.networks import ClassificationNetwork, build_network, load_weights, sources
 from medcls.networks.families import FAMILIES, published
+from medcls.networks.pretrained import places
 from tests.factories.packages import install
 
 torch.set_num_threads(1)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from medcls.config.settings import ModelSettings
 from medcls.errors import WeightsError
 from medcls.networks import ClassificationNetwork, build_network, load_weights
-from medcls.networks.weights import adapt_channels
+from medcls.networks.pretrained.weights import adapt_channels
 
 torch.set_num_threads(1)
 

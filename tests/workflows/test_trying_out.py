@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from medcls.config import load_config
 from medcls.config.settings import ModelSettings
 from medcls.errors import MedclsError, UsageError
-from medcls.networks import build_network, places
+from medcls.networks import build_network
+from medcls.networks.pretrained import places
 from medcls.runs import output_folder
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.data import prepare

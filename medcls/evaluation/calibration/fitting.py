@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from numpy.typing import ArrayLike
 
-from medcls.config.evaluation_settings import CalibrationMethod
+from medcls.config.sections.evaluation import CalibrationMethod
 from medcls.errors import ClassifierError, UsageError
 from medcls.evaluation.calibration.isotonic import Isotonic, fit_isotonic
 from medcls.evaluation.calibration.likelihood import check_fitted_on, link_of

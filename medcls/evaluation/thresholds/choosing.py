@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from medcls.config.evaluation_settings import (
+from medcls.config.sections.evaluation import (
     AtLeastSensitivity,
     AtLeastSpecificity,
     Costs,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.config import PARTITIONS, Config, Partition, config_text
-from medcls.config.ensemble_settings import EnsembleSettings
+from medcls.config.sections.ensemble import EnsembleSettings
 from medcls.evaluation import choose_operating_point, fit_conformal
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run

@@ -12,7 +12,7 @@ from medcls.cohort import Cohort, read_cohort
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.cohort.sources.locate import external_settings, frozen_labels
 from medcls.config import Config
-from medcls.config.evaluation_settings import OperatingPointRule
+from medcls.config.sections.evaluation import OperatingPointRule
 from medcls.errors import RunError
 from medcls.evaluation import exploratory_point
 from medcls.evaluation.metrics.further import further_metrics

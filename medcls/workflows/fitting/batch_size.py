@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medcls.config import Config
-from medcls.config.train_settings import TrainSettings
+from medcls.config.sections.train import TrainSettings
 from medcls.errors import ConfigError
 from medcls.networks import ClassificationNetwork
 from medcls.progress import SILENT, Progress

@@ -8,9 +8,9 @@ from medcls.classifier import Classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.config import Config
 from medcls.config.network_names import AUTO, NAMED_WEIGHTS
-from medcls.networks.catalogue import best_here
 from medcls.networks.families import family_of
 from medcls.networks.input_normalisation import Values
+from medcls.networks.pretrained.catalogue import best_here
 from medcls.preprocessing import Recipe
 from medcls.preprocessing.steps.common.step import UNIT
 from medcls.progress import SILENT, Progress

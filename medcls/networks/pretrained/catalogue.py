@@ -11,9 +11,9 @@ from medcls.errors import UsageError, WeightsError
 from medcls.nearest import one_of
 from medcls.networks.families import FAMILIES, published
 from medcls.networks.family import NetworkFamily
-from medcls.networks.places import Found, fetch, find
+from medcls.networks.pretrained.places import Found, fetch, find
+from medcls.networks.pretrained.tensor_files import read_whole
 from medcls.networks.sources import DIMENSIONS, Source, as_source
-from medcls.networks.tensor_files import read_whole
 from medcls.progress import SILENT, Progress
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from medcls.config.amounts import bytes_of
-from medcls.config.section import Section
+from medcls.config.sections.section import Section
 
 
 class StoreSettings(Section):

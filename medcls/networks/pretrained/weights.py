@@ -19,10 +19,10 @@ from medcls.networks import layouts
 from medcls.networks.architecture import ClassificationNetwork
 from medcls.networks.families import FAMILIES, family_of, published
 from medcls.networks.input_normalisation import INPUT_NAMES, Values, normalisation_for, normalisation_in
-from medcls.networks.places import fetch
-from medcls.networks.report import WeightsReport
+from medcls.networks.pretrained.places import fetch
+from medcls.networks.pretrained.report import WeightsReport
+from medcls.networks.pretrained.tensor_files import TensorFile, read_tensors
 from medcls.networks.sources import DIMENSIONS, find_source
-from medcls.networks.tensor_files import TensorFile, read_tensors
 from medcls.progress import SILENT, Progress
 
 WEIGHTS_FILE = "weights.safetensors"

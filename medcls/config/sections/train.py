@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from medcls.config.section import Count, Fraction, Positive, Section
+from medcls.config.sections.section import Count, Fraction, Positive, Section
 
 
 class TrainSettings(Section):

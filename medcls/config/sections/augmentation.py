@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medcls.config.monai_transforms import check_monai_transform
-from medcls.config.section import Count, Section
+from medcls.config.sections.section import Count, Section
 
 
 class MonaiTransform(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from medcls.config.section import Fraction, Positive, Section
+from medcls.config.sections.section import Fraction, Positive, Section
 
 
 class AtLeastSensitivity(Section):

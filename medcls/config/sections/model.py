@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from medcls.config.network_names import NetworkName
-from medcls.config.section import Section, each_once
+from medcls.config.sections.section import Section, each_once
 
 
 class ModelSettings(Section):

@@ -1,0 +1,1 @@
+"""The sections of a config file, one to a module."""
