@@ -70,8 +70,7 @@ def torch_features(network: ClassificationNetwork) -> Scores:
     def features(images: NDArray[np.float32]) -> NDArray[np.float32]:
         device = next(network.parameters()).device
         with torch.inference_mode(), exact_float32(device.type):
-            pooled = network.head.pool(network.features(torch.from_numpy(images).to(device)))
-            given: NDArray[np.float32] = pooled.float().cpu().numpy()
+            given: NDArray[np.float32] = network.pooled(torch.from_numpy(images).to(device)).float().cpu().numpy()
         return given
 
     return features

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from medcls.errors import UsageError
+from medcls.networks.depths import AllDepths
 from medcls.networks.heads import Head
 from medcls.networks.input_normalisation import InputNormalisation
 from medcls.networks.pretrained.report import WeightsReport
@@ -46,6 +47,7 @@ class ClassificationNetwork(nn.Module):
             last feature map that is computed.
         mirror: Axes along which images are also mirrored in evaluation, the scores being averaged over all mirrorings. In 2-D,
             ``x`` mirrors left and right, ``y`` up and down.
+        depths: What joins the feature maps of all blocks; ``None``: the head sees the last alone.
 
     Attributes:
         input: What images pass first, where the weights that it started from want other values; ``None``: nothing.
@@ -66,10 +68,12 @@ class ClassificationNetwork(nn.Module):
         dropout: float = 0.0,
         explained: str | None = "backbone",
         mirror: Sequence[str] = (),
+        depths: AllDepths | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.backbone = backbone
+        self.depths = depths
         self.dropout = nn.Dropout(dropout)
         self.head: Head = head
         if isinstance(head, nn.Linear):
@@ -98,8 +102,21 @@ class ClassificationNetwork(nn.Module):
             UsageError: The images have other channels or axes than the network, or are too small for it.
         """
         self._check(images)
-        features: Tensor = self.backbone(images if self.input is None else self.input(images))
+        images = images if self.input is None else self.input(images)
+        features: Tensor = self.backbone(images) if self.depths is None else self.depths(self.backbone, images)
         return features
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """What the head pools of the features, ``(B, K)``; in evaluation the mean over the mirrorings.
+
+        Of a head that is one linear layer, the scores of this mean are the mean of the scores.
+        """
+        pooled = self.head.pool(self.features(images))
+        if self.training:
+            return pooled
+        for axes in self.mirrorings[1:]:
+            pooled = pooled + self.head.pool(self.features(images.flip(axes)))
+        return pooled / len(self.mirrorings)
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores before softmax or sigmoid; in evaluation the mean over the mirrorings.

@@ -149,10 +149,17 @@ def test_every_network_gives_the_scores_that_torch_gives(name: Any, dimensions: 
 
 
 @pytest.mark.usefixtures("openvino")
-@pytest.mark.parametrize("before", [{"input": normalisation_for(IMAGENET, "unit", 1)}, {"mirrorings": ((), (3,))}])
-def test_what_happens_to_images_before_the_backbone_is_converted_too(before: dict[str, Any]) -> None:
-    """A product of the image itself, of which the converter must be told what numbers it holds; and mirrored images."""
-    made = classifier()
+@pytest.mark.parametrize(
+    ("before", "built"),
+    [
+        ({"input": normalisation_for(IMAGENET, "unit", 1)}, {}),
+        ({"mirrorings": ((), (3,))}, {}),
+        ({}, {"depths": "all"}),
+    ],
+)
+def test_what_happens_beside_the_backbone_is_converted_too(before: dict[str, Any], built: dict[str, Any]) -> None:
+    """A product of the image itself, of which the converter must be told what numbers it holds; mirrored images; all depths."""
+    made = classifier(**built)
     for name, value in before.items():
         setattr(made.network, name, value)
     images = np.concatenate([one.images for one in prepared(made, 2)]).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,17 +28,18 @@ def classifier(
     *,
     threshold: float = 0.5,
     weights: str | None = None,
+    **built: Any,
 ) -> Classifier:
     """A classifier whose network is not trained, and whose head is large enough for scores that differ."""
     torch.manual_seed(0)
     settings = ModelSettings(name=name, first_pool=name.startswith("densenet"))
     # The 3-D ResNets that MedicalNet trained have shortcuts without weights: what is built depends on the weights' name.
-    built = settings.model_copy(update={"weights": weights})
-    network = build_network(built, dimensions=dimensions, channels=1, classes=2).eval()
+    full = settings.model_copy(update={"weights": weights, **built})
+    network = build_network(full, dimensions=dimensions, channels=1, classes=2).eval()
     torch.nn.init.normal_(network.head.weight, std=0.3)
     made = Classifier(
         network=network,  # type: ignore[arg-type]
-        model=built,
+        model=full,
         recipe=build_recipe(
             "generic",
             PreprocessingSettings(dimensions=dimensions, size=[side] * dimensions, channels=1),  # type: ignore[arg-type]

@@ -27,6 +27,11 @@ class ModelSettings(Section):
     freeze: Annotated[int, Field(ge=0, le=1000)] = Field(
         0, description="How many blocks, counted from the input, are not trained."
     )
+    depths: Literal["last", "all"] = Field(
+        "last",
+        description="Which feature maps the last layer sees: the last; or those of all blocks, by their means and standard "
+        "deviations in each cell of the last, which brings texture to a probe.",
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the last layer.")
     mirror: list[Literal["x", "y", "z"]] = Field(
         [],
