@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from medcls.classifier import Classifier, load_classifier
@@ -22,6 +23,7 @@ from medcls.runs.explanation_files import Explanations
 from medcls.runs.folder import Run, model_folder, newest_finished, open_run
 from medcls.runs.training_cases import knowing_training
 from medcls.scores.right_verb import check_no_table
+from medcls.workflows.commands.check import Readiness, check_run
 from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.commands.explain import explain as explain_run
 from medcls.workflows.commands.infer import Inference
@@ -66,17 +68,62 @@ def train(
         >>> run.metrics["test"]["n_patients"]
         6
     """
+    with _settled(config, network, metrics, changes) as settings:
+        return train_run(settings, name=_name(run), resume=resume, progress=as_progress(progress))
+
+
+def check_training(
+    config: PathLike | None = None,
+    *,
+    run: str | None = None,
+    network: Given | None = None,
+    metrics: Sequence[Metric | str] = (),
+    progress: Progress = SILENT,
+    **changes: Any,
+) -> Readiness:
+    """Do all that :func:`train` does before its first step, and leave no run: ``medcls train --check``.
+
+    Args:
+        config: As for :func:`train`.
+        run: As for :func:`train`.
+        network: As for :func:`train`.
+        metrics: As for :func:`train`.
+        progress: Where to say how far it is; silent by default.
+        **changes: As for :func:`train`.
+
+    Returns:
+        What was found: partitions, exclusions, cautions, weights, memory, arithmetic and length of each training.
+
+    Raises:
+        MedclsError: One line that says what stops the training, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> medcls.check_training("lung.yaml", run="next", train={"epochs": 2}).trainings[0].epochs
+        2
+    """
+    with _settled(config, network, metrics, changes) as settings:
+        return check_run(settings, name=_name(run), progress=as_progress(progress))
+
+
+def _name(run: object) -> str | None:
+    return None if run is None else str(as_path(run, "the run's name"))
+
+
+@contextmanager
+def _settled(
+    config: PathLike | None, network: Given | None, metrics: Sequence[Metric | str], changes: dict[str, Any]
+) -> Iterator[Config]:
+    """The config with its changes; for as long, the network and the metrics that are given as objects are there."""
     if config is not None:
         as_path(config, "config")  # sections are given by their names: train={"epochs": 5}
-    name, progress = None if run is None else str(as_path(run, "the run's name")), as_progress(progress)
     if network is not None:
         own = changes.get("model", {})
         if not isinstance(own, Mapping) or "name" in own:
             raise ConfigError("a network is both named and given", where="model", remedy="Leave out one of the two")
-        changes["model"] = {**own, "name": GIVEN}
+        changes = {**changes, "model": {**own, "name": GIVEN}}
     with given_network(network), given_metrics(metrics) as further:
-        settings = _with_metrics(load_config(config, (), changes), further)
-        return train_run(settings, name=name, resume=resume, progress=progress)
+        yield _with_metrics(load_config(config, (), changes), further)
 
 
 def _check_trained_with(config: Config, names: Sequence[str]) -> None:

@@ -44,6 +44,9 @@ def train(
         typer.Option("--learning-curve", help="Also train on 25, 50 and 75 % of the training patients, to compare."),
     ] = False,
     allow_leakage: AllowLeakage = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Do all but train: say what would be trained, or what stops it.")
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -56,6 +59,13 @@ def train(
     if learning_curve:
         split["learning_curve"] = list(CURVE_PARTS)
     settings = load_config(config, set_ or (), {"split": split} if split else None)
+    if check:
+        if resume:
+            raise UsageError("--check looks at a run that is to begin, and --resume goes on with one: leave out one")
+        from medcls.workflows.commands.check import check_run
+
+        show.readiness(check_run(settings, name=run, progress=lively(quiet)), as_json=json, quiet=quiet)
+        return 0
     finished = train_run(settings, name=run, resume=resume, progress=lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0
@@ -280,6 +290,7 @@ def demo(
 VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
     train: (
         "medcls train --config lung.yaml --set train.epochs=5 --run first",
+        "medcls train --config lung.yaml --check",
         "medcls train --config lung.yaml --resume",
     ),
     finish: ("medcls finish lung",),

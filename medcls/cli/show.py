@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medcls.runs.folder import Run
     from medcls.scores.comparison.compare import Compared
     from medcls.values import documents
+    from medcls.workflows.commands.check import Readiness
     from medcls.workflows.commands.doctor import Check
     from medcls.workflows.commands.infer import Inference
     from medcls.workflows.commands.whose import LedBack
@@ -40,6 +41,20 @@ def run(finished: Run, *, as_json: bool, quiet: bool) -> None:
             if name == "pooled" and name in metrics:
                 _within_folds(metrics["per_fold"]["auc_within_folds"])
         say(f"Report: {finished.report_file}")
+
+
+def readiness(found: Readiness, *, as_json: bool, quiet: bool) -> None:
+    """What would be trained, line by line; what stops it has been said as an error."""
+    if as_json:
+        say_json(found.to_json())
+        return
+    if quiet:
+        return
+    for name, said in found.facts():
+        say(f"{name:10}  {said}")
+    for caution in found.cautions:
+        say(f"warning: {caution}")
+    say("Ready: nothing that can be known before the first step stops this training.")
 
 
 def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from medcls.reporting.text.numbers import counted
 from medcls.values import documents
 from medcls.values.caution import Caution
 from medcls.values.label_space import Labelled
@@ -58,6 +59,11 @@ class PartitionCounts:
         """How many cases have a label, and of how many, where it is not known of all."""
         n, known = self.of(label)
         return str(n) if known == self.cases else f"{n} of {known} known"
+
+    def in_words(self) -> str:
+        """``24 cases of 12 patients: ill 10, well 14``."""
+        labels = ", ".join(f"{label} {self.counted(label)}" for label in self.by_label)
+        return f"{counted(self.cases, 'case')} of {counted(self.patients, 'patient')}: {labels}"
 
 
 @dataclass(frozen=True)

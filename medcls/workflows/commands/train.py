@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from medcls.config import Config
 from medcls.errors import RunError, UsageError
 from medcls.evaluation.metrics.further import further_metrics
@@ -12,6 +16,11 @@ from medcls.runs.folder import Run, discard_untrained, near_run, new_run, to_res
 from medcls.runs.leak_list import leaks_listed, left_out_listed
 from medcls.workflows.data.early_checks import look_first
 from medcls.workflows.fitting.resume import end_here, go_on
+
+if TYPE_CHECKING:
+    from medcls.workflows.data.fold_plan import FoldPlan
+    from medcls.workflows.data.prepare import Material
+    from medcls.workflows.session import Session
 
 
 def train_run(config: Config, *, name: str | None = None, resume: bool = False, progress: Progress = SILENT) -> Run:
@@ -35,14 +44,10 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
             before anything was trained. Of leaks, and of what a label lacks, all cases are listed beside it; see
             :mod:`medcls.runs.leak_list`.
     """
-    with config.places.named():
-        further_metrics(config.evaluation.metrics)  # whether they are there
-    results = config.runs / file_stem(name or config.name or config.region)
-    with leaks_listed(results), left_out_listed(results, config.privacy, config.places_from):
-        labels = look_first(config, progress)
+    with looked_over(config, name, progress) as labels:
         run, config = _choose_run(config, name, resume, progress)
         try:
-            _train(run, config, len(labels), progress)
+            _train(run, config, labels, progress)
         except UsageError:
             if run.new:
                 discard_untrained(run)
@@ -50,11 +55,29 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     return Run(run.path)
 
 
-def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
+@contextmanager
+def looked_over(config: Config, name: str | None, progress: Progress) -> Iterator[int]:
+    """Find what is wrong before any scan is opened; how many labels there are, and tables of what stops the block later."""
+    with config.places.named():
+        further_metrics(config.evaluation.metrics)  # whether they are there
+    results = config.runs / file_stem(name or config.name or config.region)
+    with leaks_listed(results), left_out_listed(results, config.privacy, config.places_from):
+        yield len(look_first(config, progress))
+
+
+def make_ready(config: Config, labels: int, progress: Progress) -> tuple[Session, Material | FoldPlan]:
+    """Everything that comes before the run folder: the machine is tried, scans are prepared, cases are parted.
+
+    Args:
+        config: The resolved config, which :func:`medcls.workflows.data.early_checks.look_first` has passed.
+        labels: How many there are.
+        progress: Where to say how far it is.
+
+    Returns:
+        What every step is told, with the config whose weights are settled; and the cases of the one training, or the folds.
+    """
     # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
-    from medcls.workflows.commands.cross_validation import cross_validate
-    from medcls.workflows.commands.ensemble import member_configs, train_ensemble
-    from medcls.workflows.commands.train_once import train_material
+    from medcls.workflows.commands.ensemble import member_configs
     from medcls.workflows.data.fold_plan import plan_folds
     from medcls.workflows.data.prepare import prepare_material, prepare_whole, thinned
     from medcls.workflows.fitting.preflight import try_out
@@ -68,14 +91,23 @@ def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
     config = members.get("", config)  # an ensemble settles the weights of each member
     session = Session.of(config, progress)
     if config.split.folds is None:
-        train = train_ensemble if config.ensemble.wanted else train_material
-        train(run, thinned(prepare_material(config, progress), config), session)
-        return
+        return session, thinned(prepare_material(config, progress), config)
     plan = plan_folds(prepare_whole(config, progress), config, progress)
-    if config.split.fold is not None:
-        train_material(run, plan.part(config.split.fold), session)
+    return session, plan if config.split.fold is None else plan.part(config.split.fold)
+
+
+def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
+    session, cases = make_ready(config, labels, progress)
+    from medcls.workflows.commands.cross_validation import cross_validate
+    from medcls.workflows.commands.ensemble import train_ensemble
+    from medcls.workflows.commands.train_once import train_material
+    from medcls.workflows.data.fold_plan import FoldPlan
+
+    if isinstance(cases, FoldPlan):
+        cross_validate(run, cases, session)
     else:
-        cross_validate(run, plan, session)
+        train = train_ensemble if config.ensemble.wanted else train_material
+        train(run, cases, session)
 
 
 def finish_run(run: Run, progress: Progress = SILENT) -> Run:

@@ -13,6 +13,7 @@ from medcls.errors import RunError
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.files import write_json
 from medcls.progress import Progress
+from medcls.reporting.content import PartitionCounts
 from medcls.reporting.text.numbers import counted
 from medcls.runs.changed_files import SUMS, changed_parts
 from medcls.runs.environment import describe_environment
@@ -147,17 +148,10 @@ def open_folder(run: Run, material: Material, environment: Mapping[str, str], se
 
 def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
     """Say how many cases each partition holds, of how many each label is known, and what to mind."""
-    from medcls.workflows.reporting.report import partition_counts
-
     cohort = material.cohort
     progress.note(f"Run: {run.path}")
-    for name in PARTITIONS:
-        cases = cohort.partition(name)
-        if not cases:
-            continue
-        found = partition_counts(name, cases, cohort.labels)
-        by_label = ", ".join(f"{label} {found.counted(label)}" for label in cohort.labels)
-        progress.note(f"  {name:5} {counted(len(cases), 'case')} of {counted(found.patients, 'patient')}: {by_label}")
+    for found in counted_partitions(cohort):
+        progress.note(f"  {found.name:5} {found.in_words()}")
     if cohort.excluded:
         way_back = f"'medcls whose CODE --run {run.path}' says which scan a code is"
         progress.note(
@@ -165,3 +159,11 @@ def say_what_there_is(run: Run, material: Material, progress: Progress) -> None:
             f"{run.path / 'excluded.csv'}; {way_back}"
         )
     progress.warn(*map(str, in_order(cohort.warnings)))
+
+
+def counted_partitions(cohort: Cohort) -> tuple[PartitionCounts, ...]:
+    """What each partition that has cases holds."""
+    from medcls.workflows.reporting.report import partition_counts
+
+    parts = ((name, cohort.partition(name)) for name in PARTITIONS)
+    return tuple(partition_counts(name, cases, cohort.labels) for name, cases in parts if cases)

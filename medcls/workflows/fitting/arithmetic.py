@@ -10,7 +10,7 @@ from typing import Any, get_args
 from medcls.bounded import read_json
 from medcls.config import Config
 from medcls.files import reading_kept, write_json
-from medcls.loading import eval_loader, train_loader
+from medcls.loading import eval_loader
 from medcls.networks import ClassificationNetwork
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run
@@ -18,7 +18,7 @@ from medcls.training.device import Compute, Precision, choose_compute
 from medcls.training.losses import build_loss
 from medcls.training.numerics.arithmetic import Arithmetic, Sizes, right_arithmetic
 from medcls.workflows.data.prepare import Material
-from medcls.workflows.fitting.batch_size import batch_size_of, settle_batch_size
+from medcls.workflows.fitting.batch_size import batch_size_of, settle_batch_size, train_batches
 
 
 def settle_arithmetic(
@@ -96,10 +96,7 @@ def _tried(
 
 def _sizes(config: Config, material: Material) -> Sizes:
     cohort, recipe, size = material.cohort, material.recipe, batch_size_of(config)
-    balanced = config.train.balance in ("sampler", "both")
-    train = train_loader(
-        material.dataset(cohort.partition("train")), batch_size=size, seed=config.seed, balanced=balanced
-    )
+    train = train_batches(material, config)
     tune = eval_loader(material.dataset(cohort.partition("tune")), batch_size=size)
     return Sizes(
         shape=(recipe.channels, *recipe.size),

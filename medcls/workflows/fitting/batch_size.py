@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from torch.utils.data import DataLoader
+
 from medcls.config import Config
 from medcls.config.sections.train import TrainSettings
 from medcls.errors import ConfigError
+from medcls.loading import Batch, train_loader
 from medcls.networks import ClassificationNetwork
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run
@@ -65,6 +68,18 @@ def batch_size_of(config: Config) -> int:
     if size == "auto":
         raise ConfigError("the batch size is still 'auto'", where="train.batch_size")
     return size
+
+
+def train_batches(material: Material, config: Config) -> DataLoader[Batch]:
+    """The batches of an epoch, as the config has them; see :func:`medcls.loading.train_loader`."""
+    settings = config.train
+    return train_loader(
+        material.dataset(material.cohort.partition("train")),
+        batch_size=batch_size_of(config),
+        seed=config.seed,
+        balanced=settings.balance in ("sampler", "both"),
+        workers=settings.workers,
+    )
 
 
 def _with(config: Config, size: int) -> Config:

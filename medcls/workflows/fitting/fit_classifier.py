@@ -19,7 +19,7 @@ from medcls.cohort import Case, Cohort
 from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import PARTITIONS, Config, Partition, config_text
 from medcls.evaluation import Predictions, choose_operating_point, fit_calibration, fit_conformal, no_calibration
-from medcls.loading import Augmentation, Mixing, eval_loader, train_loader
+from medcls.loading import Augmentation, Mixing, eval_loader
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
 from medcls.networks.given import try_given
 from medcls.preprocessing import Prepared, Recipe
@@ -34,7 +34,7 @@ from medcls.training.losses import build_loss, class_weights, positive_weights
 from medcls.training.module import ClassificationModule
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure
-from medcls.workflows.fitting.batch_size import batch_size_of, one_step
+from medcls.workflows.fitting.batch_size import batch_size_of, one_step, train_batches
 from medcls.workflows.fitting.probe_classifier import probe_classifier
 from medcls.workflows.fitting.starting_weights import values_of
 from medcls.workflows.session import Session
@@ -166,7 +166,6 @@ def _fit(
 ) -> Fitted:
     config = session.config
     settings, cohort, recipe = config.train, material.cohort, material.recipe
-    train = material.dataset(cohort.partition("train"))
     tune = material.dataset(cohort.partition("tune"))
     module = ClassificationModule(
         network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
@@ -180,13 +179,11 @@ def _fit(
         multilabel=cohort.multilabel,
         seed=config.seed,
     )
-    balanced = settings.balance in ("sampler", "both")
-    size = batch_size_of(config)
-    session.progress.warn(*one_step(settings, len(train)))
+    session.progress.warn(*one_step(settings, len(cohort.partition("train"))))
     return fit(
         module,
-        train_loader(train, batch_size=size, seed=config.seed, balanced=balanced, workers=settings.workers),
-        eval_loader(tune, batch_size=size, workers=settings.workers),
+        train_batches(material, config),
+        eval_loader(tune, batch_size=batch_size_of(config), workers=settings.workers),
         settings,
         compute,
         folder,

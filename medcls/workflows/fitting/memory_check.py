@@ -19,13 +19,16 @@ _SMALLEST = 2  # what batch_size: auto takes at least
 _CLOSE = 0.8  # of what is available, beyond which it is said
 
 
-def check_room(config: Config, recipe: Recipe, progress: Progress = SILENT) -> None:
+def check_room(config: Config, recipe: Recipe, progress: Progress = SILENT) -> str:
     """Refuse a training whose step cannot fit, whatever its number format; say when it is close.
 
     Args:
         config: The resolved config.
         recipe: Its recipe.
         progress: Where to say that it is close.
+
+    Returns:
+        How much it needs and how much there is, in words.
 
     Raises:
         ConfigError: It cannot fit; with the estimate, what is available, and what to lower.
@@ -34,8 +37,9 @@ def check_room(config: Config, recipe: Recipe, progress: Progress = SILENT) -> N
         need = step_memory(config.model, dimensions=recipe.dimensions, channels=recipe.channels, size=recipe.size)
     except RuntimeError:  # torch cannot even count the bytes
         if config.model.name not in NAMES:
-            progress.note("How much memory a step needs cannot be reckoned for this network")
-            return
+            unknown = "How much memory a step needs cannot be reckoned for this network"
+            progress.note(unknown)
+            return unknown
         what = f"no machine has the memory for images of {_shape(recipe)}"
         raise ConfigError(what, where="preprocessing.size", remedy="Lower it") from None
     on_card = torch.cuda.is_available() and config.train.device != "cpu"
@@ -50,6 +54,7 @@ def check_room(config: Config, recipe: Recipe, progress: Progress = SILENT) -> N
         raise ConfigError(said, where="preprocessing.size", remedy=_remedy(need, cases, there))
     if need.estimate(cases) > _CLOSE * there:
         progress.warn(f"{said}. {_remedy(need, cases, there)}")
+    return said
 
 
 def _in_words(need: StepMemory, cases: int, recipe: Recipe, config: Config, there: int, where: str) -> str:
