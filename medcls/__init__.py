@@ -49,6 +49,7 @@ _HOMES = {
     "inspect_scans": "medcls.scans",
     "load": "medcls.api",
     "read_scan": "medcls.scans",
+    "reproduce": "medcls.api",
     "train": "medcls.api",
 }
 
@@ -73,6 +74,7 @@ __all__ = [
     "inspect_scans",
     "load",
     "read_scan",
+    "reproduce",
     "train",
 ]
 

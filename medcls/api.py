@@ -28,6 +28,7 @@ from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.commands.explain import explain as explain_run
 from medcls.workflows.commands.infer import Inference
 from medcls.workflows.commands.infer import infer as infer_scans
+from medcls.workflows.commands.reproduce import Reproduced, reproduce_run
 from medcls.workflows.commands.train import train_run
 
 PathLike = str | os.PathLike[str]
@@ -104,6 +105,35 @@ def check_training(
     """
     with _settled(config, network, metrics, changes) as settings:
         return check_run(settings, name=_name(run), progress=as_progress(progress))
+
+
+def reproduce(
+    run: PathLike,
+    *,
+    name: str | None = None,
+    network: Given | None = None,
+    metrics: Sequence[Metric] = (),
+    progress: Progress = SILENT,
+) -> Reproduced:
+    """Train a run again from its folder into a new one beside it, and say of every number whether it came back.
+
+    Args:
+        run: The run.
+        name: Name of the new run; by default that of the first with ``-again``.
+        network: The network that :func:`train` was given, where it was given one.
+        metrics: The metrics that :func:`train` was given as objects.
+        progress: Where to say how far it is.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> medcls.reproduce("runs/lung").found.outcome
+        'to the bit'
+    """
+    with given_network(network), given_metrics(metrics):
+        return reproduce_run(open_run(as_path(run, "the run")), name=_name(name), progress=as_progress(progress))
 
 
 def _name(run: object) -> str | None:

@@ -70,6 +70,10 @@ class Pseudonyms:
         """The pseudonym of an instance, from its SOPInstanceUID."""
         return uid if self.keep else "I" + self._hash("instance", uid)
 
+    def pixels(self, digest: str) -> str:
+        """That of an image, from the digest of its voxels: whoever has the picture alone cannot tell that it is meant."""
+        return digest if self.keep else "V" + self._hash("pixels", digest)
+
     def of_scan(self, identity: Mapping[str, str]) -> dict[str, str]:
         """What stands for order, study, series and instance of a scan; empty where none is stated, or several instances are.
 

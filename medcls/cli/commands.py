@@ -86,6 +86,24 @@ def finish(
     return 0
 
 
+def reproduce(
+    run: Annotated[Path, typer.Argument(help="A finished run, by name or path.", metavar="RUN")],
+    name: Annotated[
+        str | None, typer.Option("--run", help="Name of the new run; default: RUN-again, beside it.", metavar="NAME")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Train a run again from its folder, and say of every metric, prediction and weight whether it came back."""
+    from medcls.cli import show
+    from medcls.runs.folder import open_run
+    from medcls.workflows.commands.reproduce import reproduce_run
+
+    result = reproduce_run(open_run(run), name=name, progress=lively(quiet))
+    show.reproduction(result, as_json=json, quiet=quiet)
+    return 0 if result.found.came_back else 1
+
+
 def infer(
     scans: ScansArgument,
     model: ModelOption = None,
@@ -294,6 +312,7 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
         "medcls train --config lung.yaml --resume",
     ),
     finish: ("medcls finish lung",),
+    reproduce: ("medcls reproduce lung", "medcls reproduce runs/lung --run lung-on-the-new-machine"),
     infer: ("medcls infer scans/ --model runs/lung --out predictions", "medcls infer scan.nii.gz --explain --json"),
     evaluation_commands.evaluate: (
         "medcls evaluate runs/lung",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from medcls.workflows.commands.check import Readiness
     from medcls.workflows.commands.doctor import Check
     from medcls.workflows.commands.infer import Inference
+    from medcls.workflows.commands.reproduce import Reproduced
     from medcls.workflows.commands.whose import LedBack
     from medcls.workflows.reporting.figure_files import FigureFiles
 
@@ -55,6 +56,16 @@ def readiness(found: Readiness, *, as_json: bool, quiet: bool) -> None:
     for caution in found.cautions:
         say(f"warning: {caution}")
     say("Ready: nothing that can be known before the first step stops this training.")
+
+
+def reproduction(result: Reproduced, *, as_json: bool, quiet: bool) -> None:
+    """Whether a run came back, and what differs."""
+    if as_json:
+        say_json({"run": str(result.run.path), **result.found.to_json()})
+    elif not quiet:
+        for sentence in result.found.sentences():
+            say(sentence)
+        say(f"All of it: {result.run.path / 'reproduction.json'}")
 
 
 def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:

@@ -35,7 +35,7 @@ Partition = Literal["train", "tune", "test"]
 OnIrregular = Literal["error", "warn", "resample"]
 Pet = Literal["suv-bw", "suv-lbm"]
 PARTITIONS: tuple[Partition, ...] = ("train", "tune", "test")
-_OWN_COLUMNS = ("case", "patient", "partition", "reference", "unknown", "notes")
+_OWN_COLUMNS = ("case", "patient", "partition", "reference", "unknown", "pixels", "notes")
 """Of ``cohort.csv`` beside the covariates, whose place one of such a name would take."""
 
 

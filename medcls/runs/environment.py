@@ -17,6 +17,11 @@ def describe_environment(device: str = "cpu", arithmetic: str = "") -> dict[str,
     }
     covariates |= {package: _version(package) for package in _PACKAGES}
     covariates["device"] = _device_name(device)
+    if "torch" in sys.modules:
+        import torch
+
+        # Which kernels compute, and over how many threads sums are spread: both decide the last bits.
+        covariates["processor"] = f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
     if arithmetic:
         covariates["arithmetic"] = arithmetic
     return covariates

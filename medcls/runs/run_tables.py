@@ -17,14 +17,23 @@ from medcls.runs.scan_notes import notes_cell
 from medcls.tables.words import NO_LABEL
 
 
-def write_cohort(path: Path, cohort: Cohort, pseudonyms: Pseudonyms) -> None:
-    """Write ``cohort.csv``: case, patient, partition, reference, labels that are not known, covariates, notes."""
+def write_cohort(path: Path, cohort: Cohort, content: Mapping[str, str], pseudonyms: Pseudonyms) -> None:
+    """Write ``cohort.csv``: case, patient, partition, reference, labels that are not known, covariates, pixels, notes.
+
+    Args:
+        path: The file.
+        cohort: The cases with their partitions.
+        content: Case name to a digest of its scan's voxels.
+        pseudonyms: For everything that names somebody.
+    """
     covariates = sorted({name for case in cohort.cases for name in case.covariates})
     rows = [
-        dict(case.covariates) | cohort_row(case, cohort.labels, pseudonyms) | {"notes": notes_cell(case, pseudonyms)}
+        dict(case.covariates)
+        | cohort_row(case, cohort.labels, pseudonyms)
+        | {"pixels": pseudonyms.pixels(content[case.name]), "notes": notes_cell(case, pseudonyms)}
         for case in cohort.cases
     ]
-    write_csv(path, [*case_columns(cohort), *covariates, "notes"], rows)
+    write_csv(path, [*case_columns(cohort), *covariates, "pixels", "notes"], rows)
 
 
 def case_columns(cohort: Cohort) -> list[str]:

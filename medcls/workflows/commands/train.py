@@ -46,12 +46,8 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     """
     with looked_over(config, name, progress) as labels:
         run, config = _choose_run(config, name, resume, progress)
-        try:
-            _train(run, config, labels, progress)
-        except UsageError:
-            if run.new:
-                discard_untrained(run)
-            raise
+        session, cases = make_ready(config, labels, progress)
+        train_prepared(run, cases, session)
     return Run(run.path)
 
 
@@ -96,18 +92,24 @@ def make_ready(config: Config, labels: int, progress: Progress) -> tuple[Session
     return session, plan if config.split.fold is None else plan.part(config.split.fold)
 
 
-def _train(run: Run, config: Config, labels: int, progress: Progress) -> None:
-    session, cases = make_ready(config, labels, progress)
+def train_prepared(run: Run, cases: Material | FoldPlan, session: Session) -> None:
+    """Train, evaluate and report what :func:`make_ready` gave; the run folder begins here."""
     from medcls.workflows.commands.cross_validation import cross_validate
     from medcls.workflows.commands.ensemble import train_ensemble
     from medcls.workflows.commands.train_once import train_material
     from medcls.workflows.data.fold_plan import FoldPlan
 
-    if isinstance(cases, FoldPlan):
-        cross_validate(run, cases, session)
-    else:
-        train = train_ensemble if config.ensemble.wanted else train_material
-        train(run, cases, session)
+    try:
+        if isinstance(cases, FoldPlan):
+            cross_validate(run, cases, session)
+        elif session.config.ensemble.wanted:
+            train_ensemble(run, cases, session)
+        else:
+            train_material(run, cases, session)
+    except UsageError:
+        if run.new:
+            discard_untrained(run)
+        raise
 
 
 def finish_run(run: Run, progress: Progress = SILENT) -> Run:
@@ -118,7 +120,8 @@ def finish_run(run: Run, progress: Progress = SILENT) -> Run:
     """
     config = end_here(run)
     with leaks_listed(run.path), left_out_listed(run.path, config.privacy, config.places_from):
-        _train(run, config, len(look_first(config, progress)), progress)
+        session, cases = make_ready(config, len(look_first(config, progress)), progress)
+        train_prepared(run, cases, session)
     return run
 
 

@@ -141,7 +141,7 @@ def open_folder(run: Run, material: Material, environment: Mapping[str, str], se
     # config.yaml makes the folder a run, and so comes last.
     write_excluded(run.path / "excluded.csv", material.cohort, pseudonyms, session.config.places_from)
     write_json(run.path / "environment.json", environment)
-    write_cohort(table, material.cohort, pseudonyms)
+    write_cohort(table, material.cohort, material.content, pseudonyms)
     write_audit(run.path, material, pseudonyms)
     dump_config(session.config, run.config_file)
 
