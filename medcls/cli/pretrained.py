@@ -67,6 +67,9 @@ def _list(known: tuple[Known, ...], *, as_json: bool) -> None:
         say_json({"folder": str(weights_folder()), "weights": [_plain(*one) for one in found]})
         return
     say_table(("name", "axes", "licence", "hash", "size", "where"), [_cells(*one) for one in found])
+    for one in known:
+        if one.source.remark:
+            say(f"{one.name} is {one.source.remark}")
     say(f"The weights folder: {weights_folder()}")
 
 
@@ -76,10 +79,11 @@ def _plain(known: Known, found: Found | None) -> dict[str, object]:
         "name": known.name,
         "network": known.network,
         "source": known.named,
-        "dimensions": known.dimensions,
+        "dimensions": list(known.dimensions),
         "file": source.file,
         "licence": source.licence or None,
         "trained_on": source.trained_on or None,
+        "remark": source.remark or None,
         "published_sha256": source.sha256 or None,
         "place": None if found is None else found.kind,
         "paths": [] if found is None else [str(path) for path in found.paths],
@@ -89,6 +93,7 @@ def _plain(known: Known, found: Found | None) -> dict[str, object]:
 
 def _cells(known: Known, found: Found | None) -> tuple[str, ...]:
     from medcls.config.amounts import amount_of
+    from medcls.networks.sources import in_words
 
     source = known.source
     if found is not None:
@@ -100,7 +105,7 @@ def _cells(known: Known, found: Found | None) -> tuple[str, ...]:
     size = "" if found is None else amount_of(found.size)
     return (
         known.name,
-        f"{known.dimensions}-D",
+        in_words(known.dimensions),
         source.licence or "not known",
         source.sha256[:8] or "none",
         size,

@@ -18,6 +18,7 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
         *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3", "efficientnet_lite4"),
     ),
     "resnet": ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
+    "i3resnet": ("i3resnet152",),
     "vgg": ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
     "convnext": ("convnext_tiny", "convnext_small"),
     "senet": ("seresnet50", "seresnet101", "seresnet152", "seresnext50", "seresnext101", "senet154"),
@@ -33,7 +34,7 @@ GIVEN = "from-python"
 """Stands for a network that was given as an object."""
 GROUP = "medcls.networks"
 """Entry points of installed packages: from the name of a network to its family."""
-NAMED_WEIGHTS = ("imagenet", "medicalnet")
+NAMED_WEIGHTS = ("imagenet", "medicalnet", "astra")
 AUTO = "auto"
 """In ``model.weights``: the best that is on this machine."""
 

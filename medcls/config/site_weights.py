@@ -39,6 +39,7 @@ class SiteWeights(Section):
         trained_on: What it was trained on, in words.
         mean, std: It was trained with ``(value - mean) / std`` of values in 0..1: one number, or one for each channel; left
             out: with the values as they are.
+        hounsfield: It was trained on CT, of which these units were 0 and 1, what is beyond being cut off.
     """
 
     name: Text
@@ -50,6 +51,7 @@ class SiteWeights(Section):
     trained_on: Text
     mean: Annotated[list[float], Field(min_length=1, max_length=8)] | None = None
     std: Annotated[list[Positive], Field(min_length=1, max_length=8)] | None = None
+    hounsfield: tuple[float, float] | None = None
 
     @field_validator("name")
     @classmethod
@@ -69,6 +71,8 @@ class SiteWeights(Section):
     def _both(self) -> SiteWeights:
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both mean and std, or neither")
+        if self.hounsfield is not None and self.hounsfield[0] >= self.hounsfield[1]:
+            raise ValueError("hounsfield is [low, high], with low below high")
         return self
 
 

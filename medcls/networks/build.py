@@ -64,4 +64,5 @@ def _all_depths(backbone: Backbone, dimensions: int, channels: int, family: Netw
         channels=channels,
         dimensions=dimensions,
         size=max(family.smallest, _TRIED),
+        view=backbone.view,
     )

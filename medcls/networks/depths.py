@@ -24,6 +24,7 @@ class AllDepths(nn.Module):
         channels: Channels of the images.
         dimensions: 2 or 3 spatial axes.
         size: Voxels an axis of an image that it can take.
+        view: From an output of such a layer to its map over the axes of the images; ``None``: it is that.
 
     Attributes:
         finer: Of each layer, whether its map has more cells than the last.
@@ -31,9 +32,17 @@ class AllDepths(nn.Module):
     """
 
     def __init__(
-        self, backbone: nn.Module, layers: Sequence[str], *, channels: int, dimensions: int, size: int
+        self,
+        backbone: nn.Module,
+        layers: Sequence[str],
+        *,
+        channels: int,
+        dimensions: int,
+        size: int,
+        view: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.view = view or nn.Identity()
         self.layers, self.dimensions = tuple(layers), dimensions
         training = backbone.training
         with torch.no_grad():
@@ -55,7 +64,7 @@ class AllDepths(nn.Module):
         with ExitStack() as hooks:  # not kept, since a copied network would go on filling the list of the first
             for name in self.layers:
                 hook = backbone.get_submodule(name).register_forward_hook(
-                    lambda _layer, _given, map_: maps.append(map_)
+                    lambda _layer, _given, map_: maps.append(self.view(map_))
                 )
                 hooks.callback(hook.remove)
             last: Tensor = backbone(images)

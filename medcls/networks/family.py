@@ -24,12 +24,14 @@ class Backbone:
         blocks: Its parts from the input on, each with the names of its submodules, for ``model.freeze``.
         explained: Name of the submodule whose output Grad-CAM looks at, where the head is not linear over its mean; empty:
             the output of ``module``; ``None``: the last feature map that it computes.
+        view: From the output of a block to its map over the axes of the images; ``None``: it is that.
     """
 
     module: nn.Module
     features: int
     blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     explained: str | None = ""
+    view: nn.Module | None = None
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from medcls.networks.sources import IMAGENET, InputNumbers
 
-Values = Literal["unit", "standard"]
-"""What images hold: values in 0..1, or values of mean 0 and standard deviation 1, which are taken for those of a picture."""
-INPUT_NAMES = ("input.scale", "input.shift")
-"""Of the tensors of a network that has one."""
+Values = Literal["unit", "standard"] | tuple[tuple[float, float], ...]
+"""What images hold: values in 0..1; or values of mean 0 and standard deviation 1, which are taken for those of a picture; or
+the Hounsfield units that are 0 and 1, of all channels or of each."""
+INPUT_NAMES = ("input.scale", "input.shift", "input.low", "input.high")
+"""Of the tensors of a network that has one; the last two where values are cut off."""
 
 
 class InputNormalisation(nn.Module):
@@ -24,20 +25,26 @@ class InputNormalisation(nn.Module):
 
     Args:
         scale, shift: ``(channels,)``.
+        low, high: What is beyond is cut off, ``(channels,)``; ``None``: nothing is.
     """
 
     scale: Tensor
     shift: Tensor
+    low: Tensor | None
+    high: Tensor | None
 
-    def __init__(self, scale: Tensor, shift: Tensor) -> None:
+    def __init__(self, scale: Tensor, shift: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> None:
         super().__init__()
-        self.register_buffer("scale", scale)
-        self.register_buffer("shift", shift)
+        for name, numbers in (("scale", scale), ("shift", shift), ("low", low), ("high", high)):
+            self.register_buffer(name, numbers)
 
     def forward(self, images: Tensor) -> Tensor:
         """From ``(B, C, *spatial)`` to the same shape."""
         shape = (-1, *(1,) * (images.ndim - 2))
-        return images * self.scale.view(shape) + self.shift.view(shape)
+        values = images * self.scale.view(shape) + self.shift.view(shape)
+        if self.low is None or self.high is None:
+            return values
+        return values.clamp(self.low.view(shape), self.high.view(shape))
 
 
 def normalisation_for(numbers: InputNumbers, values: Values, channels: int) -> InputNormalisation:
@@ -47,14 +54,22 @@ def normalisation_for(numbers: InputNumbers, values: Values, channels: int) -> I
     if values == "standard":
         grey, spread = (_spread(each, 1) for each in (IMAGENET.mean, IMAGENET.std))
         scale, shift = scale * spread, shift + scale * grey
-    return InputNormalisation(scale.float(), shift.float())
+    if numbers.hounsfield is None:
+        return InputNormalisation(scale.float(), shift.float())
+    cut = ((-mean / deviation).float(), ((1 - mean) / deviation).float())
+    if not isinstance(values, str):
+        low, high = numbers.hounsfield
+        bottom, top = (_spread(each, channels) for each in zip(*values, strict=True))
+        scale, shift = scale * (top - bottom) / (high - low), shift + scale * (bottom - low) / (high - low)
+    return InputNormalisation(scale.float(), shift.float(), *cut)
 
 
 def normalisation_in(tensors: Mapping[str, Tensor], channels: int) -> InputNormalisation | None:
     """That of a network whose tensors are these, for as many channels; ``None`` where it has none."""
-    if not all(name in tensors and tensors[name].ndim == 1 for name in INPUT_NAMES):
+    found = [tensors[name] for name in INPUT_NAMES if name in tensors]
+    if len(found) not in (2, 4) or any(one.ndim != 1 for one in found):
         return None
-    return InputNormalisation(*(_spread(tensors[name].tolist(), channels).float() for name in INPUT_NAMES))
+    return InputNormalisation(*(_spread(one.tolist(), channels).float() for one in found))
 
 
 def _spread(numbers: Sequence[float], channels: int) -> Tensor:

@@ -5,6 +5,8 @@
 * ``medicalnet``: Tencent's MedicalNet (Chen et al., 'Med3D', arXiv 1904.00625), 3-D, one channel, trained on 23 data
   sets where there is such a file. No hash is published with them; the report says the hash of what was loaded, so
   that a config can hold to it.
+* ``astra``: the image encoder of Merlin (Blankemeier et al., arXiv 2406.06512), trained further on chest CT; in 2-D and 3-D the
+  same file. Packages carry it in three parts.
 
 Others are those that a site names in the index of its own folder (:mod:`medcls.config.site_weights`).
 """
@@ -21,10 +23,16 @@ from medcls.errors import WeightsError
 
 @dataclass(frozen=True)
 class InputNumbers:
-    """What a network was trained with: ``(value - mean) / std`` of values in 0..1, one number or one for each channel."""
+    """What a network was trained with: ``(value - mean) / std`` of values in 0..1, one number or one for each channel.
+
+    Attributes:
+        mean, std: The numbers.
+        hounsfield: Of CT, the Hounsfield units that were 0 and 1, what is beyond being cut off; ``None``: any values.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    hounsfield: tuple[float, float] | None = None
 
 
 IMAGENET = InputNumbers((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -58,6 +66,7 @@ class Source:
         licence: Under which it is published, as SPDX calls it.
         trained_on: What it was trained on.
         input: What its network was trained with; ``None``: not known, or no fixed numbers.
+        remark: What whoever uses it must know of it besides.
     """
 
     file: str
@@ -67,6 +76,7 @@ class Source:
     licence: str = ""
     trained_on: str = ""
     input: InputNumbers | None = None
+    remark: str = ""
 
 
 def torchvision(file: str, input: InputNumbers = IMAGENET) -> Source:
@@ -81,7 +91,7 @@ def torchvision(file: str, input: InputNumbers = IMAGENET) -> Source:
     )
 
 
-DIMENSIONS = {"imagenet": 2, "medicalnet": 3}
+DIMENSIONS: Mapping[str, tuple[int, ...]] = {"imagenet": (2,), "medicalnet": (3,), "astra": (2, 3)}
 """The named sources, with the spatial axes of their networks; where several have weights for a network, the first is best."""
 
 
@@ -100,10 +110,10 @@ def find_source(source: str, published: Mapping[str, Mapping[str, Source]], *, n
     if source not in DIMENSIONS:
         return _of_site(source, name, dimensions)
     files = published[source]
-    if DIMENSIONS[source] != dimensions:
-        other = next((one for one, axes in DIMENSIONS.items() if axes == dimensions and name in published[one]), None)
+    if dimensions not in DIMENSIONS[source]:
+        other = next((one for one, axes in DIMENSIONS.items() if dimensions in axes and name in published[one]), None)
         raise WeightsError(
-            f"the {source} weights are {DIMENSIONS[source]}-D, and this network is {dimensions}-D",
+            f"the {source} weights are {in_words(DIMENSIONS[source])}, and this network is {dimensions}-D",
             where="model.weights",
             remedy=f"Choose {other}" if other else "Leave out model.weights, or name a file",
         )
@@ -116,9 +126,15 @@ def find_source(source: str, published: Mapping[str, Mapping[str, Source]], *, n
     return files[name]
 
 
+def in_words(dimensions: tuple[int, ...]) -> str:
+    """``2-D``, ``3-D``, or both."""
+    return " and ".join(f"{one}-D" for one in dimensions)
+
+
 def as_source(row: SiteWeights) -> Source:
     """A file of the site's index as any other."""
-    numbers = InputNumbers(tuple(row.mean), tuple(row.std)) if row.mean and row.std else None
+    mean, std = tuple(row.mean or (0.0,)), tuple(row.std or (1.0,))
+    numbers = InputNumbers(mean, std, row.hounsfield) if row.mean or row.hounsfield else None
     return Source(row.file, sha256=row.sha256.lower(), licence=row.licence, trained_on=row.trained_on, input=numbers)
 
 

@@ -46,7 +46,7 @@ def test_the_list_of_names_is_that_of_the_families() -> None:
 def test_nothing_else_names_networks_so_a_new_one_is_its_file_its_row_and_its_test() -> None:
     defaults = {  # that choose one network, or show one, and would not take another
         "cli/commands.py",
-        "config/model_settings.py",
+        "config/sections/model.py",
         "estimator.py",
         "workflows/commands/demo.py",
         "workflows/commands/doctor.py",

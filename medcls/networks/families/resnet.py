@@ -101,7 +101,7 @@ def _absorb_biases(translated: Translated) -> dict[str, str]:
         mean = key.replace(_BIAS, ".downsample.1.running_mean")
         if mean in translated and translated[mean][1].shape == translated[key][1].shape:
             original, before = translated[mean]
-            translated[mean] = (original, before - translated.pop(key)[1])
+            translated[mean] = (original, before.float() - translated.pop(key)[1].float())
             told[mean] = "bias of a shortcut taken into its batch norm"
     return told
 

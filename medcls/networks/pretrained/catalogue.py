@@ -24,13 +24,13 @@ class Known:
     Attributes:
         named: The source, as ``model.weights`` calls it.
         network: As ``model.name`` calls it.
-        dimensions: 2 or 3.
+        dimensions: 2, 3 or both.
         source: What was published.
     """
 
     named: str
     network: str
-    dimensions: int
+    dimensions: tuple[int, ...]
     source: Source
 
     @property
@@ -62,7 +62,7 @@ def known_weights(family: NetworkFamily | None = None) -> tuple[Known, ...]:
     Args:
         family: One that is not shipped, whose files are known too.
     """
-    own = [Known(one.name, one.network, one.dimensions, as_source(one)) for one in site_weights()]
+    own = [Known(one.name, one.network, (one.dimensions,), as_source(one)) for one in site_weights()]
     files = published(family or next(iter(FAMILIES.values())))
     return (
         *own,
@@ -72,7 +72,7 @@ def known_weights(family: NetworkFamily | None = None) -> tuple[Known, ...]:
 
 def best_here(network: str, dimensions: int, family: NetworkFamily) -> Known | None:
     """The best weights for a network that are on this machine; ``None`` where there are none."""
-    fitting = (one for one in known_weights(family) if (one.network, one.dimensions) == (network, dimensions))
+    fitting = (one for one in known_weights(family) if one.network == network and dimensions in one.dimensions)
     return next((one for one in fitting if find(one.source) is not None), None)
 
 

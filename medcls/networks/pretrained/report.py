@@ -23,6 +23,7 @@ class WeightsReport:
         place: Where it was, in words without a path.
         licence: Under which it was published; empty: not known.
         trained_on: What the weights were trained on; empty: not known.
+        remark: What whoever uses them must know besides.
         images: What is done with images, where the weights were trained with normalised ones; empty: it is not known.
     """
 
@@ -37,6 +38,7 @@ class WeightsReport:
     place: str = ""
     licence: str = ""
     trained_on: str = ""
+    remark: str = ""
     images: str = ""
 
     def summary(self) -> str:
@@ -49,6 +51,8 @@ class WeightsReport:
             parts.append("the last layer starts afresh" if heads else f"{len(self.missing)} left as initialised")
         if self.unused:
             parts.append(f"{len(self.unused)} of the file not used")
+        if self.remark:
+            parts.append(self.remark)
         if self.images:
             parts.append(self.images)
         origin = f" from {self.place}" if self.place else ""
@@ -62,6 +66,7 @@ class WeightsReport:
             "place": self.place,
             "licence": self.licence,
             "trained_on": self.trained_on,
+            "remark": self.remark,
             "sha256": self.sha256,
         }
         return {key: value for key, value in known.items() if value}

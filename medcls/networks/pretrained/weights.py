@@ -50,7 +50,7 @@ def load_weights(
     Args:
         network: The network; it is changed in place.
         path_or_source: A ``.safetensors``, ``.pth`` or ``.pt`` file, the folder of a saved classifier, or the name of a
-            source: ``imagenet``, ``medicalnet``, or one of the site's own index.
+            source: ``imagenet``, ``medicalnet``, ``astra``, or one of the site's own index.
         sha256: Hexadecimal digits that the file's hash must begin with, in place of those published with a source.
         values: What the network's images hold. Where weights of a named source were trained with other values, the network
             normalises its images to those first; ``None``: whoever gives the images does.
@@ -75,7 +75,13 @@ def load_weights(
             network.input = normalisation_for(one.input, values, network.channels)
             images = "images are normalised as in its training"
     network.started_from = replace(
-        report, named=source, place=found.place, licence=one.licence, trained_on=one.trained_on, images=images
+        report,
+        named=source,
+        place=found.place,
+        licence=one.licence,
+        trained_on=one.trained_on,
+        remark=one.remark,
+        images=images,
     )
     return network.started_from
 
@@ -134,7 +140,7 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
         weight: ``(out, in, *kernel)``.
         channels: The new ``in``.
     """
-    total = weight.sum(dim=1, keepdim=True)
+    total = weight.float().sum(dim=1, keepdim=True)
     return (total / channels).expand(-1, channels, *weight.shape[2:]).contiguous()
 
 
@@ -196,7 +202,7 @@ def _translate(file: TensorFile, layout: layouts.Layout) -> tuple[layouts.Transl
             continue
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"the tensor {original} has values that are not finite", where=file.name)
-        translated[key] = (original, tensor.float() if tensor.is_floating_point() else tensor)
+        translated[key] = (original, tensor)
     return translated, unused
 
 
@@ -207,9 +213,9 @@ def _first_convolution(network: ClassificationNetwork) -> str:
 
 
 def _check_axes(network: ClassificationNetwork, first: str, translated: layouts.Translated, file: TensorFile) -> None:
-    if first in translated and translated[first][1].ndim != network.dimensions + 2:
+    if first in translated and translated[first][1].ndim != (axes := network.get_parameter(first).ndim):
         raise WeightsError(
-            f"the weights are of a {translated[first][1].ndim - 2}-D network, and this one is {network.dimensions}-D",
+            f"the weights are of a {translated[first][1].ndim - 2}-D network, and this one is {axes - 2}-D",
             where=file.name,
             remedy="Weights are not carried from 2-D to 3-D; choose others, or preprocessing.dimensions to match",
         )
@@ -222,7 +228,8 @@ def _check_fit(
     offered = [key for key in translated if key.startswith("backbone.") and not key.endswith(_COUNTER)]
     fitted = sum(key in fitting.taken for key in wanted)
     used = sum(translated[key][0] not in set(fitting.unused) for key in offered)
-    if fitted >= _ENOUGH * len(wanted) and used >= _ENOUGH * len(offered):
+    first = fitting.first in fitting.taken or fitting.first not in translated
+    if first and fitted >= _ENOUGH * len(wanted) and used >= _ENOUGH * len(offered):
         return
     raise WeightsError(
         f"the weights are of another network{networks}: {fitted} of its {len(wanted)} tensors are in the file, "

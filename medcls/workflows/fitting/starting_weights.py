@@ -43,10 +43,12 @@ def settle_weights(config: Config, recipe: Recipe, progress: Progress = SILENT) 
 
 def values_of(recipe: Recipe) -> Values | None:
     """What the recipe's images hold; ``None`` where that is not known, or where a step of it normalises them already."""
-    steps = {step.name for step in recipe.steps}
+    steps = {step.name: step for step in recipe.steps}
     if "normalise" in steps:
         return None
     if recipe.ranges(recipe.channels) == UNIT:
+        if "window" in steps and not steps.keys() & {"scale", "percentile"}:
+            return tuple((float(low), float(high)) for low, high in steps["window"].parameters["windows"])
         return "unit"
     return "standard" if "zscore" in steps else None
 
@@ -72,4 +74,5 @@ def _in_words(classifier: Classifier) -> str:
         return "random" if named is None else named if named in NAMED_WEIGHTS else "a local file"
     words = f"{told['source']}, {told.get('file')} from {told.get('place')}" if told.get("source") else "a local file"
     trained_on = f", trained on {told['trained_on']}" if told.get("trained_on") else ""
-    return f"{words}{trained_on}, SHA-256 {str(told.get('sha256'))[:_DIGITS]}"
+    remark = f", {told['remark']}" if told.get("remark") else ""
+    return f"{words}{trained_on}{remark}, SHA-256 {str(told.get('sha256'))[:_DIGITS]}"
