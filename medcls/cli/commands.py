@@ -104,6 +104,24 @@ def reproduce(
     return 0 if result.found.came_back else 1
 
 
+def join(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Finished runs, by name or path, of one split.", metavar="RUN RUN…")
+    ],
+    run: Annotated[str, typer.Option("--run", help="Name of the new run.", metavar="NAME")],
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Join finished runs into one ensemble, evaluated on the test cases that all of them held out."""
+    from medcls.cli import show
+    from medcls.runs.folder import open_run
+    from medcls.workflows.commands.join import join_runs
+
+    finished = join_runs([open_run(one) for one in runs], run, lively(quiet))
+    show.run(finished, as_json=json, quiet=quiet)
+    return 0
+
+
 def infer(
     scans: ScansArgument,
     model: ModelOption = None,
@@ -313,6 +331,7 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
     ),
     finish: ("medcls finish lung",),
     reproduce: ("medcls reproduce lung", "medcls reproduce runs/lung --run lung-on-the-new-machine"),
+    join: ("medcls join lung lung-2 --run together",),
     infer: ("medcls infer scans/ --model runs/lung --out predictions", "medcls infer scan.nii.gz --explain --json"),
     evaluation_commands.evaluate: (
         "medcls evaluate runs/lung",

@@ -371,6 +371,15 @@ class Config(Section):
         return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
+    def _a_teacher_holds_out_what_the_student_does(self) -> Config:
+        if self.train.teacher is not None and self.split.folds is not None and self.split.fold is None:
+            raise ValueError(
+                "train.teacher with split.folds: one teacher has learnt from what the folds hold out; name a fold (split.fold) "
+                "and a teacher of that fold, or leave out the folds"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_kind_of_ensemble(self) -> Config:
         if self.ensemble.wanted and (self.split.folds is not None or self.split.learning_curve):
             raise ValueError(

@@ -50,6 +50,8 @@ class ClassificationNetwork(nn.Module):
         depths: What joins the feature maps of all blocks; ``None``: the head sees the last alone.
 
     Attributes:
+        frozen: Names of the blocks that are not trained.
+        keeps_statistics: Whether batch norms keep their statistics in training.
         input: What images pass first, where the weights that it started from want other values; ``None``: nothing.
         started_from: Which weights it started from; ``None``: random ones, or it is not known.
     """
@@ -85,6 +87,7 @@ class ClassificationNetwork(nn.Module):
         self.smallest = smallest
         self.explained = explained
         self.frozen: tuple[str, ...] = ()
+        self.keeps_statistics = False
         self.input: InputNormalisation | None = None
         self.started_from: WeightsReport | None = None
         self.mirrorings = _mirrorings(mirror, dimensions)
@@ -139,17 +142,27 @@ class ClassificationNetwork(nn.Module):
         return self.head(self.dropout(self.head.pool(features)))
 
     def train(self, mode: bool = True) -> ClassificationNetwork:
-        """Switch between training and evaluation; frozen blocks stay in evaluation, so their statistics do not move."""
+        """Switch between training and evaluation; frozen blocks stay in evaluation, so their statistics do not move.
+
+        With ``keeps_statistics`` all batch norms do: the features in training are then those in evaluation.
+        """
         super().train(mode)
         for module in self.frozen_modules():
             module.eval()
+        for module in self.modules() if self.keeps_statistics else ():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
         return self
 
     def frozen_modules(self) -> Iterator[nn.Module]:
         """The backbone's children that are in frozen blocks."""
         for block in self.frozen:
-            for child in self.blocks[block]:
-                yield self.backbone.get_submodule(child)
+            yield from self.block_modules(block)
+
+    def block_modules(self, block: str) -> Iterator[nn.Module]:
+        """The backbone's children that make up a block."""
+        for child in self.blocks[block]:
+            yield self.backbone.get_submodule(child)
 
     def _check(self, images: Tensor) -> None:
         given = tuple(images.shape)

@@ -1,7 +1,9 @@
 """Blocks that are not trained, counted from the input.
 
 The first blocks of a pretrained network hold edges and textures that serve any image; with few cases it can pay to
-keep them.
+keep them. Gradual unfreezing trains the last layer first, and then one block more after the other, so that what is fitted to
+random scores does not reach the blocks that were trained before (Howard and Ruder, 'Universal Language Model Fine-tuning for
+Text Classification', ACL 2018, section 3.3).
 """
 
 from __future__ import annotations
@@ -38,3 +40,33 @@ def freeze_blocks(network: ClassificationNetwork, count: int) -> tuple[str, ...]
         module.requires_grad_(False)
     network.train(network.training)
     return network.frozen
+
+
+def freeze_for_epoch(network: ClassificationNetwork, epoch: int, *, every: int, least: int) -> tuple[str, ...]:
+    """Freeze what gradual unfreezing has not come to: all blocks at first, and one less, from the last on, with each step.
+
+    Args:
+        network: The network; it is changed in place.
+        epoch: Counted from 0.
+        every: Epochs between two blocks.
+        least: Blocks that stay frozen to the end.
+
+    Returns:
+        The names of the frozen blocks.
+
+    Raises:
+        ConfigError: Without its blocks, the network has nothing to train.
+    """
+    frozen = freeze_blocks(network, max(least, len(network.blocks) - epoch // every))
+    if not network.blocks or not any(one.requires_grad for one in network.parameters()):
+        raise no_blocks("train.unfreeze")
+    return frozen
+
+
+def no_blocks(key: str) -> ConfigError:
+    """The error of what is asked for by blocks of a network that has not told any."""
+    return ConfigError(
+        "the network has no blocks before its last layer that medcls knows of",
+        where=key,
+        remedy="Leave it out, or give the network as a NetworkFamily whose Backbone has blocks",
+    )

@@ -238,6 +238,20 @@ def open_run(path: str | os.PathLike[str], runs: Path = Path("runs")) -> Run:
     raise RunError("no run is here", where=str(path), remedy=f"{near_run(runs, Path(path).name)}{listed}")
 
 
+def teacher_of(config: Config) -> Run | None:
+    """The finished run that teaches a training; ``None`` where the config names none.
+
+    Raises:
+        RunError: There is no such run, or it is not finished.
+    """
+    if config.train.teacher is None or config.train.method == "probe":
+        return None
+    run = open_run(config.train.teacher, config.runs)
+    if not run.is_finished:
+        raise run.unfinished("report")
+    return run
+
+
 def near_run(runs: Path, name: str) -> str:
     """The run of the nearest name, as the beginning of a remedy; empty where none is near."""
     return did_you_mean(name, (run.name for run in all_runs(runs)))

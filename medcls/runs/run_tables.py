@@ -70,6 +70,16 @@ def read_partitions(path: Path) -> dict[str, Partition]:
     return found
 
 
+def read_patients(path: Path) -> dict[str, str]:
+    """Pseudonym of a patient to the partition, as ``cohort.csv`` has them.
+
+    Raises:
+        RunError: The table is damaged.
+    """
+    with reading_kept(path):
+        return {row["patient"]: row["partition"] for row in read_csv(path)}
+
+
 def write_excluded(path: Path, cohort: Cohort, pseudonyms: Pseudonyms, start: Path | None = None) -> None:
     """Write ``excluded.csv``: case, patient, code, reason and the table's line of every case that is not used.
 

@@ -23,7 +23,8 @@ from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.runs.folder import is_run
+from medcls.reporting.text.numbers import counted
+from medcls.runs.folder import Run, is_run
 from medcls.runs.run_tables import pseudonym_of
 from medcls.values.caution import Caution, leakage, serious
 
@@ -150,6 +151,11 @@ def write_training_cases(
     write_csv(path, _COLUMNS, rows)
 
 
+def keep_training_cases(folder: Path, known: KnownCases) -> None:
+    """Write the training cases that other runs keep, as those of the run in ``folder``."""
+    write_csv(folder / NAME, _COLUMNS, [dict(row) for row in known.values()])
+
+
 def read_training_cases(folder: Path, trained_on: int | None) -> KnownCases | None:
     """The training cases that the run in ``folder`` keeps; ``None`` where it keeps none.
 
@@ -173,6 +179,18 @@ def read_training_cases(folder: Path, trained_on: int | None) -> KnownCases | No
             where=str(path),
             remedy="Restore the file from a copy of the run",
         )
+    return known
+
+
+def known_training_cases(run: Run) -> KnownCases:
+    """The training cases that a run keeps.
+
+    Raises:
+        RunError: It keeps none, or they are damaged.
+    """
+    known = read_training_cases(run.path, None)
+    if known is None:
+        raise RunError("the run keeps no list of its training cases", where=str(run.path), remedy="Train it again")
     return known
 
 
@@ -205,6 +223,8 @@ def meet_training_cases(
     pseudonyms: Pseudonyms,
     allowed: str | None = None,
     start: Path | None = None,
+    *,
+    learner: str = "the classifier",
 ) -> Overlaps:
     """Hold a cohort against the training cases that a run keeps.
 
@@ -216,13 +236,14 @@ def meet_training_cases(
         pseudonyms: For the cases; with another key than the run's, patients and studies meet nobody.
         allowed: Why exact overlaps are let through, if they are.
         start: The folder that the scans' paths are shown from; ``None``: they are not shown.
+        learner: What learnt from the training cases, for the error.
 
     Raises:
         LeakageError: A case is one of the training cases, and ``allowed`` gives no reason.
     """
     exact = _exact(known, cohort, content, pseudonyms)
     if exact and allowed is None:
-        raise _error(exact, known, pseudonyms, start)
+        raise _error(exact, known, pseudonyms, start, learner)
     tied = {(one.case.name, one.training) for one in exact}
     kept = {name: row["hash"] for name, row in known.items()}
     cases = {case.name: case for case in cohort.cases}
@@ -280,7 +301,9 @@ def _counted(overlaps: Sequence[Overlap]) -> str:
     return " and ".join(f"{len(names)} cases with {TIES[tie]} as one" for tie, names in cases.items() if names)
 
 
-def _error(overlaps: Sequence[Overlap], known: KnownCases, pseudonyms: Pseudonyms, start: Path | None) -> LeakageError:
+def _error(
+    overlaps: Sequence[Overlap], known: KnownCases, pseudonyms: Pseudonyms, start: Path | None, learner: str
+) -> LeakageError:
     themselves = {one.case.name for one in overlaps if pseudonyms.case(one.case.name) == one.training}
     first = list({one.case.name: one for one in overlaps}.values())
     named = [
@@ -294,9 +317,44 @@ def _error(overlaps: Sequence[Overlap], known: KnownCases, pseudonyms: Pseudonym
         kept = known[one.training]
         rows.append(group | {"side": kept["partition"], "case": one.training, "patient": kept["patient"] or None})
     return LeakageError(
-        f"{_counted(overlaps)} of the cases that the classifier was trained or tuned on would be evaluated: "
+        f"{_counted(overlaps)} of the cases that {learner} was trained or tuned on would be evaluated: "
         f"{named_and_more(named, len(first))}",
         remedy="Leave them out, put the hospital's name before its patients' numbers where two count alike, or go on with "
         "--allow-leakage REASON",
         rows=rows,
     )
+
+
+def refuse_learnt(sides: Mapping[str, Mapping[str, str]], kind: str) -> None:
+    """Refuse runs of which one was trained or tuned on what another holds out.
+
+    Args:
+        sides: Name of a run to what each case, or patient, is in it.
+        kind: What they are, in words.
+
+    Raises:
+        RunError: In one line, with the first of them.
+    """
+    for name, held_out in sides.items():
+        for other, learnt in sides.items():
+            meeting = [one for one, side in held_out.items() if side == "test" and learnt.get(one, "test") != "test"]
+            if meeting:
+                more = f" and {len(meeting) - NAMED} more" if len(meeting) > NAMED else ""
+                raise RunError(
+                    f"{counted(len(meeting), kind)} of '{name}' {'is' if len(meeting) == 1 else 'are'} among those that "
+                    f"'{other}' learns from, or tunes on: {', '.join(meeting[:NAMED])}{more}",
+                    remedy="Take runs of one split: the same table and split.seed, or partitions that the table gives",
+                )
+
+
+def check_key(classifier: Classifier, name: str, pseudonyms: Pseudonyms) -> None:
+    """Refuse a run whose pseudonyms cannot be held against these.
+
+    Raises:
+        RunError: They have another key.
+    """
+    if (classifier.provenance.get("pseudonym_key") or pseudonyms.mark) != pseudonyms.mark:
+        raise RunError(
+            f"the pseudonym key is not the one that '{name}' was made with, so its cases cannot be told",
+            remedy="Restore that key, or set privacy.key_file",
+        )

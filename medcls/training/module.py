@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -18,7 +19,9 @@ from medcls.config.settings import TrainSettings
 from medcls.evaluation.discrimination.auc import macro_auc
 from medcls.loading import Augmentation, Batch, Mixing
 from medcls.networks import ClassificationNetwork
+from medcls.networks.freezing import freeze_for_epoch
 from medcls.training.device import Compute, memory_format
+from medcls.training.distillation import Teaching
 from medcls.training.divergence import check_finite
 from medcls.training.optimizers import build_optimizer
 from medcls.training.schedules import WarmPlateau, build_schedule
@@ -45,6 +48,7 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         *,
         augmentation: Augmentation | None,
         mixing: Mixing | None = None,
+        teaching: Teaching | None = None,
         multilabel: bool,
         seed: int,
     ) -> None:
@@ -54,13 +58,21 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         self.settings = settings
         self.augmentation = augmentation
         self.mixing = mixing
+        self.teaching = teaching
         self.multilabel = multilabel
         self.seed = seed
         self.fused = compute.fused
         self.step_network: Callable[[Tensor], Tensor] = network.__call__
+        self._frozen_throughout = len(network.frozen)
         self._layout = memory_format(network.dimensions, compute.channels_last)
         self._tune_logits: list[Tensor] = []
         self._tune_targets: list[tuple[Tensor, list[int]]] = []
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze what gradual unfreezing has not come to; the optimiser has it all, and skips what has no gradient."""
+        if self.settings.unfreeze is not None:
+            every, least = self.settings.unfreeze, self._frozen_throughout
+            freeze_for_epoch(self.network, self.current_epoch, every=every, least=least)
 
     def on_train_batch_start(self, _batch: Batch, batch_idx: int) -> None:
         """Seed dropout by run, epoch and step: loaders take from torch's generator when they start, so no earlier."""
@@ -72,10 +84,15 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         images, targets = batch.images, batch.targets
         if self.augmentation is not None:
             images = self.augmentation(images, batch.keys, epoch=self.current_epoch)
+        soft = None if self.teaching is None else self.teaching.of_cases(batch.cases, images.device)
         if self.mixing is not None:
+            if soft is not None:  # mixed as the targets are
+                soft = replace(self.mixing, multilabel=True)(images, soft, batch.keys, epoch=self.current_epoch).targets
             images, targets = self.mixing(images, targets, batch.keys, epoch=self.current_epoch)
         logits = self.step_network(images.to(memory_format=self._layout))
         loss: Tensor = self.loss(logits, targets)
+        if self.teaching is not None and soft is not None:
+            loss = self.teaching.joined(loss, logits, soft)
         self._check(loss.detach(), "the loss on train")
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
         return loss * self._share_of_step(index)

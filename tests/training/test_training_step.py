@@ -6,34 +6,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from medcls.config.settings import ModelSettings, TrainSettings
 from medcls.files import read_csv
-from medcls.loading import Augmentation, Item, Mixing, PreparedDataset, eval_loader, train_loader
-from medcls.networks import ClassificationNetwork, build_network
-from medcls.networks.heads import MeanLinearHead
-from medcls.preprocessing import Prepared
+from medcls.loading import Augmentation, Mixing, eval_loader, train_loader
+from medcls.networks import build_network
 from medcls.progress import Progress
 from medcls.training.averaging import AveragedWeights
 from medcls.training.device import Compute, gains_by_bf16
-from medcls.training.fitting import fit
 from medcls.training.losses import build_loss
 from medcls.training.module import ClassificationModule
 from medcls.training.numerics import compiling
 from medcls.training.optimizers import build_optimizer
+from tests.factories.training import BASE, PLAIN, cases, tiny, train, weights
 
 torch.set_num_threads(1)
 
-PLAIN = Compute("cpu", "32-true", False)
 COMPILED = replace(PLAIN, compiled=True)
-BASE = TrainSettings(
-    epochs=1, loggers=[], precision="32", patience=None, schedule="constant", warmup_epochs=0, optimizer="sgd",
-    learning_rate=0.05, clip_norm=None, balance="none",
-)  # fmt: skip
 
 
 class Told(Progress):
@@ -45,50 +37,6 @@ class Told(Progress):
 
     def note(self, text: str) -> None:
         self.said.append(text)
-
-
-def cases(count: int, *, labels: int = 2) -> PreparedDataset:
-    random = np.random.default_rng(0)
-    items = []
-    for number in range(count):
-        image = random.normal(number % labels, 1, (1, 1, 12, 12)).astype(np.float16)
-        items.append(Item(Prepared(image, np.eye(4)[None]), (number % labels,)))
-    return PreparedDataset(items, labels=labels)
-
-
-def tiny(*, norm: bool = True) -> ClassificationNetwork:
-    torch.manual_seed(0)
-    parts = [torch.nn.Conv2d(1, 6, 3), torch.nn.ReLU(), torch.nn.Conv2d(6, 6, 3)]
-    if norm:
-        parts.insert(1, torch.nn.BatchNorm2d(6))
-    return ClassificationNetwork(
-        torch.nn.Sequential(*parts), MeanLinearHead(6, 2), name="tiny", dimensions=2, channels=1, classes=2, blocks={}
-    )
-
-
-def train(
-    folder: Path, settings: TrainSettings, data: PreparedDataset, *, network: ClassificationNetwork | None = None,
-    size: int = 4, progress: Progress | None = None, compute: Compute = PLAIN, **parts: Any,
-) -> ClassificationNetwork:  # fmt: skip
-    network = network or tiny()
-    module = ClassificationModule(
-        network,
-        build_loss(settings, class_weights=None, multilabel=False),
-        settings,
-        compute,
-        augmentation=parts.get("augmentation"),
-        mixing=parts.get("mixing"),
-        multilabel=False,
-        seed=0,
-    )
-    loader = train_loader(data, batch_size=size, seed=0, balanced=False)
-    tune = eval_loader(cases(8), batch_size=4)
-    fit(module, loader, tune, settings, compute, folder, progress or Progress(quiet=True))
-    return network
-
-
-def weights(network: torch.nn.Module) -> Tensor:
-    return torch.cat([one.detach().flatten() for one in network.parameters()])
 
 
 def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:

@@ -121,4 +121,4 @@ def test_a_head_of_more_than_one_layer_is_refused(probe: Run) -> None:
     network = load_classifier(probe.path).network
     network.head = SequenceHead(4, 2, pool="attention")
     with pytest.raises(ConfigError, match="one linear layer"):
-        _linear_head(network)
+        _linear_head(network, "train.method")

@@ -18,6 +18,10 @@ class EnsembleSettings(Section):
     )
     networks: list[NetworkName] = Field([], description="Networks in place of model.name.")
 
+    joined: list[str] = Field(
+        [], description="Written by 'medcls join': the finished runs that were joined. Nothing can be trained by it."
+    )
+
     @field_validator("networks")
     @classmethod
     def _each_network_once(cls, value: list[str]) -> list[str]:

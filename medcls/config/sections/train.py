@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from medcls.config.sections.section import Count, Fraction, Positive, Section
 
@@ -30,6 +31,32 @@ class TrainSettings(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Label smoothing.")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="Optimiser.")
     learning_rate: Positive = Field(3e-4, description="Highest learning rate.")
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="Discriminative learning rates: each block nearer to the input has the rate of the next times this "
+        "(0.75, for example), the last layer the full one; 1: one rate for all.",
+    )
+    unfreeze: Count | None = Field(
+        None,
+        description="Gradual unfreezing: the last layer is trained alone at first, and one block more, from the last on, "
+        "every so many epochs; null: all from the start.",
+    )
+    head_start: Literal["probe"] | None = Field(
+        None,
+        description="What the last layer starts from: probe, a linear probe of the starting weights, fitted first, while batch "
+        "norms keep their statistics (LP-FT); null: random numbers.",
+    )
+    teacher: Path | None = Field(
+        None,
+        description="A finished run, by name or path, whose classifier or ensemble teaches this network (distillation): it "
+        "also learns that one's probabilities of the training cases; null: none.",
+    )
+    teacher_temperature: Annotated[float, Field(ge=1)] = Field(
+        2.0, description="By which the teacher's and the network's probabilities are softened in the loss."
+    )
+    teacher_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.7, description="How much the teacher counts in the loss; the reference labels count for the rest."
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum of SGD.")
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         1e-2, description="Weight decay; norms and biases are left out of it."
@@ -72,3 +99,12 @@ class TrainSettings(Section):
     @classmethod
     def _precision_may_be_a_number(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _a_block_is_unfrozen_within_the_training(self) -> TrainSettings:
+        if self.method == "full" and self.unfreeze is not None and self.unfreeze >= self.epochs:
+            raise ValueError(
+                f"unfreeze: the first block would be trained after {self.unfreeze} epochs, and there are {self.epochs}: "
+                "lower unfreeze, or raise epochs"
+            )
+        return self

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from medcls.config.settings import SplitSettings
+from medcls.config.settings import SplitSettings, TrainSettings
 from medcls.reporting.checklists.results import RESULTS, Said
 from medcls.reporting.record import Record
 from medcls.reporting.sections.independence import who
@@ -191,9 +191,25 @@ def _training(run: Record) -> Said:
         )
     return (
         f"up to {counted(train.epochs, 'epoch')}, batch size {train.batch_size}, {train.optimizer}, learning rate "
-        f"{train.learning_rate:g} ({train.schedule}), weight decay {train.weight_decay:g}, loss {train.loss}",
+        f"{train.learning_rate:g} ({train.schedule}), weight decay {train.weight_decay:g}, loss {train.loss}"
+        f"{''.join(_ways(train))}",
         f"{_CONFIG}; history.csv",
     )
+
+
+def _ways(train: TrainSettings) -> Iterator[str]:
+    """In what way the network was tuned, where it is another than all of it at one rate."""
+    if train.head_start is not None:
+        yield "; the last layer began from a linear probe"
+    if train.layer_decay < 1:
+        yield f"; each block nearer to the input at {train.layer_decay:g} times the rate of the next"
+    if train.unfreeze is not None:
+        yield f"; the last layer alone first, and one block more every {counted(train.unfreeze, 'epoch')}"
+    if train.teacher is not None:
+        yield (
+            f"; taught by another run's probabilities (temperature {train.teacher_temperature:g}, share "
+            f"{train.teacher_share:g})"
+        )
 
 
 def _augmentation(run: Record) -> Said:

@@ -84,15 +84,20 @@ def train_ensemble(run: Run, material: Material, session: Session) -> None:
             train_material(one, material, replace(session, config=own))
         progress.begin("Joining the members")
         loaded = {name: load_classifier(run.members / name, device=config.train.device) for name in members}
-        finish(run, material, _joined(loaded, material, session), environment, session)
+        finish(run, material, joined(loaded, material, session), environment, session)
     progress.note(f"Done: {run.report_file}")
 
 
-def _joined(members: Mapping[str, Classifier], material: Material, session: Session) -> Trained:
+def joined(members: Mapping[str, Classifier], material: Material, session: Session) -> Trained:
+    """Classifiers as one, with the operating point and the prediction sets of their mean chosen on tune.
+
+    Raises:
+        UsageError: They differ in labels or recipe.
+    """
     config, cohort, progress = session.config, material.cohort, session.progress
     how = f"{len(members)} trainings: {', '.join(members)}"
     first = next(iter(members.values()))  # whose operating point decides nothing: the ensemble's is chosen below
-    joined = Ensemble.of(
+    ensemble = Ensemble.of(
         members,
         first.operating_point,
         _provenance(material, members, how, session),
@@ -102,18 +107,18 @@ def _joined(members: Mapping[str, Classifier], material: Material, session: Sess
     for name in EVALUATED:
         if cases := cohort.partition(name):
             prepared = (material.entries[case.name].read() for case in progress.track(cases, "Classifying"))
-            logits[name] = list(joined.logits(prepared))
+            logits[name] = list(ensemble.logits(prepared))
     tune = cohort.partition("tune")
-    said = {case.name: joined.prediction(row) for case, row in zip(tune, logits["tune"], strict=True)}
-    on_tune = as_predictions(joined, tune, said, session.pseudonyms)
+    said = {case.name: ensemble.prediction(row) for case, row in zip(tune, logits["tune"], strict=True)}
+    on_tune = as_predictions(ensemble, tune, said, session.pseudonyms)
     features = measure(material, progress)
-    joined = replace(
-        joined,
+    ensemble = replace(
+        ensemble,
         operating_point=choose_operating_point(on_tune, config.evaluation.operating_point, chosen_on="tune"),
         conformal=fit_conformal(on_tune, alpha=config.evaluation.alpha, chosen_on="tune"),
         familiar=familiar_cases(material, features, cohort.partition("train"), tune),
     )
-    return answered(joined, Fitted(None, 0, how), material, logits, features, session)
+    return answered(ensemble, Fitted(None, 0, how), material, logits, features, session)
 
 
 def _provenance(material: Material, members: Mapping[str, Classifier], how: str, session: Session) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.runs.metric_tables import write_metrics
 from medcls.runs.run_tables import read_partitions, write_cohort, write_excluded, write_predictions
+from medcls.runs.training_cases import keep_training_cases, known_training_cases
 from medcls.values.caution import in_order, note, serious
 from medcls.workflows.commands.learning_curve import learning_curve
 from medcls.workflows.data.leakage_audit import write_audit
@@ -28,6 +29,7 @@ from medcls.workflows.data.training_summary import write_training_summary
 from medcls.workflows.fitting.arithmetic import describe_arithmetic, settle_arithmetic, write_arithmetic
 from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, start_network, train_classifier
 from medcls.workflows.fitting.resume import how_it_went_on
+from medcls.workflows.fitting.teaching import check_teacher
 from medcls.workflows.reporting.baseline import fit_baseline
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
 from medcls.workflows.session import Session
@@ -50,8 +52,11 @@ def train_material(run: Run, material: Material, session: Session) -> None:
     session = replace(session, config=config)
     compute = arithmetic.compute
     environment = describe_environment(compute.device, describe_arithmetic(compute))
+    taught_from = check_teacher(material, session)
     with run.locked():
         material = begin(run, material, environment, session)
+        if taught_from:  # so that a later evaluation knows these too
+            keep_training_cases(run.path, {**taught_from, **known_training_cases(run)})
         write_arithmetic(run, arithmetic)
         finish(run, material, train_classifier(material, network, run.path, compute, session), environment, session)
     progress.note(f"Done: {run.report_file}")

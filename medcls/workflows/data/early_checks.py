@@ -14,11 +14,12 @@ from medcls.config import Config
 from medcls.config.network_names import AUTO, NAMED_WEIGHTS, NAMES, SHIPPED
 from medcls.config.settings import SplitSettings
 from medcls.config.site_weights import names_weights, site_names
-from medcls.errors import WeightsError
+from medcls.errors import ConfigError, WeightsError
 from medcls.files import check_writable
 from medcls.nearest import beside, did_you_mean
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.progress import SILENT, Progress
+from medcls.runs.folder import teacher_of
 from medcls.values.caution import in_order
 from medcls.workflows.data.label_checks import check_evaluation
 
@@ -39,8 +40,15 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
         MedclsError: The first fault.
     """
     with config.places.named():
+        if config.ensemble.joined:
+            raise ConfigError(
+                "this config is of runs that were joined, not of a training",
+                where="ensemble.joined",
+                remedy=f"Join them again with 'medcls join {' '.join(config.ensemble.joined)} --run NAME', or remove the key",
+            )
         recipe = build_recipe(config.region, config.preprocessing)
         _check_weights(config.model.weights)
+    teacher_of(config)  # is there, and finished
     _say_unused(config, recipe.dimensions, progress)
     pseudonyms = config.privacy.pseudonyms(progress=progress)
     PreparedStore.of(config.store)  # knows its folder, or says that it does not
@@ -95,6 +103,8 @@ def _say_unused(config: Config, dimensions: int, progress: Progress) -> None:
         ("train", "step_epochs", falls, "without train.schedule: step or plateau"),
         ("train", "step_factor", falls, "without train.schedule: step or plateau"),
         ("train", "ema_decay", train.average == "ema", "without train.average: ema"),
+        ("train", "teacher_temperature", train.teacher is not None, "without train.teacher"),
+        ("train", "teacher_share", train.teacher is not None, "without train.teacher"),
         ("model", "name", not config.ensemble.networks, "with ensemble.networks"),
         ("model", "weights_sha256", weights, "without model.weights"),
         ("model", "first_stride", resnet, "without a ResNet"),
@@ -108,8 +118,14 @@ def _say_unused(config: Config, dimensions: int, progress: Progress) -> None:
             f"train.warmup_epochs is {train.warmup_epochs}, and train.epochs is {train.epochs}: the warm-up is cut to "
             f"{train.epochs - 1}"
         )
-    if config.model.freeze and not weights:
-        progress.warn("model.freeze without model.weights keeps random blocks as they are")
+    for key, asked, effect in (
+        ("model.freeze", config.model.freeze > 0, "keeps random blocks as they are"),
+        ("train.layer_decay", train.layer_decay < 1, "lets random blocks learn slowly"),
+        ("train.unfreeze", train.unfreeze is not None, "keeps random blocks as they are at first"),
+        ("train.head_start", train.head_start is not None, "fits the last layer to random features"),
+    ):
+        if asked and not weights:
+            progress.warn(f"{key} without model.weights {effect}")
 
 
 def _check_partitions(cohort: Cohort, config: Config) -> None:

@@ -168,6 +168,15 @@ def part_material(
     material = material.related(config, progress)
     kept = drop_leaks(material.cohort, material.content) if config.split.on_leak == "drop" else material.cohort
     cohort, _ = material.parted(lambda ties: split_cohort(kept, config.split, config.seed, ties, partitions))
+    return let_pass(material, cohort, config)
+
+
+def let_pass(material: Material, cohort: Cohort, config: Config) -> Material:
+    """The material with its cases in these partitions, if nothing crosses between them or a reason is given.
+
+    Raises:
+        LeakageError: Something crosses, and ``split.allow_leakage`` gives no reason.
+    """
     audit = material.audited(cohort, config)
     if audit.leaks and audit.allowed is None:
         raise leak_error(audit.leaks, config.privacy.pseudonyms(), config.places_from)

@@ -15,19 +15,23 @@ from numpy.typing import NDArray
 from medcls.classifier import Classifier, Prediction
 from medcls.classifier.backends.selection import check_engines
 from medcls.classifier.forward import mean_logits
+from medcls.classifier.saving import description_sha256
 from medcls.cohort import Case, Cohort
 from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import PARTITIONS, Config, Partition, config_text
 from medcls.evaluation import Predictions, choose_operating_point, fit_calibration, fit_conformal, no_calibration
 from medcls.loading import Augmentation, Mixing, eval_loader
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
+from medcls.networks.freezing import freeze_for_epoch, no_blocks
 from medcls.networks.given import try_given
 from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.case_predictions import predictions_of
 from medcls.runs.environment import describe_environment
+from medcls.runs.folder import teacher_of
 from medcls.scans.core.leniency import Leniency
+from medcls.training import FITTED, LAST
 from medcls.training.device import Compute, lay_out
 from medcls.training.fitting import Fitted, fit
 from medcls.training.losses import build_loss, class_weights, positive_weights
@@ -35,8 +39,9 @@ from medcls.training.module import ClassificationModule
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure
 from medcls.workflows.fitting.batch_size import batch_size_of, one_step, train_batches
-from medcls.workflows.fitting.probe_classifier import probe_classifier
+from medcls.workflows.fitting.probe_classifier import head_start, probe_classifier
 from medcls.workflows.fitting.starting_weights import values_of
+from medcls.workflows.fitting.teaching import teach
 from medcls.workflows.session import Session
 
 EVALUATED: tuple[Partition, ...] = ("tune", "test")
@@ -148,10 +153,26 @@ def start_network(config: Config, recipe: Recipe, classes: int, progress: Progre
     if model.weights is not None:
         report = load_weights(network, model.weights, sha256=model.weights_sha256, values=values, progress=progress)
         progress.note(report.summary())
+    if config.train.layer_decay < 1 and not network.blocks:
+        raise no_blocks("train.layer_decay")
+    if config.train.unfreeze is not None:
+        _say_what_thaws(network, config, progress)
     frozen = freeze_blocks(network, config.model.freeze)
     if frozen:
         progress.note(f"Not trained: {', '.join(frozen)}")
     return network
+
+
+def _say_what_thaws(network: ClassificationNetwork, config: Config, progress: Progress) -> None:
+    """From which epoch on each block is trained, where blocks are unfrozen one after the other."""
+    every, least = config.train.unfreeze or 1, config.model.freeze
+    waiting = freeze_for_epoch(network, 0, every=every, least=least)[least:]
+    begins = [(block, number * every + 1) for number, block in enumerate(reversed(waiting), 1)]
+    said = [f"{block} from epoch {epoch}" for block, epoch in begins if epoch <= config.train.epochs]
+    never = [block for block, epoch in begins if epoch > config.train.epochs]
+    progress.note(f"Trained: {', '.join(['the last layer', *said])}")
+    if never:
+        progress.note(f"Not trained within {config.train.epochs} epochs: {', '.join(never)}")
 
 
 def augmentation_of(config: Config, recipe: Recipe) -> Augmentation | None:
@@ -166,6 +187,8 @@ def _fit(
 ) -> Fitted:
     config = session.config
     settings, cohort, recipe = config.train, material.cohort, material.recipe
+    if settings.head_start == "probe":
+        head_start(material, network, compute, session, begun=(folder / "checkpoints" / LAST).exists())
     tune = material.dataset(cohort.partition("tune"))
     module = ClassificationModule(
         network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
@@ -176,6 +199,7 @@ def _fit(
         mixing=Mixing.from_settings(
             config.augmentation, labels=len(cohort.labels), multilabel=cohort.multilabel, seed=config.seed
         ),
+        teaching=None if (folder / "checkpoints" / FITTED).exists() else teach(material, session),
         multilabel=cohort.multilabel,
         seed=config.seed,
     )
@@ -253,6 +277,7 @@ def _provenance(
         "seed": config.seed,
         "training": fitted.how,
         "starting_weights": None if network.started_from is None else network.started_from.to_json(),
+        "teacher": _teacher(config),
         "best_epoch": fitted.best_epoch,
         "epochs": fitted.epochs,
         "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},
@@ -263,3 +288,9 @@ def _provenance(
         "pseudonym_key": session.pseudonyms.mark,
         "environment": describe_environment(),
     }
+
+
+def _teacher(config: Config) -> dict[str, str] | None:
+    """Which classifier taught this one."""
+    run = teacher_of(config)
+    return None if run is None else {"run": run.name, "classifier_sha256": description_sha256(run.classifier_folder)}
