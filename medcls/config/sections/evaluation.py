@@ -78,7 +78,9 @@ class EvaluationSettings(Section):
         description="How common a label may be elsewhere: predictive values and number needed to read are given for each.",
     )
     baseline: bool = Field(
-        True, description="Fit a linear model on simple features of the input too, to show what the network adds."
+        True,
+        description="Fit simpler models too, to show what the network adds: a linear model on simple features of the input, "
+        "and, where weights for 2-D input are on this machine and it is quickly done, a linear probe on their features.",
     )
     refer: Literal[False] | SelectByAlpha | SelectByCoverage = Field(
         False,

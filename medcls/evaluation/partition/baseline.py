@@ -1,4 +1,7 @@
-"""A baseline beside the network: what a simple model said about the same cases, and what the network adds to it."""
+"""Baselines beside the network: what simpler models said about the same cases, and what the network adds to them.
+
+There are two: a linear model on simple features, and a linear probe on what a pretrained network makes of the images.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from medcls.evaluation.statistics.estimate import Estimate
 from medcls.evaluation.thresholds.operating_point import OperatingPoint
 
 FIGURES = ("auc", "sensitivity", "specificity")
-NETWORK, BASELINE = "network", "baseline"
+NETWORK, BASELINE, PROBE = "network", "baseline", "probe"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,7 @@ class BaselinePredictions:
         operating_point: Its own, chosen elsewhere (on tune).
         n_features: How many features it sees.
         strength: C, the inverse of its penalty's weight, chosen elsewhere.
+        backbone: Of a probe, the network whose features it sees and the name of its weights.
     """
 
     method: str
@@ -35,6 +39,7 @@ class BaselinePredictions:
     operating_point: OperatingPoint
     n_features: int
     strength: float
+    backbone: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +47,7 @@ class BaselineMetrics:
     """A simple model's metrics, and the network's against them.
 
     Attributes:
-        method, n_features, strength: As in :class:`BaselinePredictions`.
+        method, n_features, strength, backbone: As in :class:`BaselinePredictions`.
         chosen_on: Where its operating point was chosen.
         estimates: An estimate for each of :data:`FIGURES`, as in a partition's metrics.
         comparison: Network minus baseline, paired.
@@ -54,6 +59,7 @@ class BaselineMetrics:
     chosen_on: str
     estimates: Mapping[str, Estimate]
     comparison: Comparison
+    backbone: tuple[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The section of ``metrics.json``, valid under :func:`baseline_schema`."""
@@ -64,6 +70,7 @@ class BaselineMetrics:
             "chosen_on": self.chosen_on,
             **{name: estimate.to_json() for name, estimate in self.estimates.items()},
             "comparison": self.comparison.to_json(),
+            **({} if self.backbone is None else dict(zip(("network", "weights"), self.backbone, strict=True))),
         }
 
 
@@ -94,7 +101,7 @@ def baseline_metrics(
         baseline.operating_point,
         settings,
         seed,
-        names=(NETWORK, BASELINE),
+        names=(NETWORK, BASELINE if baseline.backbone is None else PROBE),
     )
     return BaselineMetrics(
         method=baseline.method,
@@ -103,11 +110,20 @@ def baseline_metrics(
         chosen_on=baseline.operating_point.chosen_on,
         estimates={name: found.estimates[name] for name in FIGURES},
         comparison=both,
+        backbone=baseline.backbone,
     )
 
 
-def baseline_schema() -> Schema:
-    """The schema of :meth:`BaselineMetrics.to_json`; an ``estimate`` is looked for under ``$defs``."""
+def baseline_schema(*, probe: bool = False) -> Schema:
+    """The schema of :meth:`BaselineMetrics.to_json`; an ``estimate`` is looked for under ``$defs``.
+
+    Args:
+        probe: That of a probe, which names its network and weights.
+    """
+    backbone = {
+        "network": said(TEXT, "Whose features the probe sees."),
+        "weights": said(TEXT, "As model.weights names them."),
+    }
     return closed(
         {
             "method": TEXT,
@@ -116,5 +132,6 @@ def baseline_schema() -> Schema:
             "chosen_on": said(TEXT, "Where C and the operating point were chosen."),
             **dict.fromkeys(FIGURES, ref("estimate")),
             "comparison": said(comparison_schema(), "The network minus the baseline."),
+            **(backbone if probe else {}),
         }
     )

@@ -21,13 +21,18 @@ def section(metrics: documents.Partition) -> Section:
         f"The network beside a linear model on {found['n_features']} simple features of the same input, on the same cases, "
         f"with {level_text(metrics)} intervals.",
         ("Metric", "Network", "Baseline", "Network − baseline"),
-        tuple(_row(name, metrics, found) for name in _FIGURES),
+        baseline_rows(metrics, found),
     )
     return Section("baseline", "What the network adds to simple features", "Baseline", (Block(text=text, table=table),))
 
 
+def baseline_rows(metrics: documents.Partition, found: documents.Baseline) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
+    """For each metric, that of the network, that of the simpler model, and their difference."""
+    return tuple(_row(name, metrics, found) for name in _FIGURES)
+
+
 def _row(name: str, metrics: documents.Partition, found: documents.Baseline) -> tuple[str, tuple[Cell, ...]]:
-    difference = _difference(found["comparison"], name)
+    difference = paired_difference(found["comparison"], name)
     shown: Cell = "–"
     if difference is not None:
         shown = show_as("", difference["difference"], as_percent=name != "auc")
@@ -38,7 +43,7 @@ def _row(name: str, metrics: documents.Partition, found: documents.Baseline) -> 
     )
 
 
-def _difference(comparison: documents.Pair, name: str) -> documents.Difference | None:
+def paired_difference(comparison: documents.Pair, name: str) -> documents.Difference | None:
     """The difference of one metric; with several labels the macro AUC's alone."""
     several = any(one["figure"] == "macro_auc" for one in comparison["differences"])
     wanted = "macro_auc" if several and name == "auc" else name
@@ -47,11 +52,11 @@ def _difference(comparison: documents.Pair, name: str) -> documents.Difference |
 
 
 def _verdict(comparison: documents.Pair) -> str:
-    found = _difference(comparison, "auc")
+    found = paired_difference(comparison, "auc")
     limits = None if found is None else documents.limits(found["difference"])
     if found is None or limits is None:
         return "Whether the network ranks cases better cannot be said here."
-    p = "" if found["p_value"] is None else f" (p {_p_value(found['p_value'])})"
+    p = "" if found["p_value"] is None else f" (p {p_in_words(found['p_value'])})"
     _, low, high = limits
     if low > 0:
         return f"The network ranks cases better than the baseline{p}."
@@ -65,5 +70,6 @@ def _verdict(comparison: documents.Pair) -> str:
     )
 
 
-def _p_value(value: float) -> str:
+def p_in_words(value: float) -> str:
+    """A p-value as it stands in a sentence after ``p``."""
     return "below 0.001" if value < 0.001 else f"{value:.3f}"

@@ -286,6 +286,13 @@ class Baseline(TypedDict):
     comparison: Pair
 
 
+class Probe(Baseline):
+    """A linear probe on a pretrained network's features, on the same cases."""
+
+    network: str
+    weights: str
+
+
 class ShiftRow(TypedDict):
     """One thing in which two cohorts are compared."""
 
@@ -319,6 +326,7 @@ class Sections(TypedDict):
 
     shift: NotRequired[Shift]
     baseline: NotRequired[Baseline]
+    probe: NotRequired[Probe]
     calibration: NotRequired[Calibration | None]
     clinical: NotRequired[dict[str, ClinicalUse]]
     refer: NotRequired[SelectiveCurve | None]

@@ -14,6 +14,7 @@ from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.files import write_json
 from medcls.progress import Progress
 from medcls.reporting.content import PartitionCounts
+from medcls.reporting.sections.probe import probe_cautions
 from medcls.reporting.text.numbers import counted
 from medcls.runs.changed_files import SUMS, changed_parts
 from medcls.runs.environment import describe_environment
@@ -32,6 +33,7 @@ from medcls.workflows.fitting.resume import how_it_went_on
 from medcls.workflows.fitting.teaching import check_teacher
 from medcls.workflows.reporting.baseline import fit_baseline
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
+from medcls.workflows.reporting.probe_beside import fit_probe_beside
 from medcls.workflows.session import Session
 
 
@@ -82,6 +84,9 @@ def finish(run: Run, material: Material, trained: Trained, environment: Mapping[
     if config.split.learning_curve:
         metrics[LEARNING_CURVE] = _learning_curve(run, material, metrics, session)
     write_metrics(run.path, metrics)
+    cautions = probe_cautions(metrics["test"]) if "test" in metrics else ()
+    session.progress.warn(*map(str, cautions))
+    material = replace(material, cohort=material.cohort.warn(*cautions))
     from medcls.workflows.reporting.report import explain_cases, report_training
 
     session.progress.begin("Explaining and reporting")
@@ -103,16 +108,24 @@ def _metrics(run: Run, material: Material, trained: Trained, session: Session) -
     baseline = fit_baseline(cohort, features, config, pseudonyms) if config.evaluation.baseline else None
     if baseline is not None:
         baseline.save(run.path)
+    probe = fit_probe_beside(material, session) if config.evaluation.baseline else None
     session.progress.begin("Evaluating")
     metrics: dict[str, Any] = {}
     for partition in EVALUATED:
         if partition not in trained.predictions:
             continue
         cases = cohort.partition(partition)
-        beside = baseline.case_predictions(cases, features, pseudonyms) if baseline and partition == "test" else None
+        on_test = partition == "test"
+        beside = baseline.case_predictions(cases, features, pseudonyms) if baseline and on_test else None
         refused = [one for one in cohort.excluded if one.partition == partition]
         evaluation = evaluate_cases(
-            trained.classifier, cases, trained.case_predictions, session, refused=refused, baseline=beside
+            trained.classifier,
+            cases,
+            trained.case_predictions,
+            session,
+            refused=refused,
+            baseline=beside,
+            probe=probe if on_test else None,
         )
         metrics[partition] = evaluation.to_json()
     return metrics

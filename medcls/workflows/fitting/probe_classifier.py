@@ -91,7 +91,7 @@ def _fit_head(material: Material, network: ClassificationNetwork, compute: Compu
     network.to(compute.device).eval()
     features = frozen_features(network, material, train, progress)
     progress.begin("Fitting the probe")
-    probe = fit_probe(_examples(features, train, cohort, config), multilabel=cohort.multilabel, seed=config.seed)
+    probe = fit_probe(probe_examples(features, train, cohort, config), multilabel=cohort.multilabel, seed=config.seed)
     weights, bias = probe.layer()
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weights))
@@ -121,7 +121,8 @@ def _say_what_is_not_used(session: Session) -> None:
         session.progress.warn("a probe of a network with random weights: set model.weights")
 
 
-def _examples(features: NDArray[np.float32], cases: Sequence[Case], cohort: Cohort, config: Config) -> Examples:
+def probe_examples(features: NDArray[np.float32], cases: Sequence[Case], cohort: Cohort, config: Config) -> Examples:
+    """What a probe is fitted on: features ``(cases, k)`` with references, patients, and how much each case counts."""
     labels = len(cohort.labels)
     patients = [case.patient or case.name for case in cases]
     reference, known = reference_matrix(cases, labels), known_matrix(cases, labels)

@@ -30,6 +30,7 @@ def evaluate_cases(
     refused: Sequence[Exclusion] = (),
     point: OperatingPoint | None = None,
     baseline: BaselinePredictions | None = None,
+    probe: BaselinePredictions | None = None,
     shift: CohortShift | None = None,
 ) -> PartitionEvaluation:
     """Everything about the cases of one partition.
@@ -42,6 +43,7 @@ def evaluate_cases(
         refused: Cases of the partition that got no prediction.
         point: Another operating point than the classifier's own (exploratory).
         baseline: What a simple model said about these cases.
+        probe: What a linear probe said about them.
         shift: How far the cases are from the training cases.
     """
     config, pseudonyms = session.config, session.pseudonyms
@@ -60,6 +62,7 @@ def evaluate_cases(
             names=[pseudonyms.case(case.name) for case in cases],
             refused=_failed(refused, len(classifier.labels), pseudonyms),
             baseline=baseline,
+            probe=probe,
             shift=shift,
             why={"calibration.before": why_no_metrics_before(classifier)},
         )

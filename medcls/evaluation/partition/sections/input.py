@@ -41,6 +41,7 @@ class EvaluationInput:
         called: ``(n, labels)`` decisions that were made already, each by its own fold's operating point; what asks for
             one operating point is then not computed.
         baseline: What a simple model said about the same cases.
+        probe: What a linear probe on a pretrained network's features said about the same cases.
         shift: How far the cases are from the training cases, for an external cohort.
         why: For a section, or part of one, why it is missing if it is, where the caller knows more of it.
     """
@@ -57,6 +58,7 @@ class EvaluationInput:
     scales: ScoreScales | None = None
     called: Bools | None = None
     baseline: BaselinePredictions | None = None
+    probe: BaselinePredictions | None = None
     shift: CohortShift | None = None
     why: Mapping[str, str] = field(default_factory=dict)
 
