@@ -15,6 +15,7 @@ from medcls.config.network_names import NetworkName as NetworkName
 from medcls.config.places import Places
 from medcls.config.sections.augmentation import AugmentationSettings as AugmentationSettings
 from medcls.config.sections.augmentation import MonaiTransform as MonaiTransform
+from medcls.config.sections.augmentation import PolicySettings as PolicySettings
 from medcls.config.sections.ensemble import EnsembleSettings as EnsembleSettings
 from medcls.config.sections.evaluation import EvaluationSettings as EvaluationSettings
 from medcls.config.sections.model import ModelSettings as ModelSettings

@@ -7,8 +7,9 @@ number of workers and however draws are put into batches. Each change has the di
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medcls.config.settings import AugmentationSettings, Kind, MonaiTransform, Region
+from medcls.config.settings import AugmentationSettings, Kind, MonaiTransform, PolicySettings, Region
 from medcls.errors import ConfigError
 from medcls.loading.bias_field import add_bias_field
 from medcls.loading.elastic import random_displacements
@@ -47,6 +48,7 @@ class Augmentation:
         gamma: Largest change of the exponent that values are bent by.
         bias_field: Largest coefficient of the logarithm of a bias field.
         monai: MONAI's own random transforms, which run image by image after all others.
+        policy: How many of the changes each image gets, and how large; ``None``: all. MONAI's are no part of it.
     """
 
     seed: int = 0
@@ -64,6 +66,7 @@ class Augmentation:
     gamma: float = 0.0
     bias_field: float = 0.0
     monai: tuple[MonaiTransform, ...] = ()
+    policy: PolicySettings | None = None
 
     @classmethod
     def from_settings(
@@ -85,7 +88,8 @@ class Augmentation:
             seed: The run's seed.
 
         Raises:
-            ConfigError: A 2-D image is to be mirrored along ``z``, or MONAI refuses a transform's parameters.
+            ConfigError: A 2-D image is to be mirrored along ``z``, MONAI refuses a transform's parameters, or the policy asks
+                for more changes than are allowed.
         """
         if not settings.enabled:
             return None
@@ -99,8 +103,15 @@ class Augmentation:
             flip=flip,
             elastic_spacing=settings.elastic_spacing,
             monai=tuple(settings.monai),
+            policy=settings.policy,
             **numbers,
         )
+        if settings.policy is not None and settings.policy.operations > len(chosen.operations):
+            raise ConfigError(
+                f"{settings.policy.operations} changes for each image, and {len(chosen.operations)} are allowed: "
+                f"{', '.join(chosen.operations)}",
+                where="augmentation.policy.operations",
+            )
         _ = chosen._of_monai  # a parameter that MONAI refuses is found here, before any training
         return chosen
 
@@ -115,6 +126,8 @@ class Augmentation:
         Returns:
             A new tensor of the same shape, type and device.
         """
+        if self.policy is not None:
+            return self._by_policy(self.policy, images, keys, epoch)
         draws = [np.random.default_rng([self.seed, epoch, key]) for key in keys.tolist()]
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             changed = self._change_values(self._change_places(images.float(), draws), draws)
@@ -123,6 +136,32 @@ class Augmentation:
                 seeds = [_seed(self.seed, epoch, key) for key in keys.tolist()]
                 changed = self._of_monai(changed, seeds)
         return changed.to(images.dtype)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The changes that are made at all, but MONAI's."""
+        return tuple(name for name in ("flip", *_NUMBERS) if getattr(self, name))
+
+    def _by_policy(self, policy: PolicySettings, images: Tensor, keys: Tensor, epoch: int) -> Tensor:
+        """Change each image by its own choice of operations: those that chose alike, together.
+
+        Cubuk et al., 'RandAugment' (NeurIPS 2020); amounts are even up to the magnitude, which was as good as a fixed one.
+        """
+        chosen: dict[frozenset[str], list[int]] = defaultdict(list)
+        for row, key in enumerate(keys.tolist()):
+            draw = np.random.default_rng(
+                [self.seed, epoch, key, 2]
+            )  # other numbers than the changes' own, and the mixing's
+            chosen[frozenset(draw.choice(self.operations, policy.operations, replace=False).tolist())].append(row)
+        changed = images.clone()
+        for operations, rows in chosen.items():
+            changed[rows] = self._narrowed(operations, policy.magnitude)(images[rows], keys[rows], epoch=epoch)
+        return changed
+
+    def _narrowed(self, operations: Collection[str], magnitude: float) -> Augmentation:
+        """With these changes alone, none as large as it might be."""
+        numbers = {name: getattr(self, name) * magnitude * (name in operations) for name in _NUMBERS}
+        return replace(self, policy=None, flip=self.flip if "flip" in operations else (), **numbers)
 
     def _change_places(self, images: Tensor, draws: Sequence[np.random.Generator]) -> Tensor:
         if not (self.flip or self.rotate or self.scale or self.translate or self.crop or self.elastic):

@@ -28,6 +28,15 @@ class MonaiTransform(BaseModel):
         return self
 
 
+class PolicySettings(Section):
+    """A few changes for each image, drawn among those that the region or the config allows, in place of all of them."""
+
+    operations: Count = Field(2, description="How many different changes each image gets.")
+    magnitude: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="How far each of them may go, as a fraction of its largest."
+    )
+
+
 class AugmentationSettings(Section):
     """Data augmentation: random changes of training images; null takes the region's own."""
 
@@ -58,6 +67,10 @@ class AugmentationSettings(Section):
     )
     bias_field: Annotated[float, Field(ge=0)] | None = Field(
         None, description="Largest coefficient of the logarithm of an MR bias field."
+    )
+    policy: PolicySettings | None = Field(
+        None,
+        description="Each image gets a few changes, drawn among those that are allowed (RandAugment); null: each gets all.",
     )
     mixup: Annotated[float, Field(ge=0)] = Field(
         0.0, description="Mix each image and its target with another's; alpha of the Beta distribution; 0: off."
