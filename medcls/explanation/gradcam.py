@@ -63,7 +63,8 @@ def gradcam(
     signs = _signs(network, chosen, multilabel=multilabel)
     images = images.to(next(network.parameters()).dtype)
     with torch.no_grad(), exact_float32(images.device.type), _evaluating(network):
-        return (in_closed_form if network.head.linear_over_mean else by_gradients)(network, images, signs)
+        linear = network.head.linear_over_mean and network.weights_dimensions == network.dimensions
+        return (in_closed_form if linear else by_gradients)(network, images, signs)
 
 
 def in_closed_form(network: ClassificationNetwork, images: Tensor, signs: Tensor) -> CamResult:
@@ -82,7 +83,10 @@ def in_closed_form(network: ClassificationNetwork, images: Tensor, signs: Tensor
 
 
 def by_gradients(network: ClassificationNetwork, images: Tensor, signs: Tensor) -> CamResult:
-    """For any head, at the layer that the network names. Arguments as for :func:`in_closed_form`."""
+    """For any head, at the layer that the network names. Arguments as for :func:`in_closed_form`.
+
+    Where a 2-D network goes over the slices of a volume, each slice is a picture with gradients of its own.
+    """
     layer = network.get_submodule(network.explained or _last_map(network, images[:1]))
     seen: list[Tensor] = []
 
@@ -94,20 +98,26 @@ def by_gradients(network: ClassificationNetwork, images: Tensor, signs: Tensor) 
     with torch.inference_mode(False), torch.no_grad():
         hook = layer.register_forward_hook(begin)
         try:
-            logits = network(images.clone())
+            logits = network.classify(network.features(images.clone()))
         finally:
             hook.remove()
-        (gradient,) = torch.autograd.grad((logits * signs.clone()).sum(), seen[-1])
-    maps, gradients = (network.head.maps(one.float(), images.shape[2:]) for one in (seen[-1].detach(), gradient))
-    return CamResult(_weigh(maps, gradients.flatten(2).mean(dim=2)), logits.detach().float())
+        gradients = torch.autograd.grad((logits * signs.clone()).sum(), seen, allow_unused=True)
+    # A layer that is computed twice for one image is explained where it was last, and has no gradient before.
+    pairs = [(one.detach(), gradient) for one, gradient in zip(seen, gradients, strict=True) if gradient is not None]
+    sizes, maps = network.sizes(images.shape[2:]), []
+    for number, pair in enumerate(pairs):
+        features, slopes = (network.head.maps(one.float(), sizes[number % len(sizes)]) for one in pair)
+        maps.append(_weigh(features, slopes.flatten(2).mean(dim=2)))
+    return CamResult(network.as_volumes(maps, len(images)), logits.detach().float())
 
 
 def _last_map(network: ClassificationNetwork, images: Tensor) -> str:
     """Name of the module that computes the last feature map of more than one cell."""
     found: list[str] = []
+    axes = 2 + len(network.sizes(images.shape[2:])[0])
 
     def look(name: str, output: object) -> None:
-        if isinstance(output, Tensor) and output.ndim == images.ndim and output[0, 0].numel() > 1:
+        if isinstance(output, Tensor) and output.ndim == axes and output[0, 0].numel() > 1:
             found.append(name)
 
     with ExitStack() as hooks:

@@ -12,6 +12,7 @@ Names of the tensors, which saved classifiers rely on:
 ``head.weight``       ``(classes, features)``, the linear layer
 ``head.bias``         ``(classes,)``
 ``input.*``           ``(channels,)``, where images are normalised for pretrained weights first
+``pooling.*``         what joins slices, where a 2-D network goes over those of a volume (:mod:`medcls.networks.volumes`)
 ====================  ===================================================================================
 """
 
@@ -48,6 +49,7 @@ class ClassificationNetwork(nn.Module):
         mirror: Axes along which images are also mirrored in evaluation, the scores being averaged over all mirrorings. In 2-D,
             ``x`` mirrors left and right, ``y`` up and down.
         depths: What joins the feature maps of all blocks; ``None``: the head sees the last alone.
+        weights_dimensions: Spatial axes of the networks whose weights fit; ``None``: as many as the images have.
 
     Attributes:
         frozen: Names of the blocks that are not trained.
@@ -71,6 +73,7 @@ class ClassificationNetwork(nn.Module):
         explained: str | None = "backbone",
         mirror: Sequence[str] = (),
         depths: AllDepths | None = None,
+        weights_dimensions: int | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -81,6 +84,7 @@ class ClassificationNetwork(nn.Module):
         if isinstance(head, nn.Linear):
             nn.init.zeros_(head.bias)
         self.dimensions = dimensions
+        self.weights_dimensions = weights_dimensions or dimensions
         self.channels = channels
         self.classes = classes
         self.blocks = dict(blocks)
@@ -105,20 +109,18 @@ class ClassificationNetwork(nn.Module):
             UsageError: The images have other channels or axes than the network, or are too small for it.
         """
         self._check(images)
-        images = images if self.input is None else self.input(images)
-        features: Tensor = self.backbone(images) if self.depths is None else self.depths(self.backbone, images)
-        return features
+        return self._seen(images if self.input is None else self.input(images))
 
     def pooled(self, images: Tensor) -> Tensor:
         """What the head pools of the features, ``(B, K)``; in evaluation the mean over the mirrorings.
 
         Of a head that is one linear layer, the scores of this mean are the mean of the scores.
         """
-        pooled = self.head.pool(self.features(images))
+        pooled = self.pool(self.features(images))
         if self.training:
             return pooled
         for axes in self.mirrorings[1:]:
-            pooled = pooled + self.head.pool(self.features(images.flip(axes)))
+            pooled = pooled + self.pool(self.features(images.flip(axes)))
         return pooled / len(self.mirrorings)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -139,7 +141,19 @@ class ClassificationNetwork(nn.Module):
 
     def classify(self, features: Tensor) -> Tensor:
         """Scores ``(B, classes)`` from the features."""
-        return self.head(self.dropout(self.head.pool(features)))
+        return self.head(self.dropout(self.pool(features)))
+
+    def pool(self, features: Tensor) -> Tensor:
+        """What the head's last layer takes, ``(B, K)``, from the features."""
+        return self.head.pool(features)
+
+    def sizes(self, size: Sequence[int]) -> list[tuple[int, ...]]:
+        """Spatial shapes of what the backbone sees of images of this one, in the order in which it sees them."""
+        return [tuple(size)]
+
+    def as_volumes(self, maps: Sequence[Tensor], count: int) -> Tensor:
+        """Maps ``(N, *cells)`` of what the backbone saw, call by call, as those of so many images: ``(count, *cells)``."""
+        return maps[-1]
 
     def train(self, mode: bool = True) -> ClassificationNetwork:
         """Switch between training and evaluation; frozen blocks stay in evaluation, so their statistics do not move.
@@ -173,11 +187,19 @@ class ClassificationNetwork(nn.Module):
                 remedy="Prepare the scans with the classifier's own recipe",
             )
         # Comparing sizes would pin them when the network is traced for export.
-        if not torch.compiler.is_compiling() and min(given[2:]) < self.smallest:
+        if not torch.compiler.is_compiling() and self._shortest(given[2:]) < self.smallest:
             raise UsageError(
                 f"the network needs at least {self.smallest} voxels along every axis, and the images have {given[2:]}",
                 remedy="Set a larger preprocessing.size, or choose another network",
             )
+
+    def _seen(self, images: Tensor) -> Tensor:
+        """The features of images that are normalised."""
+        features: Tensor = self.backbone(images) if self.depths is None else self.depths(self.backbone, images)
+        return features
+
+    def _shortest(self, size: Sequence[int]) -> int:
+        return min(side for seen in self.sizes(size) for side in seen)
 
 
 def _mirrorings(mirror: Sequence[str], dimensions: int) -> tuple[tuple[int, ...], ...]:

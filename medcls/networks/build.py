@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
 from medcls.networks.architecture import ClassificationNetwork
@@ -9,6 +11,7 @@ from medcls.networks.depths import AllDepths
 from medcls.networks.families import family_of
 from medcls.networks.family import Backbone, NetworkFamily
 from medcls.networks.heads import MeanLinearHead
+from medcls.networks.volumes.slice_network import SliceNetwork
 
 _TRIED = 32  # voxels an axis of the image that tells how many features there are
 
@@ -26,28 +29,40 @@ def build_network(settings: ModelSettings, *, dimensions: int, channels: int, cl
 
     Raises:
         UsageError: An argument is out of range, or there is no such network.
+        ConfigError: What the settings say of volumes does not go with so many dimensions.
     """
     if dimensions not in (2, 3):
         raise UsageError(f"a network has 2 or 3 dimensions, not {dimensions}")
     if channels < 1 or classes < 1:
         raise UsageError(f"a network needs at least one channel and one class, not {channels} and {classes}")
-    family = family_of(settings.name)
-    backbone = family.build(settings, dimensions, channels, classes)
-    depths = None if settings.depths == "last" else _all_depths(backbone, dimensions, channels, family)
-    return ClassificationNetwork(
-        backbone.module,
-        family.head(backbone.features if depths is None else depths.features, classes),
-        name=settings.name,
-        dimensions=dimensions,
-        channels=channels,
-        classes=classes,
-        blocks=backbone.blocks,
-        smallest=family.smallest,
-        dropout=settings.dropout,
-        mirror=settings.mirror,
-        depths=depths,
-        explained=None if backbone.explained is None else f"backbone.{backbone.explained}".rstrip("."),
-    )
+    settings.check_dimensions(dimensions)
+    family, slices, axes = family_of(settings.name), settings.slices, settings.weights_dimensions(dimensions)
+    seen = channels if slices is None else channels * slices.thickness
+    backbone = family.build(settings, axes, seen, classes)
+    depths = None if settings.depths == "last" else _all_depths(backbone, axes, seen, family)
+    features = backbone.features if depths is None else depths.features
+    head = family.head(features, classes)
+    named: dict[str, Any] = {
+        "name": settings.name,
+        "channels": channels,
+        "classes": classes,
+        "blocks": backbone.blocks,
+        "smallest": family.smallest,
+        "dropout": settings.dropout,
+        "mirror": settings.mirror,
+        "depths": depths,
+        "explained": _explained(backbone, depths),
+    }
+    if slices is not None:
+        # A head that is no layer, as of a network that is given, takes what the backbone gives.
+        return SliceNetwork(backbone.module, head, slices, features=getattr(head, "in_features", features), **named)
+    return ClassificationNetwork(backbone.module, head, dimensions=dimensions, **named)
+
+
+def _explained(backbone: Backbone, depths: AllDepths | None) -> str | None:
+    if depths is not None:
+        return "depths"
+    return None if backbone.explained is None else f"backbone.{backbone.explained}".rstrip(".")
 
 
 def _all_depths(backbone: Backbone, dimensions: int, channels: int, family: NetworkFamily) -> AllDepths:

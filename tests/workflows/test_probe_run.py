@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import jsonschema
@@ -13,9 +14,11 @@ import torch
 
 import medcls
 from medcls.classifier import load_classifier
+from medcls.config.settings import ModelSettings
 from medcls.errors import ConfigError
 from medcls.evaluation import metrics_schema
-from medcls.networks.heads import SequenceHead
+from medcls.networks import build_network
+from medcls.networks.families.convnext import NormHead
 from medcls.preprocessing import PreparedStore
 from medcls.progress import SILENT
 from medcls.runs.folder import Run
@@ -119,6 +122,14 @@ def test_features_go_with_the_store(pictures: Pictures, tmp_path: Path) -> None:
 
 def test_a_head_of_more_than_one_layer_is_refused(probe: Run) -> None:
     network = load_classifier(probe.path).network
-    network.head = SequenceHead(4, 2, pool="attention")
+    network.head = NormHead(4, 2)
     with pytest.raises(ConfigError, match="one linear layer"):
         _linear_head(network, "train.method")
+
+
+@pytest.mark.parametrize(("pooling", "trained"), [("mean", False), ("max", False), ("attention", True)])
+def test_a_pooling_over_slices_that_would_have_to_be_trained_is_refused(pooling: str, trained: bool) -> None:
+    settings = ModelSettings(name="smallcnn", slices={"pooling": pooling})
+    network = build_network(settings, dimensions=3, channels=1, classes=2)
+    with pytest.raises(ConfigError, match="trains no pooling") if trained else nullcontext():
+        assert _linear_head(network, "train.method") is network.head

@@ -8,6 +8,8 @@ from pydantic import Field, field_validator
 
 from medcls.config.network_names import NetworkName
 from medcls.config.sections.section import Section, each_once
+from medcls.config.sections.slices import SliceSettings
+from medcls.errors import ConfigError
 
 
 class ModelSettings(Section):
@@ -44,6 +46,35 @@ class ModelSettings(Section):
     first_pool: bool = Field(
         True, description="Whether a ResNet pools after its first convolution; false keeps small volumes finer."
     )
+    slices: SliceSettings | None = Field(
+        None,
+        description="A 2-D network over the slices of a volume, in place of a 3-D one; with preprocessing.dimensions: 3.",
+    )
+
+    def weights_dimensions(self, dimensions: int) -> int:
+        """Spatial axes of the networks whose weights fit, for images of so many."""
+        return dimensions if self.slices is None else 2
+
+    def in_words(self, dimensions: int) -> str:
+        """What a reader is told of the network, for images of so many axes."""
+        if self.slices is None:
+            return f"{self.name}, {dimensions}-D"
+        together = f", {self.slices.thickness} at a time" if self.slices.neighbours else ""
+        axes = "x, y and z" if self.slices.plane == "three" else self.slices.plane
+        return f"{self.name}, 2-D, over the slices across {axes}{together}, joined by {self.slices.pooling}"
+
+    def check_dimensions(self, dimensions: int) -> None:
+        """Refuse what is for volumes alone where images have two axes.
+
+        Raises:
+            ConfigError: So it is.
+        """
+        if self.slices is not None and dimensions != 3:
+            raise ConfigError(
+                "it takes volumes, and the recipe makes pictures",
+                where="model.slices",
+                remedy="Set preprocessing.dimensions to 3, or leave it out: preprocessing.slices chooses slices as pictures",
+            )
 
     @field_validator("mirror")
     @classmethod

@@ -2,7 +2,6 @@
 
 from medcls.networks.heads.head import Head
 from medcls.networks.heads.mean_linear import MeanLinearHead
-from medcls.networks.heads.sequence import SequenceHead
 from medcls.networks.heads.token import TokenHead
 
-__all__ = ["Head", "MeanLinearHead", "SequenceHead", "TokenHead"]
+__all__ = ["Head", "MeanLinearHead", "TokenHead"]

@@ -65,7 +65,7 @@ def load_weights(
         network.started_from = fit_tensors(network, read_tensors(path, sha256=sha256), _network_of(path))
         return network.started_from
     files = published(family_of(network.name))
-    one = find_source(source, files, name=network.name, dimensions=network.dimensions)
+    one = find_source(source, files, name=network.name, dimensions=network.weights_dimensions)
     found = fetch(one, progress=progress)
     report = fit_tensors(network, read_tensors(*found.paths, name=Path(one.file).name, sha256=sha256 or one.sha256))
     images = ""

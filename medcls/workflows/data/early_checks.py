@@ -47,6 +47,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
                 remedy=f"Join them again with 'medcls join {' '.join(config.ensemble.joined)} --run NAME', or remove the key",
             )
         recipe = build_recipe(config.region, config.preprocessing)
+        config.model.check_dimensions(recipe.dimensions)
         _check_weights(config.model.weights)
     teacher_of(config)  # is there, and finished
     _say_unused(config, recipe.dimensions, progress)

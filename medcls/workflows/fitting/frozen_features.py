@@ -48,7 +48,9 @@ def frozen_features(
 def _digest(network: ClassificationNetwork) -> str:
     """Of all that decides the features: the weights and numbers, what computes them, and in which version."""
     found = blake3(repr((network.name, network.dimensions, version("medcls"), torch.__version__)).encode())
-    found.update(repr((network.input, network.backbone, network.depths, network.mirrorings)).encode())
+    found.update(
+        repr((network.input, network.backbone, network.depths, network.mirrorings, network.extra_repr())).encode()
+    )
     kept = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("head.")}
     for name, tensor in kept.items():
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())

@@ -51,7 +51,7 @@ def probe_classifier(material: Material, network: ClassificationNetwork, compute
     """Fit the network's last layer to the features of the training cases, and leave all else as it is.
 
     Raises:
-        ConfigError: The network's head is more than one linear layer.
+        ConfigError: The network's head is more than one linear layer, or its pooling over slices has weights.
         StorageError: A prepared scan is gone or damaged, or the store cannot be written.
     """
     _say_what_is_not_used(session)
@@ -107,6 +107,12 @@ def _linear_head(network: ClassificationNetwork, key: str) -> nn.Linear:
             "a probe is fitted to a head that is one linear layer, and this network's is more",
             where=key,
             remedy="Use 'method: full'" if key == "train.method" else "Leave it out",
+        )
+    if any(name.startswith("pooling.") for name, _ in network.named_parameters()):
+        raise ConfigError(
+            "a probe trains no pooling",
+            where="model.slices.pooling",
+            remedy="Use 'pooling: mean' or 'pooling: max', or 'method: full'",
         )
     return head
 

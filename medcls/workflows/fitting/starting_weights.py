@@ -29,10 +29,11 @@ def settle_weights(config: Config, recipe: Recipe, progress: Progress = SILENT) 
     model = config.model
     if model.weights != AUTO:
         return config
-    best = best_here(model.name, recipe.dimensions, family_of(model.name))
+    dimensions = model.weights_dimensions(recipe.dimensions)
+    best = best_here(model.name, dimensions, family_of(model.name))
     if best is None:
         progress.warn(
-            f"model.weights: auto: no weights for {model.name} in {recipe.dimensions}-D are on this machine, so it starts from "
+            f"model.weights: auto: no weights for {model.name} in {dimensions}-D are on this machine, so it starts from "
             "random ones; 'medcls weights list' shows what there is"
             + ("; model.freeze keeps random blocks as they are" if model.freeze else "")
         )

@@ -189,7 +189,7 @@ def classifier_properties(classifier: Classifier) -> dict[str, str]:
     joined = {"Ensemble": mean_of_members(classifier)} if isinstance(classifier, Ensemble) else {}
     return {
         **joined,
-        "Network": f"{classifier.model.name}, {recipe.dimensions}-D",
+        "Network": classifier.model.in_words(recipe.dimensions),
         "Input": f"{' x '.join(map(str, recipe.size))}, {counted(recipe.channels, 'channel')}",
         "Preparation": f"{recipe.region} / {recipe.kind}: {', '.join(step.name for step in recipe.steps)}",
         **weights_properties(classifier),

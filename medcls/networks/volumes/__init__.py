@@ -1,0 +1,1 @@
+"""Volumes through 2-D networks: one network over the slices, and what joins them."""
