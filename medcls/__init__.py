@@ -51,6 +51,7 @@ _HOMES = {
     "read_scan": "medcls.scans",
     "reproduce": "medcls.api",
     "train": "medcls.api",
+    "tune": "medcls.api",
 }
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "read_scan",
     "reproduce",
     "train",
+    "tune",
 ]
 
 
