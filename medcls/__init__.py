@@ -51,7 +51,6 @@ _HOMES = {
     "read_scan": "medcls.scans",
     "reproduce": "medcls.api",
     "train": "medcls.api",
-    "tune": "medcls.api",
 }
 
 __all__ = [
@@ -77,7 +76,6 @@ __all__ = [
     "read_scan",
     "reproduce",
     "train",
-    "tune",
 ]
 
 

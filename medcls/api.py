@@ -30,7 +30,6 @@ from medcls.workflows.commands.infer import Inference
 from medcls.workflows.commands.infer import infer as infer_scans
 from medcls.workflows.commands.reproduce import Reproduced, reproduce_run
 from medcls.workflows.commands.train import train_run
-from medcls.workflows.searching.tune import Tuned, tune_run
 
 PathLike = str | os.PathLike[str]
 
@@ -106,32 +105,6 @@ def check_training(
     """
     with _settled(config, network, metrics, changes) as settings:
         return check_run(settings, name=_name(run), progress=as_progress(progress))
-
-
-def tune(
-    config: PathLike | None = None,
-    *,
-    run: str | None = None,
-    network: Given | None = None,
-    metrics: Sequence[Metric | str] = (),
-    progress: Progress = SILENT,
-    **changes: Any,
-) -> Tuned:
-    """Try the settings of ``tune.space`` on folds within the training patients, and train a run with the best.
-
-    Args:
-        config: As for :func:`train`.
-        run: As for :func:`train`; the search is kept beside it, and goes on from there.
-        network: As for :func:`train`.
-        metrics: As for :func:`train`.
-        progress: Where to say how far it is; silent by default.
-        **changes: As for :func:`train`.
-
-    Raises:
-        MedclsError: One line that says what is wrong, where, and how to mend it.
-    """
-    with _settled(config, network, metrics, changes) as settings:
-        return tune_run(settings, name=_name(run), progress=as_progress(progress))
 
 
 def reproduce(

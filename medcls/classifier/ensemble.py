@@ -60,7 +60,7 @@ class Ensemble(Classifier):
         """Join classifiers.
 
         Args:
-            members: Name to classifier.
+            members: Name to classifier; of an ensemble its members join, each as one.
             operating_point: For the mean of their probabilities.
             provenance: How the ensemble came about.
             conformal: Prediction sets for the mean of their probabilities.
@@ -70,6 +70,7 @@ class Ensemble(Classifier):
         Raises:
             UsageError: There are none, or they differ in labels, recipe or leniency.
         """
+        members = dict(_single(members))
         first = next(iter(members.values()), None)
         if first is None:
             raise UsageError("an ensemble needs members")
@@ -88,7 +89,7 @@ class Ensemble(Classifier):
             conformal=conformal,
             refer=refer,
             familiar=familiar,
-            members=dict(members),
+            members=members,
         )
 
     def logits(self, prepared: Iterable[Prepared], *, batch_size: int = 16) -> Iterator[NDArray[np.float32]]:
@@ -121,6 +122,15 @@ class Ensemble(Classifier):
         for name, member in self.members.items():
             member.save(folder / MEMBERS / name)
         save_ensemble(self, self.members, folder)
+
+
+def _single(members: Mapping[str, Classifier]) -> Iterator[tuple[str, Classifier]]:
+    """Classifiers that are no ensembles."""
+    for name, member in members.items():
+        if isinstance(member, Ensemble):
+            yield from ((f"{name}-{inner}", one) for inner, one in member.members.items())
+        else:
+            yield name, member
 
 
 def _side_by_side(members: Sequence[Scores]) -> Scores:

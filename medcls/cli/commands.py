@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from medcls.cli import evaluation_commands, pretrained, storing
+from medcls.cli import evaluation_commands, planning, pretrained, storing
 from medcls.cli.exits import code_of
 from medcls.cli.options import (
     AllowLeakage,
+    BudgetOption,
     ConfigOption,
     Engine,
     FigureFormat,
@@ -39,6 +40,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run of this name; a finished one with more train.epochs.")
     ] = False,
+    budget: BudgetOption = None,
     learning_curve: Annotated[
         bool,
         typer.Option("--learning-curve", help="Also train on 25, 50 and 75 % of the training patients, to compare."),
@@ -58,7 +60,8 @@ def train(
     split: dict[str, object] = {} if allow_leakage is None else {"allow_leakage": allow_leakage}
     if learning_curve:
         split["learning_curve"] = list(CURVE_PARTS)
-    settings = load_config(config, set_ or (), {"split": split} if split else None)
+    plan = {} if budget is None else {"plan": {"budget": budget}}
+    settings = load_config(config, set_ or (), {**plan, "split": split} if split else plan)
     if check:
         if resume:
             raise UsageError("--check looks at a run that is to begin, and --resume goes on with one: leave out one")
@@ -83,25 +86,6 @@ def finish(
 
     finished = finish_run(open_run(run), lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)
-    return 0
-
-
-def tune(
-    config: ConfigOption,
-    set_: SetOption = None,
-    run: Annotated[
-        str | None, typer.Option("--run", help="Name of the run; default: the config's.", metavar="NAME")
-    ] = None,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> int:
-    """Try settings on folds within the training patients, and train a run with the best; started again, it goes on."""
-    from medcls.cli import show
-    from medcls.config import load_config
-    from medcls.workflows.searching.tune import tune_run
-
-    result = tune_run(load_config(config, set_ or ()), name=run, progress=lively(quiet))
-    show.tuned(result, as_json=json, quiet=quiet)
     return 0
 
 
@@ -348,8 +332,8 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
         "medcls train --config lung.yaml --check",
         "medcls train --config lung.yaml --resume",
     ),
+    planning.plan: ("medcls plan --config lung.yaml", "medcls plan --config lung.yaml --budget 20min --out short.yaml"),
     finish: ("medcls finish lung",),
-    tune: ("medcls tune --config lung.yaml", "medcls tune --config lung.yaml --set tune.trials=40 --set tune.time=2h"),
     reproduce: ("medcls reproduce lung", "medcls reproduce runs/lung --run lung-on-the-new-machine"),
     join: ("medcls join lung lung-2 --run together",),
     infer: ("medcls infer scans/ --model runs/lung --out predictions", "medcls infer scan.nii.gz --explain --json"),

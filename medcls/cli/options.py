@@ -33,6 +33,10 @@ class FigureFormat(StrEnum):
 
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The config, a YAML file.", show_default=False)]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option("--budget", help="The time that there is, reading and report included.", metavar="20min|2h|overnight"),
+]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a key: --set train.epochs=5.", metavar="KEY=VALUE")
 ]

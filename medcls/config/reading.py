@@ -31,6 +31,7 @@ _PATH_KEYS: tuple[Key, ...] = (
     ("data", "cases"),
     ("data", "folder"),
     ("data", "root"),
+    ("plan", "file"),
     ("privacy", "key_file"),
     ("store", "folder"),
     _WEIGHTS,

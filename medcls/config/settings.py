@@ -19,6 +19,7 @@ from medcls.config.sections.augmentation import PolicySettings as PolicySettings
 from medcls.config.sections.ensemble import EnsembleSettings as EnsembleSettings
 from medcls.config.sections.evaluation import EvaluationSettings as EvaluationSettings
 from medcls.config.sections.model import ModelSettings as ModelSettings
+from medcls.config.sections.plan import PlanSettings as PlanSettings
 from medcls.config.sections.section import Count as Count
 from medcls.config.sections.section import Fraction as Fraction
 from medcls.config.sections.section import Positive as Positive
@@ -27,7 +28,6 @@ from medcls.config.sections.section import Seed as Seed
 from medcls.config.sections.section import each_once
 from medcls.config.sections.store import StoreSettings as StoreSettings
 from medcls.config.sections.train import TrainSettings as TrainSettings
-from medcls.config.sections.tune import TuneSettings
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 
@@ -332,6 +332,7 @@ class Config(Section):
     """One training, whole."""
 
     region: Region = Field("generic", description="Body region: chooses recipe and augmentation.")
+    plan: PlanSettings = Field(default_factory=PlanSettings)
     data: DataSettings = Field(default_factory=DataSettings)
     positive: str | None = Field(
         None, description="For two classes: the label that 'sensitive' is about. Unused otherwise."
@@ -342,7 +343,6 @@ class Config(Section):
     model: ModelSettings = Field(default_factory=ModelSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
     ensemble: EnsembleSettings = Field(default_factory=EnsembleSettings)
-    tune: TuneSettings = Field(default_factory=TuneSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     explanation: ExplanationSettings = Field(default_factory=ExplanationSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
@@ -368,6 +368,11 @@ class Config(Section):
         """The folder that the scans' paths are given from; ``None``: they are not given."""
         return self.data.start if self.privacy.places else None
 
+    @field_validator("plan", mode="before")
+    @classmethod
+    def _plan_may_be_a_switch(cls, value: Any) -> Any:
+        return {"use": value} if isinstance(value, bool) else value
+
     @field_validator("model", mode="before")
     @classmethod
     def _model_may_be_a_name(cls, value: Any) -> Any:
@@ -384,9 +389,6 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _one_kind_of_ensemble(self) -> Config:
-        if self.ensemble.wanted and (self.split.folds is not None or self.split.learning_curve):
-            raise ValueError(
-                "'ensemble' joins trainings on one partition: leave out split.folds, which makes an ensemble of its folds, and "
-                "split.learning_curve"
-            )
+        if self.ensemble.wanted and self.split.learning_curve:
+            raise ValueError("'ensemble' trains several classifiers at once: leave out split.learning_curve")
         return self

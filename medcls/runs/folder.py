@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,16 @@ from medcls.progress import SILENT, Progress
 
 CLASSIFIER_FILE = "classifier.json"
 _LOCK = ".lock"
-_FIRST = {_LOCK, "excluded.csv", "environment.json", "cohort.csv", "audit.json", "training-cases.csv", "folds.csv"}
+_FIRST = {
+    _LOCK,
+    "excluded.csv",
+    "environment.json",
+    "cohort.csv",
+    "audit.json",
+    "training-cases.csv",
+    "folds.csv",
+    "plan.yaml",
+}
 """What is written before ``config.yaml``."""
 
 
@@ -33,10 +42,12 @@ class Run:
     Attributes:
         path: The folder.
         new: Whether it is still to be begun.
+        further: Files that are written when it is begun: name to text.
     """
 
     path: Path
     new: bool = field(default=False, compare=False)
+    further: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", as_path(self.path, "the run"))  # a text too, from Python

@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from medcls.bounded import read_json
+from medcls.config.durations import seconds_of
 from medcls.config.settings import TrainSettings
 from medcls.files import reading_kept, write_json
 from medcls.loading import Batch
@@ -33,6 +34,7 @@ from medcls.training.history import History
 from medcls.training.loggers import build_loggers, forget_host
 from medcls.training.module import ClassificationModule
 from medcls.training.numerics.compiling import CompileCost, CompiledNetwork
+from medcls.training.time_limit import TimeLimit
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def fit(
     best = _best_checkpoint(checkpoints)
     compiling = _compiling(module, compute, progress)
     averaged = [AveragedWeights(settings)] if settings.average != "none" else []
-    callbacks = [history, *averaged, best, *compiling, *_early_stopping(settings), _last_checkpoint(checkpoints)]
+    ending = [*_early_stopping(settings), *_time_limit(settings, progress)]
+    callbacks = [history, *averaged, best, *compiling, *ending, _last_checkpoint(checkpoints)]
     arithmetic = float32_products(tf32=compute.tf32), layers_in_float32(module.network, compute.float32_layers)
     with _quiet(), arithmetic[0], arithmetic[1]:
         trainer = lightning.Trainer(
@@ -149,6 +152,10 @@ def _early_stopping(settings: TrainSettings) -> list[Callback]:
     if settings.patience is None:
         return []
     return [_Patience("tune_score", mode="max", patience=settings.patience, check_finite=False)]
+
+
+def _time_limit(settings: TrainSettings, progress: Progress) -> list[Callback]:
+    return [] if settings.time_limit is None else [TimeLimit(seconds_of(settings.time_limit), progress)]
 
 
 class _Patience(EarlyStopping):  # type: ignore[misc]

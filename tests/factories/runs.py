@@ -15,6 +15,7 @@ from medcls.config import load_config
 from medcls.runs.folder import Run
 
 SMALL: Mapping[str, Any] = {
+    "plan": False,
     "positive": "ill",
     "preprocessing": {"size": [32, 32]},
     "model": {"name": "resnet10", "first_pool": False},

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from medcls.training.linear_model import fit_linear
-from medcls.training.probe import STRENGTHS, Examples, _folds, fit_probe
+from medcls.training.linear.linear_model import fit_linear
+from medcls.training.linear.probe import STRENGTHS, Examples, _folds, fit_probe
 
 
 def examples(

@@ -25,7 +25,7 @@ from medcls.evaluation.partition.baseline import baseline_metrics
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.features import BINS, GRID, PERCENTILES, feature_names, simple_features
 from medcls.privacy import load_pseudonyms
-from medcls.training.linear_model import fit_linear
+from medcls.training.linear.linear_model import fit_linear
 from medcls.values.label_space import LabelSpace
 from medcls.workflows.data.training_summary import Features
 from medcls.workflows.reporting.baseline import NAME, STRENGTHS, Baseline, fit_baseline, load_baseline

@@ -231,7 +231,7 @@ def test_a_killed_cross_validation_keeps_its_folds_and_ends_as_it_would_have(
     run: Run, pictures: Pictures, places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     from medcls.training.module import ClassificationModule
-    from medcls.workflows.commands import cross_validation, train_once
+    from medcls.workflows.training import cross_validation, train_once
 
     config = config_of(pictures, places, tmp_path / "runs")
     step = ClassificationModule.training_step

@@ -78,9 +78,34 @@ def test_it_goes_on_with_the_member_that_broke(joined: Run) -> None:
     assert joined.predictions_file.read_bytes() == before
 
 
-def test_folds_are_an_ensemble_already(pictures: Pictures, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"leave out split\.folds"):
-        settings(pictures, tmp_path, split={"folds": 3}, ensemble={"seeds": 2})
+def test_every_fold_trains_all_members_and_is_evaluated_by_their_mean(pictures: Pictures, tmp_path: Path) -> None:
+    networks = ["resnet10", "resnet18"]
+    config = settings(
+        pictures,
+        tmp_path,
+        train={"method": "probe"},
+        split={"folds": 2},
+        ensemble={"networks": networks},
+        explanation={"cases": 0},
+        evaluation={"baseline": False},
+    )
+    run = train_run(config)
+    assert sorted(medcls.load(run.path, engine="torch").members) == sorted(
+        f"{fold}-{network}-{seed}" for fold, seed in (("1-1", 1), ("1-2", 2)) for network in networks
+    )
+    for fold, seed in (("1-1", 1), ("1-2", 2)):
+        tables = [
+            pd.read_csv(run.folds / fold / "members" / f"{network}-{seed}" / "predictions.csv") for network in networks
+        ]
+        joint = pd.read_csv(run.folds / fold / "predictions.csv")
+        assert np.allclose(joint.p_ill, sum(one.p_ill for one in tables) / 2, atol=1e-5)
+    pooled = pd.read_csv(run.predictions_file)
+    assert len(pooled) == 48
+
+
+def test_what_cannot_be_an_ensemble_is_refused(pictures: Pictures, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"leave out split\.learning_curve"):
+        settings(pictures, tmp_path, split={"learning_curve": [0.5]}, ensemble={"seeds": 2})
     with pytest.raises(ConfigError, match="listed twice"):
         settings(pictures, tmp_path, ensemble={"networks": ["resnet10", "resnet10"]})
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from medcls.config.durations import seconds_of
 from medcls.config.sections.section import Count, Fraction, Positive, Section
 
 
@@ -77,6 +78,10 @@ class TrainSettings(Section):
     ema_decay: Fraction = Field(0.999, description="Most that ema keeps of the mean at a step.")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="Largest gradient norm; null: none.")
     patience: Count | None = Field(12, description="Stop after so many epochs without a better tune AUC; null: never.")
+    time_limit: str | None = Field(
+        None,
+        description="Stop before an epoch that would end later than this after the first began: 90min, 2h; null: never.",
+    )
     accumulate: Count = Field(1, description="Batches for one optimiser step.")
     precision: Literal["auto", "32", "bf16", "16"] = Field(
         "auto", description="Number format; auto: bf16 where the device gains by it; tried before it is used."
@@ -94,6 +99,13 @@ class TrainSettings(Section):
         ["csv", "tensorboard"], description="Where curves go."
     )
     deterministic: bool = Field(False, description="Refuse operations that are not repeatable on CUDA.")
+
+    @field_validator("time_limit")
+    @classmethod
+    def _is_a_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            seconds_of(value)
+        return value
 
     @field_validator("precision", mode="before")
     @classmethod

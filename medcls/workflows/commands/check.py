@@ -17,9 +17,7 @@ from medcls.reporting.text.numbers import counted
 from medcls.runs.environment import describe_environment
 from medcls.runs.folder import new_run
 from medcls.values.caution import Caution, in_order
-from medcls.workflows.commands.ensemble import member_configs
-from medcls.workflows.commands.train import looked_over, make_ready
-from medcls.workflows.commands.train_once import counted_partitions
+from medcls.workflows.commands.train import looked_over, make_ready, with_plan
 from medcls.workflows.data.fold_plan import FoldPlan
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.fitting.arithmetic import describe_arithmetic, settle_arithmetic
@@ -27,6 +25,8 @@ from medcls.workflows.fitting.batch_size import batch_size_of, train_batches
 from medcls.workflows.fitting.fit_classifier import start_network
 from medcls.workflows.fitting.memory_check import check_room
 from medcls.workflows.fitting.starting_weights import settle_weights
+from medcls.workflows.training.ensemble import member_configs
+from medcls.workflows.training.train_once import counted_partitions
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ def check_run(config: Config, *, name: str | None = None, progress: Progress = S
     """
     with looked_over(config, name, progress) as labels:
         run = new_run(config.runs, name or config.name or config.region, exact=name is not None)
+        run, config = with_plan(run, config, progress)
         session, cases = make_ready(config, labels, progress)
     whole = cases.material if isinstance(cases, FoldPlan) else cases
     cohort, pseudonyms = whole.cohort, session.pseudonyms
@@ -148,7 +149,9 @@ def check_run(config: Config, *, name: str | None = None, progress: Progress = S
 def _trainings(cases: Material | FoldPlan, config: Config) -> Iterator[tuple[str, Material, Config]]:
     """Name, cases and config of each."""
     if isinstance(cases, FoldPlan):
-        yield from ((fold.name, cases.part(fold.name), config) for fold in cases.folds)
+        for fold in cases.folds:
+            members = member_configs(config).items()
+            yield from ((f"{fold.name} {name}".rstrip(), cases.part(fold.name), own) for name, own in members)
     else:
         yield from ((name, cases, own) for name, own in member_configs(config).items())
 

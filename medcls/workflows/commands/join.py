@@ -29,10 +29,10 @@ from medcls.runs.training_cases import (
 )
 from medcls.training.device import choose_compute
 from medcls.values.caution import note
-from medcls.workflows.commands.ensemble import joined
-from medcls.workflows.commands.train_once import begin, finish
 from medcls.workflows.data.prepare import Material, let_pass, prepare_whole
 from medcls.workflows.session import Session
+from medcls.workflows.training.ensemble import joined
+from medcls.workflows.training.train_once import begin, finish
 
 Sides = Mapping[str, Partition]
 """Pseudonym of a case to its partition."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from medcls.config import Config
 from medcls.errors import RunError, UsageError
 from medcls.evaluation.metrics.further import further_metrics
 from medcls.names import file_stem
+from medcls.planning.plan_file import PLAN_FILE, plan_text
 from medcls.preprocessing import build_recipe
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run, discard_untrained, near_run, new_run, to_resume
@@ -46,6 +48,8 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     """
     with looked_over(config, name, progress) as labels:
         run, config = _choose_run(config, name, resume, progress)
+        if run.new:
+            run, config = with_plan(run, config, progress)
         session, cases = make_ready(config, labels, progress)
         train_prepared(run, cases, session)
     return Run(run.path)
@@ -73,12 +77,12 @@ def make_ready(config: Config, labels: int, progress: Progress) -> tuple[Session
         What every step is told, with the config whose weights are settled; and the cases of the one training, or the folds.
     """
     # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
-    from medcls.workflows.commands.ensemble import member_configs
     from medcls.workflows.data.fold_plan import plan_folds
     from medcls.workflows.data.prepare import prepare_material, prepare_whole, thinned
     from medcls.workflows.fitting.preflight import try_out
     from medcls.workflows.fitting.starting_weights import settle_weights
     from medcls.workflows.session import Session
+    from medcls.workflows.training.ensemble import member_configs
 
     recipe = build_recipe(config.region, config.preprocessing)
     members = {name: settle_weights(one, recipe, progress) for name, one in member_configs(config).items()}
@@ -94,22 +98,31 @@ def make_ready(config: Config, labels: int, progress: Progress) -> tuple[Session
 
 def train_prepared(run: Run, cases: Material | FoldPlan, session: Session) -> None:
     """Train, evaluate and report what :func:`make_ready` gave; the run folder begins here."""
-    from medcls.workflows.commands.cross_validation import cross_validate
-    from medcls.workflows.commands.ensemble import train_ensemble
-    from medcls.workflows.commands.train_once import train_material
     from medcls.workflows.data.fold_plan import FoldPlan
+    from medcls.workflows.training.cross_validation import cross_validate
+    from medcls.workflows.training.ensemble import train_one
 
     try:
         if isinstance(cases, FoldPlan):
             cross_validate(run, cases, session)
-        elif session.config.ensemble.wanted:
-            train_ensemble(run, cases, session)
         else:
-            train_material(run, cases, session)
+            train_one(run, cases, session)
     except UsageError:
         if run.new:
             discard_untrained(run)
         raise
+
+
+def with_plan(run: Run, config: Config, progress: Progress) -> tuple[Run, Config]:
+    """The config with what the plan chose, which is kept in the run."""
+    from medcls.workflows.commands.plan import planned  # needs torch where anything is left to choose
+
+    config, plan = planned(config, progress)
+    if plan is None:
+        return run, config
+    for line in plan.in_words():
+        progress.note(line)
+    return replace(run, further={**run.further, PLAN_FILE: plan_text(plan)}), config
 
 
 def finish_run(run: Run, progress: Progress = SILENT) -> Run:

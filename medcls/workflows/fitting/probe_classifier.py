@@ -20,8 +20,8 @@ from medcls.errors import ConfigError
 from medcls.networks import ClassificationNetwork
 from medcls.training.device import Compute
 from medcls.training.fitting import Fitted
+from medcls.training.linear.probe import Examples, fit_probe
 from medcls.training.losses import class_weights, positive_weights
-from medcls.training.probe import Examples, fit_probe
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.fitting.frozen_features import frozen_features
 from medcls.workflows.session import Session

@@ -16,6 +16,7 @@ from medcls.config import Config, dump_config
 from medcls.config.network_names import AUTO
 from medcls.errors import RunError
 from medcls.files import read_csv, reading_kept, write_json
+from medcls.planning.choice import PLANNED, Choice, said_keys, value_of, with_choices
 from medcls.progress import SILENT, Progress
 from medcls.runs.changed_files import SUMS, changed_files
 from medcls.runs.folder import Run
@@ -27,7 +28,9 @@ _NAMED = 3
 
 
 def as_in(kept: Config, config: Config) -> Config:
-    """The config with what a started run has kept, where it leaves the batch size or the starting weights open."""
+    """The config with what a started run has kept, where it leaves keys to the plan, the batch size or the weights open."""
+    if kept.plan.use and config.plan.use:
+        config = with_choices(config, [Choice(key, value_of(kept, key), "") for key in PLANNED - said_keys(config)])
     if config.train.batch_size == "auto":
         train = config.train.model_copy(update={"batch_size": kept.train.batch_size})
         config = config.model_copy(update={"train": train})
@@ -80,7 +83,7 @@ def end_here(run: Run) -> Config:
     config = run.load_config()
     begun = [one for one in _trainings(run) if (one.checkpoints / BEST).is_file()]
     repeats, folds = config.split.repeats, config.split.folds
-    wanted = config.ensemble.members if folds is None or config.split.fold is not None else repeats * folds
+    wanted = config.ensemble.members * (1 if folds is None or config.split.fold is not None else repeats * folds)
     if len(begun) < wanted:
         what = (
             "no epoch of it is finished"

@@ -24,7 +24,7 @@ from medcls.evaluation.partition.baseline import BaselinePredictions
 from medcls.files import reading_kept, write_json
 from medcls.privacy import Pseudonyms
 from medcls.runs.case_predictions import predictions_of
-from medcls.training.linear_model import LinearModel, fit_linear
+from medcls.training.linear.linear_model import LinearModel, fit_linear
 from medcls.workflows.data.training_summary import Features
 
 NAME = "baseline.json"

@@ -18,7 +18,7 @@ from medcls.networks.families import family_of
 from medcls.networks.pretrained.catalogue import best_here
 from medcls.runs.case_predictions import predictions_of
 from medcls.training.device import choose_compute
-from medcls.training.probe import fit_probe
+from medcls.training.linear.probe import fit_probe
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.fitting.fit_classifier import start_network
 from medcls.workflows.fitting.frozen_features import frozen_features

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +73,28 @@ def fit_linear(
     known: Bools | None = None,
     counts: Floats | None = None,
 ) -> LinearModel:
-    """Logistic regression with a squared penalty on standardised features.
+    """The one model of :func:`fit_path` for one ``strength``."""
+    return next(fit_path(features, reference, multilabel=multilabel, strengths=(strength,), known=known, counts=counts))
+
+
+def fit_path(
+    features: Floats,
+    reference: Bools,
+    *,
+    multilabel: bool,
+    strengths: Iterable[float],
+    known: Bools | None = None,
+    counts: Floats | None = None,
+) -> Iterator[LinearModel]:
+    """Logistic regression with a squared penalty on standardised features, for one penalty after the other.
+
+    Each fit begins where the one before ended, and none is made before it is asked for.
 
     Args:
         features: ``(n, k)`` of the training cases.
         reference: ``(n, labels)``; a label without cases never gets a probability worth mentioning.
         multilabel: Fit each label by itself.
-        strength: C, the inverse of the penalty's weight.
+        strengths: C, the inverse of the penalty's weight; each model begins from the one before.
         known: ``(n, labels)`` of which of several labels the reference is known: each is fitted to these cases; default: all.
         counts: ``(n, labels)``, how much each case counts for each label; of exclusive labels, for the one it has. Default: 1.
     """
@@ -88,12 +104,15 @@ def fit_linear(
     told = np.ones_like(reference) if known is None else known
     much = np.ones(reference.shape) if counts is None else counts
     standard, back = _rotated(standard)
-    weights, offset = (
-        _each_label(standard, reference, told, much, strength)
-        if multilabel
-        else _one_of_all(standard, reference, much, strength)
-    )
-    return LinearModel(centre, scale, weights if back is None else weights @ back, offset, multilabel, strength)
+    fits = _Regressions()
+    for strength in strengths:
+        weights, offset = (
+            _each_label(standard, reference, told, much, strength, fits)
+            if multilabel
+            else _one_of_all(standard, reference, much, strength, fits)
+        )
+        turned = weights if back is None else weights @ back
+        yield LinearModel(centre, scale, turned, offset, multilabel, strength)
 
 
 def _rotated(standard: Floats) -> tuple[Floats, Floats | None]:
@@ -105,20 +124,22 @@ def _rotated(standard: Floats) -> tuple[Floats, Floats | None]:
     return left * singular, right
 
 
-def _one_of_all(standard: Floats, reference: Bools, counts: Floats, strength: float) -> tuple[Floats, Floats]:
+def _one_of_all(
+    standard: Floats, reference: Bools, counts: Floats, strength: float, fits: _Regressions
+) -> tuple[Floats, Floats]:
     target = reference.argmax(axis=1)
     present = np.unique(target)
     weights, offset = np.zeros((reference.shape[1], standard.shape[1])), np.full(reference.shape[1], _NEVER)
     offset[present] = 0.0
     if present.size > 1:
-        slopes, intercepts = _regression(standard, target, counts[np.arange(len(target)), target], strength)
+        slopes, intercepts = fits.fit(0, standard, target, counts[np.arange(len(target)), target], strength)
         # Of two labels, scikit-learn gives the log odds of the second.
         weights[present[-len(slopes) :]], offset[present[-len(slopes) :]] = slopes, intercepts
     return weights, offset
 
 
 def _each_label(
-    standard: Floats, reference: Bools, known: Bools, counts: Floats, strength: float
+    standard: Floats, reference: Bools, known: Bools, counts: Floats, strength: float, fits: _Regressions
 ) -> tuple[Floats, Floats]:
     weights = np.zeros((reference.shape[1], standard.shape[1]))
     shares = ((reference & known).sum(axis=0) + 0.5) / (known.sum(axis=0) + 1)
@@ -126,17 +147,27 @@ def _each_label(
     for label, told in enumerate(known.T):
         has = reference[told, label]
         if has.any() and not has.all():
-            slopes, intercepts = _regression(standard[told], has, counts[told, label], strength)
+            slopes, intercepts = fits.fit(label, standard[told], has, counts[told, label], strength)
             weights[label], offset[label] = slopes[0], intercepts[0]
     return weights, offset
 
 
-def _regression(standard: Floats, target: NDArray[Any], counts: Floats, strength: float) -> tuple[Floats, Floats]:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+class _Regressions:
+    """scikit-learn's regressions, each of which begins where it ended the last time."""
 
-    with warnings.catch_warnings():
-        # A weak penalty that does not get there within the steps is one that the held-out cases do not choose.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=strength, max_iter=_MOST_STEPS).fit(standard, target, sample_weight=counts)
-    return np.asarray(fitted.coef_, np.float64), np.asarray(fitted.intercept_, np.float64)
+    def __init__(self) -> None:
+        self.by_label: dict[int, Any] = {}
+
+    def fit(
+        self, label: int, standard: Floats, target: NDArray[Any], counts: Floats, strength: float
+    ) -> tuple[Floats, Floats]:
+        """Slopes ``(classes, k)`` and intercepts ``(classes,)``; of two labels one row, the log odds of the second."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        one = self.by_label.setdefault(label, LogisticRegression(max_iter=_MOST_STEPS, warm_start=True))
+        with warnings.catch_warnings():
+            # A weak penalty that does not get there within the steps is one that the held-out cases do not choose.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            one.set_params(C=strength).fit(standard, target, sample_weight=counts)
+        return np.array(one.coef_, np.float64), np.array(one.intercept_, np.float64)

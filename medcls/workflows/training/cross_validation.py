@@ -40,15 +40,16 @@ from medcls.runs.folder import Run
 from medcls.runs.metric_tables import write_metrics
 from medcls.training.device import choose_compute
 from medcls.values.caution import note, serious
-from medcls.workflows.commands.cross_validation_report import report_cross_validation
-from medcls.workflows.commands.learning_curve import learning_curve
-from medcls.workflows.commands.out_of_fold import CrossValidated, OutOfFold, read_out_of_fold, write_joint_predictions
-from medcls.workflows.commands.train_once import open_folder, say_what_there_is, train_material
 from medcls.workflows.data.fold_plan import FoldPlan
 from medcls.workflows.data.training_summary import familiar_cases, measure, write_training_summary
 from medcls.workflows.fitting.resume import how_it_went_on
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
 from medcls.workflows.session import Session
+from medcls.workflows.training.cross_validation_report import report_cross_validation
+from medcls.workflows.training.ensemble import train_one
+from medcls.workflows.training.learning_curve import learning_curve
+from medcls.workflows.training.out_of_fold import CrossValidated, OutOfFold, read_out_of_fold, write_joint_predictions
+from medcls.workflows.training.train_once import open_folder, say_what_there_is
 
 OUT_OF_FOLD = "out-of-fold predictions"
 
@@ -129,7 +130,7 @@ def _train_folds(run: Run, plan: FoldPlan, session: Session) -> dict[str, Run]:
         session.progress.begin(f"Fold {number} of {len(folds)} ({name}){clock.said}")
         with clock.running():
             config = _fold_config(run, session.config, name, number)
-            train_material(one, plan.part(name), replace(session, config=config))
+            train_one(one, plan.part(name), replace(session, config=config))
     return folds
 
 
@@ -166,7 +167,7 @@ def _join(plan: FoldPlan, folds: Mapping[str, Run], session: Session) -> CrossVa
     estimates = [_metrics_of(name, one) for name, one in folds.items()]
     within = auc_within_folds(out_of_fold.predictions, out_of_fold.folds, config.evaluation, config.seed)
     metrics: dict[str, Any] = {
-        "pooled": _pooled(config, out_of_fold, ensemble, within),
+        "pooled": _pooled(config, out_of_fold, members, ensemble, within),
         "per_fold": over_folds(estimates, within).to_json(),
     }
     case_predictions = _prediction(ensemble, plan, session.progress)
@@ -184,10 +185,14 @@ def _metrics_of(name: str, fold: Run) -> FoldMetrics:
 
 
 def _pooled(
-    config: Config, out_of_fold: OutOfFold, ensemble: Ensemble, within: Mapping[str, Estimate]
+    config: Config,
+    out_of_fold: OutOfFold,
+    folds: Mapping[str, Classifier],
+    ensemble: Ensemble,
+    within: Mapping[str, Estimate],
 ) -> dict[str, Any]:
     """The metrics of all held-out predictions together, each case decided by its own fold."""
-    points = {name: member.operating_point for name, member in ensemble.members.items()}
+    points = {name: member.operating_point for name, member in folds.items()}
     evaluation = evaluate_in_full(
         EvaluationInput(
             out_of_fold.predictions,

@@ -11,7 +11,7 @@ from medcls.cohort.case import codes_in_words
 from medcls.config import PARTITIONS, Config, dump_config
 from medcls.errors import RunError
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
-from medcls.files import write_json
+from medcls.files import write_json, write_text
 from medcls.progress import Progress
 from medcls.reporting.content import PartitionCounts
 from medcls.reporting.sections.probe import probe_cautions
@@ -23,7 +23,6 @@ from medcls.runs.metric_tables import write_metrics
 from medcls.runs.run_tables import read_partitions, write_cohort, write_excluded, write_predictions
 from medcls.runs.training_cases import keep_training_cases, known_training_cases
 from medcls.values.caution import in_order, note, serious
-from medcls.workflows.commands.learning_curve import learning_curve
 from medcls.workflows.data.leakage_audit import write_audit
 from medcls.workflows.data.prepare import Material, thinned
 from medcls.workflows.data.training_summary import write_training_summary
@@ -35,6 +34,7 @@ from medcls.workflows.reporting.baseline import fit_baseline
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
 from medcls.workflows.reporting.probe_beside import fit_probe_beside
 from medcls.workflows.session import Session
+from medcls.workflows.training.learning_curve import learning_curve
 
 
 def train_material(run: Run, material: Material, session: Session) -> None:
@@ -161,6 +161,8 @@ def open_folder(run: Run, material: Material, environment: Mapping[str, str], se
     write_json(run.path / "environment.json", environment)
     write_cohort(table, material.cohort, material.content, pseudonyms)
     write_audit(run.path, material, pseudonyms)
+    for name, text in run.further.items():
+        write_text(run.path / name, text)
     dump_config(session.config, run.config_file)
 
 

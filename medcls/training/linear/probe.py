@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.training.linear_model import Bools, Floats, LinearModel, fit_linear
+from medcls.training.linear.linear_model import Bools, Floats, LinearModel, fit_linear, fit_path
 
 STRENGTHS = tuple(float(one) for one in 10.0 ** np.arange(-6, 1.5, 0.5))
 """C, the inverse of the penalty's weight, from the simplest model on."""
@@ -78,19 +78,29 @@ def fit_probe(examples: Examples, *, multilabel: bool, seed: int) -> Probe:
 
 
 def _best(examples: Examples, folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]], multilabel: bool) -> float:
+    paths = [_losses(examples, *fold, multilabel) for fold in folds]
     losses: list[float] = []
-    for strength in STRENGTHS:
-        losses.append(float(np.mean([_held_out(examples, *fold, multilabel, strength) for fold in folds])))
+    for of_folds in zip(*paths, strict=True):
+        losses.append(float(np.mean(of_folds)))
         if len(losses) - 1 - int(np.argmin(losses)) >= _WORSE:
             break
     return STRENGTHS[int(np.argmin(losses))]
 
 
-def _held_out(
-    examples: Examples, inside: NDArray[np.intp], outside: NDArray[np.intp], multilabel: bool, strength: float
-) -> float:
-    model, held = _fit(examples.at(inside), multilabel, strength), examples.at(outside)
-    return model.loss(held.features, held.reference, held.known, held.counts)
+def _losses(
+    examples: Examples, inside: NDArray[np.intp], outside: NDArray[np.intp], multilabel: bool
+) -> Iterator[float]:
+    """What each strength loses on held-out cases, from the simplest model on."""
+    own, held = examples.at(inside), examples.at(outside)
+    for model in fit_path(
+        own.features,
+        own.reference,
+        multilabel=multilabel,
+        strengths=STRENGTHS,
+        known=own.known,
+        counts=own.counts,
+    ):
+        yield model.loss(held.features, held.reference, held.known, held.counts)
 
 
 def _fit(examples: Examples, multilabel: bool, strength: float) -> LinearModel:

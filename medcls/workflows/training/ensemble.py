@@ -27,12 +27,12 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.folder import Run
 from medcls.training.device import choose_compute
 from medcls.training.fitting import Fitted
-from medcls.workflows.commands.train_once import begin, finish, train_material
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import familiar_cases, measure
 from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, answered, as_predictions
 from medcls.workflows.fitting.starting_weights import settle_weights
 from medcls.workflows.session import Session
+from medcls.workflows.training.train_once import begin, finish, train_material
 
 
 def member_configs(config: Config) -> dict[str, Config]:
@@ -54,6 +54,11 @@ def member_configs(config: Config) -> dict[str, Config]:
         for network in config.ensemble.networks or [config.model.name]
         for seed in range(config.seed, config.seed + config.ensemble.seeds)
     }
+
+
+def train_one(run: Run, material: Material, session: Session) -> None:
+    """Train what a config asks for on one partition: an ensemble, or one classifier. Arguments as :func:`train_ensemble`."""
+    (train_ensemble if session.config.ensemble.wanted else train_material)(run, material, session)
 
 
 def train_ensemble(run: Run, material: Material, session: Session) -> None:

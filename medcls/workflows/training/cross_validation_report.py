@@ -11,7 +11,6 @@ from medcls.reporting.text.operating_point import point_in_words
 from medcls.runs.calibration_status import why_not_calibrated
 from medcls.runs.folder import Run
 from medcls.runs.provenance import origin_of
-from medcls.workflows.commands.out_of_fold import CrossValidated
 from medcls.workflows.data.fold_plan import FoldPlan
 from medcls.workflows.reporting.documents import write_documents
 from medcls.workflows.reporting.example_cases import choose_cases
@@ -23,6 +22,7 @@ from medcls.workflows.reporting.report import (
     near_cases,
 )
 from medcls.workflows.session import Session
+from medcls.workflows.training.out_of_fold import CrossValidated
 
 
 def report_cross_validation(

@@ -1,0 +1,1 @@
+"""Linear models: of simple features, and of those of a frozen network."""

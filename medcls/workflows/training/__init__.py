@@ -1,0 +1,1 @@
+"""Trainings: one on one partition, and those that are several: folds, ensembles, learning curves."""
