@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medcls.api import evaluate, explain, infer, load, train
+    from medcls.api import evaluate, explain, infer, load, plan, train
     from medcls.classifier import Classifier
     from medcls.cohort import Cohort
     from medcls.errors import MedclsError, ScanRefused
@@ -48,6 +48,7 @@ _HOMES = {
     "infer": "medcls.api",
     "inspect_scans": "medcls.scans",
     "load": "medcls.api",
+    "plan": "medcls.api",
     "read_scan": "medcls.scans",
     "reproduce": "medcls.api",
     "train": "medcls.api",
@@ -73,6 +74,7 @@ __all__ = [
     "infer",
     "inspect_scans",
     "load",
+    "plan",
     "read_scan",
     "reproduce",
     "train",

@@ -16,6 +16,7 @@ from medcls.evaluation.metrics.further import given_metrics
 from medcls.evaluation.metrics.metric import Metric
 from medcls.files import as_path, as_path_or_none
 from medcls.networks.given import Given, given_network
+from medcls.planning import Plan
 from medcls.privacy import load_pseudonyms
 from medcls.progress import SILENT, Progress, as_progress
 from medcls.runs.evaluation_result import EvaluationResult
@@ -154,6 +155,31 @@ def _settled(
         changes = {**changes, "model": {**own, "name": GIVEN}}
     with given_network(network), given_metrics(metrics) as further:
         yield _with_metrics(load_config(config, (), changes), further)
+
+
+def plan(
+    config: PathLike | None = None, *, budget: str | None = None, progress: Progress = SILENT, **changes: Any
+) -> Plan:
+    """What :func:`train` would choose for a cohort on this machine where the config leaves it open, and why.
+
+    Args:
+        config: The config file; ``None`` for defaults with ``changes`` alone.
+        budget: The time that there is, in place of ``plan.budget``: ``20min``, ``2h``, ``overnight``.
+        progress: Where to say how far it is.
+        **changes: As of :func:`train`.
+
+    Returns:
+        The choices, what they were made by, and the seconds that each part of a run is expected to take.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+    """
+    from medcls.workflows.commands.plan import plan_training
+
+    if budget is not None:
+        own = changes.get("plan", {})
+        changes["plan"] = {**(own if isinstance(own, Mapping) else {"use": own}), "budget": budget}
+    return plan_training(load_config(config, (), changes), as_progress(progress))
 
 
 def _check_trained_with(config: Config, names: Sequence[str]) -> None:
