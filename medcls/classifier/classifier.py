@@ -39,7 +39,8 @@ class Classifier(TrainedModel):
             A row for each scan found: ``scan``; ``patient``, ``accession``, ``study``, ``series`` and ``instance``, as the
             pseudonyms have them, where the header says them; ``status`` (``answered`` or ``refused``),
             ``predicted``, ``p_LABEL`` for each label, ``prediction_set``, ``refer``, ``unlike_training`` (in what the scan
-            is far from those of the training), ``code`` and ``reason`` of a refusal, ``notes``.
+            is far from those of the training), ``slices`` (of a 2-D network over slices, the numbers from 0 of those that
+            counted most, by the scan's own axis), ``code`` and ``reason`` of a refusal, ``notes``.
 
         Examples:
             >>> import medcls

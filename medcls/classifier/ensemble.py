@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,8 @@ from medcls.errors import UsageError
 from medcls.evaluation import Conformal, OperatingPoint, Temperature
 from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.files import as_path
+from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared
-from medcls.scans import Scan
-
-if TYPE_CHECKING:
-    from medcls.explanation import Explanation
 
 _LEAST = 1e-12  # a probability that is rounded to 0 still has a logarithm
 
@@ -103,18 +100,10 @@ class Ensemble(Classifier):
             ]
             yield _logits_of(np.mean(probabilities, axis=0), multilabel=self.multilabel)
 
-    def explain_prepared(self, scan: Scan, prepared: Prepared, label: str) -> Explanation:
-        """The mean of the members' maps for the label: where they agree it is hot, where one is alone it is faint."""
-        from medcls.explanation import explain_scan
-
-        return explain_scan(
-            [member.network for member in self.members.values()],
-            scan,
-            prepared,
-            target=self.labels.index(label),
-            label=label,
-            multilabel=self.multilabel,
-        )
+    @property
+    def networks(self) -> tuple[ClassificationNetwork, ...]:
+        """The members': where their maps agree it is hot, where one is alone it is faint."""
+        return tuple(member.network for member in self.members.values())
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the members, each into its own folder, and then ``classifier.json``."""

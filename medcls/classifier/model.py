@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,12 +94,29 @@ class TrainedModel(Labelled):
         """The label that a map argues for where none is named: the positive one, or the most probable."""
         return self.labels[int(np.argmax(prediction.probabilities))] if self.positive is None else self.positive
 
+    @property
+    def networks(self) -> tuple[ClassificationNetwork, ...]:
+        """All that answer together."""
+        return (self.network,)
+
+    def with_slices(
+        self, prediction: Prediction, prepared: Prepared, affine: NDArray[np.float64], shape: tuple[int, ...]
+    ) -> Prediction:
+        """The prediction of a scan of this geometry with how much each slice counted, where the network goes over slices."""
+        if self.model.slices is None:
+            return prediction
+        from medcls.explanation.slice_shares import slice_shares
+
+        target = self.labels.index(self.label_to_explain(prediction))
+        found = slice_shares(self.networks, prepared, affine, shape, target=target, multilabel=self.multilabel)
+        return replace(prediction, slices={axis: tuple(map(float, shares)) for axis, shares in found.items()})
+
     def explain_prepared(self, scan: Scan, prepared: Prepared, label: str) -> Explanation:
-        """The Grad-CAM map of a scan that the recipe has prepared already, for one of the labels."""
+        """The Grad-CAM map of a scan that the recipe has prepared, for one of the labels; of several networks the mean."""
         from medcls.explanation import explain_scan
 
         return explain_scan(
-            self.network,
+            self.networks,
             scan,
             prepared,
             target=self.labels.index(label),

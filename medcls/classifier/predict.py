@@ -14,8 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medcls.classifier.model import TrainedModel
-from medcls.classifier.predictions import Row
+from medcls.classifier.predictions import Prediction, Row
 from medcls.classifier.prefetch import ahead, readers
 from medcls.errors import ScanRefused
 from medcls.preprocessing import Prepared
@@ -36,6 +39,8 @@ _SETTING = re.compile(r"\bon_[a-z]+\b")
 class _Ready:
     row: Row
     prepared: Prepared | None
+    affine: NDArray[np.float64] | None = None
+    shape: tuple[int, ...] = ()
 
 
 def predict_paths(
@@ -88,7 +93,7 @@ def predict_sources(
         row, scan, prepared = prepare_row(classifier, source, pseudonyms)
         if known and scan is not None and pixel_digest(scan) in known:
             row = replace(row, notes=(*row.notes, Note.TRAINED_ON.says("the classifier was trained or tuned on it")))
-        return _Ready(row, prepared)
+        return _Ready(row, prepared) if scan is None else _Ready(row, prepared, scan.affine, scan.shape)
 
     def prepared(items: Iterable[_Ready]) -> Iterator[Prepared]:
         for ready in progress.track(items, "Classifying", len(sources)):
@@ -100,9 +105,15 @@ def predict_sources(
         for logits in classifier.logits(prepared(ready), batch_size=batch_size):
             while waiting[0].prepared is None:
                 yield waiting.popleft().row
-            yield replace(waiting.popleft().row, prediction=classifier.prediction(logits))
+            yield _answered(classifier, waiting.popleft(), classifier.prediction(logits))
     while waiting:
         yield waiting.popleft().row
+
+
+def _answered(classifier: TrainedModel, ready: _Ready, prediction: Prediction) -> Row:
+    if ready.prepared is not None and ready.affine is not None:
+        prediction = classifier.with_slices(prediction, ready.prepared, ready.affine, ready.shape)
+    return replace(ready.row, prediction=prediction)
 
 
 def prepare_row(

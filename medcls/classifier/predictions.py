@@ -16,6 +16,8 @@ IDENTIFIERS = ("patient", "accession", "study", "series", "instance")
 SET_COLUMNS = ("prediction_set", "refer")
 UNLIKE = "unlike_training"
 NOT_COMPARED = "not compared"
+SLICES = "slices"
+_SHOWN = 3  # slices named in a table
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Prediction:
         uncalibrated: The same before calibration; empty when it is not known.
         prediction_set: The labels that cannot be ruled out, with the classifier's guarantee; ``None`` where it gives none.
         refer: Whether a reader should decide instead: the classifier refers, and the set is not exactly the prediction.
+        slices: Of a 2-D network over slices, by the scan's own axis how much each of its slices counted for the label that a
+            map would argue for, from number 0 on: see :func:`medcls.explanation.slice_shares.slice_shares`. Empty for others.
     """
 
     predicted: tuple[str, ...]
@@ -35,6 +39,16 @@ class Prediction:
     uncalibrated: tuple[float, ...] = ()
     prediction_set: tuple[str, ...] | None = None
     refer: bool = False
+    slices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def top_slices(self) -> str:
+        """The slices that counted most, by axis: ``z 12, 13, 11``."""
+        shown = []
+        for axis, shares in self.slices.items():
+            best = sorted(range(len(shares)), key=lambda number: -shares[number])[:_SHOWN]
+            shown.append(f"{axis} {', '.join(str(number) for number in best if shares[number] > 0) or NO_LABEL}")
+        return MULTILABEL_SEPARATOR.join(shown)
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,7 @@ class Row:
             "probabilities": probabilities,
             "prediction_set": None if chosen is None else list(chosen),
             "refer": self.prediction.refer,
+            **({SLICES: _rounded(self.prediction.slices)} if self.prediction.slices else {}),
             UNLIKE: None if self.unlike is None else list(self.unlike),
             "notes": list(self.notes),
         }
@@ -97,7 +112,7 @@ class Row:
 
 def prediction_columns(labels: tuple[str, ...]) -> list[str]:
     """The columns of the table of predictions."""
-    answered = ["predicted", *(f"p_{label}" for label in labels), *SET_COLUMNS]
+    answered = ["predicted", *(f"p_{label}" for label in labels), *SET_COLUMNS, SLICES]
     return ["scan", *IDENTIFIERS, "status", *answered, UNLIKE, "code", "reason", "notes"]
 
 
@@ -110,6 +125,7 @@ def prediction_cells(row: Row, labels: tuple[str, ...]) -> dict[str, Any]:
     cells |= {f"p_{label}": p for label, p in zip(labels, row.prediction.probabilities, strict=True)} | set_cells(
         row.prediction
     )
+    cells[SLICES] = row.prediction.top_slices or None
     cells[UNLIKE] = NOT_COMPARED if row.unlike is None else MULTILABEL_SEPARATOR.join(row.unlike) or None
     return cells | {"status": "answered", "predicted": MULTILABEL_SEPARATOR.join(row.prediction.predicted)}
 
@@ -121,6 +137,10 @@ def set_cells(prediction: Prediction) -> dict[str, Any]:
         "prediction_set": None if labels is None else MULTILABEL_SEPARATOR.join(labels) or NO_LABEL,
         "refer": "refer" if prediction.refer else None,
     }
+
+
+def _rounded(slices: Mapping[str, tuple[float, ...]]) -> dict[str, list[float]]:
+    return {axis: [round(share, 6) for share in shares] for axis, shares in slices.items()}
 
 
 def predictions_table(rows: Iterable[Row], labels: tuple[str, ...]) -> pd.DataFrame:

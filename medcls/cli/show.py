@@ -78,14 +78,24 @@ def inference(result: Inference, *, as_json: bool, quiet: bool) -> None:
     rows = []
     for row in result.rows[:_MOST_ROWS]:
         if row.prediction is None:
-            rows.append([row.scan, "refused", row.code, ""])
+            rows.append([row.scan, "refused", row.code, "", ""])
         else:
             probabilities = zip(result.labels, row.prediction.probabilities, strict=True)
             shown = "  ".join(f"{label} {probability:.3f}" for label, probability in probabilities)
             warnings = [word for word, so in (("refer", row.prediction.refer), ("unlike training", row.unlike)) if so]
             warnings += ["trained on"] * any(note_code(note) == Note.TRAINED_ON for note in row.notes)
-            rows.append([row.scan, "; ".join(row.prediction.predicted) or "none", shown, ", ".join(warnings)])
-    say_table(["scan", "prediction", "probabilities", "warnings"], rows)
+            rows.append(
+                [
+                    row.scan,
+                    "; ".join(row.prediction.predicted) or "none",
+                    shown,
+                    ", ".join(warnings),
+                    row.prediction.top_slices,
+                ]
+            )
+    header = ["scan", "prediction", "probabilities", "warnings", "slices"]
+    shown_columns = len(header) if any(row[-1] for row in rows) else len(header) - 1
+    say_table(header[:shown_columns], [row[:shown_columns] for row in rows])
     if len(result.rows) > _MOST_ROWS:
         say(f"… and {len(result.rows) - _MOST_ROWS} more")
     for cut in result.operating_point.cuts:

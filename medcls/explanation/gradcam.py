@@ -60,9 +60,9 @@ def gradcam(
         raise UsageError(f"{len(images)} images need as many targets, not {tuple(chosen.shape)}")
     if bool(((chosen < 0) | (chosen >= network.classes)).any()):
         raise UsageError(f"a target is outside the network's {network.classes} labels")
-    signs = _signs(network, chosen, multilabel=multilabel)
+    signs = signs_of(network, chosen, multilabel=multilabel)
     images = images.to(next(network.parameters()).dtype)
-    with torch.no_grad(), exact_float32(images.device.type), _evaluating(network):
+    with torch.no_grad(), exact_float32(images.device.type), evaluating(network):
         linear = network.head.linear_over_mean and network.weights_dimensions == network.dimensions
         return (in_closed_form if linear else by_gradients)(network, images, signs)
 
@@ -133,7 +133,7 @@ def _last_map(network: ClassificationNetwork, images: Tensor) -> str:
     return found[-1]
 
 
-def _signs(network: ClassificationNetwork, targets: Tensor, *, multilabel: bool) -> Tensor:
+def signs_of(network: ClassificationNetwork, targets: Tensor, *, multilabel: bool) -> Tensor:
     """How much each score counts in the explained one: ``(B, classes)``."""
     signs = nn.functional.one_hot(targets, network.classes).float()
     return signs - signs.flip(1) if network.classes == 2 and not multilabel else signs
@@ -144,7 +144,8 @@ def _weigh(features: Tensor, weights: Tensor) -> Tensor:
 
 
 @contextmanager
-def _evaluating(network: ClassificationNetwork) -> Iterator[None]:
+def evaluating(network: ClassificationNetwork) -> Iterator[None]:
+    """Within, the network is in evaluation."""
     training = network.training
     network.eval()
     try:

@@ -15,7 +15,7 @@ from medcls.tables.roles import unread_column
 from medcls.tables.table import refuse_formula
 
 PREFIX = "p_"
-_OWN_COLUMNS = ("predicted", "prediction_set", "refer", "fold")  # what medcls itself writes beside the scores
+_OWN_COLUMNS = ("predicted", "prediction_set", "refer", "slices", "fold")  # what medcls itself writes beside the scores
 
 
 @dataclass(frozen=True)

@@ -217,6 +217,7 @@ def test_loading_predicting_and_explaining_from_python(run: Run, pictures: Pictu
         "p_well",
         "prediction_set",
         "refer",
+        "slices",
         "unlike_training",
         "code",
         "reason",

@@ -63,6 +63,28 @@ class SliceNetwork(ClassificationNetwork):
         """What the linear layer takes: ``(B, K)``."""
         return self.pooling(features)  # type: ignore[no-any-return]
 
+    def shares(self, images: Tensor, signs: Tensor) -> Tensor:
+        """How much each slice counted in a score: ``(B, S)``, never below 0 and of sum 1, or 0 where nothing spoke for it.
+
+        Attention says it by its weights (Ilse et al. 2018, section 2.4), whatever the score, and the maximum by the part of the
+        features that a slice gives. Of all others it is gradient times input (Shrikumar et al., 'Not Just a Black Box', arXiv
+        1605.01713), summed over a slice's features, negative sums cut to zero: of the mean exactly the part of the score that
+        a slice adds.
+
+        Args:
+            images: ``(B, C, x, y, z)``, as they are: nothing is mirrored.
+            signs: ``(B, classes)``, how much each score counts in the one that is asked for.
+        """
+        with torch.no_grad():
+            features = self.features(images)
+            known = self.pooling.shares(features)
+        if known is None:
+            with torch.enable_grad():
+                seen = features.detach().requires_grad_()
+                (gradient,) = torch.autograd.grad((self.classify(seen) * signs).sum(), seen)
+            known = (gradient * features).sum(dim=2).relu()
+        return known / known.sum(dim=1, keepdim=True).clamp_min(torch.finfo(known.dtype).tiny)
+
     def sizes(self, size: Sequence[int]) -> list[tuple[int, ...]]:
         """Rows and columns of the slices across each of :attr:`axes`."""
         return [tuple(size[axis] for axis in (2, 1, 0) if axis != across) for across in self.axes]

@@ -98,11 +98,10 @@ def explain_targets(
         if scan is None or prepared is None:
             refused.append(row)
             continue
-        prediction = (
-            known.prediction
-            if known and known.prediction
-            else classifier.prediction(next(iter(classifier.logits([prepared]))))
-        )
+        prediction = known.prediction if known else None
+        if prediction is None:
+            prediction = classifier.prediction(next(iter(classifier.logits([prepared]))))
+            prediction = classifier.with_slices(prediction, prepared, scan.affine, scan.shape)
         explained = label or classifier.label_to_explain(prediction)
         writer.add(row, prediction, classifier, classifier.explain_prepared(scan, prepared, explained))
     return writer.finish(classifier, refused, targets.columns)
