@@ -159,15 +159,15 @@ def test_the_table_of_what_metrics_hold_is_true(after_tutorial: Path, tmp_path: 
         (
             "medcls train",
             run,
-            {"tune": {"baseline", "shift"}, "test": {"shift"}},
-            "All but `shift`; `baseline` on `test` alone",
+            {"tune": {"baseline", "probe", "shift"}, "test": {"shift"}},
+            "All but `shift`; `baseline` and `probe` on `test` alone",
         ),
-        ("medcls evaluate RUN --cases FILE", run / "evaluation-cases", {"external": set()}, "All."),
+        ("medcls evaluate RUN --cases FILE", run / "evaluation-cases", {"external": {"probe"}}, "All but `probe`."),
         (
             "medcls evaluate-scores TABLE",
             judged,
-            {"tune": sections, "test": {"baseline", "shift"}},
-            "`test`: all but `baseline` and `shift`. `tune`: none",
+            {"tune": sections, "test": {"baseline", "probe", "shift"}},
+            "`test`: all but `baseline`, `probe` and `shift`. `tune`: none",
         ),
     ]
     for kind, folder, absent, words in kinds:
