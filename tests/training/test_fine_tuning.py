@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from medcls.config import load_config
+from medcls.config.sections.train import LoraSettings
 from medcls.config.settings import ModelSettings, TrainSettings
 from medcls.errors import ConfigError
-from medcls.networks import build_network, freeze_blocks
+from medcls.networks import ClassificationNetwork, build_network, freeze_blocks
 from medcls.networks.freezing import freeze_for_epoch
+from medcls.networks.low_rank import adapt
 from medcls.training.distillation import Teaching
 from medcls.training.module import ClassificationModule
 from medcls.training.optimizers import build_optimizer
@@ -148,6 +150,7 @@ class _Killed(BaseException):
         {"unfreeze": 1},
         {"unfreeze": 2, "optimizer": "sgd", "average": "ema", "layer_decay": 0.7},
         {"teacher": "big"},
+        {"lora": LoraSettings(rank=2), "average": "ema"},
     ],
 )
 @pytest.mark.parametrize("epoch", [1, 2])
@@ -160,7 +163,14 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     if "teacher" in way:
         both = np.hstack([taught, 1 - taught])
         parts["teaching"] = Teaching.of(both, temperature=2, share=0.5, multilabel=False)
-    whole = train(tmp_path / "whole", settings, data, **parts)
+
+    def start() -> ClassificationNetwork:
+        network = tiny()
+        if settings.lora is not None:
+            adapt(network, rank=2, alpha=4, seed=0)
+        return network
+
+    whole = train(tmp_path / "whole", settings, data, network=start(), **parts)
     step = ClassificationModule.training_step
 
     def killed(self: ClassificationModule, batch: Any, index: int) -> Any:
@@ -171,8 +181,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     with monkeypatch.context() as patch:
         patch.setattr(ClassificationModule, "training_step", killed)
         with pytest.raises(_Killed):
-            train(tmp_path / "cut", settings, data, **parts)
-    resumed = train(tmp_path / "cut", settings, data, **parts)
+            train(tmp_path / "cut", settings, data, network=start(), **parts)
+    resumed = train(tmp_path / "cut", settings, data, network=start(), **parts)
     for name, tensor in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], tensor), name
     last = [(tmp_path / folder / "checkpoints" / "last.ckpt") for folder in ("whole", "cut")]

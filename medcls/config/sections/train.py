@@ -11,6 +11,13 @@ from medcls.config.durations import seconds_of
 from medcls.config.sections.section import Count, Fraction, Positive, Section
 
 
+class LoraSettings(Section):
+    """Low-rank adaptation of the backbone's weights."""
+
+    rank: Count = Field(8, description="Rank of what is added to each weight.")
+    alpha: Positive = Field(16.0, description="What is added counts alpha / rank times.")
+
+
 class TrainSettings(Section):
     """How the network is trained."""
 
@@ -46,6 +53,11 @@ class TrainSettings(Section):
         None,
         description="What the last layer starts from: probe, a linear probe of the starting weights, fitted first, while batch "
         "norms keep their statistics (LP-FT); null: random numbers.",
+    )
+    lora: LoraSettings | None = Field(
+        None,
+        description="Low-rank adaptation (LoRA): the backbone's weights stay as they are but for additions of this rank, which "
+        "are merged into them at the end; batch norms keep their statistics, the last layer is trained; null: all is trained.",
     )
     teacher: Path | None = Field(
         None,
@@ -119,4 +131,10 @@ class TrainSettings(Section):
                 f"unfreeze: the first block would be trained after {self.unfreeze} epochs, and there are {self.epochs}: "
                 "lower unfreeze, or raise epochs"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_keep_weights(self) -> TrainSettings:
+        if self.lora is not None and self.unfreeze is not None:
+            raise ValueError("lora keeps the blocks' own weights as they are, and unfreeze trains them: leave one out")
         return self

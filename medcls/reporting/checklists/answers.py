@@ -205,6 +205,8 @@ def _ways(train: TrainSettings) -> Iterator[str]:
         yield f"; each block nearer to the input at {train.layer_decay:g} times the rate of the next"
     if train.unfreeze is not None:
         yield f"; the last layer alone first, and one block more every {counted(train.unfreeze, 'epoch')}"
+    if train.lora is not None:
+        yield f"; the network's weights adapted by additions of rank {train.lora.rank} (LoRA), the last layer trained"
     if train.teacher is not None:
         yield (
             f"; taught by another run's probabilities (temperature {train.teacher_temperature:g}, share "

@@ -123,6 +123,7 @@ def _say_unused(config: Config, dimensions: int, progress: Progress) -> None:
         ("model.freeze", config.model.freeze > 0, "keeps random blocks as they are"),
         ("train.layer_decay", train.layer_decay < 1, "lets random blocks learn slowly"),
         ("train.unfreeze", train.unfreeze is not None, "keeps random blocks as they are at first"),
+        ("train.lora", train.lora is not None, "keeps random blocks nearly as they are"),
         ("train.head_start", train.head_start is not None, "fits the last layer to random features"),
     ):
         if asked and not weights:

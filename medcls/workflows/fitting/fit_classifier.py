@@ -24,6 +24,7 @@ from medcls.loading import Augmentation, Mixing, eval_loader
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
 from medcls.networks.freezing import freeze_for_epoch, no_blocks
 from medcls.networks.given import try_given
+from medcls.networks.low_rank import adapt, merge
 from medcls.preprocessing import Prepared, Recipe
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
@@ -189,6 +190,9 @@ def _fit(
     settings, cohort, recipe = config.train, material.cohort, material.recipe
     if settings.head_start == "probe":
         head_start(material, network, compute, session, begun=(folder / "checkpoints" / LAST).exists())
+    if settings.lora is not None:
+        trained = adapt(network, rank=settings.lora.rank, alpha=settings.lora.alpha, seed=config.seed)
+        session.progress.note(f"Low-rank adaptation: {trained:,} numbers are trained")
     tune = material.dataset(cohort.partition("tune"))
     module = ClassificationModule(
         network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
@@ -204,7 +208,7 @@ def _fit(
         seed=config.seed,
     )
     session.progress.warn(*one_step(settings, len(cohort.partition("train"))))
-    return fit(
+    fitted = fit(
         module,
         train_batches(material, config),
         eval_loader(tune, batch_size=batch_size_of(config), workers=settings.workers),
@@ -213,6 +217,8 @@ def _fit(
         folder,
         session.progress,
     )
+    merge(network)
+    return fitted
 
 
 def _loss_weights(config: Config, cohort: Cohort) -> torch.Tensor | None:

@@ -36,6 +36,7 @@ _UNUSED = (
     "layer_decay",
     "unfreeze",
     "head_start",
+    "lora",
     "teacher",
     "schedule",
     "warmup_epochs",
