@@ -52,6 +52,7 @@ _HOMES = {
     "read_scan": "medcls.scans",
     "reproduce": "medcls.api",
     "train": "medcls.api",
+    "tune": "medcls.api",
 }
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "read_scan",
     "reproduce",
     "train",
+    "tune",
 ]
 
 

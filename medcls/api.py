@@ -12,7 +12,7 @@ from medcls.classifier.backends.parity_record import EngineName
 from medcls.config import Config, load_config
 from medcls.config.network_names import GIVEN
 from medcls.errors import ConfigError, UsageError
-from medcls.evaluation.metrics.further import given_metrics
+from medcls.evaluation.metrics.further import check_trained_with, given_metrics, with_metrics
 from medcls.evaluation.metrics.metric import Metric
 from medcls.files import as_path, as_path_or_none
 from medcls.networks.given import Given, given_network
@@ -31,6 +31,7 @@ from medcls.workflows.commands.infer import Inference
 from medcls.workflows.commands.infer import infer as infer_scans
 from medcls.workflows.commands.reproduce import Reproduced, reproduce_run
 from medcls.workflows.commands.train import train_run
+from medcls.workflows.searching.tune import Tuned, tune_run
 
 PathLike = str | os.PathLike[str]
 
@@ -108,6 +109,32 @@ def check_training(
         return check_run(settings, name=_name(run), progress=as_progress(progress))
 
 
+def tune(
+    config: PathLike | None = None,
+    *,
+    run: str | None = None,
+    network: Given | None = None,
+    metrics: Sequence[Metric | str] = (),
+    progress: Progress = SILENT,
+    **changes: Any,
+) -> Tuned:
+    """Try the settings of ``tune.space`` on folds within the training patients, and train a run with the best.
+
+    Args:
+        config: As for :func:`train`.
+        run: As for :func:`train`; the search is kept beside it, and goes on from there.
+        network: As for :func:`train`.
+        metrics: As for :func:`train`.
+        progress: Where to say how far it is; silent by default.
+        **changes: As for :func:`train`.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+    """
+    with _settled(config, network, metrics, changes) as settings:
+        return tune_run(settings, name=_name(run), progress=as_progress(progress))
+
+
 def reproduce(
     run: PathLike,
     *,
@@ -154,7 +181,7 @@ def _settled(
             raise ConfigError("a network is both named and given", where="model", remedy="Leave out one of the two")
         changes = {**changes, "model": {**own, "name": GIVEN}}
     with given_network(network), given_metrics(metrics) as further:
-        yield _with_metrics(load_config(config, (), changes), further)
+        yield with_metrics(load_config(config, (), changes), further)
 
 
 def plan(
@@ -180,23 +207,6 @@ def plan(
         own = changes.get("plan", {})
         changes["plan"] = {**(own if isinstance(own, Mapping) else {"use": own}), "budget": budget}
     return plan_training(load_config(config, (), changes), as_progress(progress))
-
-
-def _check_trained_with(config: Config, names: Sequence[str]) -> None:
-    missing = next((name for name in names if name not in config.evaluation.metrics), None)
-    if missing is not None:
-        raise UsageError(
-            f"the run was trained without the metric '{missing}'",
-            where="metrics=",
-            remedy="Give it to medcls.train, or give a table of scores to medcls.evaluate_scores",
-        )
-
-
-def _with_metrics(config: Config, names: Sequence[str]) -> Config:
-    own = [name for name in config.evaluation.metrics if name not in names]
-    return config.model_copy(
-        update={"evaluation": config.evaluation.model_copy(update={"metrics": [*own, *names]})} if names else {}
-    )
 
 
 def load(
@@ -323,7 +333,7 @@ def evaluate(
         check_no_table(path := as_path(run, "the run"))
         found = open_run(path)
         if further:
-            _check_trained_with(found.load_config(), further)
+            check_trained_with(found.load_config(), further)
         return evaluate_run(
             found,
             cases=as_path_or_none(cases, "the table of cases"),

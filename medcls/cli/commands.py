@@ -89,6 +89,25 @@ def finish(
     return 0
 
 
+def tune(
+    config: ConfigOption,
+    set_: SetOption = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Name of the run; default: the config's.", metavar="NAME")
+    ] = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> int:
+    """Try settings on folds within the training patients, and train a run with the best; started again, it goes on."""
+    from medcls.cli import show
+    from medcls.config import load_config
+    from medcls.workflows.searching.tune import tune_run
+
+    result = tune_run(load_config(config, set_ or ()), name=run, progress=lively(quiet))
+    show.tuned(result, as_json=json, quiet=quiet)
+    return 0
+
+
 def reproduce(
     run: Annotated[Path, typer.Argument(help="A finished run, by name or path.", metavar="RUN")],
     name: Annotated[
@@ -334,6 +353,7 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
     ),
     planning.plan: ("medcls plan --config lung.yaml", "medcls plan --config lung.yaml --budget 20min --out short.yaml"),
     finish: ("medcls finish lung",),
+    tune: ("medcls tune --config lung.yaml", "medcls tune --config lung.yaml --set tune.trials=40 --set tune.time=2h"),
     reproduce: ("medcls reproduce lung", "medcls reproduce runs/lung --run lung-on-the-new-machine"),
     join: ("medcls join lung lung-2 --run together",),
     infer: ("medcls infer scans/ --model runs/lung --out predictions", "medcls infer scan.nii.gz --explain --json"),

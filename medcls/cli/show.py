@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from medcls.workflows.commands.reproduce import Reproduced
     from medcls.workflows.commands.whose import LedBack
     from medcls.workflows.reporting.figure_files import FigureFiles
+    from medcls.workflows.searching.tune import Tuned
 
 _FIGURES = ("auc", "sensitivity", "specificity", "balanced_accuracy", "accuracy", "ppv", "npv", "f1", "brier")
 _MOST_ROWS = 40
@@ -56,6 +57,18 @@ def readiness(found: Readiness, *, as_json: bool, quiet: bool) -> None:
     for caution in found.cautions:
         say(f"warning: {caution}")
     say("Ready: nothing that can be known before the first step stops this training.")
+
+
+def tuned(result: Tuned, *, as_json: bool, quiet: bool) -> None:
+    """The best trial, where all of them are, and the run that was trained with it."""
+    if as_json:
+        trials = [{**asdict(one), "auc": one.auc} for one in result.search.trials]
+        run_json = {"run": str(result.run.path), "metrics": result.run.metrics}
+        say_json({**run_json, "folder": str(result.search.folder), "best": result.best.number, "trials": trials})
+    elif not quiet:
+        say(f"Best of {len(result.search.trials)} trials: {result.best.number}, {result.best.in_words()}")
+        say(f"All of them: {result.search.folder / 'tuning.md'}")
+        run(result.run, as_json=False, quiet=False)
 
 
 def reproduction(result: Reproduced, *, as_json: bool, quiet: bool) -> None:

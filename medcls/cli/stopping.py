@@ -11,8 +11,8 @@ from collections.abc import Callable
 from types import FrameType
 
 _STOPPED = (
-    "stopped. What was finished is kept: 'medcls train' and 'medcls demo' go on with --resume, and 'medcls finish RUN' takes "
-    "the best epoch so far"
+    "stopped. What was finished is kept: 'medcls train' and 'medcls demo' go on with --resume, 'medcls tune' when it is "
+    "started again, and 'medcls finish RUN' takes the best epoch so far"
 )
 _TYPERS = 130  # what typer makes of Ctrl-C
 _asked = False

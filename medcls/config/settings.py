@@ -28,6 +28,7 @@ from medcls.config.sections.section import Seed as Seed
 from medcls.config.sections.section import each_once
 from medcls.config.sections.store import StoreSettings as StoreSettings
 from medcls.config.sections.train import TrainSettings as TrainSettings
+from medcls.config.sections.tune import TuneSettings
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 
@@ -343,6 +344,7 @@ class Config(Section):
     model: ModelSettings = Field(default_factory=ModelSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
     ensemble: EnsembleSettings = Field(default_factory=EnsembleSettings)
+    tune: TuneSettings = Field(default_factory=TuneSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     explanation: ExplanationSettings = Field(default_factory=ExplanationSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)

@@ -14,6 +14,7 @@ from dataclasses import fields
 import numpy as np
 
 from medcls import plugins
+from medcls.config import Config
 from medcls.errors import ConfigError, MedclsError, UsageError, in_words
 from medcls.evaluation.metrics import METRICS
 from medcls.evaluation.metrics.metric import Metric
@@ -94,3 +95,26 @@ def _blamed(metric: Metric, who: str) -> Metric:
 
     own = {one.name: getattr(metric, one.name) for one in fields(Metric)}
     return Metric(**{**own, "of": value})
+
+
+def check_trained_with(config: Config, names: Sequence[str]) -> None:
+    """Refuse metrics, given as objects, that a run was trained without.
+
+    Raises:
+        UsageError: One of them is not among those of the run's config.
+    """
+    missing = next((name for name in names if name not in config.evaluation.metrics), None)
+    if missing is not None:
+        raise UsageError(
+            f"the run was trained without the metric '{missing}'",
+            where="metrics=",
+            remedy="Give it to medcls.train, or give a table of scores to medcls.evaluate_scores",
+        )
+
+
+def with_metrics(config: Config, names: Sequence[str]) -> Config:
+    """The config with these further metrics beside its own."""
+    own = [name for name in config.evaluation.metrics if name not in names]
+    return config.model_copy(
+        update={"evaluation": config.evaluation.model_copy(update={"metrics": [*own, *names]})} if names else {}
+    )

@@ -80,15 +80,11 @@ def train_classifier(
         session: Its config has a number for the batch size; what is kept with the classifier names nobody.
     """
     cohort, progress = material.cohort, session.progress
-    fitted = (
-        probe_classifier(material, network, compute, session)
-        if session.config.train.method == "probe"
-        else _fit(material, network, folder, compute, session)
-    )
+    fitted = fit_network(material, network, folder, compute, session)
     progress.note(fitted.how)
     evaluated = {name: cases for name in EVALUATED if (cases := cohort.partition(name))}
     logits: dict[Partition, NDArray[np.float32]] = {
-        name: _logits(network, material, cases, progress) for name, cases in evaluated.items()
+        name: logits_of(network, material, cases, progress) for name, cases in evaluated.items()
     }
     classifier = _calibrated(material, network, fitted, logits["tune"], session)
     checks = check_engines(
@@ -183,6 +179,15 @@ def augmentation_of(config: Config, recipe: Recipe) -> Augmentation | None:
     )
 
 
+def fit_network(
+    material: Material, network: ClassificationNetwork, folder: Path, compute: Compute, session: Session
+) -> Fitted:
+    """Train a network, or fit a probe, in place; see :func:`train_classifier` for what is given."""
+    if session.config.train.method == "probe":
+        return probe_classifier(material, network, compute, session)
+    return _fit(material, network, folder, compute, session)
+
+
 def _fit(
     material: Material, network: ClassificationNetwork, folder: Path, compute: Compute, session: Session
 ) -> Fitted:
@@ -234,9 +239,10 @@ def _loss_weights(config: Config, cohort: Cohort) -> torch.Tensor | None:
     return class_weights(having)
 
 
-def _logits(
+def logits_of(
     network: ClassificationNetwork, material: Material, cases: Sequence[Case], progress: Progress
 ) -> NDArray[np.float32]:
+    """Scores before softmax or sigmoid, ``(cases, labels)``: of each case the mean over its views."""
     return np.stack(list(mean_logits(network, _prepared(material, progress.track(cases, "Classifying")))))
 
 
