@@ -23,7 +23,7 @@ PROBED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 CHEST_CT = "i3resnet152"
 _TINY = 64  # pixels: below, a picture has less than one cell of a published network for each of its parts
 _ENOUGH = 300  # training cases from which a small network learns more from tiny pictures than frozen features tell
-_STEPS = 2500  # of the optimiser, that a training from random weights takes until tune gets no better
+_STEPS = 1200  # of the optimiser, that a training from random weights takes until tune gets no better
 _SIZE_3D = 64
 
 
@@ -142,7 +142,7 @@ def _network(situation: Situation, draft: Draft) -> Iterator[Choice]:
             yield Choice(
                 "ensemble.networks", list(names), "the mean of several frozen networks errs less than any of them"
             )
-    elif _tiny(cohort):
+    elif _tiny(cohort) and axes == 2:
         yield Choice("model.name", "smallcnn", f"made for images as small as {_shape(cohort.size)}")
         yield Choice("model.weights", None, "it has none")
     else:

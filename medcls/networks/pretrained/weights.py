@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,7 +112,7 @@ def fit_tensors(network: ClassificationNetwork, file: TensorFile, made_for: str 
     translated, unused = _translate(file, layout)
     first = _first_convolution(network)
     _check_axes(network, first, translated, file)
-    fitting = _Fitting(network.state_dict(), first, unused, layout.fold(translated), layout.reshape)
+    fitting = _Fitting(network.state_dict(), first, unused, layout.fold(translated))
     for key, (original, tensor) in translated.items():
         fitting.place(key, original, tensor)
     _check_fit(fitting, translated, file, layout, made_for and f", {made_for}, and not of {network.name}")
@@ -152,7 +152,6 @@ class _Fitting:
     first: str
     unused: list[str]
     folded: Mapping[str, str]
-    reshape: Callable[[str, Tensor, Tensor], tuple[Tensor, str] | None]
     taken: dict[str, Tensor] = field(default_factory=dict)
     adapted: dict[str, str] = field(default_factory=dict)
 
@@ -168,8 +167,6 @@ class _Fitting:
             channels = self.own[key].shape[1]
             self.taken[key] = adapt_channels(tensor, channels)
             self.adapted[key] = f"first convolution from {tensor.shape[1]} to {channels} channels"
-        elif (fitted := self.reshape(key, tensor, self.own[key])) is not None:
-            self.taken[key], self.adapted[key] = fitted
         else:
             self.unused.append(original)
 
@@ -232,8 +229,7 @@ def _check_fit(
     fitted = sum(key in fitting.taken for key in wanted)
     used = sum(translated[key][0] not in set(fitting.unused) for key in offered)
     first = fitting.first in fitting.taken or fitting.first not in translated
-    enough = 1.0 if layout.whole else _ENOUGH
-    if first and fitted >= enough * len(wanted) and used >= enough * len(offered):
+    if first and fitted >= _ENOUGH * len(wanted) and used >= _ENOUGH * len(offered):
         return
     raise WeightsError(
         f"the weights are of another network{networks}: {fitted} of its {len(wanted)} tensors are in the file, "
