@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from medcls.errors import UsageError
 from medcls.networks import ClassificationNetwork
 from medcls.networks.arithmetic import exact_float32
+from medcls.networks.volumes.slice_network import SliceNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ def gradcam(
     signs = signs_of(network, chosen, multilabel=multilabel)
     images = images.to(next(network.parameters()).dtype)
     with torch.no_grad(), exact_float32(images.device.type), evaluating(network):
-        linear = network.head.linear_over_mean and network.weights_dimensions == network.dimensions
+        linear = network.head.linear_over_mean and not isinstance(network, SliceNetwork)
         return (in_closed_form if linear else by_gradients)(network, images, signs)
 
 

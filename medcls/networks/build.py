@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from medcls.config.settings import ModelSettings
-from medcls.errors import UsageError
+from medcls.errors import ConfigError, UsageError
 from medcls.networks.architecture import ClassificationNetwork
 from medcls.networks.depths import AllDepths
 from medcls.networks.families import family_of
 from medcls.networks.family import Backbone, NetworkFamily
 from medcls.networks.heads import MeanLinearHead
+from medcls.networks.volumes.inflation import Inflation, inflate
 from medcls.networks.volumes.slice_network import SliceNetwork
 
 _TRIED = 32  # voxels an axis of the image that tells how many features there are
@@ -39,6 +40,9 @@ def build_network(settings: ModelSettings, *, dimensions: int, channels: int, cl
     family, slices, axes = family_of(settings.name), settings.slices, settings.weights_dimensions(dimensions)
     seen = channels if slices is None else channels * slices.thickness
     backbone = family.build(settings, axes, seen, classes)
+    if settings.inflate is not None:
+        _inflate(backbone, settings.inflate, channels, family)
+        axes = dimensions
     depths = None if settings.depths == "last" else _all_depths(backbone, axes, seen, family)
     features = backbone.features if depths is None else depths.features
     head = family.head(features, classes)
@@ -56,7 +60,18 @@ def build_network(settings: ModelSettings, *, dimensions: int, channels: int, cl
     if slices is not None:
         # A head that is no layer, as of a network that is given, takes what the backbone gives.
         return SliceNetwork(backbone.module, head, slices, features=getattr(head, "in_features", features), **named)
-    return ClassificationNetwork(backbone.module, head, dimensions=dimensions, **named)
+    fitting = settings.weights_dimensions(dimensions)
+    return ClassificationNetwork(backbone.module, head, dimensions=dimensions, weights_dimensions=fitting, **named)
+
+
+def _inflate(backbone: Backbone, kind: Inflation, channels: int, family: NetworkFamily) -> None:
+    if not (isinstance(family.head, type) and issubclass(family.head, MeanLinearHead)):
+        raise ConfigError(
+            "a network is made 3-D where its head begins with the mean over space, and this one's does not",
+            where="model.inflate",
+            remedy="Leave it out, or choose another network",
+        )
+    inflate(backbone.module, kind, channels, max(family.smallest, _TRIED))
 
 
 def _explained(backbone: Backbone, depths: AllDepths | None) -> str | None:

@@ -112,10 +112,11 @@ def find_source(source: str, published: Mapping[str, Mapping[str, Source]], *, n
     files = published[source]
     if dimensions not in DIMENSIONS[source]:
         other = next((one for one, axes in DIMENSIONS.items() if dimensions in axes and name in published[one]), None)
+        ways = ". With model.slices or model.inflate they fit too" if dimensions == 3 else ""
         raise WeightsError(
             f"the {source} weights are {in_words(DIMENSIONS[source])}, and this network is {dimensions}-D",
             where="model.weights",
-            remedy=f"Choose {other}" if other else "Leave out model.weights, or name a file",
+            remedy=(f"Choose {other}" if other else "Leave out model.weights, or name a file") + ways,
         )
     if name not in files:
         raise WeightsError(

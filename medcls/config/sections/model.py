@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from medcls.config.network_names import NetworkName
 from medcls.config.sections.section import Section, each_once
@@ -50,15 +50,20 @@ class ModelSettings(Section):
         None,
         description="A 2-D network over the slices of a volume, in place of a 3-D one; with preprocessing.dimensions: 3.",
     )
+    inflate: Literal["i3d", "acs"] | None = Field(
+        None,
+        description="A 2-D network, and its weights, made 3-D: kernels repeated along the third axis (i3d), or parted into "
+        "axial, coronal and sagittal ones (acs); with preprocessing.dimensions: 3.",
+    )
 
     def weights_dimensions(self, dimensions: int) -> int:
         """Spatial axes of the networks whose weights fit, for images of so many."""
-        return dimensions if self.slices is None else 2
+        return dimensions if self.slices is None and self.inflate is None else 2
 
     def in_words(self, dimensions: int) -> str:
         """What a reader is told of the network, for images of so many axes."""
         if self.slices is None:
-            return f"{self.name}, {dimensions}-D"
+            return f"{self.name}, {dimensions}-D" + (f", made from 2-D by {self.inflate}" if self.inflate else "")
         together = f", {self.slices.thickness} at a time" if self.slices.neighbours else ""
         axes = "x, y and z" if self.slices.plane == "three" else self.slices.plane
         return f"{self.name}, 2-D, over the slices across {axes}{together}, joined by {self.slices.pooling}"
@@ -69,12 +74,18 @@ class ModelSettings(Section):
         Raises:
             ConfigError: So it is.
         """
-        if self.slices is not None and dimensions != 3:
+        if dimensions != 3 and (self.slices or self.inflate):
             raise ConfigError(
                 "it takes volumes, and the recipe makes pictures",
-                where="model.slices",
+                where="model.slices" if self.slices else "model.inflate",
                 remedy="Set preprocessing.dimensions to 3, or leave it out: preprocessing.slices chooses slices as pictures",
             )
+
+    @model_validator(mode="after")
+    def _one_way_from_2d_to_volumes(self) -> ModelSettings:
+        if self.slices is not None and self.inflate is not None:
+            raise ValueError("'slices' keeps a network 2-D, and 'inflate' makes it 3-D: give one of them")
+        return self
 
     @field_validator("mirror")
     @classmethod

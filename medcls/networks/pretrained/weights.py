@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from medcls.networks.pretrained.places import fetch
 from medcls.networks.pretrained.report import WeightsReport
 from medcls.networks.pretrained.tensor_files import TensorFile, read_tensors
 from medcls.networks.sources import DIMENSIONS, find_source
+from medcls.networks.volumes.inflation import InflatedConvolution, inflate_kernel
 from medcls.progress import SILENT, Progress
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -111,8 +112,10 @@ def fit_tensors(network: ClassificationNetwork, file: TensorFile, made_for: str 
         )
     translated, unused = _translate(file, layout)
     first = _first_convolution(network)
-    _check_axes(network, first, translated, file)
-    fitting = _Fitting(network.state_dict(), first, unused, layout.fold(translated))
+    inflated = {f"{name}.weight" for name, one in network.named_modules() if isinstance(one, InflatedConvolution)}
+    if first in translated:
+        _check_axes(network.get_parameter(first), translated[first][1], file, can_be_flat=first in inflated)
+    fitting = _Fitting(network.state_dict(), first, unused, layout.fold(translated), inflated)
     for key, (original, tensor) in translated.items():
         fitting.place(key, original, tensor)
     _check_fit(fitting, translated, file, layout, made_for and f", {made_for}, and not of {network.name}")
@@ -146,17 +149,24 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
 
 @dataclass
 class _Fitting:
-    """The tensors of a network that found their values so far; ``folded`` says what was done to some of the file's."""
+    """The tensors of a network that found their values so far; ``folded`` says what was done to some of the file's.
+
+    Of a network that was made 3-D from 2-D, ``inflated`` are the weights whose kernels can be flat in a file.
+    """
 
     own: Mapping[str, Tensor]
     first: str
     unused: list[str]
     folded: Mapping[str, str]
+    inflated: Collection[str]
     taken: dict[str, Tensor] = field(default_factory=dict)
     adapted: dict[str, str] = field(default_factory=dict)
 
     def place(self, key: str, original: str, tensor: Tensor) -> None:
         """Give the network's tensor ``key`` its value, or note why not."""
+        if key in self.inflated and tensor.ndim == 4:
+            tensor = inflate_kernel(tensor, self.own[key].shape[4])
+            self.adapted[key] = "2-D kernels repeated along the third axis"
         if key not in self.own:
             self.unused.append(original)
         elif tensor.shape == self.own[key].shape:
@@ -212,13 +222,16 @@ def _first_convolution(network: ClassificationNetwork) -> str:
     return next((f"{name}.weight" for name, one in network.named_modules() if isinstance(one, kinds)), "")
 
 
-def _check_axes(network: ClassificationNetwork, first: str, translated: layouts.Translated, file: TensorFile) -> None:
-    if first in translated and translated[first][1].ndim != (axes := network.get_parameter(first).ndim):
-        raise WeightsError(
-            f"the weights are of a {translated[first][1].ndim - 2}-D network, and this one is {axes - 2}-D",
-            where=file.name,
-            remedy="Weights are not carried from 2-D to 3-D; choose others, or preprocessing.dimensions to match",
-        )
+def _check_axes(own: Tensor, given: Tensor, file: TensorFile, *, can_be_flat: bool) -> None:
+    """Of the first convolutions of the network and of the file."""
+    if given.ndim == own.ndim or (given.ndim == 4 and can_be_flat):
+        return
+    ways = "set model.slices or model.inflate, which take 2-D weights, " if given.ndim < own.ndim else ""
+    raise WeightsError(
+        f"the weights are of a {given.ndim - 2}-D network, and this one is {own.ndim - 2}-D",
+        where=file.name,
+        remedy=f"Choose others, {ways}or preprocessing.dimensions to match",
+    )
 
 
 def _check_fit(
