@@ -21,6 +21,8 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
     "i3resnet": ("i3resnet152",),
     "vgg": ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
     "convnext": ("convnext_tiny", "convnext_small"),
+    "vit": ("vit_s_16", "vit_b_16", "vit_s_14", "vit_b_14", "vit_s_14_reg", "vit_b_14_reg"),
+    "swin": ("swin_t",),
     "senet": ("seresnet50", "seresnet101", "seresnet152", "seresnext50", "seresnext101", "senet154"),
     "mobilenet": ("mobilenet_v3_small", "mobilenet_v3_large"),
     "googlenet": ("googlenet",),

@@ -45,7 +45,7 @@ def build_network(settings: ModelSettings, *, dimensions: int, channels: int, cl
         axes = dimensions
     depths = None if settings.depths == "last" else _all_depths(backbone, axes, seen, family)
     features = backbone.features if depths is None else depths.features
-    head = family.head(features, classes)
+    head = (backbone.head or family.head)(features, classes)
     named: dict[str, Any] = {
         "name": settings.name,
         "channels": channels,
@@ -82,7 +82,7 @@ def _explained(backbone: Backbone, depths: AllDepths | None) -> str | None:
 
 def _all_depths(backbone: Backbone, dimensions: int, channels: int, family: NetworkFamily) -> AllDepths:
     *earlier, _last = backbone.blocks.values()
-    if family.head is not MeanLinearHead or not earlier:
+    if (backbone.head or family.head) is not MeanLinearHead or not earlier:
         raise UsageError(
             "a network has feature maps of several depths where its head takes the mean over one, and this has not",
             where="model.depths",

@@ -24,6 +24,7 @@ class Backbone:
         blocks: Its parts from the input on, each with the names of its submodules, for ``model.freeze``.
         explained: Name of the submodule whose output Grad-CAM looks at, where the head is not linear over its mean; empty:
             the output of ``module``; ``None``: the last feature map that it computes.
+        head: In place of the family's.
         view: From the output of a block to its map over the axes of the images; ``None``: it is that.
     """
 
@@ -32,6 +33,7 @@ class Backbone:
     blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     explained: str | None = ""
     view: nn.Module | None = None
+    head: Callable[[int, int], Head] | None = None
 
 
 @dataclass(frozen=True)

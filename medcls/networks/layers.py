@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,58 @@ LAYERS = {
     3: Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d),
 }
 """By the number of spatial axes."""
+
+
+class ChannelsLast(nn.Module):
+    """Features as the last axis."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From ``(B, K, *cells)`` to ``(B, *cells, K)``."""
+        return last(features)
+
+
+class ChannelsFirst(nn.Module):
+    """Features as the second axis."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From ``(B, *cells, K)`` to ``(B, K, *cells)``."""
+        return first(features)
+
+
+class LayerScale(nn.Module):
+    """Weighs each feature: Touvron et al., 'Going deeper with Image Transformers' (ICCV 2021), equation 4.
+
+    Args:
+        width: Features, the last axis.
+        start: What each is weighed with at first.
+    """
+
+    def __init__(self, width: int, start: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width,), start))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From ``(B, *cells, K)`` to the same."""
+        return features * self.weight
+
+
+def last(features: Tensor) -> Tensor:
+    """``(B, *cells, K)`` of ``(B, K, *cells)``."""
+    return features.permute(0, *range(2, features.ndim), 1)
+
+
+def first(features: Tensor) -> Tensor:
+    """``(B, K, *cells)`` of ``(B, *cells, K)``."""
+    return features.permute(0, features.ndim - 1, *range(1, features.ndim - 1))
+
+
+def fill_truncated(network: nn.Module) -> None:
+    """Give convolutions and linear layers fresh weights of standard deviation 0.02, as those who published transformers do."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def fill_convolutions(network: nn.Module) -> None:

@@ -26,6 +26,9 @@ class Layout:
         recognises: Whether a file has it, by the names in it and how many axes each has.
         translate: From a name in the file to a name in the network; ``None`` for a part that the network does not have.
         fold: Takes tensors that the network does not have into others, and says of these what was done.
+        reshape: From a name in the network, the file's tensor, and the network's own of another shape, to the first in the
+            shape of the second, with what was done; ``None``: it does not fit.
+        whole: Whether every tensor of a right file has a place, and every place a tensor.
         remedy: What to do where the file is of another network.
     """
 
@@ -33,6 +36,8 @@ class Layout:
     recognises: Callable[[Mapping[str, int]], bool]
     translate: Callable[[str], str | None]
     fold: Callable[[Translated], dict[str, str]] = lambda translated: {}
+    reshape: Callable[[str, Tensor, Tensor], tuple[Tensor, str] | None] = lambda key, tensor, own: None
+    whole: bool = False
     remedy: str = "Choose the network that the file was made for"
 
 

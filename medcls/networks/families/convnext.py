@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from medcls.config.settings import ModelSettings
 from medcls.networks.family import Backbone, NetworkFamily
 from medcls.networks.heads import MeanLinearHead
-from medcls.networks.layers import LAYERS
+from medcls.networks.layers import LAYERS, ChannelsFirst, ChannelsLast, LayerScale, fill_truncated, first, last
 from medcls.networks.layouts import Layout, Translated
 from medcls.networks.sources import torchvision
 from medcls.networks.stochastic_depth import StochasticDepth, rising
@@ -35,7 +34,7 @@ class NormHead(MeanLinearHead):
     def __init__(self, features: int, classes: int) -> None:
         super().__init__(features, classes)
         self.norm = nn.LayerNorm(features, eps=_EPSILON)
-        _fill(self)
+        fill_truncated(self)
 
     def pool(self, features: Tensor) -> Tensor:
         """The norm of the mean over space."""
@@ -43,44 +42,12 @@ class NormHead(MeanLinearHead):
         return normed
 
 
-class ChannelsLast(nn.Module):
-    """Features as the last axis."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """From ``(B, K, *cells)`` to ``(B, *cells, K)``."""
-        return _last(features)
-
-
-class ChannelsFirst(nn.Module):
-    """Features as the second axis."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """From ``(B, *cells, K)`` to ``(B, K, *cells)``."""
-        return _first(features)
-
-
 class CellNorm(nn.LayerNorm):
     """A layer norm of each cell of ``(B, K, *cells)``, over its features."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Of the same shape."""
-        return _first(super().forward(_last(features)))
-
-
-class LayerScale(nn.Module):
-    """Weighs each feature: Touvron et al., 'Going deeper with Image Transformers' (ICCV 2021), equation 4.
-
-    Args:
-        width: Features, the last axis.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.full((width,), 1e-6))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """From ``(B, *cells, K)`` to the same."""
-        return features * self.weight
+        return first(super().forward(last(features)))
 
 
 class ConvNeXtBlock(nn.Module):
@@ -101,7 +68,7 @@ class ConvNeXtBlock(nn.Module):
             nn.Linear(width, 4 * width),
             nn.GELU(),
             nn.Linear(4 * width, width),
-            LayerScale(width),
+            LayerScale(width, 1e-6),
             ChannelsFirst(),
         )
         self.stochastic_depth = StochasticDepth(dropped)
@@ -124,26 +91,9 @@ def _build(settings: ModelSettings, dimensions: int, channels: int, classes: int
             before = _WIDTHS[stage - 1]
             module.append(nn.Sequential(CellNorm(before, eps=_EPSILON), convolution(before, width, 2, stride=2)))
         module.append(nn.Sequential(*(ConvNeXtBlock(dimensions, width, next(rates)) for _ in range(depth))))
-    _fill(module)
+    fill_truncated(module)
     blocks = {"stem": ("0",), "block1": ("1",), "block2": ("2", "3"), "block3": ("4", "5"), "block4": ("6", "7")}
     return Backbone(module, _WIDTHS[-1], blocks)
-
-
-def _last(features: Tensor) -> Tensor:
-    return features.permute(0, *range(2, features.ndim), 1)
-
-
-def _first(features: Tensor) -> Tensor:
-    return features.permute(0, features.ndim - 1, *range(1, features.ndim - 1))
-
-
-def _fill(network: nn.Module) -> None:
-    """Fresh weights as in the paper's appendix A.1."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def _from_torchvision(key: str) -> str | None:

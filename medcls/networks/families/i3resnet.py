@@ -100,6 +100,7 @@ FAMILY = NetworkFamily(
             _is_inflated,
             _translate,
             fold=_turn,
+            whole=True,
             remedy="Give a file of Merlin's image encoder, or choose the network that this one is of",
         ),
     ),

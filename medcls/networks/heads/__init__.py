@@ -2,6 +2,6 @@
 
 from medcls.networks.heads.head import Head
 from medcls.networks.heads.mean_linear import MeanLinearHead
-from medcls.networks.heads.token import TokenHead
+from medcls.networks.heads.token import TokenHead, patches_of
 
-__all__ = ["Head", "MeanLinearHead", "TokenHead"]
+__all__ = ["Head", "MeanLinearHead", "TokenHead", "patches_of"]

@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from medcls.errors import UsageError
 
 
+def patches_of(size: Sequence[int], patch: Sequence[int]) -> tuple[int, ...]:
+    """How many patches there are along each axis of an image: the nearest to its size, and at least one."""
+    return tuple(max(1, (2 * side + each) // (2 * each)) for side, each in zip(size, patch, strict=True))
+
+
 class TokenHead(nn.Linear):
     """A linear layer over tokens ``(B, N, K)``; see :class:`medcls.networks.heads.Head`.
 
@@ -20,7 +25,8 @@ class TokenHead(nn.Linear):
     Args:
         features: ``K``.
         classes: How many scores.
-        patch: Voxels of a patch along each axis; the last of the tokens are the patches, the last axis fastest.
+        patch: Voxels of a patch along each axis; the last of the tokens are the patches, the last axis fastest. There are as
+            many as :func:`patches_of` says.
         pool: ``class``: the first token; ``mean``: the mean of the patches' tokens.
         extra: Tokens before those of the patches; the first is the class token.
     """
@@ -45,7 +51,7 @@ class TokenHead(nn.Linear):
 
     def maps(self, features: Tensor, size: Sequence[int]) -> Tensor:
         """The patches' tokens on their grid: ``(B, K, *grid)``."""
-        grid = tuple(side // each for side, each in zip(size, self.patch, strict=True))
+        grid = patches_of(size, self.patch)
         tokens = features[:, self.extra :]
         if math.prod(grid) != tokens.shape[1]:
             raise UsageError(f"{tokens.shape[1]} tokens do not fill the grid {grid} of patches")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,7 +115,7 @@ def fit_tensors(network: ClassificationNetwork, file: TensorFile, made_for: str 
     inflated = {f"{name}.weight" for name, one in network.named_modules() if isinstance(one, InflatedConvolution)}
     if first in translated:
         _check_axes(network.get_parameter(first), translated[first][1], file, can_be_flat=first in inflated)
-    fitting = _Fitting(network.state_dict(), first, unused, layout.fold(translated), inflated)
+    fitting = _Fitting(network.state_dict(), first, unused, layout.fold(translated), inflated, layout.reshape)
     for key, (original, tensor) in translated.items():
         fitting.place(key, original, tensor)
     _check_fit(fitting, translated, file, layout, made_for and f", {made_for}, and not of {network.name}")
@@ -159,6 +159,7 @@ class _Fitting:
     unused: list[str]
     folded: Mapping[str, str]
     inflated: Collection[str]
+    reshape: Callable[[str, Tensor, Tensor], tuple[Tensor, str] | None]
     taken: dict[str, Tensor] = field(default_factory=dict)
     adapted: dict[str, str] = field(default_factory=dict)
 
@@ -177,6 +178,8 @@ class _Fitting:
             channels = self.own[key].shape[1]
             self.taken[key] = adapt_channels(tensor, channels)
             self.adapted[key] = f"first convolution from {tensor.shape[1]} to {channels} channels"
+        elif (fitted := self.reshape(key, tensor, self.own[key])) is not None:
+            self.taken[key], self.adapted[key] = fitted
         else:
             self.unused.append(original)
 
@@ -242,7 +245,8 @@ def _check_fit(
     fitted = sum(key in fitting.taken for key in wanted)
     used = sum(translated[key][0] not in set(fitting.unused) for key in offered)
     first = fitting.first in fitting.taken or fitting.first not in translated
-    if first and fitted >= _ENOUGH * len(wanted) and used >= _ENOUGH * len(offered):
+    enough = 1.0 if layout.whole else _ENOUGH
+    if first and fitted >= enough * len(wanted) and used >= enough * len(offered):
         return
     raise WeightsError(
         f"the weights are of another network{networks}: {fitted} of its {len(wanted)} tensors are in the file, "
