@@ -130,6 +130,11 @@ def tune(
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> search = {"space": {"train.learning_rate": [1e-3, 1e-4]}, "trials": 1, "folds": 2}
+        >>> tuned = medcls.tune("lung.yaml", train={"epochs": 1}, tune=search)
     """
     with _settled(config, network, metrics, changes) as settings:
         return tune_run(settings, name=_name(run), progress=as_progress(progress))
@@ -157,7 +162,8 @@ def reproduce(
 
     Examples:
         >>> import medcls
-        >>> medcls.reproduce("runs/lung").found.outcome
+        >>> run = medcls.train("lung.yaml", run="first", train={"epochs": 1})
+        >>> medcls.reproduce(run).found.outcome
         'to the bit'
     """
     with given_network(network), given_metrics(metrics):
@@ -192,14 +198,19 @@ def plan(
     Args:
         config: The config file; ``None`` for defaults with ``changes`` alone.
         budget: The time that there is, in place of ``plan.budget``: ``20min``, ``2h``, ``overnight``.
-        progress: Where to say how far it is.
-        **changes: As of :func:`train`.
+        progress, changes: As of :func:`train`.
 
     Returns:
         The choices, what they were made by, and the seconds that each part of a run is expected to take.
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> made = medcls.plan("lung.yaml", budget="20min")
+        >>> next(one.value for one in made.choices if one.key == "train.average")
+        'ema'
     """
     from medcls.workflows.commands.plan import plan_training
 

@@ -39,7 +39,7 @@ class Prediction:
     uncalibrated: tuple[float, ...] = ()
     prediction_set: tuple[str, ...] | None = None
     refer: bool = False
-    slices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    slices: Mapping[str, tuple[float, ...]] = field(default_factory=dict, hash=False)
 
     @property
     def top_slices(self) -> str:

@@ -354,7 +354,7 @@ def test_a_patient_has_one_pseudonym_wherever_it_is_written(tmp_path: Path) -> N
     cases = [replace(first, patient=key)]
     cohort = replace(cohort, cases=tuple(cases), excluded=(replace(second, patient=key).left_out("no-scan", "gone"),))
     for pseudonyms in (Pseudonyms(b"k" * 32), Pseudonyms(b"", keep=True)):
-        write_cohort(tmp_path / "cohort.csv", cohort, pseudonyms)
+        write_cohort(tmp_path / "cohort.csv", cohort, {first.name: "0" * 64}, pseudonyms)
         write_excluded(tmp_path / "excluded.csv", cohort, pseudonyms)
         (kept,), (left,) = read_csv(tmp_path / "cohort.csv"), read_csv(tmp_path / "excluded.csv")
         assert kept["patient"] == left["patient"] == patient_pseudonym(key, pseudonyms)

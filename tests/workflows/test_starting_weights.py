@@ -47,13 +47,14 @@ def test_auto_takes_the_sites_own_and_random_weights_where_there_are_none(folder
 @pytest.mark.parametrize(
     ("preprocessing", "values"),
     [
-        ({"kind": "ct"}, "unit"),
+        ({"kind": "ct"}, ((-1000.0, 1000.0),)),
+        ({"kind": "xray"}, "unit"),
         ({"kind": "mr"}, "standard"),
         ({"kind": "endoscopy", "steps": {"normalise": True}}, None),
         ({"kind": "ct", "steps": {"window": False}}, None),
     ],
 )
-def test_what_a_recipes_images_hold(preprocessing: dict[str, Any], values: str | None) -> None:
+def test_what_a_recipes_images_hold(preprocessing: dict[str, Any], values: Any) -> None:
     config = load_config(None, (), {"region": "generic", "preprocessing": preprocessing})
     assert values_of(build_recipe(config.region, config.preprocessing)) == values
 

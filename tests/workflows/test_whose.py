@@ -44,6 +44,7 @@ def made(config: Any) -> Run:
     write_cohort(
         run.path / "cohort.csv",
         replace(cohort, cases=tuple(replace(one, partition="train") for one in cohort.cases)),
+        {one.name: "0" * 64 for one in cohort.cases},
         pseudonyms,
     )
     write_excluded(run.path / "excluded.csv", cohort, pseudonyms)
