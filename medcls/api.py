@@ -201,7 +201,7 @@ def plan(
         progress, changes: As of :func:`train`.
 
     Returns:
-        The choices, what they were made by, and the seconds that each part of a run is expected to take.
+        The choices, what they were made by, and the seconds that they are expected to take.
 
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
@@ -215,8 +215,7 @@ def plan(
     from medcls.workflows.commands.plan import plan_training
 
     if budget is not None:
-        own = changes.get("plan", {})
-        changes["plan"] = {**(own if isinstance(own, Mapping) else {"use": own}), "budget": budget}
+        changes["plan"] = {**changes.get("plan", {}), "budget": budget}
     return plan_training(load_config(config, (), changes), as_progress(progress))
 
 
