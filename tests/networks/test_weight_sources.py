@@ -242,3 +242,20 @@ def test_images_are_normalised_as_in_the_training_of_the_weights(
     (folder / "own.safetensors").write_bytes(save(dict(network.state_dict())))
     assert load_weights(again, folder / "own.safetensors").unused == ()
     torch.testing.assert_close(again(images), network(images))
+
+
+def test_radimagenets_files_are_found_where_their_archive_was_unpacked(folder: Path) -> None:
+    origin = make("densenet121")
+    tensors = origin.backbone.state_dict()
+    file = folder / "RadImageNet_pytorch" / "DenseNet121.pt"
+    file.parent.mkdir(parents=True)
+    torch.save({f"backbone.0.{key.replace('.layers.', '.')}": one for key, one in tensors.items()}, file)
+    network = make("densenet121", seed=1)
+    report = load_weights(network, "radimagenet", values="unit")
+    assert (report.layout, report.unused) == ("RadImageNet DenseNet", ())
+    assert report.missing == ("head.weight", "head.bias")
+    assert torch.equal(network.get_parameter("backbone.conv0.weight"), origin.get_parameter("backbone.conv0.weight"))
+    assert network.input is not None
+    torch.testing.assert_close(network.input(torch.tensor([[[[0.0]]] * 3])).unique(), torch.tensor([-1.0]))
+    with pytest.raises(WeightsError, match=r"RadImageNet_pytorch/ResNet50\.pt into .*; it is given at https://github"):
+        load_weights(make("resnet50"), "radimagenet")

