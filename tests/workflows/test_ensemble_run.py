@@ -86,7 +86,7 @@ def test_every_fold_trains_all_members_and_is_evaluated_by_their_mean(pictures: 
         train={"method": "probe"},
         split={"folds": 2},
         ensemble={"networks": networks},
-        explanation={"cases": 0},
+        explanation={"cases": 1},
         evaluation={"baseline": False},
     )
     run = train_run(config)
@@ -101,6 +101,7 @@ def test_every_fold_trains_all_members_and_is_evaluated_by_their_mean(pictures: 
         assert np.allclose(joint.p_ill, sum(one.p_ill for one in tables) / 2, atol=1e-5)
     pooled = pd.read_csv(run.predictions_file)
     assert len(pooled) == 48
+    assert len(list(run.explanations.glob("*.png"))) == 1
 
 
 def test_what_cannot_be_an_ensemble_is_refused(pictures: Pictures, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def cross_validate(run: Run, plan: FoldPlan, session: Session) -> None:
         if config.split.learning_curve:
             curve = _learning_curve(run, plan, joined.metrics, session)
             joined = replace(joined, metrics={**joined.metrics, LEARNING_CURVE: curve})
-        of_folds = [one.familiar for one in joined.ensemble.members.values()]
+        of_folds = [one.familiar for one in joined.folds.values()]
         familiar = familiar_cases(plan.material, features, known, ()).checked_by(of_folds)
         replace(joined.ensemble, familiar=familiar).save(run.classifier_folder)
         test = [(case, joined.case_predictions[case.name]) for case in plan.material.cohort.partition("test")]
@@ -175,7 +175,7 @@ def _join(plan: FoldPlan, folds: Mapping[str, Run], session: Session) -> CrossVa
     if test:
         refused = [one for one in cohort.excluded if one.partition == "test"]
         metrics["test"] = evaluate_cases(ensemble, test, case_predictions, session, refused=refused).to_json()
-    return CrossValidated(ensemble, out_of_fold, case_predictions, metrics)
+    return CrossValidated(ensemble, members, out_of_fold, case_predictions, metrics)
 
 
 def _metrics_of(name: str, fold: Run) -> FoldMetrics:

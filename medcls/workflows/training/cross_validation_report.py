@@ -53,7 +53,7 @@ def _explained(run: Run, plan: FoldPlan, joined: CrossValidated, session: Sessio
     predictions = {name: prediction for name, (_, prediction) in said.items()}
     cases = [case for case in plan.material.cohort.cases if case.name in predictions]
     chosen = choose_cases(cases, predictions, ensemble.space, session.config.explanation.cases)
-    members = {case.name: ensemble.members[said[case.name][0]] for case in chosen}
+    members = {case.name: joined.folds[said[case.name][0]] for case in chosen}
     return explain_chosen(chosen, members, plan.material, predictions, folder, session)
 
 

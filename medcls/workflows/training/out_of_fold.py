@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.classifier import Prediction
+from medcls.classifier import Classifier, Prediction
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.predictions import MULTILABEL_SEPARATOR
 from medcls.cohort import Case, Cohort
@@ -75,12 +75,14 @@ class CrossValidated:
 
     Attributes:
         ensemble: The folds' classifiers as one.
+        folds: Fold's name to its classifier, which may be an ensemble itself.
         out_of_fold: What each said of the cases it never saw.
         case_predictions: Case name to the ensemble's prediction, for the fixed test partition; empty without one.
         metrics: The contents of ``metrics.json``.
     """
 
     ensemble: Ensemble
+    folds: Mapping[str, Classifier]
     out_of_fold: OutOfFold
     case_predictions: Mapping[str, Prediction]
     metrics: Mapping[str, Any]
