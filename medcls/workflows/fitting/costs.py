@@ -17,7 +17,7 @@ from medcls.training.optimizers import build_optimizer
 
 _BATCH = 2  # images, of a prediction; a step is tried at its own size
 _REPEATS, _ENOUGH_S = 3, 1.0
-_START, _RUN, _MEMBER = 12.0, 14.0, 5.0
+_START, _RUN, _MEMBER = 12.0, 20.0, 15.0
 """Seconds of starting, of one evaluation with its report, and of each further member or fold's own."""
 _FIT = 6e-10  # seconds of a probe's fit for each case, feature, smaller of the two, and label
 
@@ -55,7 +55,7 @@ def expected_seconds(config: Config, cases: Mapping[str, int], reading: float) -
         "reading": sum(cases.values()) * reading,
         "training": train + fit,
         "predicting": predict,
-        "starting and reporting": _START + _RUN + _MEMBER * (members - 1 if members > 1 else 0),
+        "starting and reporting": _START + _RUN + _MEMBER * (members if members > 1 else 0),
     }
 
 
@@ -95,9 +95,9 @@ def _step(network: ClassificationNetwork, config: Config, recipe: Recipe) -> flo
 
 
 def _fastest(once: Callable[[], None]) -> float:
-    """Seconds of the fastest of a few, after one that makes everything ready; of a slow one, of that."""
+    """Seconds of the fastest of a few, of which the first makes everything ready; of a slow one, of two."""
     taken: list[float] = []
-    while len(taken) <= _REPEATS and sum(taken) < _ENOUGH_S:
+    while len(taken) < 2 or (len(taken) <= _REPEATS and sum(taken) < _ENOUGH_S):
         begun = time.perf_counter()
         once()
         taken.append(time.perf_counter() - begun)
