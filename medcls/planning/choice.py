@@ -68,6 +68,8 @@ class Plan:
         made = [one for one in self.choices if not one.said]
         lines = [f"    {one.key}: {_shown(one.value)}  ({one.why})" for one in made]
         time = f"; expected to take about {span_of(self.expected)}" if self.seconds else ""
+        if self.expected > self.budget:
+            time += f", more than the {span_of(self.budget)} that there are: there is nothing left to give up"
         return (f"Plan: {len(made)} keys that the config leaves open{time}", *lines) if made else ()
 
 

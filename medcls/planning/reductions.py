@@ -8,23 +8,23 @@ from dataclasses import replace
 from medcls.planning.choice import Choice
 
 Choices = tuple[Choice, ...]
-Reduction = Callable[[Choices, float, str], Choices | None]
-"""From choices, the seconds that they take, and the budget in words, to fewer; ``None``: nothing is left to give up."""
+Reduction = Callable[[Choices, str], Choices | None]
+"""From choices and the budget in words to fewer; ``None``: nothing is left to give up."""
 
 _FEWEST_EPOCHS = 8
 
 
-def fewer_seeds(choices: Choices, seconds: float, budget: str) -> Choices | None:
+def fewer_seeds(choices: Choices, budget: str) -> Choices | None:
     """Three members in place of five, then one."""
     return _changed(choices, "ensemble.seeds", budget, lambda many: 3 if many > 3 else 1 if many > 1 else None)
 
 
-def fewer_networks(choices: Choices, seconds: float, budget: str) -> Choices | None:
+def fewer_networks(choices: Choices, budget: str) -> Choices | None:
     """Without the slowest, which is the last."""
     return _changed(choices, "ensemble.networks", budget, lambda many: many[:-1] if len(many) > 1 else None)
 
 
-def fewer_epochs(choices: Choices, seconds: float, budget: str) -> Choices | None:
+def fewer_epochs(choices: Choices, budget: str) -> Choices | None:
     """Three quarters of the epochs."""
     return _changed(
         choices,
@@ -34,7 +34,7 @@ def fewer_epochs(choices: Choices, seconds: float, budget: str) -> Choices | Non
     )
 
 
-def smaller_images(choices: Choices, seconds: float, budget: str) -> Choices | None:
+def smaller_images(choices: Choices, budget: str) -> Choices | None:
     """Three quarters of the side."""
     return _changed(
         choices,

@@ -102,8 +102,8 @@ def _recipe(situation: Situation, draft: Draft) -> Iterator[Choice]:
 def _method(situation: Situation, draft: Draft) -> Iterator[Choice]:
     """Probe or training."""
     key, cohort = "train.method", situation.cohort
-    trained = ("model.name", "ensemble.networks", "train.epochs", "train.learning_rate", "train.optimizer")
-    if draft.said(*trained):
+    network = ("model.name", "model.slices", "model.inflate", "ensemble.networks")
+    if draft.said(*network, "train.epochs", "train.learning_rate", "train.optimizer"):
         yield Choice(key, "full", "the config names a network, or how it is trained")
     elif not _probed(situation, draft):
         yield Choice(

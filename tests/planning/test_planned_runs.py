@@ -82,6 +82,9 @@ def test_a_short_budget_takes_less(pictures: Pictures, tmp_path: Path, monkeypat
     whole = plan_training(open_config(pictures, tmp_path, train=train, plan={"budget": "100d"}))
     short = plan_training(open_config(pictures, tmp_path, train=train, plan={"budget": "1h"}))
     assert short.expected <= 3600 < whole.expected
+    never = plan_training(open_config(pictures, tmp_path, train=train, plan={"budget": "1s"}))
+    assert "more than the 1 s that there are" in never.in_words()[0]
+    assert "more than" not in short.in_words()[0]
     many, few = ({one.key: one.value for one in plan.choices} for plan in (whole, short))
     assert many["ensemble.seeds"] == 5
     assert 60 <= float(few["train.time_limit"].removesuffix(" s")) <= 3600

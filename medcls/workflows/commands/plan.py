@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from medcls.cohort import Case, Cohort, read_cohort
-from medcls.cohort.leakage.fingerprints import fingerprint
+from medcls.cohort.leakage.fingerprints import Fingerprint, fingerprint
 from medcls.cohort.leakage.near_duplicates import find_near_duplicates
 from medcls.config import Config
 from medcls.errors import MedclsError, NothingToDo
@@ -56,7 +56,7 @@ def plan_training(config: Config, progress: Progress = SILENT) -> Plan:
     seconds = cost(choices)
     for reduce in REDUCTIONS:
         while sum(seconds.values()) > config.plan.seconds:
-            fewer = reduce(choices, sum(seconds.values()), config.plan.budget)
+            fewer = reduce(choices, config.plan.budget)
             if fewer is None:
                 break
             choices, seconds = fewer, cost(fewer)
@@ -108,14 +108,14 @@ def this_machine(config: Config) -> Machine:
 
 def _look(cohort: Cohort, config: Config, progress: Progress) -> tuple[list[Look], float, float]:
     """What some scans show, which share of them looks like another, and the seconds that reading one takes."""
-    located = [case for case in cohort.cases if case.source is not None]
+    located = [case for case in cohort.cases if case.source is not None and case.partition != "test"]
     if not located:
         raise NothingToDo(
             "no scan of any case can be found", where=cohort.source, remedy="See what 'medcls inspect' says"
         )
     some = [located[place] for place in np.unique(np.linspace(0, len(located) - 1, _LOOKS).round().astype(int))]
     looks: list[Look] = []
-    prints: dict[int, dict[str, Any]] = {2: {}, 3: {}}
+    prints: dict[str, Fingerprint] = {}
     leniency, begun, why = Leniency.chosen(config.preprocessing), time.perf_counter(), ""
     for case in progress.track(some, "Looking at scans"):
         try:
@@ -127,7 +127,7 @@ def _look(cohort: Cohort, config: Config, progress: Progress) -> tuple[list[Look
         view = scan.layers[..., scan.layers.shape[-1] // 2] if scan.array.ndim == 4 else scan.array
         one = fingerprint(view)
         if one is not None:
-            prints[2][case.name] = one
+            prints[case.name] = one
     if not looks:
         raise NothingToDo(
             f"none of {len(some)} scans that were looked at can be read: {why}",
@@ -135,7 +135,7 @@ def _look(cohort: Cohort, config: Config, progress: Progress) -> tuple[list[Look
             remedy="See what 'medcls inspect' says of them",
         )
     seconds = (time.perf_counter() - begun) / len(some)
-    twins = {name for pair in find_near_duplicates(prints[2]).pairs for name in (pair.first, pair.second)}
+    twins = {name for pair in find_near_duplicates(prints).pairs for name in (pair.first, pair.second)}
     return looks, len(twins) / len(looks), seconds
 
 
