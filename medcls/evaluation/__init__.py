@@ -61,7 +61,12 @@ from medcls.evaluation.discrimination.partial_auc import partial_auc
 from medcls.evaluation.discrimination.ranking import RankingStatistic, RocStatistic
 from medcls.evaluation.metrics import METRICS
 from medcls.evaluation.metrics.metric import Metric
-from medcls.evaluation.partition.baseline import BaselineMetrics, BaselinePredictions, baseline_metrics
+from medcls.evaluation.partition.baseline import (
+    BaselineMetrics,
+    BaselinePredictions,
+    baseline_metrics,
+    pooled_baselines,
+)
 from medcls.evaluation.partition.cross_validation import (
     FoldMetrics,
     PerFold,
@@ -209,6 +214,7 @@ __all__ = [
     "one_vs_rest",
     "over_folds",
     "partial_auc",
+    "pooled_baselines",
     "pooled_operating_point",
     "predictive_values",
     "predictive_values_schema",

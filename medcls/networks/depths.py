@@ -28,6 +28,7 @@ class AllDepths(nn.Module):
 
     Attributes:
         finer: Of each layer, whether its map has more cells than the last.
+        last: ``K``, the features of the last map, which come first.
         features: Of what comes out: ``K``, and of each map ``2 K_i`` where it is finer, else ``K_i``.
     """
 
@@ -49,9 +50,8 @@ class AllDepths(nn.Module):
             last, maps = self._maps(backbone.eval(), torch.zeros(1, channels, *(size,) * dimensions))
         backbone.train(training)
         self.finer = tuple(one[0, 0].numel() > last[0, 0].numel() for one in maps)
-        self.features = last.shape[1] + sum(
-            one.shape[1] * (1 + finer) for one, finer in zip(maps, self.finer, strict=True)
-        )
+        self.last = last.shape[1]
+        self.features = self.last + sum(one.shape[1] * (1 + finer) for one, finer in zip(maps, self.finer, strict=True))
 
     def forward(self, backbone: nn.Module, images: Tensor) -> Tensor:
         """``(B, features, *cells)`` of images ``(B, C, *spatial)``."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medcls.bounded import read_json
 from medcls.config import Config, load_config
@@ -19,6 +19,9 @@ from medcls.leftovers import PART, sweep
 from medcls.names import is_plain_name, within
 from medcls.nearest import beside, did_you_mean
 from medcls.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from medcls.reporting.blocks import Section
 
 CLASSIFIER_FILE = "classifier.json"
 _LOCK = ".lock"
@@ -43,11 +46,13 @@ class Run:
         path: The folder.
         new: Whether it is still to be begun.
         further: Files that are written when it is begun: name to text.
+        closing: What else stands at the end of its report, made when all but that is written.
     """
 
     path: Path
     new: bool = field(default=False, compare=False)
     further: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    closing: Callable[[Run], Sequence[Section]] = field(default=lambda _: (), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", as_path(self.path, "the run"))  # a text too, from Python

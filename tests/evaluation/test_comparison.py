@@ -96,7 +96,7 @@ def test_one_case_a_patient_gets_mcnemar_on_its_own_cases() -> None:
 def test_several_cases_of_a_patient_get_the_bootstrap_everywhere() -> None:
     comparison = compare(*two_raters(0, 40, 5))
     assert {one.test for one in comparison.differences} == {"patient-bootstrap"}
-    assert {one.metric for one in comparison.differences} == {"auc", "sensitivity", "specificity"}
+    assert {one.metric for one in comparison.differences} == {"auc", "sensitivity", "specificity", "accuracy"}
 
 
 def test_tenfold_copies_of_a_patients_case_are_no_evidence() -> None:

@@ -47,7 +47,7 @@ def test_two_markers_of_one_file_give_procs_paired_test(shared_data: Path, tmp_p
     assert (auc["first"], auc["second"]) == pytest.approx((0.8236788617886, 0.7313685636856))
     with (tmp_path / "comparison.csv").open(encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
-    assert [row["figure"] for row in rows] == ["auc", "sensitivity", "specificity"]
+    assert [row["figure"] for row in rows] == ["auc", "sensitivity", "specificity", "accuracy"]
     page = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert "DeLong, paired" in page
     assert "0.027" in page

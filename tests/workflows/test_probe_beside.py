@@ -6,10 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from medcls.evaluation import metrics_schema
 from medcls.networks.families import family_of
 from medcls.networks.pretrained.catalogue import best_here
 from medcls.preprocessing import build_recipe
@@ -35,14 +37,16 @@ def probed(value: float | None, low: float, high: float) -> Any:
     return {"network": "a", "weights": "b", "comparison": {"differences": [difference]}}
 
 
-@given(st.tuples(*[st.floats(-1, 1)] * 3).map(sorted), st.booleans())
-def test_the_probe_is_recommended_unless_the_network_is_seen_to_be_better(limits: list[float], known: bool) -> None:
+@given(st.tuples(*[st.floats(-1, 1)] * 3).map(sorted), st.booleans(), st.booleans())
+def test_the_probe_is_recommended_unless_the_network_is_seen_to_be_better(
+    limits: list[float], known: bool, plain: bool
+) -> None:
     low, value, high = limits
-    said = as_good(probed(value if known else None, low, high))
+    said = as_good(probed(value if known else None, low, high) | {"plain": plain})
     assert (said is not None) == (known and low <= 0)
     if said is not None:
-        assert ("ranks the cases better than this network" in said) == (high < 0)
-        assert "model: {name: a, weights: b} and train: {method: probe}" in said
+        assert (f"ranks the cases better than this {'probe' if plain else 'network'}:" in said) == (high < 0)
+        assert ("depths: last" if plain else "model: {name: a, weights: b} and train: {method: probe}") in said
     assert probe_cautions({}) == ()  # type: ignore[typeddict-item]
 
 
@@ -67,6 +71,7 @@ def test_what_is_recommended_has_the_auc_that_is_promised(
     assert probe.metrics["test"]["auc"] == found["auc"]
     assert "probe" not in probe.metrics["test"]
     assert "probe" not in untrained.metrics["tune"]
+    assert found["plain"] is False
     difference = found["comparison"]["differences"][0]["difference"]
     assert difference["value"] == pytest.approx(untrained.metrics["test"]["auc"]["value"] - found["auc"]["value"])
 
@@ -83,6 +88,58 @@ def test_there_is_none_where_it_is_not_wanted(
 ) -> None:
     off = {"replicates": 100, "baseline": False}
     assert "probe" not in trained(pictures, tmp_path, key_folder, evaluation=off).metrics["test"]
+
+
+def test_of_folds_the_plain_probe_is_what_a_cross_validation_of_it_gives(
+    untrained: Run, pictures: Pictures, key_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medcls.workflows.fitting.fit_classifier.check_engines", lambda *_: ())  # takes half the time
+    found = untrained.metrics["test"]["probe"]
+    model = {"name": found["network"], "weights": found["weights"]}
+    common = {
+        "train": {"method": "probe"},
+        "split": {"folds": 2, "tune": 0.25},
+        "evaluation": {"replicates": 100, "calibrate": False},
+    }
+    alone = trained(pictures, tmp_path / "alone", key_folder, model=model, **common).metrics["pooled"]
+    deep = trained(pictures, tmp_path / "deep", key_folder, model={**model, "depths": "all"}, **common)
+    jsonschema.validate(deep.metrics, metrics_schema())
+    pooled = deep.metrics["pooled"]
+    beside = pooled["probe"]
+    assert "probe" not in alone
+    for name in ("auc", "sensitivity", "specificity", "accuracy"):
+        assert beside[name]["value"] == pytest.approx(alone[name]["value"], abs=1e-6)
+    for one in beside["comparison"]["differences"]:
+        name = one["figure"]
+        assert one["difference"]["value"] == pytest.approx(pooled[name]["value"] - alone[name]["value"], abs=1e-6)
+    assert beside["comparison"]["n_cases"] == pooled["n_cases"] == pooled["baseline"]["comparison"]["n_cases"]
+    assert beside["plain"]
+    page = deep.report_file.read_text(encoding="utf-8")
+    assert "What this probe adds to a plain one" in page
+    for caution in probe_cautions(pooled):
+        assert page.index(caution.text[1:60]) < page.index('id="probe"')
+    assert not any("probe" in Run(one).metrics["test"] for one in deep.folds.iterdir())  # fitted once, for all together
+
+
+@pytest.mark.parametrize(
+    ("depths", "networks", "wanted"),
+    [
+        ("last", [], None),  # is the plain probe itself
+        ("all", [], "smallcnn"),
+        ("last", ["efficientnet_lite0"], None),
+        ("last", ["efficientnet_lite0", "smallcnn"], "efficientnet_lite0"),
+        ("all", ["efficientnet_lite0"], "efficientnet_lite0"),
+    ],
+)
+def test_beside_a_probe_on_more_stands_that_on_its_first_networks_last_map(
+    depths: str, networks: list[str], wanted: str | None, pictures: Pictures, tmp_path: Path
+) -> None:
+    model = {"name": "smallcnn", "weights": "own.pt", "depths": depths, "first_pool": True}
+    train = {"method": "probe"}
+    config = settings(pictures, tmp_path, model=model, train=train, ensemble={"networks": networks})
+    material: Any = SimpleNamespace(recipe=build_recipe(config.region, config.preprocessing), entries={})
+    found = backbone(config, material)
+    assert (found and found.name) == wanted
 
 
 @pytest.mark.parametrize(

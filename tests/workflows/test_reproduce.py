@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from medcls.cli.commands import reproduce
 from medcls.cli.exits import ending
 from medcls.errors import MedclsError
+from medcls.runs.changed_files import changed_files
 from medcls.runs.folder import Run
 from medcls.runs.reproduction import compare_runs
 from medcls.workflows.commands.reproduce import Reproduced, reproduce_run
@@ -41,6 +43,7 @@ def test_the_same_machine_gives_every_bit_again(quick: Run) -> None:
     document = json.loads((again.run.path / "reproduction.json").read_text(encoding="utf-8"))
     assert (document["came_back"], document["estimates"], document["cases"]) == (True, [], [])
     assert "to the bit" in (again.run.path / "reproduction.md").read_text(encoding="utf-8")
+    assert not changed_files(again.run.path)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +68,10 @@ def comes_back(first: Run, again: Reproduced) -> None:
     assert again.run.is_finished
     assert (again.found.outcome, again.found.circumstances) == ("to the bit", ())
     assert again.found.n_cases == len(rows(first.predictions_file)) > 0
+    page = html.unescape(again.run.report_file.read_text(encoding="utf-8"))
+    shown = page[page.index('id="reproduction"') :]
+    assert all(sentence in shown for sentence in again.found.sentences())
+    assert 'id="reproduction"' not in first.report_file.read_text(encoding="utf-8")
 
 
 def test_what_another_seed_changes_is_told_number_by_number(quick: Run, pictures: Pictures, key_folder: Path) -> None:

@@ -10,8 +10,8 @@ accuracy               McNemar, on all cases                 bootstrap by patien
 macro AUC              bootstrap by patient                  bootstrap by patient
 ====================== ===================================== ===================================
 
-The positive one of two labels, and each label of a multi-label classifier, get AUC, sensitivity and specificity. Three
-or more exclusive labels get accuracy and macro AUC, multi-label macro AUC too. Identical predictions differ by exactly 0,
+The positive one of two labels, and each label of a multi-label classifier, get AUC, sensitivity and specificity.
+Exclusive labels get accuracy; three or more, and multi-label, macro AUC. Identical predictions differ by exactly 0,
 with an interval of 0 to 0 and no p-value: the difference has no variance. Where several are compared, or several
 metrics without one being named first, p-values must be adjusted: :func:`compare_several`.
 """

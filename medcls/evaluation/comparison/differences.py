@@ -139,13 +139,14 @@ class Pair:
         of_labels = {label: self._alone(label) for label in first.space.scored}
         drawn = self._drawn_aucs(first.space.scored) if several or self.clustered else {}
         found = [self._macro_auc(drawn, of_labels)] if several else []
+        accuracy = [] if first.multilabel else self._shares([self._accuracy()])
         if several and not first.multilabel:
-            return (*found, *self._shares([self._accuracy()]))
+            return (*found, *accuracy)
         for label, pair in of_labels.items():
             own = drawn if pair is self else pair._drawn_aucs([label]) if pair.clustered else {}
             found.append(pair._auc(label, own.get(label)))
         rates = [one for label, pair in of_labels.items() for one in pair._shares(pair._rates(label))]
-        return (*found, *rates)
+        return (*found, *rates, *accuracy)
 
     def _alone(self, label: str) -> Pair:
         """The pair on the cases of which a label is known."""

@@ -6,7 +6,7 @@ from medcls.reporting.blocks import Block, Cell, Section, Table, sentence
 from medcls.reporting.text.wording import TITLES, level_text, show, show_as
 from medcls.values import documents
 
-_FIGURES = ("auc", "sensitivity", "specificity")
+_FIGURES = ("auc", "sensitivity", "specificity", "accuracy")
 
 
 def section(metrics: documents.Partition) -> Section:
@@ -28,7 +28,7 @@ def section(metrics: documents.Partition) -> Section:
 
 def baseline_rows(metrics: documents.Partition, found: documents.Baseline) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
     """For each metric, that of the network, that of the simpler model, and their difference."""
-    return tuple(_row(name, metrics, found) for name in _FIGURES)
+    return tuple(_row(name, metrics, found) for name in _FIGURES if name in found)
 
 
 def _row(name: str, metrics: documents.Partition, found: documents.Baseline) -> tuple[str, tuple[Cell, ...]]:
@@ -44,11 +44,11 @@ def _row(name: str, metrics: documents.Partition, found: documents.Baseline) -> 
 
 
 def paired_difference(comparison: documents.Pair, name: str) -> documents.Difference | None:
-    """The difference of one metric; with several labels the macro AUC's alone."""
+    """The difference of one metric; with several labels those over all labels alone."""
     several = any(one["figure"] == "macro_auc" for one in comparison["differences"])
     wanted = "macro_auc" if several and name == "auc" else name
     found = [one for one in comparison["differences"] if one["figure"] == wanted]
-    return found[0] if found and (not several or name == "auc") else None
+    return found[0] if found and (not several or name in ("auc", "accuracy")) else None
 
 
 def _verdict(comparison: documents.Pair) -> str:

@@ -283,6 +283,7 @@ class Baseline(TypedDict):
     auc: Estimate
     sensitivity: Estimate
     specificity: Estimate
+    accuracy: NotRequired[Estimate]  # earlier runs have none
     comparison: Pair
 
 
@@ -291,6 +292,7 @@ class Probe(Baseline):
 
     network: str
     weights: str
+    plain: NotRequired[bool]  # earlier runs have none
 
 
 class ShiftRow(TypedDict):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from medcls.bounded import read_json
 from medcls.errors import RunError
 from medcls.files import reading_kept
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.reporting.blocks import Section
+from medcls.reporting.sections.reproduction import reproduction_section
 from medcls.reporting.text.numbers import counted
 from medcls.runs.folder import Run, new_run
 from medcls.runs.reproduction import Difference, Reproduction, compare_runs, write_reproduction
@@ -46,16 +49,21 @@ def reproduce_run(first: Run, *, name: str | None = None, progress: Progress = S
     """
     config = first.load_config()
     _check_finished(first)
+    compare_runs(first, first)  # what is damaged in it is said before the training, not after
     new = new_run(first.path.parent, name or f"{first.name}-again", exact=name is not None)
     config = config.model_copy(update={"runs": first.path.parent, "name": new.name})
+    compared: list[Reproduction] = []
+
+    def closing(run: Run) -> Sequence[Section]:
+        compared.append(compare_runs(first, run, tuple(_beside(first, run))))
+        write_reproduction(run, compared[0])
+        return (reproduction_section(compared[0].sentences()),)
+
     with looked_over(config, new.name, progress) as labels:
         session, cases = make_ready(config, labels, progress)
         _check_cases(first, cases, session.pseudonyms)
-        train_prepared(new, cases, session)
-    run = Run(new.path)
-    found = compare_runs(first, run, tuple(_beside(first, run)))
-    write_reproduction(run, found)
-    return Reproduced(run, found)
+        train_prepared(replace(new, closing=closing), cases, session)
+    return Reproduced(Run(new.path), compared[0])
 
 
 def _check_finished(run: Run) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from medcls.bounded import JSON_BYTES, read_bounded, read_json
 from medcls.config import Config
 from medcls.files import write_text
 from medcls.networks.families import family_of
+from medcls.reporting.blocks import Section
 from medcls.reporting.checklists import FILES, filled_checklists, markdown
 from medcls.reporting.checklists.filling import checklists_section
 from medcls.reporting.content import ReportContent
@@ -30,6 +31,7 @@ def write_documents(
     provenance: Mapping[str, Any],
     classifier: Path,
     origin: Origin,
+    closing: Sequence[Section] = (),
 ) -> None:
     """Write ``checklists/``, ``model-card.md``, the sums of what was written and, last, ``report.html``.
 
@@ -40,6 +42,7 @@ def write_documents(
         provenance: The classifier's.
         classifier: The classifier's folder, for its hash.
         origin: How the classifier was made.
+        closing: Further sections of the report, before the checklists.
     """
     record = Record(content, config, _hashes(provenance, classifier), origin, family_of(config.model.name).kind)
     filled = filled_checklists(record)
@@ -47,7 +50,7 @@ def write_documents(
         write_text(folder / CHECKLISTS / name, markdown(one, content.title))
     write_text(folder / MODEL_CARD, model_card(record))
     write_sums(folder)
-    write_report(folder / "report.html", content, (checklists_section(filled),))
+    write_report(folder / "report.html", content, (*closing, checklists_section(filled)))
 
 
 def _hashes(provenance: Mapping[str, Any], classifier: Path) -> dict[str, str]:

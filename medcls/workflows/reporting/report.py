@@ -113,7 +113,9 @@ def report_training(
         classifier=classifier_properties(trained.classifier),
     )
     made = trained.classifier
-    write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
+    write_documents(
+        run.path, content, config, made.provenance, run.classifier_folder, origin_of(made), run.closing(run)
+    )
 
 
 def cohort_content(

@@ -28,11 +28,13 @@ from medcls.evaluation import (
     pooled_operating_point,
 )
 from medcls.evaluation.discrimination.within_folds import auc_within_folds
+from medcls.evaluation.partition.baseline import BaselinePredictions
 from medcls.evaluation.partition.cross_validation import scale_warning
 from medcls.evaluation.partition.learning_curve import LEARNING_CURVE
 from medcls.evaluation.partition.report import EvaluationInput, evaluate_in_full
 from medcls.files import reading_kept
 from medcls.progress import Progress
+from medcls.reporting.sections.probe import probe_cautions
 from medcls.runs.calibration_status import why_no_metrics_before
 from medcls.runs.changed_files import changed_parts
 from medcls.runs.environment import describe_environment
@@ -41,10 +43,11 @@ from medcls.runs.metric_tables import write_metrics
 from medcls.training.device import choose_compute
 from medcls.values.caution import note, serious
 from medcls.workflows.data.fold_plan import FoldPlan
-from medcls.workflows.data.training_summary import familiar_cases, measure, write_training_summary
+from medcls.workflows.data.training_summary import Features, familiar_cases, measure, write_training_summary
 from medcls.workflows.fitting.resume import how_it_went_on
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
 from medcls.workflows.session import Session
+from medcls.workflows.training.beside_folds import beside_folds
 from medcls.workflows.training.cross_validation_report import report_cross_validation
 from medcls.workflows.training.ensemble import train_one
 from medcls.workflows.training.learning_curve import learning_curve
@@ -84,7 +87,7 @@ def cross_validate(run: Run, plan: FoldPlan, session: Session) -> None:
         features = measure(plan.material, progress)
         write_training_summary(run.path, plan.material.cohort, known, features)
         progress.begin("Joining the folds")
-        joined = _join(plan, folds, session)
+        joined = _join(plan, folds, features, session)
         if config.split.learning_curve:
             curve = _learning_curve(run, plan, joined.metrics, session)
             joined = replace(joined, metrics={**joined.metrics, LEARNING_CURVE: curve})
@@ -94,7 +97,9 @@ def cross_validate(run: Run, plan: FoldPlan, session: Session) -> None:
         test = [(case, joined.case_predictions[case.name]) for case in plan.material.cohort.partition("test")]
         write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort, pseudonyms)
         write_metrics(run.path, joined.metrics)
-        progress.warn(*joined.metrics["pooled"]["notes"])  # of the cohort it is said above
+        cautions = probe_cautions(joined.metrics["pooled"])
+        plan = replace(plan, material=replace(plan.material, cohort=plan.material.cohort.warn(*cautions)))
+        progress.warn(*joined.metrics["pooled"]["notes"], *map(str, cautions))  # of the cohort it is said above
         progress.begin("Explaining and reporting")
         report_cross_validation(run, plan, joined, environment, session)
     progress.note(f"Done: {run.report_file}")
@@ -149,7 +154,7 @@ def _fold_config(run: Run, config: Config, name: str, number: int) -> Config:
     )
 
 
-def _join(plan: FoldPlan, folds: Mapping[str, Run], session: Session) -> CrossValidated:
+def _join(plan: FoldPlan, folds: Mapping[str, Run], features: Features, session: Session) -> CrossValidated:
     config, cohort = session.config, plan.material.cohort
     parts = {name: part.cohort for name, part in plan.parts.items()}
     out_of_fold = read_out_of_fold(folds, parts, cohort, session.pseudonyms)
@@ -167,7 +172,7 @@ def _join(plan: FoldPlan, folds: Mapping[str, Run], session: Session) -> CrossVa
     estimates = [_metrics_of(name, one) for name, one in folds.items()]
     within = auc_within_folds(out_of_fold.predictions, out_of_fold.folds, config.evaluation, config.seed)
     metrics: dict[str, Any] = {
-        "pooled": _pooled(config, out_of_fold, members, ensemble, within),
+        "pooled": _pooled(config, out_of_fold, members, ensemble, within, beside_folds(folds, plan, features, session)),
         "per_fold": over_folds(estimates, within).to_json(),
     }
     case_predictions = _prediction(ensemble, plan, session.progress)
@@ -190,6 +195,7 @@ def _pooled(
     folds: Mapping[str, Classifier],
     ensemble: Ensemble,
     within: Mapping[str, Estimate],
+    beside: Mapping[str, BaselinePredictions],
 ) -> dict[str, Any]:
     """The metrics of all held-out predictions together, each case decided by its own fold."""
     points = {name: member.operating_point for name, member in folds.items()}
@@ -200,6 +206,8 @@ def _pooled(
             config.evaluation,
             config.seed,
             called=out_of_fold.called,
+            baseline=beside.get("baseline"),
+            probe=beside.get("probe"),
             why={"calibration.before": why_no_metrics_before(ensemble), "conformal": _why_no_sets(ensemble)},
         )
     )

@@ -41,7 +41,9 @@ def report_cross_validation(
         classifier=_covariates(joined),
     )
     made = joined.ensemble
-    write_documents(run.path, content, config, made.provenance, run.classifier_folder, origin_of(made))
+    write_documents(
+        run.path, content, config, made.provenance, run.classifier_folder, origin_of(made), run.closing(run)
+    )
 
 
 def _explained(run: Run, plan: FoldPlan, joined: CrossValidated, session: Session) -> list[ExplainedCase]:

@@ -47,8 +47,9 @@ def member_configs(config: Config) -> dict[str, Config]:
                 "split": config.split.model_copy(update={"seed": split_seed}),
                 "model": config.model.model_copy(update={"name": network}),
                 "ensemble": EnsembleSettings(),
-                # Cases are explained once, in the report of the whole.
+                # Cases are explained once, in the report of the whole; there simpler models stand beside it too.
                 "explanation": config.explanation.model_copy(update={"cases": 0}),
+                "evaluation": config.evaluation.model_copy(update={"baseline": False}),
             }
         )
         for network in config.ensemble.networks or [config.model.name]

@@ -108,7 +108,8 @@ def _metrics(run: Run, material: Material, trained: Trained, session: Session) -
     baseline = fit_baseline(cohort, features, config, pseudonyms) if config.evaluation.baseline else None
     if baseline is not None:
         baseline.save(run.path)
-    probe = fit_probe_beside(material, session) if config.evaluation.baseline else None
+    # Of folds it is fitted when they are joined.
+    probe = fit_probe_beside(material, session) if config.evaluation.baseline and config.split.fold is None else None
     session.progress.begin("Evaluating")
     metrics: dict[str, Any] = {}
     for partition in EVALUATED:

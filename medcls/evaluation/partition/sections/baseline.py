@@ -15,7 +15,9 @@ def _schema() -> Schema:
 def _evaluate(given: EvaluationInput) -> Document | None:
     if given.baseline is None:
         return None
-    return baseline_metrics(given.predictions, given.point, given.baseline, given.settings, given.seed).to_json()
+    return baseline_metrics(
+        given.predictions, given.point, given.baseline, given.settings, given.seed, given.called
+    ).to_json()
 
 
 SECTION = Section("baseline", _schema, _evaluate, optional=True)

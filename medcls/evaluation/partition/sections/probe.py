@@ -17,7 +17,9 @@ def _schema() -> Schema:
 def _evaluate(given: EvaluationInput) -> Document | None:
     if given.probe is None:
         return None
-    return baseline_metrics(given.predictions, given.point, given.probe, given.settings, given.seed).to_json()
+    return baseline_metrics(
+        given.predictions, given.point, given.probe, given.settings, given.seed, given.called
+    ).to_json()
 
 
 SECTION = Section("probe", _schema, _evaluate, optional=True)
