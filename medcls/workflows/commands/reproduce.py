@@ -10,8 +10,7 @@ from medcls.errors import RunError
 from medcls.files import reading_kept
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
-from medcls.reporting.blocks import Section
-from medcls.reporting.sections.reproduction import reproduction_section
+from medcls.reporting.blocks import Block, Section
 from medcls.reporting.text.numbers import counted
 from medcls.runs.folder import Run, new_run
 from medcls.runs.reproduction import Difference, Reproduction, compare_runs, write_reproduction
@@ -57,7 +56,8 @@ def reproduce_run(first: Run, *, name: str | None = None, progress: Progress = S
     def closing(run: Run) -> Sequence[Section]:
         compared.append(compare_runs(first, run, tuple(_beside(first, run))))
         write_reproduction(run, compared[0])
-        return (reproduction_section(compared[0].sentences()),)
+        text = tuple(compared[0].sentences())
+        return (Section("reproduction", "Trained again", "Trained again", (Block(text=text),)),)
 
     with looked_over(config, new.name, progress) as labels:
         session, cases = make_ready(config, labels, progress)
