@@ -94,6 +94,11 @@ class DataSettings(Section):
     cases: Path | None = Field(None, description="CSV table with one row for each case.")
     folder: Path | None = Field(None, description="Folder with a sub-folder for each class, instead of `cases`.")
     root: Path | None = Field(None, description="Folder that scan paths start from; default: the table's own folder.")
+    unlabeled: Path | None = Field(
+        None,
+        description="Further scans, without labels, for train.semi_supervised: a folder of any depth, or a CSV table with a "
+        "column scan, and patient if known.",
+    )
     columns: Columns = Field(default_factory=Columns)
     label_values: dict[str, str] = Field(
         {},
@@ -393,4 +398,28 @@ class Config(Section):
     def _one_kind_of_ensemble(self) -> Config:
         if self.ensemble.wanted and self.split.learning_curve:
             raise ValueError("'ensemble' trains several classifiers at once: leave out split.learning_curve")
+        return self
+
+    @model_validator(mode="after")
+    def _unlabelled_scans_are_learnt_from(self) -> Config:
+        wanted, given = self.train.semi_supervised, self.data.unlabeled
+        if given is not None and wanted is None:
+            why = (
+                "train.method: probe cannot learn from them"
+                if self.train.method == "probe"
+                else "nothing learns from them"
+            )
+            raise ValueError(
+                f"data.unlabeled: {why}; set train.semi_supervised to fixmatch or mean_teacher, or leave it out"
+            )
+        if wanted is not None and given is None:
+            raise ValueError(
+                f"train.semi_supervised: {wanted} needs data.unlabeled, a folder or a table of scans without labels"
+            )
+        if wanted is not None and not self.augmentation.enabled:
+            raise ValueError("train.semi_supervised compares changed images: leave out augmentation.enabled: false")
+        if wanted == "fixmatch" and isinstance(self.data.columns.label, list):
+            raise ValueError(
+                "train.semi_supervised: fixmatch is for labels that exclude each other; take mean_teacher here"
+            )
         return self

@@ -142,6 +142,10 @@ class Augmentation:
         """The changes that are made at all, but MONAI's."""
         return tuple(name for name in ("flip", *_NUMBERS) if getattr(self, name))
 
+    def only(self, operations: Collection[str]) -> Augmentation:
+        """With those of these changes alone that are made at all, and none of MONAI's."""
+        return replace(self._narrowed(operations, 1.0), monai=())
+
     def _by_policy(self, policy: PolicySettings, images: Tensor, keys: Tensor, epoch: int) -> Tensor:
         """Change each image by its own choice of operations: those that chose alike, together.
 

@@ -103,7 +103,7 @@ def _method(situation: Situation, draft: Draft) -> Iterator[Choice]:
     """Probe or training."""
     key, cohort = "train.method", situation.cohort
     network = ("model.name", "model.slices", "model.inflate", "ensemble.networks")
-    if draft.said(*network, "train.epochs", "train.learning_rate", "train.optimizer"):
+    if draft.said(*network, "train.epochs", "train.learning_rate", "train.optimizer", "train.semi_supervised"):
         yield Choice(key, "full", "the config names a network, or how it is trained")
     elif not _probed(situation, draft):
         yield Choice(

@@ -24,11 +24,11 @@ class AveragedWeights(WeightAveraging):  # type: ignore[misc]
     """Lightning's averaging with the rules above.
 
     Args:
-        settings: ``average``, ``ema_decay`` and ``epochs``.
+        settings: Which mean, ``ema_decay`` and ``epochs``.
     """
 
     def __init__(self, settings: TrainSettings) -> None:
-        self._swa = settings.average == "swa"
+        self._swa = settings.averaged == "swa"
         self._epochs = settings.epochs
         self._steps = 1
         super().__init__(avg_fn=_swa(int(_SWA_FROM * settings.epochs)) if self._swa else _ema(settings.ema_decay))
@@ -37,6 +37,16 @@ class AveragedWeights(WeightAveraging):  # type: ignore[misc]
         """Learn how many steps an epoch has."""
         super().setup(trainer, pl_module, stage)
         self._steps = max(1, int(trainer.estimated_stepping_batches) // self._epochs)
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Bring the mean to the device, where the network came after :meth:`setup`."""
+        self.mean.to(pl_module.device)
+
+    @property
+    def mean(self) -> Any:
+        """The module with the mean weights, between epochs of tune."""
+        assert self._average_model is not None
+        return self._average_model.module
 
     def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Leave the mean where it is: the best checkpoint, which is of weights alone, is written before the epoch ends."""

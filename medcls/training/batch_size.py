@@ -64,13 +64,15 @@ def choose_batch_size(
         cases: To train on.
         multilabel: Whether targets are 0 and 1 for each label.
 
+    For each case a step also takes the unlabelled images that the settings ask for.
+
     Raises:
         ConfigError: The memory does not hold even two cases.
     """
     limit = _power_of_two(min(_LARGEST[compute.device], cases // _STEPS_AN_EPOCH))
     with torch.random.fork_rng(devices=None if compute.device == "cuda" else []):
         if compute.device == "cpu":
-            _check_two(network, shape)
+            _check_two(network, shape, settings.images_per_case)
         step = _Step(network, loss, settings, compute, shape, multilabel)
         if compute.device == "cuda":
             return _by_trying(step, limit)
@@ -104,9 +106,11 @@ class _Step:
         self.compute = compute
         self.shape = tuple(shape)
         self.multilabel = multilabel
+        self.images = settings.images_per_case
         self.layout = memory_format(network.dimensions, compute.channels_last)
 
-    def __call__(self, size: int) -> None:
+    def __call__(self, cases: int) -> None:
+        size = cases * self.images
         images = torch.randn(size, *self.shape, device=self.compute.device).to(memory_format=self.layout)
         targets = torch.zeros(size, dtype=torch.long, device=self.compute.device)
         if self.multilabel:
@@ -118,10 +122,10 @@ class _Step:
         self.optimizer.zero_grad(set_to_none=True)
 
 
-def _check_two(network: ClassificationNetwork, shape: Sequence[int]) -> None:
+def _check_two(network: ClassificationNetwork, shape: Sequence[int], images: int) -> None:
     """Refuse what would end the process when it is measured."""
     try:
-        need = memory_of(network, shape).least(_SMALLEST)
+        need = memory_of(network, shape).least(_SMALLEST * images)
     except RuntimeError:  # a network that looks at its numbers cannot be reckoned without any
         return
     there = available_memory()
@@ -143,7 +147,7 @@ def _by_trying(step: _Step, limit: int) -> ChosenBatchSize:
             step.optimizer.zero_grad(set_to_none=True)
             return False
         free, _ = torch.cuda.mem_get_info()
-        augmenting = AUGMENTING * 4 * math.prod(step.shape) * size
+        augmenting = AUGMENTING * 4 * math.prod(step.shape) * size * step.images
         taken = torch.cuda.max_memory_reserved() + augmenting
         return taken <= _PART["cuda"] * (free + torch.cuda.memory_reserved())
 
@@ -161,7 +165,7 @@ def _by_trying(step: _Step, limit: int) -> ChosenBatchSize:
 def _by_estimate(step: _Step, limit: int, room: int) -> ChosenBatchSize:
     with counting_saved() as saved:
         step(_SMALLEST)
-    image = 4 * math.prod(step.shape)
+    image = 4 * math.prod(step.shape) * step.images
     each = BEYOND_SAVED * sum(saved.values()) / _SMALLEST + AUGMENTING * image
     # Weights, their gradients and two moments are there whatever the batch.
     aside = 4 * sum(one.numel() * one.element_size() for one in step.network.parameters())

@@ -54,7 +54,7 @@ class Fitted:
 
 def fit(
     module: ClassificationModule,
-    train: DataLoader[Batch],
+    train: DataLoader[Batch] | list[DataLoader[Batch]],
     tune: DataLoader[Batch],
     settings: TrainSettings,
     compute: Compute,
@@ -65,7 +65,7 @@ def fit(
 
     Args:
         module: The network and its loss.
-        train: Batches to train on.
+        train: Batches to train on; and beside it as many batches of images without labels, if it learns from any.
         tune: Batches of every tune case.
         settings: Epochs, early stopping, clipping, loggers.
         compute: Device, number format and layout.
@@ -83,7 +83,7 @@ def fit(
     history = History(folder / "history.csv", progress, settings.epochs)
     best = _best_checkpoint(checkpoints)
     compiling = _compiling(module, compute, progress)
-    averaged = [AveragedWeights(settings)] if settings.average != "none" else []
+    averaged = _averaged(module, settings)
     ending = [*_early_stopping(settings), *_time_limit(settings, progress)]
     callbacks = [history, *averaged, best, *compiling, *ending, _last_checkpoint(checkpoints)]
     arithmetic = float32_products(tf32=compute.tf32), layers_in_float32(module.network, compute.float32_layers)
@@ -146,6 +146,15 @@ def _compiling(module: ClassificationModule, compute: Compute, progress: Progres
     compiled = CompiledNetwork(module.network, progress)
     module.step_network = compiled
     return [CompileCost(compiled, progress)]
+
+
+def _averaged(module: ClassificationModule, settings: TrainSettings) -> list[AveragedWeights]:
+    if settings.averaged == "none":
+        return []
+    averaged = AveragedWeights(settings)
+    if settings.semi_supervised == "mean_teacher":
+        module.answering = lambda: averaged.mean.network
+    return [averaged]
 
 
 def _early_stopping(settings: TrainSettings) -> list[Callback]:

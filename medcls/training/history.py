@@ -15,6 +15,7 @@ from medcls.files import write_csv
 from medcls.progress import Progress
 
 COLUMNS = ("epoch", "train_loss", "tune_loss", "tune_auc", "learning_rate", "seconds")
+_UNLABELLED = ("unlabeled_loss", "confident_share")  # where there are scans without labels
 
 
 class History(Callback):  # type: ignore[misc]
@@ -53,13 +54,14 @@ class History(Callback):  # type: ignore[misc]
         self._shown.close()
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row: dict[str, float | None] = {"epoch": trainer.current_epoch + 1}
-        for name in ("train_loss", "tune_loss", "tune_auc"):
+        further = [name for name in _UNLABELLED if name in metrics]
+        for name in ("train_loss", "tune_loss", "tune_auc", *further):
             value = metrics.get(name, math.nan)
             row[name] = value if math.isfinite(value) else None
         row["learning_rate"] = self._rate
         row["seconds"] = round(time.monotonic() - self._started, 3)
         self.rows.append(row)
-        write_csv(self.path, COLUMNS, self.rows)
+        write_csv(self.path, (*COLUMNS, *further), self.rows)
         self.progress.note(_line(row, self.epochs))
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,7 +78,12 @@ def _line(row: dict[str, float | None], epochs: int) -> str:
         value = row[name]
         return "-" if value is None else f"{value:.3f}"
 
+    share = (
+        f", {row['confident_share']:.0%} of unlabelled scans learnt from"
+        if row.get("confident_share") is not None
+        else ""
+    )
     return (
         f"  epoch {row['epoch']:.0f} of {epochs}: train loss {shown('train_loss')}, tune loss {shown('tune_loss')}, "
-        f"tune AUC {shown('tune_auc')}, {row['seconds']:.0f} s"
+        f"tune AUC {shown('tune_auc')}, {row['seconds']:.0f} s{share}"
     )

@@ -6,7 +6,7 @@ Every step starts from a seed of its own, so a run that was killed and taken up 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from medcls.training.distillation import Teaching
 from medcls.training.divergence import check_finite
 from medcls.training.optimizers import build_optimizer
 from medcls.training.schedules import WarmPlateau, build_schedule
+from medcls.training.semi_supervised import SemiSupervised
 
 # Between two epochs with equal tune AUC the one with the lower tune loss wins; the weight keeps the loss from ever
 # outvoting a difference in AUC that a tune set of fewer than 200 positive-negative pairs could show.
@@ -36,7 +37,7 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
     """Trains a network on batches, and scores it on the tune partition after each epoch.
 
     Logs ``train_loss``, ``tune_loss``, ``tune_auc`` and ``tune_score`` (tune AUC, ties broken by loss), which chooses the
-    epoch.
+    epoch; with images without labels also ``unlabeled_loss``, and ``confident_share`` of those that fixmatch learns from.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         augmentation: Augmentation | None,
         mixing: Mixing | None = None,
         teaching: Teaching | None = None,
+        semi_supervised: SemiSupervised | None = None,
         multilabel: bool,
         seed: int,
     ) -> None:
@@ -59,10 +61,14 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
         self.augmentation = augmentation
         self.mixing = mixing
         self.teaching = teaching
+        self.semi_supervised = semi_supervised
         self.multilabel = multilabel
         self.seed = seed
         self.fused = compute.fused
         self.step_network: Callable[[Tensor], Tensor] = network.__call__
+        self.answering: Callable[[], nn.Module] = lambda: (
+            self.network
+        )  # of mean_teacher the network with the mean weights
         self._frozen_throughout = len(network.frozen)
         self._layout = memory_format(network.dimensions, compute.channels_last)
         self._tune_logits: list[Tensor] = []
@@ -74,13 +80,14 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
             every, least = self.settings.unfreeze, self._frozen_throughout
             freeze_for_epoch(self.network, self.current_epoch, every=every, least=least)
 
-    def on_train_batch_start(self, _batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, _batch: Any, batch_idx: int) -> None:
         """Seed dropout by run, epoch and step: loaders take from torch's generator when they start, so no earlier."""
         sequence = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx])
         torch.manual_seed(int(sequence.generate_state(1)[0]))
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Loss of an augmented batch."""
+    def training_step(self, batch: Batch | Sequence[Batch], index: int) -> Tensor:
+        """Loss of an augmented batch; of two, the second has images without labels."""
+        batch, unlabelled = (batch, None) if isinstance(batch, Batch) else batch
         images, targets = batch.images, batch.targets
         if self.augmentation is not None:
             images = self.augmentation(images, batch.keys, epoch=self.current_epoch)
@@ -89,13 +96,38 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
             if soft is not None:  # mixed as the targets are
                 soft = replace(self.mixing, multilabel=True)(images, soft, batch.keys, epoch=self.current_epoch).targets
             images, targets = self.mixing(images, targets, batch.keys, epoch=self.current_epoch)
-        logits = self.step_network(images.to(memory_format=self._layout))
+        weak = None
+        if self.semi_supervised is not None and unlabelled is not None:
+            weak, strong = self.semi_supervised.changed(unlabelled, self.current_epoch)
+            images = torch.cat([images, strong])
+        every = self.step_network(images.to(memory_format=self._layout))
+        logits = every[: len(targets)]
         loss: Tensor = self.loss(logits, targets)
         if self.teaching is not None and soft is not None:
             loss = self.teaching.joined(loss, logits, soft)
         self._check(loss.detach(), "the loss on train")
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
+        self._say("train_loss", loss.detach(), len(targets))
+        if weak is not None:
+            loss = loss + self._unsupervised(every[len(targets) :], weak, index)
         return loss * self._share_of_step(index)
+
+    def _unsupervised(self, scores: Tensor, weak: Tensor, index: int) -> Tensor:
+        """The loss on unlabelled images, as much as it counts at this step.
+
+        The answers come after the images that have a gradient: autocast keeps the weights that it has cast, and those that it
+        casts without a gradient would have none.
+        """
+        assert self.semi_supervised is not None
+        said = self.semi_supervised.answers(self.answering(), weak.to(memory_format=self._layout))
+        loss, share = self.semi_supervised.loss(scores, said)
+        self._check(loss.detach(), "the loss on unlabelled scans")
+        self._say("unlabeled_loss", loss.detach(), len(weak))
+        if share is not None:
+            self._say("confident_share", share, len(weak))
+        return loss * self.semi_supervised.weight(self.current_epoch + index / int(self.trainer.num_training_batches))
+
+    def _say(self, name: str, value: Tensor, among: int) -> None:
+        self.log(name, value, on_step=False, on_epoch=True, batch_size=among)
 
     def _check(self, values: Tensor, what: str) -> None:
         check_finite(values, what, self.current_epoch + 1, self.settings, str(self.trainer.precision))

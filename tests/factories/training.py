@@ -66,10 +66,14 @@ def train(
         augmentation=parts.get("augmentation"),
         mixing=parts.get("mixing"),
         teaching=parts.get("teaching"),
+        semi_supervised=parts.get("semi_supervised"),
         multilabel=False,
         seed=0,
     )
-    loader = train_loader(data, batch_size=size, seed=0, balanced=False)
+    loader: Any = train_loader(data, batch_size=size, seed=0, balanced=False)
+    if parts.get("unlabelled") is not None:
+        drawn = train_loader(parts["unlabelled"], batch_size=2 * size, seed=0, draws=2 * size * len(loader))
+        loader = [loader, drawn]
     tune = eval_loader(cases(8), batch_size=4)
     fit(module, loader, tune, settings, compute, folder, progress or Progress(quiet=True))
     if parts.get("keep") == "last":

@@ -96,7 +96,7 @@ def locate_scans(cohort: Cohort, leniency: Leniency = STRICT, progress: Progress
             if refusal.code == RefusalCode.NO_SCAN and not leads_somewhere(case.scan):
                 missing.append(case)
             continue
-        cases.append(_with_source(case, source))
+        cases.append(with_source(case, source))
     if missing:
         progress.note(missing_in_words(missing, len(cohort.cases)))
     return cohort.replace_cases(cases, excluded).warn(*note("placeholders", *_placeholders(cohort.cases, cases)))
@@ -109,7 +109,8 @@ def reason_without_names(refusal: ScanRefused) -> str:
     return refusal.what
 
 
-def _with_source(case: Case, source: ScanSource) -> Case:
+def with_source(case: Case, source: ScanSource) -> Case:
+    """The case with the scan that was found, and its patient: the table's, else the header's, else its own."""
     patient = case.patient or header_patient(source)
     return replace(
         case,

@@ -70,6 +70,23 @@ class TrainSettings(Section):
     teacher_share: Annotated[float, Field(gt=0, le=1)] = Field(
         0.7, description="How much the teacher counts in the loss; the reference labels count for the rest."
     )
+    semi_supervised: Literal["fixmatch", "mean_teacher"] | None = Field(
+        None,
+        description="Also learn from data.unlabeled: fixmatch, the network's own sure answers to weakly changed scans are the "
+        "labels of strongly changed ones; mean_teacher, it learns to agree with the moving average of its weights; null: not.",
+    )
+    unlabeled_ratio: Count = Field(3, description="Unlabelled scans in a step for each labelled one.")
+    unlabeled_weight: Positive | None = Field(
+        None,
+        description="How much the loss on unlabelled scans counts beside that on labelled ones; null: 1 for fixmatch, 10 for "
+        "mean_teacher.",
+    )
+    confidence_threshold: Fraction = Field(
+        0.95, description="Probability from which on fixmatch takes the network's own answer for a label."
+    )
+    ramp_up_epochs: Count = Field(
+        10, description="Epochs over which the loss of mean_teacher comes to its full weight."
+    )
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum of SGD.")
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         1e-2, description="Weight decay; norms and biases are left out of it."
@@ -112,6 +129,16 @@ class TrainSettings(Section):
     )
     deterministic: bool = Field(False, description="Refuse operations that are not repeatable on CUDA.")
 
+    @property
+    def averaged(self) -> Literal["none", "ema", "swa"]:
+        """Which mean of the weights is kept: that of mean_teacher is its teacher."""
+        return "ema" if self.semi_supervised == "mean_teacher" else self.average
+
+    @property
+    def images_per_case(self) -> int:
+        """Images that a step takes for each labelled case of its batch."""
+        return 1 if self.semi_supervised is None else 1 + self.unlabeled_ratio
+
     @field_validator("time_limit")
     @classmethod
     def _is_a_time(cls, value: str | None) -> str | None:
@@ -137,4 +164,14 @@ class TrainSettings(Section):
     def _one_way_to_keep_weights(self) -> TrainSettings:
         if self.lora is not None and self.unfreeze is not None:
             raise ValueError("lora keeps the blocks' own weights as they are, and unfreeze trains them: leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _what_learns_without_labels_is_a_training(self) -> TrainSettings:
+        if self.semi_supervised is not None and self.method == "probe":
+            raise ValueError("semi_supervised trains the network, and method: probe leaves it as it is: leave one out")
+        if self.semi_supervised == "mean_teacher" and self.average == "swa":
+            raise ValueError(
+                "semi_supervised: mean_teacher keeps the moving average of the weights: leave out average: swa"
+            )
         return self

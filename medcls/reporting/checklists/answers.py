@@ -212,6 +212,9 @@ def _ways(train: TrainSettings) -> Iterator[str]:
             f"; taught by another run's probabilities (temperature {train.teacher_temperature:g}, share "
             f"{train.teacher_share:g})"
         )
+    if train.semi_supervised is not None:
+        ratio = f"{train.unlabeled_ratio} in a step for each labelled one"
+        yield f"; scans without labels took part ({train.semi_supervised}, {ratio})"
 
 
 def _augmentation(run: Record) -> Said:

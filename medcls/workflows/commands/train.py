@@ -78,7 +78,7 @@ def make_ready(config: Config, labels: int, progress: Progress) -> tuple[Session
     """
     # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
     from medcls.workflows.data.fold_plan import plan_folds
-    from medcls.workflows.data.prepare import prepare_material, prepare_whole, thinned
+    from medcls.workflows.data.prepare import prepare_all, prepare_material, thinned
     from medcls.workflows.fitting.preflight import try_out
     from medcls.workflows.fitting.starting_weights import settle_weights
     from medcls.workflows.session import Session
@@ -92,7 +92,7 @@ def make_ready(config: Config, labels: int, progress: Progress) -> tuple[Session
     session = Session.of(config, progress)
     if config.split.folds is None:
         return session, thinned(prepare_material(config, progress), config)
-    plan = plan_folds(prepare_whole(config, progress), config, progress)
+    plan = plan_folds(prepare_all(config, progress), config, progress)
     return session, plan if config.split.fold is None else plan.part(config.split.fold)
 
 

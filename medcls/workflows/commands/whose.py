@@ -29,10 +29,12 @@ from medcls.scans import ScanSource, find_one, find_scans
 from medcls.scans.core.leniency import Leniency
 from medcls.scans.search.index import looking_only
 from medcls.scans.search.naming import name_with_root
+from medcls.values.label_space import LabelSpace
+from medcls.workflows.data.unlabelled import find_unlabelled
 
 _CODE = re.compile(r"([cpsaei])([0-9a-f]{1,12})(?:-[0-9a-f]{4})?", re.IGNORECASE)  # as masked_name lengthens them
 _ENDING = re.compile(r"(?:\.png|\.nii\.gz)$")
-_TABLES = ("cohort.csv", "excluded.csv", "training-cases.csv")  # of a run, that have codes
+_TABLES = ("cohort.csv", "excluded.csv", "training-cases.csv", "unlabeled.csv")  # of a run, that have codes
 _SHOWN = 4
 _Named = Case | Exclusion
 
@@ -169,11 +171,24 @@ class _Known:
         self._origin, self._pseudonyms, self._progress = origin, pseudonyms, progress
         self._named = _everybody(origin, progress)
         self._by_code: dict[str, list[_Named]] = defaultdict(list)
-        self._with_headers = False
-        for one in self._named:
-            self._by_code[pseudonyms.case(one.name)].append(one)
+        self._with_headers = self._with_unlabelled = False
+        self._add(self._named)
+
+    def _add(self, named: Iterable[_Named]) -> None:
+        for one in named:
+            self._by_code[self._pseudonyms.case(one.name)].append(one)
             if one.patient:
-                self._by_code[patient_pseudonym(one.patient, pseudonyms)].append(one)
+                self._by_code[patient_pseudonym(one.patient, self._pseudonyms)].append(one)
+
+    def _look_at_unlabelled(self) -> bool:
+        """Whether there are scans without labels, which are looked for where no case has a code."""
+        config = self._origin.config
+        if self._with_unlabelled or config.data.unlabeled is None:
+            return False
+        self._with_unlabelled = True
+        found = find_unlabelled(config, LabelSpace(("",), multilabel=True), self._progress)
+        self._add(() if found is None else (*found.cases, *found.excluded))
+        return True
 
     def whole(self, code: str) -> str:
         """The one code that begins so.
@@ -185,6 +200,8 @@ class _Known:
         if not of_case and (not self._matching(code) or not all(one.patient for one in self._named)):
             self._look_at_headers()
         matching = [code] if code in self._by_code else self._matching(code)
+        if not matching and self._look_at_unlabelled():
+            return self.whole(code)
         if not matching:
             raise self._unknown(code)
         if len(matching) > 1:

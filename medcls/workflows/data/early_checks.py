@@ -14,13 +14,14 @@ from medcls.config import Config
 from medcls.config.network_names import AUTO, NAMED_WEIGHTS, NAMES, SHIPPED
 from medcls.config.settings import SplitSettings
 from medcls.config.site_weights import names_weights, site_names
-from medcls.errors import ConfigError, WeightsError
+from medcls.errors import ConfigError, NothingToDo, WeightsError
 from medcls.files import check_writable
 from medcls.nearest import beside, did_you_mean
 from medcls.preprocessing import PreparedStore, build_recipe
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import teacher_of
 from medcls.values.caution import in_order
+from medcls.workflows.data.find_inputs import check_targets
 from medcls.workflows.data.label_checks import check_evaluation
 
 _NAMED = 4  # scans in several lines, and lines of each, that are said
@@ -50,6 +51,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
         config.model.check_dimensions(recipe.dimensions)
         _check_weights(config.model.weights)
     teacher_of(config)  # is there, and finished
+    _check_unlabelled(config.data.unlabeled)
     _say_unused(config, recipe.dimensions, progress)
     pseudonyms = config.privacy.pseudonyms(progress=progress)
     PreparedStore.of(config.store)  # knows its folder, or says that it does not
@@ -89,6 +91,17 @@ def _check_weights(weights: str | None) -> None:
     )
 
 
+def _check_unlabelled(path: Path | None) -> None:
+    """Refuse a folder or a table of scans without labels that is not there, or has none."""
+    if path is None:
+        return
+    check_targets(path)
+    if path.is_dir() and not any(files for _, _, files in os.walk(path)):
+        raise NothingToDo(
+            "the folder is empty", where=f"data.unlabeled: {path}", remedy="Fill it, or leave the key out"
+        )
+
+
 def _say_unused(config: Config, dimensions: int, progress: Progress) -> None:
     """What the config asks for and does not get."""
     if config.split.folds is not None and config.split.test != SplitSettings().test:
@@ -103,7 +116,21 @@ def _say_unused(config: Config, dimensions: int, progress: Progress) -> None:
         ("train", "warmup_epochs", train.schedule != "one_cycle", "with train.schedule: one_cycle"),
         ("train", "step_epochs", falls, "without train.schedule: step or plateau"),
         ("train", "step_factor", falls, "without train.schedule: step or plateau"),
-        ("train", "ema_decay", train.average == "ema", "without train.average: ema"),
+        ("train", "ema_decay", train.averaged == "ema", "without train.average: ema"),
+        ("train", "unlabeled_ratio", train.semi_supervised is not None, "without train.semi_supervised"),
+        ("train", "unlabeled_weight", train.semi_supervised is not None, "without train.semi_supervised"),
+        (
+            "train",
+            "confidence_threshold",
+            train.semi_supervised == "fixmatch",
+            "without train.semi_supervised: fixmatch",
+        ),
+        (
+            "train",
+            "ramp_up_epochs",
+            train.semi_supervised == "mean_teacher",
+            "without train.semi_supervised: mean_teacher",
+        ),
         ("train", "teacher_temperature", train.teacher is not None, "without train.teacher"),
         ("train", "teacher_share", train.teacher is not None, "without train.teacher"),
         ("model", "name", not config.ensemble.networks, "with ensemble.networks"),

@@ -50,7 +50,12 @@ class Targets:
 
 
 def find_targets(
-    scans: str | os.PathLike[str], leniency: Leniency, taken: Collection[str] = (), progress: Progress = SILENT
+    scans: str | os.PathLike[str],
+    leniency: Leniency,
+    taken: Collection[str] = (),
+    progress: Progress = SILENT,
+    *,
+    told: bool = True,
 ) -> Targets:
     """Find the scans that an argument stands for.
 
@@ -60,6 +65,7 @@ def find_targets(
         leniency: What to do with an irregular series.
         taken: The columns of the predictions.
         progress: Where to say how far it is.
+        told: Say which of a table's columns will stand in the predictions.
 
     Raises:
         UsageError: There is nothing at the path.
@@ -69,7 +75,7 @@ def find_targets(
     path = Path(scans)
     check_targets(path)
     if path.suffix.lower() in _TABLES:
-        targets = _find_listed(path, leniency, taken, progress)
+        targets = _find_listed(path, leniency, taken, progress, told=told)
     elif path.exists():
         found = find_scans(path, leniency=leniency, progress=progress)
         targets = Targets((*found.scans, *found.refused))
@@ -111,10 +117,10 @@ def _find_named(path: Path, leniency: Leniency) -> ScanSource | Refusal:
     return one
 
 
-def _find_listed(path: Path, leniency: Leniency, taken: Collection[str], progress: Progress) -> Targets:
+def _find_listed(path: Path, leniency: Leniency, taken: Collection[str], progress: Progress, *, told: bool) -> Targets:
     table = _table_of_scans(path)
     columns = _further_columns(table, taken)
-    if columns:
+    if columns and told:
         renamed = {name: table.header[place] for place, name in columns.items() if name != table.header[place]}
         said = (
             f"{renamed[name] or 'one without a name'} as {name}" if name in renamed else name

@@ -16,6 +16,7 @@ from medcls.progress import SILENT, Progress
 from medcls.runs.run_tables import pseudonym_of
 from medcls.values.caution import note
 from medcls.workflows.data.prepare import Material, part_material, size_warnings, thinned
+from medcls.workflows.data.unlabelled import in_words
 
 COLUMNS = ("case", "patient", "repeat", "fold", "partition")
 
@@ -104,6 +105,8 @@ def plan_folds(material: Material, config: Config, progress: Progress = SILENT) 
             "table", "the table's tune partition is not used: every fold tunes on its own training patients"
         )
     warnings += tune_warnings([part.cohort for part in parts.values()])
+    if whole.unlabelled is not None:
+        warnings += in_words(whole.unlabelled.cohort, config)  # of which each fold leaves out its own
     return FoldPlan(replace(whole, cohort=whole.cohort.warn(*warnings), audit=audit), folds, parts)
 
 

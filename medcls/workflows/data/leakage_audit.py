@@ -17,6 +17,8 @@ from medcls.progress import Progress
 from medcls.runs.training_cases import NAME, KnownCases, Overlaps, meet_training_cases, write_training_cases
 from medcls.values.caution import leakage
 from medcls.workflows.data.prepare import Material, size_warnings
+from medcls.workflows.data.related_cases import fingerprints_of
+from medcls.workflows.data.unlabelled import TABLE, write_unlabelled
 from medcls.workflows.session import Session
 
 AUDIT = "audit.json"
@@ -25,7 +27,14 @@ AUDIT = "audit.json"
 def write_audit(folder: Path, material: Material, pseudonyms: Pseudonyms) -> None:
     """Write ``audit.json`` and ``training-cases.csv`` of cases that have passed the gate."""
     hashes = material.found.hashes if material.found is not None else {}
-    write_training_cases(folder / NAME, material.cohort, material.content, hashes, pseudonyms)
+    cohort, content = material.cohort, material.content
+    if (unlabelled := material.unlabelled) is not None:  # was learnt from, as train was
+        write_unlabelled(folder / TABLE, unlabelled.cohort, pseudonyms)
+        own = {case.name: unlabelled.entries[case.name] for case in unlabelled.cohort.cases}
+        hashes = {**hashes, **{name: one.text for name, one in (fingerprints_of(own) if hashes else {}).items()}}
+        cohort = cohort.replace_cases((*cohort.cases, *unlabelled.cohort.cases))
+        content = {**content, **unlabelled.content}
+    write_training_cases(folder / NAME, cohort, content, hashes, pseudonyms)
     if material.audit is not None:
         write_json(folder / AUDIT, material.audit.to_json(pseudonyms))
 

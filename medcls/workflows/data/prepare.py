@@ -23,6 +23,7 @@ from medcls.scans.core.leniency import Leniency
 from medcls.values.caution import Caution, serious
 from medcls.workflows.data.label_checks import check_evaluation
 from medcls.workflows.data.related_cases import Related, relate
+from medcls.workflows.data.unlabelled import apart_from, find_unlabelled, in_words
 
 _Parted = TypeVar("_Parted")
 
@@ -38,6 +39,7 @@ class Material:
         found: What ties cases beyond patient, study and pixels; ``None`` until it is looked for.
         keeps_near: Whether near-duplicates are kept together where the cases are split.
         audit: What the leakage gate found; ``None`` until the cases have passed it.
+        unlabelled: Prepared scans without labels that are learnt from too; past the gate, none of tune or test.
     """
 
     cohort: Cohort
@@ -46,6 +48,7 @@ class Material:
     found: Related | None = None
     keeps_near: bool = False
     audit: Audit | None = None
+    unlabelled: Material | None = None
 
     @property
     def content(self) -> dict[str, str]:
@@ -106,7 +109,17 @@ def prepare_material(config: Config, progress: Progress = SILENT) -> Material:
         NothingToDo: Every case was refused.
         StorageError: The prepared store cannot be written.
     """
-    return part_material(prepare_whole(config, progress), config, progress=progress)
+    return part_material(prepare_all(config, progress), config, progress=progress)
+
+
+def prepare_all(config: Config, progress: Progress = SILENT) -> Material:
+    """What :func:`prepare_whole` prepares, and beside it the scans without labels."""
+    material = prepare_whole(config, progress)
+    unlabelled = find_unlabelled(config, material.cohort.space, progress)
+    if unlabelled is None:
+        return material
+    store, leniency = PreparedStore.of(config.store), Leniency.chosen(config.preprocessing)
+    return replace(material, unlabelled=prepare_cases(unlabelled, material.recipe, store, leniency, progress))
 
 
 def prepare_whole(config: Config, progress: Progress = SILENT) -> Material:
@@ -180,7 +193,19 @@ def let_pass(material: Material, cohort: Cohort, config: Config) -> Material:
     audit = material.audited(cohort, config)
     if audit.leaks and audit.allowed is None:
         raise leak_error(audit.leaks, config.privacy.pseudonyms(), config.places_from)
-    return replace(material, cohort=cohort.warn(*audit.warnings, *size_warnings(cohort)), audit=audit)
+    warned = cohort.warn(*audit.warnings, *size_warnings(cohort))
+    return _with_unlabelled(replace(material, cohort=warned, audit=audit), config)
+
+
+def _with_unlabelled(material: Material, config: Config) -> Material:
+    """The material with those of its scans without labels alone that are of nobody in tune or test."""
+    if material.unlabelled is None:
+        return material
+    judged = [case for case in material.cohort.cases if case.partition != "train"]
+    entries = {**material.entries, **material.unlabelled.entries}
+    apart = apart_from(judged, material.unlabelled.cohort, entries, config)
+    cohort = material.cohort.warn(*in_words(apart, config))
+    return replace(material, cohort=cohort, unlabelled=replace(material.unlabelled, cohort=apart))
 
 
 def size_warnings(cohort: Cohort, *, in_folds: bool = False) -> tuple[Caution, ...]:

@@ -100,7 +100,7 @@ def _sizes(config: Config, material: Material) -> Sizes:
     tune = eval_loader(material.dataset(cohort.partition("tune")), batch_size=size)
     return Sizes(
         shape=(recipe.channels, *recipe.size),
-        train=min(size, len(train.sampler)),  # type: ignore[arg-type]
+        train=min(size, len(train.sampler)) * config.train.images_per_case,  # type: ignore[arg-type]
         tune=tuple(sorted({len(batch) for batch in tune.batch_sampler})),  # type: ignore[union-attr]
         multilabel=cohort.multilabel,
     )

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from medcls.config import Config
 from medcls.config.sections.train import TrainSettings
 from medcls.errors import ConfigError
-from medcls.loading import Batch, train_loader
+from medcls.loading import Batch, Item, PreparedDataset, train_loader
 from medcls.networks import ClassificationNetwork
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run
@@ -80,6 +80,27 @@ def train_batches(material: Material, config: Config) -> DataLoader[Batch]:
         balanced=settings.balance in ("sampler", "both"),
         workers=settings.workers,
     )
+
+
+def with_unlabelled(
+    train: DataLoader[Batch], material: Material, config: Config
+) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+    """The batches of an epoch, each beside one of scans without labels, whose patients come equally often; else as they are."""
+    if material.unlabelled is None:
+        return train
+    cohort, labels = material.unlabelled.cohort, len(material.cohort.labels)
+    items = [
+        Item(material.unlabelled.entries[case.name], (), case.patient, tuple(range(labels))) for case in cohort.cases
+    ]
+    size = batch_size_of(config) * config.train.unlabeled_ratio
+    unlabelled = train_loader(
+        PreparedDataset(items, labels=labels, multilabel=True),  # of any number of labels none is known
+        batch_size=size,
+        seed=config.seed,
+        workers=config.train.workers,
+        draws=len(train) * size,
+    )
+    return [train, unlabelled]
 
 
 def _with(config: Config, size: int) -> Config:

@@ -49,7 +49,9 @@ def expected_seconds(config: Config, cases: Mapping[str, int], reading: float) -
             fit += trainings * _FIT * cases["train"] * features * min(cases["train"], features)
         else:
             steps = trainings * own.train.epochs
-            train += steps * (cases["train"] * _step(network, own, recipe) + cases["tune"] * each)
+            train += steps * (
+                cases["train"] * own.train.images_per_case * _step(network, own, recipe) + cases["tune"] * each
+            )
     members = trainings * len(names)
     return {
         "reading": sum(cases.values()) * reading,

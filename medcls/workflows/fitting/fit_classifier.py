@@ -37,9 +37,10 @@ from medcls.training.device import Compute, lay_out
 from medcls.training.fitting import Fitted, fit
 from medcls.training.losses import build_loss, class_weights, positive_weights
 from medcls.training.module import ClassificationModule
+from medcls.training.semi_supervised import SemiSupervised
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure
-from medcls.workflows.fitting.batch_size import batch_size_of, one_step, train_batches
+from medcls.workflows.fitting.batch_size import batch_size_of, one_step, train_batches, with_unlabelled
 from medcls.workflows.fitting.probe_classifier import head_start, probe_classifier
 from medcls.workflows.fitting.starting_weights import values_of
 from medcls.workflows.fitting.teaching import teach
@@ -199,23 +200,27 @@ def _fit(
         trained = adapt(network, rank=settings.lora.rank, alpha=settings.lora.alpha, seed=config.seed)
         session.progress.note(f"Low-rank adaptation: {trained:,} numbers are trained")
     tune = material.dataset(cohort.partition("tune"))
+    augmentation = augmentation_of(config, recipe)
     module = ClassificationModule(
         network if not compute.channels_last else lay_out(network, recipe.dimensions, True),  # type: ignore[arg-type]
         build_loss(settings, class_weights=_loss_weights(config, cohort), multilabel=cohort.multilabel),
         settings,
         compute,
-        augmentation=augmentation_of(config, recipe),
+        augmentation=augmentation,
         mixing=Mixing.from_settings(
             config.augmentation, labels=len(cohort.labels), multilabel=cohort.multilabel, seed=config.seed
         ),
         teaching=None if (folder / "checkpoints" / FITTED).exists() else teach(material, session),
+        semi_supervised=None
+        if settings.semi_supervised is None or augmentation is None
+        else SemiSupervised.of(settings, augmentation, multilabel=cohort.multilabel),
         multilabel=cohort.multilabel,
         seed=config.seed,
     )
     session.progress.warn(*one_step(settings, len(cohort.partition("train"))))
     fitted = fit(
         module,
-        train_batches(material, config),
+        with_unlabelled(train_batches(material, config), material, config),
         eval_loader(tune, batch_size=batch_size_of(config), workers=settings.workers),
         settings,
         compute,
@@ -290,6 +295,7 @@ def _provenance(
         "training": fitted.how,
         "starting_weights": None if network.started_from is None else network.started_from.to_json(),
         "teacher": _teacher(config),
+        "unlabeled_scans": None if material.unlabelled is None else len(material.unlabelled.cohort.cases),
         "best_epoch": fitted.best_epoch,
         "epochs": fitted.epochs,
         "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -49,6 +50,8 @@ def check_room(config: Config, recipe: Recipe, progress: Progress = SILENT) -> s
         cases = (
             1  # no layer is kept for a gradient: the batches of a prediction take about what a step of one case does
         )
+    images = config.train.images_per_case
+    need = replace(need, saved=need.saved * images, image=need.image * images)
     said = _in_words(need, cases, recipe, config, there, "this GPU" if on_card else "this machine")
     if need.least(cases) > there:
         raise ConfigError(said, where="preprocessing.size", remedy=_remedy(need, cases, there))

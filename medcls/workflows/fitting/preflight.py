@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from medcls.config import Config
+from medcls.errors import ConfigError
 from medcls.leftovers import temporary_folder
 from medcls.preprocessing import Recipe
 from medcls.progress import SILENT, Progress
@@ -33,6 +34,10 @@ def try_out(config: Config, recipe: Recipe, classes: int, progress: Progress = S
     check_room(config, recipe, progress)
     start_network(config, recipe, classes, progress)
     augmentation = augmentation_of(config, recipe)
+    if config.train.semi_supervised is not None and augmentation is not None and not augmentation.operations:
+        raise ConfigError(
+            "train.semi_supervised compares changed images, and no change is allowed", where="augmentation"
+        )
     if augmentation is not None and augmentation.monai:
         noise = torch.rand(1, recipe.channels, *recipe.size)
         augmentation(noise, torch.zeros(1, dtype=torch.int64), epoch=0)

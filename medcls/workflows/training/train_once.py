@@ -26,6 +26,7 @@ from medcls.values.caution import in_order, note, serious
 from medcls.workflows.data.leakage_audit import write_audit
 from medcls.workflows.data.prepare import Material, thinned
 from medcls.workflows.data.training_summary import write_training_summary
+from medcls.workflows.data.unlabelled import TABLE, same_unlabelled
 from medcls.workflows.fitting.arithmetic import describe_arithmetic, settle_arithmetic, write_arithmetic
 from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, start_network, train_classifier
 from medcls.workflows.fitting.resume import how_it_went_on
@@ -149,7 +150,8 @@ def open_folder(run: Run, material: Material, environment: Mapping[str, str], se
     table, pseudonyms = run.path / "cohort.csv", session.pseudonyms
     if run.config_file.exists():
         now = {pseudonyms.case(case.name): case.partition for case in material.cohort.cases}
-        if read_partitions(table) != now:
+        unlabelled = None if material.unlabelled is None else material.unlabelled.cohort
+        if read_partitions(table) != now or not same_unlabelled(run.path / TABLE, unlabelled, pseudonyms):
             raise RunError(
                 "the cohort has changed since the run was started",
                 where=str(run.path),
