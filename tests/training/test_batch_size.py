@@ -89,6 +89,7 @@ class Card:
         self.cases = cases
         self.steps: list[int] = []
         self.shape = (1, 8, 8)
+        self.images = 1
         self.optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)
 
     def __call__(self, size: int) -> None:
@@ -232,3 +233,13 @@ def test_a_run_keeps_its_number_and_goes_on_with_it(tmp_path: Path, monkeypatch:
     kept = run.load_config().train.batch_size
     assert kept == 4  # 32 cases to train on, eight steps an epoch
     assert set(sizes) == {kept}
+
+
+def test_unlabelled_images_of_a_step_take_memory_too() -> None:
+    settings = TrainSettings(batch_size="auto", semi_supervised="fixmatch", unlabeled_ratio=7)
+    loss = build_loss(settings, class_weights=None, multilabel=False)
+    sizes = []
+    for one in (TrainSettings(batch_size="auto"), settings):
+        step = batch_size._Step(network(), loss, one, PLAIN, (1, 32, 32), False)
+        sizes.append(batch_size._by_estimate(step, 4096, 300_000_000).size)
+    assert sizes[1] * 4 <= sizes[0] <= sizes[1] * 16
