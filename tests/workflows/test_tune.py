@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 
 from medcls.config import Config, load_config
+from medcls.config.sections.tune import TuneSettings
 from medcls.errors import ConfigError, MedclsError, MissingExtraError, RunError
 from medcls.preprocessing import StoredPrepared
+from medcls.progress import SILENT
 from medcls.runs.folder import Run
+from medcls.values.caution import Caution
+from medcls.workflows.commands.train import make_ready
 from medcls.workflows.data.fold_plan import FoldPlan
+from medcls.workflows.data.prepare import Material
+from medcls.workflows.searching import judging
 from medcls.workflows.searching import tune as verb
 from medcls.workflows.searching.space import next_values, with_values
 from medcls.workflows.searching.trials import Trial, read_search
@@ -94,7 +100,7 @@ def test_trials_open_the_views_of_training_cases_alone(
     assert found.run.is_finished
     kept = found.run.load_config()
     assert with_values(config, found.best.values).train == kept.train
-    assert kept.tune.space == {}
+    assert kept.tune == TuneSettings(searched="small-tuning")
     assert found.best.auc == max(one.auc or 0 for one in found.search.trials)
     assert all(len(one.aucs) == 2 for one in found.search.trials)
     again = tune_run(config)  # all is done already
@@ -146,6 +152,38 @@ def test_the_best_trial_is_trained_and_the_table_has_them_all(
     assert f"Best: trial {found.best.number}" in (found.search.folder / "tuning.md").read_text(encoding="utf-8")
 
 
+def test_folds_and_members_are_those_of_the_last_run_and_a_trial_trains_each_network_once(
+    quickly: list[Any], pictures: Pictures, key_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, int, set[str]]] = []
+
+    def auc_of(config: Config, place: int, part: Material, _: Session) -> float:
+        trained.append((config.model.name, place, {case.name for case in part.cohort.cases}))
+        return 0.5 + 0.1 * place + 0.2 * (config.model.name == "smallcnn")
+
+    networks = ["smallcnn", "resnet10"]
+    monkeypatch.setattr(judging, "_auc_of", auc_of)
+    monkeypatch.setattr(verb, "judged", judging.judged)
+    tune = {"trials": 1, "folds": 2, "space": SPACE}
+    wider = {"split": {"folds": 3, "repeats": 2}, "ensemble": {"seeds": 2, "networks": networks}}
+    found = tune_run(searched(pictures, tmp_path, key_folder, tune=tune, **wider))
+    assert [(name, place) for name, place, _ in trained] == [(name, place) for place in (1, 2) for name in networks]
+    assert all(len(cases) == 48 for *_, cases in trained)
+    assert found.best.aucs == pytest.approx((0.7, 0.8))
+    (last,) = quickly
+    assert (last.split.folds, last.split.repeats, last.ensemble.seeds, last.ensemble.networks) == (3, 2, 2, networks)
+    told = [str(one) for one in warned(last) if one.code == "tuned"]
+    assert len(told) == 1
+    assert "too favourable" in told[0]
+    assert not [one for one in warned(last.model_copy(update={"tune": TuneSettings()})) if one.code == "tuned"]
+
+
+def warned(config: Config) -> tuple[Caution, ...]:
+    _, plan = make_ready(config, 2, SILENT)
+    assert isinstance(plan, FoldPlan)
+    return tuple(plan.material.cohort.warnings)
+
+
 def test_no_trial_begins_after_the_time(
     quickly: list[Any], pictures: Pictures, key_folder: Path, tmp_path: Path
 ) -> None:
@@ -181,8 +219,10 @@ def test_a_search_goes_on_with_its_own_config_alone(
             {"tune": {"space": {"train.learning_rate": [-1.0, 2.0]}}},
             "tune.space: train.learning_rate: .*greater than 0",
         ),
-        ({"tune": {"space": SPACE}, "split": {"folds": 3}}, "one network on one partition"),
-        ({"tune": {"space": SPACE}, "ensemble": {"seeds": 3}}, "one network on one partition"),
+        (
+            {"tune": {"space": {"model.name": ["resnet10", "resnet18"]}}, "ensemble": {"networks": ["resnet34"]}},
+            "tune.space: model.name: ensemble.networks names the networks",
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_one_line(changes: dict[str, Any], words: str, tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ class TuneSettings(Section):
     folds: Annotated[int, Field(ge=2, le=20)] = Field(
         3, description="Folds within the training patients, on which each setting is judged."
     )
+    searched: str | None = Field(
+        None, description="Written by 'medcls tune': the folder of the search that chose the settings of this config."
+    )
 
     @field_validator("time")
     @classmethod

@@ -14,11 +14,15 @@ from medcls.files import read_csv, reading_kept, write_csv
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.runs.run_tables import pseudonym_of
-from medcls.values.caution import note
+from medcls.values.caution import note, serious
 from medcls.workflows.data.prepare import Material, part_material, size_warnings, thinned
 from medcls.workflows.data.unlabelled import in_words
 
 COLUMNS = ("case", "patient", "repeat", "fold", "partition")
+_SEARCHED = (
+    "the settings were searched on the patients of these folds, so what is said of held-out patients is too favourable; "
+    "believe a test partition of the table, or search within one fold (split.fold)"
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,8 @@ def plan_folds(material: Material, config: Config, progress: Progress = SILENT) 
         warnings += note(
             "table", "the table's tune partition is not used: every fold tunes on its own training patients"
         )
+    if config.tune.searched:
+        warnings += serious("tuned", _SEARCHED)
     warnings += tune_warnings([part.cohort for part in parts.values()])
     if whole.unlabelled is not None:
         warnings += in_words(whole.unlabelled.cohort, config)  # of which each fold leaves out its own

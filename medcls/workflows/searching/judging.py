@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from statistics import fmean
 
 from medcls.cohort.case import known_matrix, reference_matrix
 from medcls.config import Config
@@ -24,13 +25,14 @@ from medcls.workflows.fitting.starting_weights import settle_weights
 from medcls.workflows.searching.space import with_values
 from medcls.workflows.searching.trials import Trial
 from medcls.workflows.session import Session
+from medcls.workflows.training.ensemble import member_configs
 
 
 def inner_folds(material: Material, config: Config) -> FoldPlan:
     """Folds within the training patients. Of tune and test not even the paths of their prepared views are in it.
 
     Args:
-        material: Prepared and parted cases.
+        material: Prepared and parted cases; with ``split.folds`` those of all folds are training patients.
         config: Has the number of folds.
 
     Raises:
@@ -45,7 +47,14 @@ def inner_folds(material: Material, config: Config) -> FoldPlan:
         audit=None,
     )
     split = config.split.model_copy(
-        update={"folds": config.tune.folds, "test": SplitSettings().test, "train_part": 1.0, "learning_curve": []}
+        update={
+            "folds": config.tune.folds,
+            "fold": None,
+            "repeats": 1,
+            "test": SplitSettings().test,
+            "train_part": 1.0,
+            "learning_curve": [],
+        }
     )
     return plan_folds(inner, config.model_copy(update={"split": split}))
 
@@ -67,8 +76,16 @@ def judged(number: int, values: Mapping[str, Value], plan: FoldPlan, session: Se
 
 
 def _auc(values: Mapping[str, Value], place: int, part: Material, session: Session) -> float:
+    """The mean over the networks of an ensemble, each trained once."""
+    config = with_values(session.config, values)
+    once = config.ensemble.model_copy(update={"seeds": 1})
+    members = member_configs(config.model_copy(update={"ensemble": once}))
+    return fmean(_auc_of(one, place, part, session) for one in members.values())
+
+
+def _auc_of(config: Config, place: int, part: Material, session: Session) -> float:
     quiet = replace(session, progress=SILENT)
-    config = settle_weights(with_values(session.config, values), part.recipe)
+    config = settle_weights(config, part.recipe)
     train = config.train.model_copy(update={"loggers": []})
     config = config.model_copy(update={"seed": config.seed + place, "train": train})
     labels = part.cohort.labels

@@ -43,6 +43,9 @@ def check_space(config: Config) -> None:
     if not config.tune.space:
         remedy = "Give tune.space, for example {train.learning_rate: {low: 1e-5, high: 1e-2, log: true}}"
         raise ConfigError("there is nothing to search", where="tune", remedy=remedy)
+    if "model.name" in config.tune.space and config.ensemble.networks:
+        remedy = "Leave one of them out"
+        raise ConfigError("ensemble.networks names the networks already", where="tune.space: model.name", remedy=remedy)
     for key, choices in config.tune.space.items():
         for value in [choices.low, choices.high] if isinstance(choices, Range) else choices:
             with_values(config, {key: value})

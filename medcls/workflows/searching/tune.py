@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from medcls.config import Config
 from medcls.config.durations import seconds_of
 from medcls.config.sections.tune import TuneSettings
-from medcls.errors import ConfigError, RunError
+from medcls.errors import RunError
 from medcls.names import file_stem
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run, new_run
@@ -47,15 +47,15 @@ def tune_run(config: Config, *, name: str | None = None, progress: Progress = SI
         MedclsError: As :func:`medcls.workflows.commands.train.train_run`; or the space is wrong, the search in the folder is of
             another config, or every trial failed.
     """
-    _check(config)
+    check_space(config)
+    check_installed()
     name = name or config.name or config.region
     folder = config.runs / f"{file_stem(name)}-tuning"
     search = read_search(folder, config)
     if _wanted(search, config):
         with looked_over(config, name, progress) as labels:
             session, cases = make_ready(config, labels, progress)
-        assert not isinstance(cases, FoldPlan)  # split.folds is refused
-        plan = inner_folds(cases, session.config)
+        plan = inner_folds(cases.material if isinstance(cases, FoldPlan) else cases, session.config)
         with Run(folder).locked():
             while _wanted(search, config):
                 search = replace(search, trials=(*search.trials, _next(search, plan, session)), run="")
@@ -68,15 +68,6 @@ def tune_run(config: Config, *, name: str | None = None, progress: Progress = SI
             remedy="Change tune.space or the config, and remove the folder",
         )
     return _train_best(search, best, config, name, progress)
-
-
-def _check(config: Config) -> None:
-    for key, taken in (("split.folds", config.split.folds is not None), ("ensemble", config.ensemble.wanted)):
-        if taken:
-            remedy = f"Leave out {key}; train with it what the search finds"
-            raise ConfigError("a search is for one network on one partition", where=key, remedy=remedy)
-    check_space(config)
-    check_installed()
 
 
 def _wanted(search: Search, config: Config) -> bool:
@@ -106,6 +97,6 @@ def _train_best(search: Search, best: Trial, config: Config, name: str, progress
         search = replace(search, run=new_run(config.runs, name, exact=False).name)
         search.write(config)
     progress.note(f"Training with trial {best.number} of {len(search.trials)}, {best.in_words()}")
-    chosen = with_values(config, best.values).model_copy(update={"tune": TuneSettings()})
+    chosen = with_values(config, best.values).model_copy(update={"tune": TuneSettings(searched=search.folder.name)})
     run = train_run(chosen, name=search.run, resume=resume, progress=progress)
     return Tuned(search, best, run)
