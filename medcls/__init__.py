@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medcls.api import evaluate, explain, infer, load, plan, train
+    from medcls.api import evaluate, explain, infer, load, plan, pretrain, train
     from medcls.classifier import Classifier
     from medcls.cohort import Cohort
     from medcls.errors import MedclsError, ScanRefused
@@ -49,6 +49,7 @@ _HOMES = {
     "inspect_scans": "medcls.scans",
     "load": "medcls.api",
     "plan": "medcls.api",
+    "pretrain": "medcls.api",
     "read_scan": "medcls.scans",
     "reproduce": "medcls.api",
     "train": "medcls.api",
@@ -76,6 +77,7 @@ __all__ = [
     "inspect_scans",
     "load",
     "plan",
+    "pretrain",
     "read_scan",
     "reproduce",
     "train",

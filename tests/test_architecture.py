@@ -45,6 +45,7 @@ ORDER = (
     "networks",
     "explanation",
     "training",
+    "pretraining",
     "classifier",
     "reporting",
     "runs",

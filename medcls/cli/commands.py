@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from medcls.cli import evaluation_commands, planning, pretrained, storing
+from medcls.cli import evaluation_commands, planning, pretrained, pretraining, storing
 from medcls.cli.exits import code_of
 from medcls.cli.options import (
     AllowLeakage,
@@ -352,6 +352,11 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
         "medcls train --config lung.yaml --resume",
     ),
     planning.plan: ("medcls plan --config lung.yaml", "medcls plan --config lung.yaml --budget 20min --out short.yaml"),
+    pretraining.pretrain: (
+        "medcls pretrain --config lung.yaml",
+        "medcls pretrain --config lung.yaml --scans archive/ --set pretrain.method=spark --budget overnight",
+        "medcls pretrain --config lung.yaml --resume",
+    ),
     finish: ("medcls finish lung",),
     tune: ("medcls tune --config lung.yaml", "medcls tune --config lung.yaml --set tune.trials=40 --set tune.time=2h"),
     reproduce: ("medcls reproduce lung", "medcls reproduce runs/lung --run lung-on-the-new-machine"),

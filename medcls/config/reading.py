@@ -32,6 +32,7 @@ _PATH_KEYS: tuple[Key, ...] = (
     ("data", "folder"),
     ("data", "root"),
     ("plan", "file"),
+    ("pretrain", "scans"),
     ("privacy", "key_file"),
     ("store", "folder"),
     _WEIGHTS,

@@ -22,6 +22,7 @@ from medcls.config.sections.ensemble import EnsembleSettings as EnsembleSettings
 from medcls.config.sections.evaluation import EvaluationSettings as EvaluationSettings
 from medcls.config.sections.model import ModelSettings as ModelSettings
 from medcls.config.sections.plan import PlanSettings as PlanSettings
+from medcls.config.sections.pretrain import PretrainSettings as PretrainSettings
 from medcls.config.sections.section import Count as Count
 from medcls.config.sections.section import Fraction as Fraction
 from medcls.config.sections.section import Positive as Positive
@@ -242,6 +243,7 @@ class Config(Section):
     augmentation: AugmentationSettings = Field(default_factory=AugmentationSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
+    pretrain: PretrainSettings = Field(default_factory=PretrainSettings)
     ensemble: EnsembleSettings = Field(default_factory=EnsembleSettings)
     tune: TuneSettings = Field(default_factory=TuneSettings)
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)

@@ -20,6 +20,13 @@ INPUT_NAMES = ("input.scale", "input.shift", "input.low", "input.high")
 """Of the tensors of a network that has one; the last two where values are cut off."""
 
 
+def in_words(values: Values | None) -> str:
+    """What images hold, for a record: equal where they hold the same."""
+    if values is None or isinstance(values, str):
+        return values or "not known"
+    return "Hounsfield units " + ", ".join(f"{low:g} to {high:g}" for low, high in values)
+
+
 class InputNormalisation(nn.Module):
     """``value * scale + shift`` in each channel, by numbers that are not trained and are saved with the network.
 

@@ -136,19 +136,27 @@ def write_training_cases(
         hashes: Case name to the text of its fingerprint, where it has one.
         pseudonyms: For everything that names somebody.
     """
-    rows = [
+    rows = training_rows(cohort, content, hashes, pseudonyms)
+    write_csv(path, _COLUMNS, [dict(row) for row in rows.values()])
+
+
+def training_rows(
+    cohort: Cohort, content: Mapping[str, str], hashes: Mapping[str, str], pseudonyms: Pseudonyms
+) -> KnownCases:
+    """The rows of :func:`write_training_cases`, as :func:`read_training_cases` gives them."""
+    rows = (
         {
             "case": pseudonyms.case(case.name),
-            "patient": _patient(case, pseudonyms),
-            "study": _study(case, pseudonyms),
+            "patient": _patient(case, pseudonyms) or "",
+            "study": _study(case, pseudonyms) or "",
             "partition": case.partition,
-            "pixels": content.get(case.name),
-            "hash": hashes.get(case.name),
+            "pixels": content.get(case.name, ""),
+            "hash": hashes.get(case.name, ""),
         }
         for case in cohort.cases
         if case.partition in ("train", "tune")
-    ]
-    write_csv(path, _COLUMNS, rows)
+    )
+    return {row["case"]: row for row in rows}
 
 
 def keep_training_cases(folder: Path, known: KnownCases) -> None:

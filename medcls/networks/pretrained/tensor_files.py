@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,13 @@ class TensorFile:
         name: The file's name, without its folder.
         sha256: Hash of the very bytes that the tensors were read from.
         tensors: By name, on the CPU.
+        metadata: Texts in the header of a ``.safetensors`` file.
     """
 
     name: str
     sha256: str
     tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_tensors(path: Path, *further: Path, name: str = "", sha256: str | None = None) -> TensorFile:
@@ -63,10 +66,11 @@ def read_tensors(path: Path, *further: Path, name: str = "", sha256: str | None 
             where=str(path),
             remedy="Delete it and fetch it again, or correct model.weights_sha256",
         )
-    tensors = _parse(data, path, Path(name).suffix.lower())
+    suffix = Path(name).suffix.lower()
+    tensors = _parse(data, path, suffix)
     if not tensors:
         raise WeightsError("the file holds no weights", where=str(path))
-    return TensorFile(name, digest, tensors)
+    return TensorFile(name, digest, tensors, _metadata(data) if suffix == ".safetensors" else {})
 
 
 def read_whole(*paths: Path) -> bytes:
@@ -99,6 +103,12 @@ def _parse(data: bytes, path: Path, suffix: str) -> dict[str, Tensor]:
             remedy="Fetch it again, or have it saved as .safetensors",
         ) from error
     return _only_tensors(content)
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The texts in the header of a safetensors file, which its own reader has passed."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return dict(header.get("__metadata__") or {})
 
 
 def _check_unpacked(data: bytes) -> None:

@@ -18,8 +18,9 @@ from medcls.nearest import one_of
 from medcls.networks import layouts
 from medcls.networks.architecture import ClassificationNetwork
 from medcls.networks.families import FAMILIES, family_of, published
-from medcls.networks.input_normalisation import INPUT_NAMES, Values, normalisation_for, normalisation_in
+from medcls.networks.input_normalisation import INPUT_NAMES, Values, in_words, normalisation_for, normalisation_in
 from medcls.networks.pretrained.places import fetch
+from medcls.networks.pretrained.record import record_in
 from medcls.networks.pretrained.report import WeightsReport
 from medcls.networks.pretrained.tensor_files import TensorFile, read_tensors
 from medcls.networks.sources import DIMENSIONS, find_source
@@ -63,12 +64,16 @@ def load_weights(
     source = os.fspath(path_or_source)
     if source not in DIMENSIONS and source not in site_names():
         path = _local_file(source)
-        network.started_from = fit_tensors(network, read_tensors(path, sha256=sha256), _network_of(path))
+        file = read_tensors(path, sha256=sha256)
+        record = record_in(file.metadata, file.name)
+        report = fit_tensors(network, file, _network_of(path) if record is None else record.network)
+        network.started_from = report.recorded(record, in_words(values))
         return network.started_from
     files = published(family_of(network.name))
     one = find_source(source, files, name=network.name, dimensions=network.weights_dimensions)
     found = fetch(one, progress=progress)
-    report = fit_tensors(network, read_tensors(*found.paths, name=Path(one.file).name, sha256=sha256 or one.sha256))
+    file = read_tensors(*found.paths, name=Path(one.file).name, sha256=sha256 or one.sha256)
+    report = fit_tensors(network, file)
     images = ""
     if one.input is not None:
         images = "images are taken as the recipe leaves them"
@@ -83,7 +88,7 @@ def load_weights(
         trained_on=one.trained_on,
         remark=one.remark,
         images=images,
-    )
+    ).recorded(record_in(file.metadata, file.name), in_words(values))
     return network.started_from
 
 

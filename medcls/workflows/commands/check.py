@@ -24,7 +24,8 @@ from medcls.workflows.fitting.arithmetic import describe_arithmetic, settle_arit
 from medcls.workflows.fitting.batch_size import batch_size_of, train_batches
 from medcls.workflows.fitting.fit_classifier import start_network
 from medcls.workflows.fitting.memory_check import check_room
-from medcls.workflows.fitting.starting_weights import settle_weights
+from medcls.workflows.fitting.starting_weights import check_seen, settle_weights
+from medcls.workflows.session import Session
 from medcls.workflows.training.ensemble import member_configs
 from medcls.workflows.training.train_once import counted_partitions
 
@@ -141,7 +142,7 @@ def check_run(config: Config, *, name: str | None = None, progress: Progress = S
         counted_partitions(cohort),
         tuple({"case": pseudonyms.case(one.name), "code": one.code, "reason": one.reason} for one in cohort.excluded),
         tuple(in_order(cohort.warnings)),
-        tuple(_planned(cases, session.config, progress)),
+        tuple(_planned(cases, session)),
         len(config.split.learning_curve),
     )
 
@@ -156,11 +157,11 @@ def _trainings(cases: Material | FoldPlan, config: Config) -> Iterator[tuple[str
         yield from ((name, cases, own) for name, own in member_configs(config).items())
 
 
-def _planned(cases: Material | FoldPlan, config: Config, progress: Progress) -> Iterator[PlannedTraining]:
+def _planned(cases: Material | FoldPlan, session: Session) -> Iterator[PlannedTraining]:
     tried: dict[NetworkName, Computing] = {}
-    for name, material, own in _trainings(cases, config):
+    for name, material, own in _trainings(cases, session.config):
         if own.model.name not in tried:
-            tried[own.model.name] = _tried(material, own, progress)
+            tried[own.model.name] = _tried(material, replace(session, config=own))
         found = tried[own.model.name]
         steps, epochs = 0, 0
         if found.batch_size is not None:
@@ -169,9 +170,10 @@ def _planned(cases: Material | FoldPlan, config: Config, progress: Progress) -> 
         yield PlannedTraining(name, counted_partitions(material.cohort), found, steps, epochs)
 
 
-def _tried(material: Material, config: Config, progress: Progress) -> Computing:
-    config = settle_weights(config, material.recipe)
+def _tried(material: Material, session: Session) -> Computing:
+    config, progress = settle_weights(session.config, material.recipe), session.progress
     network = start_network(config, material.recipe, len(material.cohort.labels))  # what it says is said already
+    check_seen(material, network, session)
     memory = check_room(config, material.recipe)
     progress.begin(f"Trying the arithmetic of {config.model.name}")
     config, found = settle_arithmetic(config, material, network, progress)

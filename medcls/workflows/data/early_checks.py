@@ -49,7 +49,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
             )
         recipe = build_recipe(config.region, config.preprocessing)
         config.model.check_dimensions(recipe.dimensions)
-        _check_weights(config.model.weights)
+        check_weights(config.model.weights)
     teacher_of(config)  # is there, and finished
     _check_unlabelled(config.data.unlabeled)
     _say_unused(config, recipe.dimensions, progress)
@@ -78,7 +78,7 @@ def look_first(config: Config, progress: Progress = SILENT) -> tuple[str, ...]:
     return cohort.labels
 
 
-def _check_weights(weights: str | None) -> None:
+def check_weights(weights: str | None) -> None:
     """Refuse a weights file that is not there."""
     if weights is None or names_weights(weights) or Path(weights).exists():
         return

@@ -29,24 +29,33 @@ from medcls.workflows.data.find_inputs import find_targets
 from medcls.workflows.data.related_cases import fingerprints_of
 
 TABLE = "unlabeled.csv"
-_KEY = "data.unlabeled"
+KEY = "data.unlabeled"
 _ALIKE = "nearly the same picture as, or by its header the patient of, a case that is judged"
 
 
-def find_unlabelled(config: Config, space: LabelSpace, progress: Progress = SILENT) -> Cohort | None:
-    """The scans that ``data.unlabeled`` names, as cases to train on without a reference; refused ones are exclusions.
+def find_unlabelled(
+    config: Config, space: LabelSpace, progress: Progress = SILENT, *, key: str = KEY
+) -> Cohort | None:
+    """The scans that a key of the config names, as cases to train on without a reference; refused ones are exclusions.
+
+    Args:
+        config: The resolved config.
+        space: The labels.
+        progress: Where to say how far it is.
+        key: ``data.unlabeled`` or ``pretrain.scans``.
 
     Raises:
         NothingToDo, UsageError, CohortError: As :func:`medcls.workflows.data.find_inputs.find_targets`.
     """
-    given, column = config.data.unlabeled, config.data.columns.patient
+    given = config.data.unlabeled if key == KEY else config.pretrain.scans
+    column = config.data.columns.patient
     if given is None:
         return None
     targets = find_targets(given, Leniency.chosen(config.preprocessing), progress=progress, told=False)
     cases: dict[str, Case] = {}
     excluded: dict[str, Exclusion] = {}
     for number, item in enumerate(targets.items):
-        name = f"{_KEY}/{item.name}"  # never that of a case with a label
+        name = f"{key}/{item.name}"  # never that of a case with a label
         patient = targets.cells[number].get(column or "", "") if targets.cells else ""
         place = scan_path(given.parent, item.name) if targets.cells else Path(name_with_root(item, given))
         if isinstance(item, Refusal):
@@ -55,7 +64,7 @@ def find_unlabelled(config: Config, space: LabelSpace, progress: Progress = SILE
             cases[name] = with_source(Case(name, patient, place, (), "train"), item)
     if not cases:
         refused = codes_in_words(excluded.values())
-        raise NothingToDo(f"none of these scans can be read: {refused}", where=_KEY, remedy="See 'medcls inspect'")
+        raise NothingToDo(f"none of these scans can be read: {refused}", where=key, remedy="See 'medcls inspect'")
     return Cohort(space, tuple(cases.values()), tuple(excluded.values()), source=str(given))
 
 
@@ -64,6 +73,8 @@ def apart_from(
     unlabelled: Cohort,
     entries: Mapping[str, StoredPrepared],
     config: Config,
+    *,
+    key: str = KEY,
 ) -> Cohort:
     """The scans without labels, but for those of a patient, a study or an image that is in tune or test.
 
@@ -72,6 +83,7 @@ def apart_from(
         unlabelled: As :func:`find_unlabelled` gives them.
         entries: The name of a case of either to its prepared views.
         config: Whether near-duplicates are looked for.
+        key: As of :func:`find_unlabelled`.
 
     Raises:
         NothingToDo: None is left.
@@ -90,7 +102,7 @@ def apart_from(
     if not kept.cases:
         raise NothingToDo(
             f"no scan without a label is left to learn from: {codes_in_words(kept.excluded)}",
-            where=_KEY,
+            where=key,
             remedy="Give scans of other patients than those of tune and test",
         )
     return kept

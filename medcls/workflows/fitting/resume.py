@@ -49,7 +49,7 @@ def go_on(run: Run, config: Config, progress: Progress = SILENT) -> Config:
     kept = run.load_config()
     progress.warn(*changed_files(run.path))
     wanted = as_in(kept, config.model_copy(update={"name": kept.name, "runs": kept.runs}))
-    changed = list(_changed(kept.model_dump(mode="json"), wanted.model_dump(mode="json")))
+    changed = list(changed_keys(kept.model_dump(mode="json"), wanted.model_dump(mode="json")))
     if not changed and run.is_finished:
         raise RunError(
             f"the run is finished, its report is {run.report_file}",
@@ -203,10 +203,10 @@ def _note(run: Run, change: dict[str, Any]) -> None:
     write_json(run.path / CHANGES, [*_changes(run.path), change])
 
 
-def _changed(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+def changed_keys(before: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
     """The keys that differ, with both values."""
     if isinstance(before, dict) and isinstance(now, dict):
         for name in dict.fromkeys((*before, *now)):
-            yield from _changed(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+            yield from changed_keys(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
     elif before != now:
         yield key, before, now

@@ -30,6 +30,7 @@ from medcls.workflows.data.unlabelled import TABLE, same_unlabelled
 from medcls.workflows.fitting.arithmetic import describe_arithmetic, settle_arithmetic, write_arithmetic
 from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, start_network, train_classifier
 from medcls.workflows.fitting.resume import how_it_went_on
+from medcls.workflows.fitting.starting_weights import check_seen
 from medcls.workflows.fitting.teaching import check_teacher
 from medcls.workflows.reporting.baseline import fit_baseline
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
@@ -51,15 +52,16 @@ def train_material(run: Run, material: Material, session: Session) -> None:
     """
     progress = session.progress
     network = start_network(session.config, material.recipe, len(material.cohort.labels))  # said once, before preparing
+    material, seen = check_seen(material, network, session)
     config, arithmetic = settle_arithmetic(session.config, material, network, progress, run=run)
     session = replace(session, config=config)
     compute = arithmetic.compute
     environment = describe_environment(compute.device, describe_arithmetic(compute))
-    taught_from = check_teacher(material, session)
+    known = {**seen, **check_teacher(material, session)}
     with run.locked():
         material = begin(run, material, environment, session)
-        if taught_from:  # so that a later evaluation knows these too
-            keep_training_cases(run.path, {**taught_from, **known_training_cases(run)})
+        if known:  # so that a later evaluation knows these too
+            keep_training_cases(run.path, {**known, **known_training_cases(run)})
         write_arithmetic(run, arithmetic)
         finish(run, material, train_classifier(material, network, run.path, compute, session), environment, session)
     progress.note(f"Done: {run.report_file}")

@@ -1,0 +1,1 @@
+"""Self-supervised pretraining: what a network learns of images without labels, and the loop that teaches it."""
