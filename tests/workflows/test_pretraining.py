@@ -176,7 +176,7 @@ def test_it_ends_in_time_with_its_weights(pictures: Pictures, tmp_path: Path) ->
     [
         ({"data": {"cases": None}}, ConfigError, "no scans are named to pretrain on"),
         ({"split": {"folds": 3}}, ConfigError, "every case is in some fold's test"),
-        ({"data": {"cases": None}, "pretrain": {"scans": "nowhere"}}, MedclsError, "no such file or folder"),
+        ({"data": {"cases": None}, "pretrain": {"scans": "nowhere"}}, MedclsError, "nothing at this path"),
         ({"model": {"name": "vit_s_16"}, "pretrain": {"method": "spark"}}, ConfigError, "Choose simsiam"),
         ({"pretrain": {"time_limit": "soon"}}, ConfigError, "a number and a unit"),
         ({"model": {"weights": "nowhere.pth"}}, MedclsError, "no such weights file"),

@@ -108,8 +108,8 @@ def _of_folder(parted: Material | None, config: Config, recipe: Recipe, progress
     apart = _apart(material, parted, config)
     unnamed = sum(not case.names_patient for case in cases)
     cautions = (
-        f"{unnamed} of {len(cases)} scans to pretrain on name no patient: of these only images of tune and test cases are known "
-        "and left out, not other images of the same patients",
+        f"{unnamed} of {len(cases)} scans to pretrain on name no patient: of these only images of tune and test cases are "
+        "known and left out, not other images of the same patients",
     )
     left_out = len(cases) - len(apart.cases)
     return PretrainingScans(replace(material, cohort=apart), hashes, left_out, cautions if unnamed else ())

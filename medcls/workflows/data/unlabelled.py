@@ -33,9 +33,7 @@ KEY = "data.unlabeled"
 _ALIKE = "nearly the same picture as, or by its header the patient of, a case that is judged"
 
 
-def find_unlabelled(
-    config: Config, space: LabelSpace, progress: Progress = SILENT, *, key: str = KEY
-) -> Cohort | None:
+def find_unlabelled(config: Config, space: LabelSpace, progress: Progress = SILENT, *, key: str = KEY) -> Cohort | None:
     """The scans that a key of the config names, as cases to train on without a reference; refused ones are exclusions.
 
     Args:
