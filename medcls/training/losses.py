@@ -19,15 +19,7 @@ from medcls.errors import CohortError
 _TINY = 1e-8  # keeps the gradient of x^gamma finite at 0 for gamma < 1
 
 
-class ExclusiveLoss(nn.Module):
-    """Loss of scores of which one label is right.
-
-    Args:
-        gamma: Focusing parameter; 0 is cross-entropy.
-        smoothing: Share of the reference that is spread evenly over all classes.
-        weights: ``(classes,)``, how much cases of each class count; the mean is over weights, as in torch.
-    """
-
+class _FocalLoss(nn.Module):
     weights: Tensor | None
 
     def __init__(self, *, gamma: float = 0.0, smoothing: float = 0.0, weights: Tensor | None = None) -> None:
@@ -36,6 +28,16 @@ class ExclusiveLoss(nn.Module):
         self.smoothing = smoothing
         # Not in the state: it comes from the cohort, and a checkpoint's keys stay the same with and without it.
         self.register_buffer("weights", weights, persistent=False)
+
+
+class ExclusiveLoss(_FocalLoss):
+    """Loss of scores of which one label is right.
+
+    Args:
+        gamma: Focusing parameter; 0 is cross-entropy.
+        smoothing: Share of the reference that is spread evenly over all classes.
+        weights: ``(classes,)``, how much cases of each class count; the mean is over weights, as in torch.
+    """
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         """The mean loss, a scalar.
@@ -58,7 +60,7 @@ class ExclusiveLoss(nn.Module):
         return losses.sum() / (shares @ weights).sum()
 
 
-class MultilabelLoss(nn.Module):
+class MultilabelLoss(_FocalLoss):
     """Loss of scores of which any number of labels are right, each answered by yes or no, or not known.
 
     A prediction that is not known (NaN) adds nothing to the loss, and its score gets a gradient of exactly 0.
@@ -68,14 +70,6 @@ class MultilabelLoss(nn.Module):
         smoothing: A yes counts as ``1 - smoothing / 2``, a no as ``smoothing / 2``.
         weights: ``(labels,)``, how much a yes counts against a no, see :func:`positive_weights`.
     """
-
-    weights: Tensor | None
-
-    def __init__(self, *, gamma: float = 0.0, smoothing: float = 0.0, weights: Tensor | None = None) -> None:
-        super().__init__()
-        self.gamma = gamma
-        self.smoothing = smoothing
-        self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         """The mean loss over what is known of cases and labels, a scalar; 0 where nothing is.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,15 +29,6 @@ from medcls.evaluation import (
 scored_cases = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=40).filter(
     lambda cases: len({positive for positive, _ in cases}) == 2
 )
-
-
-@pytest.fixture(scope="session")
-def asah(shared_data: Path) -> dict[str, np.ndarray]:
-    """113 patients: outcome (true: poor) and three markers."""
-    with (shared_data / "reference" / "asah.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    markers = {name: np.array([float(row[name]) for row in rows]) for name in ("wfns", "s100b", "ndka")}
-    return {"poor": np.array([row["outcome"] == "Poor" for row in rows]), **markers}
 
 
 def arrays(cases: list[tuple[bool, int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -55,12 +53,8 @@ def other(predictions: Predictions, **change: object) -> Predictions:
 
 
 @pytest.fixture(scope="module")
-def asah(shared_data: Path) -> dict[str, Predictions]:
-    with (shared_data / "reference" / "asah.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    poor = [row["outcome"] == "Poor" for row in rows]
-    scores = {name: np.array([float(row[name]) for row in rows]) for name in ("wfns", "s100b", "ndka")}
-    return {name: binary(poor, values / values.max()) for name, values in scores.items()}
+def asah(asah: dict[str, np.ndarray]) -> dict[str, Predictions]:
+    return {name: binary(asah["poor"], values / values.max()) for name, values in asah.items() if name != "poor"}
 
 
 @pytest.mark.parametrize(

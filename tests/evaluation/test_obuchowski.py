@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,14 +40,6 @@ def alone(seed: int, n: int = 30) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
     positive = np.arange(n) % 3 == 0
     return positive, np.round(generator.normal(size=(n, 3)) + positive[:, None], 1)
-
-
-@pytest.fixture(scope="session")
-def asah(shared_data: Path) -> dict[str, np.ndarray]:
-    with (shared_data / "reference" / "asah.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    markers = {name: np.array([float(row[name]) for row in rows]) for name in ("wfns", "s100b", "ndka")}
-    return {"poor": np.array([row["outcome"] == "Poor" for row in rows]), **markers}
 
 
 @settings(deadline=None)

@@ -19,10 +19,9 @@ from medcls.runs.changed_files import SUMS, changed_files, changed_parts
 from medcls.runs.folder import Run
 from medcls.scores.comparison.compare import compare
 from medcls.scores.evaluate import ScoreOptions, evaluate_scores
-from medcls.workflows.commands.train import train_run
 from medcls.workflows.commands.whose import Origin
 from medcls.workflows.reporting.figure_files import write_figure_files
-from tests.factories.leakage import config, other_hospital, write_cohort
+from tests.factories.leakage import other_hospital
 
 torch.set_num_threads(1)
 
@@ -39,17 +38,6 @@ EDITS = {
     "history.csv": (r",0\.\d", ",0.0"),
     "classifier/classifier.json": (r'"region": "\w+"', '"region": "brain"'),
 }
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    tmp = tmp_path_factory.mktemp("whole")
-    return train_run(config(write_cohort(tmp / "pictures"), tmp))
-
-
-@pytest.fixture
-def run(whole: Run, tmp_path: Path) -> Run:
-    return Run(Path(shutil.copytree(whole.path, tmp_path / "copy")))
 
 
 def edit(folder: Path, name: str) -> None:

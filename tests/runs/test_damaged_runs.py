@@ -17,11 +17,10 @@ from medcls.files import write_json
 from medcls.runs.folder import Run
 from medcls.runs.run_tables import read_partitions
 from medcls.runs.training_cases import read_training_cases
-from medcls.workflows.commands.train import train_run
 from medcls.workflows.data.leakage_audit import allowed_at_training
 from medcls.workflows.data.training_summary import read_training_summary
 from medcls.workflows.reporting.baseline import load_baseline
-from tests.factories.leakage import config, other_hospital, write_cohort
+from tests.factories.leakage import other_hospital, write_cohort
 
 torch.set_num_threads(1)
 
@@ -34,17 +33,6 @@ DAMAGES: dict[str, Damage] = {
     "no header": lambda lines: lines[1:],
     "a binary": lambda _: ["\0\1\2"],
 }
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    tmp = tmp_path_factory.mktemp("whole")
-    return train_run(config(write_cohort(tmp / "pictures"), tmp))
-
-
-@pytest.fixture
-def run(whole: Run, tmp_path: Path) -> Run:
-    return Run(Path(shutil.copytree(whole.path, tmp_path / "copy")))
 
 
 def damage(path: Path, change: Damage) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -283,26 +284,31 @@ def _calibrated(
     )
 
 
-def _provenance(
-    material: Material, network: ClassificationNetwork, fitted: Fitted, session: Session
-) -> dict[str, object]:
-    config, cohort = session.config, material.cohort
-    content = sorted((case.partition or "", material.entries[case.name].content) for case in cohort.cases)
+def provenance_of(material: Material, config: Config) -> dict[str, Any]:
+    """What is told of every classifier, one training's or several's."""
+    cohort = material.cohort
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "region": config.region,
         "seed": config.seed,
+        "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},
+        "partitions_given": None if cohort.given is None else list(cohort.given),
+        "leakage_allowed": material.audit.allowed if material.audit is not None else None,
+        "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
+    }
+
+
+def _provenance(material: Material, network: ClassificationNetwork, fitted: Fitted, session: Session) -> dict[str, Any]:
+    config = session.config
+    content = sorted((case.partition or "", material.entries[case.name].content) for case in material.cohort.cases)
+    return provenance_of(material, config) | {
         "training": fitted.how,
         "starting_weights": None if network.started_from is None else network.started_from.to_json(),
         "teacher": _teacher(config),
         "unlabeled_scans": None if material.unlabelled is None else len(material.unlabelled.cohort.cases),
         "best_epoch": fitted.best_epoch,
         "epochs": fitted.epochs,
-        "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},
-        "partitions_given": None if cohort.given is None else list(cohort.given),
-        "leakage_allowed": material.audit.allowed if material.audit is not None else None,
         "cohort_sha256": hashlib.sha256(repr(content).encode("utf-8")).hexdigest(),
-        "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
         "pseudonym_key": session.pseudonyms.mark,
         "environment": describe_environment(),
     }

@@ -7,18 +7,16 @@ from its checkpoint.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from medcls.classifier import Classifier, Prediction, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.cohort import Case, Cohort
-from medcls.config import Config, config_text
+from medcls.config import Config
 from medcls.evaluation import (
     Estimate,
     FoldMetrics,
@@ -44,6 +42,7 @@ from medcls.training.device import choose_compute
 from medcls.values.caution import note, serious
 from medcls.workflows.data.fold_plan import FoldPlan
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure, write_training_summary
+from medcls.workflows.fitting.fit_classifier import provenance_of
 from medcls.workflows.fitting.resume import how_it_went_on
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
 from medcls.workflows.session import Session
@@ -232,18 +231,12 @@ def _prediction(ensemble: Ensemble, plan: FoldPlan, progress: Progress) -> dict[
 
 
 def _provenance(config: Config, plan: FoldPlan, members: Mapping[str, Classifier]) -> dict[str, Any]:
-    cohort = plan.material.cohort
     kept = next(iter(members.values())).provenance
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "region": config.region,
-        "seed": config.seed,
+    told = provenance_of(plan.material, config)
+    return told | {
         "folds": config.split.folds,
         "repeats": config.split.repeats,
-        "leakage_allowed": plan.material.audit.allowed if plan.material.audit is not None else None,
-        "cases": {name: len(cohort.partition(name)) for name in ("train", "test")},
-        "partitions_given": None if cohort.given is None else list(cohort.given),
-        "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
+        "cases": {name: count for name, count in told["cases"].items() if name != "tune"},  # each fold has its own
         "pseudonym_key": kept.get("pseudonym_key"),
         "environment": kept.get("environment", {}),
     }

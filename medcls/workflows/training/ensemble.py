@@ -9,10 +9,8 @@ Lakshminarayanan et al., 'Simple and Scalable Predictive Uncertainty Estimation 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 
 from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.ensemble import Ensemble
-from medcls.config import PARTITIONS, Config, Partition, config_text
+from medcls.config import Config, Partition
 from medcls.config.sections.ensemble import EnsembleSettings
 from medcls.evaluation import choose_operating_point, fit_conformal
 from medcls.runs.environment import describe_environment
@@ -29,7 +27,7 @@ from medcls.training.device import choose_compute
 from medcls.training.fitting import Fitted
 from medcls.workflows.data.prepare import Material
 from medcls.workflows.data.training_summary import familiar_cases, measure
-from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, answered, as_predictions
+from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, answered, as_predictions, provenance_of
 from medcls.workflows.fitting.starting_weights import settle_weights
 from medcls.workflows.session import Session
 from medcls.workflows.training.train_once import begin, finish, train_material
@@ -128,18 +126,10 @@ def joined(members: Mapping[str, Classifier], material: Material, session: Sessi
 
 
 def _provenance(material: Material, members: Mapping[str, Classifier], how: str, session: Session) -> dict[str, Any]:
-    config, cohort = session.config, material.cohort
     kept = next(iter(members.values())).provenance
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "region": config.region,
-        "seed": config.seed,
+    return provenance_of(material, session.config) | {
         "training": how,
-        "cases": {name: len(cohort.partition(name)) for name in PARTITIONS},
-        "partitions_given": None if cohort.given is None else list(cohort.given),
-        "leakage_allowed": material.audit.allowed if material.audit is not None else None,
         "cohort_sha256": kept.get("cohort_sha256"),
-        "config_sha256": hashlib.sha256(config_text(config).encode("utf-8")).hexdigest(),
         "pseudonym_key": session.pseudonyms.mark,
         "environment": kept.get("environment", {}),
     }
