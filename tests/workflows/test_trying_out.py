@@ -17,6 +17,7 @@ from medcls.errors import MedclsError, UsageError
 from medcls.networks import build_network
 from medcls.networks.pretrained import places
 from medcls.runs import output_folder
+from medcls.workflows.commands import plan
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.data import prepare
 
@@ -77,6 +78,37 @@ def test_what_the_machine_lacks_is_said_before_preparing(changes: dict[str, Any]
     with pytest.raises(MedclsError, match=words):
         begun(machine, **changes)
     assert not (machine / "runs").exists()
+
+
+_FLAT = {"kind": "other", "dimensions": 2, "size": [32, 32]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train": {"device": "cuda"}}, "no CUDA device"),
+        ({"train": {"loggers": ["mlflow"]}}, r"pip install 'medcls\[mlflow\]'"),
+        ({"preprocessing": _FLAT, "model": {"name": "resnet18", "weights": "imagenet"}}, "are not on this machine"),
+        (
+            {
+                "preprocessing": {**_FLAT, "size": [40_000, 40_000]},
+                "train": {"method": "full", "batch_size": 512},
+            },
+            "of memory",
+        ),
+    ],
+)
+def test_and_before_a_plan_looks_at_them(
+    changes: dict[str, Any], words: str, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object) -> None:
+        raise PreparingBeganError
+
+    monkeypatch.setattr(plan, "_look", look)
+    with pytest.raises(MedclsError, match=words):
+        begun(machine, **changes)
+    with pytest.raises(PreparingBeganError):  # what the plan may still choose is no fault
+        begun(machine, preprocessing={"size": [40_000, 40_000]})
 
 
 def test_weights_that_do_not_fit_or_are_damaged_are_refused_before_preparing(machine: Path) -> None:

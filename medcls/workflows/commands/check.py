@@ -133,7 +133,7 @@ def check_run(config: Config, *, name: str | None = None, progress: Progress = S
     """
     with looked_over(config, name, progress) as labels:
         run = new_run(config.runs, name or config.name or config.region, exact=name is not None)
-        run, config = with_plan(run, config, progress)
+        run, config = with_plan(run, config, labels, progress)
         session, cases = make_ready(config, labels, progress)
     whole = cases.material if isinstance(cases, FoldPlan) else cases
     cohort, pseudonyms = whole.cohort, session.pseudonyms

@@ -11,6 +11,7 @@ from medcls.config import Config
 from medcls.errors import RunError, UsageError
 from medcls.evaluation.metrics.further import further_metrics
 from medcls.names import file_stem
+from medcls.planning.choice import PLANNED, said_keys
 from medcls.planning.plan_file import PLAN_FILE, plan_text
 from medcls.preprocessing import build_recipe
 from medcls.progress import SILENT, Progress
@@ -49,7 +50,7 @@ def train_run(config: Config, *, name: str | None = None, resume: bool = False, 
     with looked_over(config, name, progress) as labels:
         run, config = _choose_run(config, name, resume, progress)
         if run.new:
-            run, config = with_plan(run, config, progress)
+            run, config = with_plan(run, config, labels, progress)
         session, cases = make_ready(config, labels, progress)
         train_prepared(run, cases, session)
     return Run(run.path)
@@ -113,8 +114,12 @@ def train_prepared(run: Run, cases: Material | FoldPlan, session: Session) -> No
         raise
 
 
-def with_plan(run: Run, config: Config, progress: Progress) -> tuple[Run, Config]:
-    """The config with what the plan chose, which is kept in the run."""
+def with_plan(run: Run, config: Config, labels: int, progress: Progress) -> tuple[Run, Config]:
+    """The config with what the plan chose, which is kept in the run; what this machine lacks is said before."""
+    if config.plan.use and config.plan.file is None and not said_keys(config) >= PLANNED:
+        from medcls.workflows.fitting.preflight import try_said
+
+        try_said(config, labels)
     from medcls.workflows.commands.plan import planned  # needs torch where anything is left to choose
 
     config, plan = planned(config, progress)
