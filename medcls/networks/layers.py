@@ -65,6 +65,14 @@ class LayerScale(nn.Module):
         return features * self.weight
 
 
+class SpatialMean(nn.Module):
+    """The mean over space, as one cell; a layer of its own so that it can be taken over the visible part of an image alone."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From ``(B, K, *cells)`` to ``(B, K, 1, …)``."""
+        return features.mean(dim=tuple(range(2, features.ndim)), keepdim=True)
+
+
 def last(features: Tensor) -> Tensor:
     """``(B, *cells, K)`` of ``(B, K, *cells)``."""
     return features.permute(0, *range(2, features.ndim), 1)

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from medcls.errors import ConfigError
 from medcls.networks import ClassificationNetwork
 from medcls.networks.families import family_of
+from medcls.networks.layers import SpatialMean
 
 _ACROSS = (nn.Conv2d, nn.Conv3d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool2d, nn.AvgPool3d)
-_WHOLE_MEANS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+_WHOLE_MEANS = (nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, SpatialMean)
 _NORMS = (nn.modules.batchnorm._BatchNorm,)
 _OTHER_NORMS = (nn.GroupNorm, nn.modules.instancenorm._InstanceNorm, nn.LocalResponseNorm)
 _FEWEST = 7  # patches along the shortest axis where there are that many: the paper's, of 32 pixels in 224

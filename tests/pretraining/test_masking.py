@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from medcls.config.settings import ModelSettings
 from medcls.errors import ConfigError
 from medcls.networks import ClassificationNetwork, build_network
+from medcls.networks.layers import SpatialMean
 from medcls.pretraining.masking import draw_visible, on_map, patch_grid, visible_alone, visible_maps
 from medcls.pretraining.spark import SparK, masked_loss, pixels_of_cells
 
@@ -62,6 +63,16 @@ def test_a_network_in_front_of_and_behind_a_mask_is_the_plain_one() -> None:
     with visible_alone(net.backbone, torch.ones(1, 1, 7, 7, dtype=torch.bool)):
         assert torch.allclose(net.features(images), before, atol=1e-6)  # all is visible
     assert torch.equal(net.features(images), before)
+
+
+def test_means_over_an_image_are_over_its_visible_part() -> None:
+    images, visible = torch.rand(2, 3, 4, 4), draw_visible((2, 2), 0.75, draws(2))
+    shown = on_map(visible, (4, 4))
+    assert shown is not None
+    wanted = torch.stack([image[:, mask[0]].mean(dim=1) for image, mask in zip(images, shown, strict=True)])
+    for layer in (SpatialMean(), nn.AdaptiveAvgPool2d(1)):
+        with visible_alone(layer, visible):
+            assert torch.allclose(layer(images).flatten(1), wanted)
 
 
 class Sparse:

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from medcls.config.settings import ModelSettings
 from medcls.networks.family import Backbone, NetworkFamily
-from medcls.networks.layers import LAYERS, Layers, fill_convolutions
+from medcls.networks.layers import LAYERS, Layers, SpatialMean, fill_convolutions
 from medcls.networks.layouts import Layout
 from medcls.networks.sources import InputNumbers, Packaged, Source, torchvision
 from medcls.networks.stochastic_depth import StochasticDepth, rising
@@ -106,13 +106,13 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, layers: Layers, channels: int, squeezed: int) -> None:
         super().__init__()
+        self.mean = SpatialMean()
         self.reduce = layers.convolution(channels, squeezed, 1)
         self.restore = layers.convolution(squeezed, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """From ``(B, K, *cells)`` to the same shape."""
-        means = features.mean(dim=tuple(range(2, features.ndim)), keepdim=True)
-        gates: Tensor = self.restore(functional.silu(self.reduce(means))).sigmoid()
+        gates: Tensor = self.restore(functional.silu(self.reduce(self.mean(features)))).sigmoid()
         return features * gates
 
 

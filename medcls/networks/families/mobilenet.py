@@ -14,7 +14,7 @@ from torch.nn import functional
 from medcls.config.settings import ModelSettings
 from medcls.networks.family import Backbone, NetworkFamily
 from medcls.networks.heads import MeanLinearHead
-from medcls.networks.layers import LAYERS, fill_convolutions
+from medcls.networks.layers import LAYERS, SpatialMean, fill_convolutions
 from medcls.networks.layouts import Layout
 from medcls.networks.sources import torchvision
 
@@ -86,13 +86,13 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, dimensions: int, width: int) -> None:
         super().__init__()
         squeezed = _by_eights(width // 4)
+        self.mean = SpatialMean()
         self.fc1 = LAYERS[dimensions].convolution(width, squeezed, 1)
         self.fc2 = LAYERS[dimensions].convolution(squeezed, width, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """From ``(B, K, *cells)`` to the same."""
-        mean = features.mean(dim=tuple(range(2, features.ndim)), keepdim=True)
-        return features * functional.hardsigmoid(self.fc2(functional.relu(self.fc1(mean))))
+        return features * functional.hardsigmoid(self.fc2(functional.relu(self.fc1(self.mean(features)))))
 
 
 class InvertedResidual(nn.Module):
