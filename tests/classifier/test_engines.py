@@ -250,6 +250,30 @@ def test_the_check_on_tune_counts_what_differs(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("openvino")
+def test_a_faster_format_that_does_not_agree_gives_way_to_float32_and_both_times_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(network: Any, size: tuple[int, ...], precision: Precision, **rest: Any) -> Any:
+        return (off_by(-3.0) if precision == "bf16" else AsTorch)(network, size, precision, **rest)
+
+    monkeypatch.setattr(openvino_network, "fast_precisions", lambda: ("bf16", "f32"))
+    monkeypatch.setattr(openvino_network, "compile_network", build)
+    made, notes = classifier(depths="all"), Notes()
+    tried = check_engines(made, lambda: prepared(made, 6), logits(made), notes)
+    assert [(one.precision, one.agrees) for one in tried] == [("bf16", False), ("f32", True)]
+    assert [text.partition(" with torch")[0] for text in notes.said] == [
+        "OpenVINO in bf16 does not agree",
+        "OpenVINO in f32 agrees",
+    ]
+    replace(made, engine_checks=tried).save(tmp_path)
+    later = Notes()
+    loaded = load_classifier(tmp_path, engine="auto", progress=later)
+    assert loaded.engine is not None
+    assert later.said == ["OpenVINO computes in f32: in bf16, it did not agree with torch on the tune partition"]
+    assert np.allclose(logits(loaded), logits(made), atol=1e-4)
+
+
+@pytest.mark.usefixtures("openvino")
 def test_a_small_difference_that_changes_a_decision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = classifier()
     theirs = logits(made)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,11 +42,8 @@ def rates(positive: np.ndarray, called: np.ndarray) -> tuple[float, float]:
     return float(called[positive].mean()), float((~called[~positive]).mean())
 
 
-def test_youden_of_asah_has_procs_threshold_and_counts(shared_data: Path) -> None:
-    with (shared_data / "reference" / "asah.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    poor = np.array([row["outcome"] == "Poor" for row in rows])
-    threshold = choose_threshold("Poor", poor, np.array([float(row["s100b"]) for row in rows]))
+def test_youden_of_asah_has_procs_threshold_and_counts(asah: dict[str, np.ndarray]) -> None:
+    threshold = choose_threshold("Poor", asah["poor"], asah["s100b"])
     assert threshold.value == pytest.approx(0.205)
     assert (threshold.sensitivity, threshold.specificity) == (26 / 41, 58 / 72)
     assert threshold.reason is None

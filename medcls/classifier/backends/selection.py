@@ -115,6 +115,8 @@ def with_engine(
             differs = _short(error)
         else:
             if differs is None:
+                if reasons:
+                    progress.note(f"OpenVINO computes in {precision}: {'; '.join(reasons)}")
                 return replace(
                     classifier, engine=engine if asked else EngineOrTorch(engine, classifier.network, progress)
                 )

@@ -20,17 +20,17 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "lung": {
         "preprocessing": {"kind": "ct", "dimensions": 3, "size": [48, 48, 24], **_STRETCH},
         "model": {"name": "resnet10", "first_pool": False},
-        "train": {"epochs": 12, "batch_size": 8, "learning_rate": 1e-3},
+        "train": {"epochs": 12, "batch_size": 8, "learning_rate": 1e-3, "average": "ema"},
     },
     "brain": {
         "preprocessing": {"kind": "mr", "dimensions": 3, "size": [48, 48, 48], **_STRETCH},
         "model": {"name": "resnet10", "first_pool": False},
-        "train": {"epochs": 12, "batch_size": 8, "learning_rate": 1e-3},
+        "train": {"epochs": 12, "batch_size": 8, "learning_rate": 1e-3, "average": "ema"},
     },
     "stomach": {
         "preprocessing": {"kind": "endoscopy", "size": [128, 128]},
         "model": {"name": "resnet18"},
-        "train": {"epochs": 12, "batch_size": 16, "learning_rate": 1e-3},
+        "train": {"epochs": 12, "batch_size": 16, "learning_rate": 1e-3, "average": "ema"},
     },
 }
 _PATIENTS = 120
@@ -63,6 +63,7 @@ def run_demo(region: str, out: Path, *, seed: int = 0, resume: bool = False, pro
         "runs": out / "runs",
         "name": f"demo-{region}",
         "seed": seed,
+        "plan": False,  # nothing that takes a look at scans, and a timing, is left to choose
         **_SETTINGS[region],
     }
     begun = resume and to_resume(out / "runs", str(changes["name"])) is not None
