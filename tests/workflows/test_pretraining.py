@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -27,6 +28,7 @@ from medcls.workflows.commands.pretrain import Pretrained, pretrain_weights
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.fitting.fit_classifier import start_network
 from tests.factories.runs import Pictures, make_pictures, names_stay_home, rows, settings
+from tests.factories.site_weights import write_index
 
 TINY: Mapping[str, Any] = {
     "preprocessing": {"size": [16, 16]},
@@ -197,6 +199,21 @@ def test_one_scan_is_too_few(pictures: Pictures, tmp_path: Path) -> None:
     config = asked(pictures, tmp_path, data={"cases": None}, pretrain={"scans": tmp_path / "one"})
     with pytest.raises(NothingToDo, match="1 scan to pretrain on, and two are the least"):
         pretrain_weights(config)
+
+
+def test_a_file_of_the_site_keeps_whom_it_saw(
+    made: Pretrained, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(made.weights, tmp_path)
+    own = {"name": "ours", "network": "smallcnn", "dimensions": 2, "file": made.weights.name}
+    sha256 = hashlib.sha256(made.weights.read_bytes()).hexdigest()
+    write_index(tmp_path, {**own, "sha256": sha256, "licence": "ours", "trained_on": "an archive"})
+    monkeypatch.setenv("MEDCLS_WEIGHTS", str(tmp_path))
+    config = asked(pictures, tmp_path, model={"weights": "ours"})
+    started = start_network(config, build_recipe(config.region, config.preprocessing), 2).started_from
+    assert started is not None
+    assert started.record == record_of(made)
+    assert started.to_json()["source"] == "ours"
 
 
 def test_a_damaged_record_is_refused(made: Pretrained, pictures: Pictures, tmp_path: Path) -> None:
