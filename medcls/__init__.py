@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medcls.api import evaluate, explain, infer, load, plan, pretrain, train
+    from medcls.api import evaluate, explain, infer, load, plan, pretrain, suggest, train
     from medcls.classifier import Classifier
     from medcls.cohort import Cohort
     from medcls.errors import MedclsError, ScanRefused
@@ -52,6 +52,7 @@ _HOMES = {
     "pretrain": "medcls.api",
     "read_scan": "medcls.scans",
     "reproduce": "medcls.api",
+    "suggest": "medcls.api",
     "train": "medcls.api",
     "tune": "medcls.api",
 }
@@ -80,6 +81,7 @@ __all__ = [
     "pretrain",
     "read_scan",
     "reproduce",
+    "suggest",
     "train",
     "tune",
 ]

@@ -1,7 +1,7 @@
 """The verbs of the command line as functions: those that train, and those that use what was trained."""
 
 from medcls.api.training import check_training, plan, pretrain, reproduce, train, tune
-from medcls.api.using import evaluate, explain, infer, load
+from medcls.api.using import evaluate, explain, infer, load, suggest
 
 __all__ = [
     "check_training",
@@ -12,6 +12,7 @@ __all__ = [
     "plan",
     "pretrain",
     "reproduce",
+    "suggest",
     "train",
     "tune",
 ]

@@ -9,6 +9,7 @@ from medcls.classifier import Classifier, load_classifier
 from medcls.classifier.backends.parity_record import EngineName
 from medcls.config.network_names import GIVEN
 from medcls.errors import UsageError
+from medcls.evaluation.acquisition import Method
 from medcls.evaluation.metrics.further import check_trained_with, given_metrics
 from medcls.evaluation.metrics.metric import Metric
 from medcls.files import as_path, as_path_or_none
@@ -24,6 +25,7 @@ from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.commands.explain import explain as explain_run
 from medcls.workflows.commands.infer import Inference
 from medcls.workflows.commands.infer import infer as infer_scans
+from medcls.workflows.commands.suggest import DEFAULT, Suggestions, suggest_scans
 
 PathLike = str | os.PathLike[str]
 
@@ -204,6 +206,50 @@ def explain(
             load_pseudonyms(keep=keep_names, progress=as_progress(progress)),
             label=label,
             out=as_path_or_none(out, "out"),
+            overwrite=overwrite,
+            progress=as_progress(progress),
+        )
+
+
+def suggest(
+    run: PathLike,
+    scans: PathLike,
+    out: PathLike | None = None,
+    *,
+    count: int = 20,
+    method: Method = DEFAULT,
+    overwrite: bool = False,
+    network: Given | None = None,
+    progress: Progress = SILENT,
+) -> Suggestions:
+    """Which scans without a label to label next, one of a patient: see :mod:`medcls.evaluation.acquisition`.
+
+    Args:
+        run: A finished run, whose classifier asks.
+        scans: As for :func:`infer`; a table's column ``patient`` says whose a scan is.
+        out: Folder for ``suggestions.csv`` and ``left-out.csv``; by default ``suggestions``, with a number when it is taken.
+        count: How many patients.
+        method: ``entropy``, ``margin``, ``bald`` (of an ensemble), ``core_set`` or ``badge``.
+        overwrite: Replace earlier suggestions in ``out``.
+        network: As for :func:`load`.
+        progress: Where to say how far it is.
+
+    Raises:
+        MedclsError: One line that says what is wrong, where, and how to mend it.
+
+    Examples:
+        >>> import medcls
+        >>> asked = medcls.suggest("runs/lung", "scans", out="suggested", count=5)
+        >>> len(asked.rows)
+        5
+    """
+    with given_network(network):
+        return suggest_scans(
+            open_run(as_path(run, "the run")),
+            as_path(scans, "scans"),
+            as_path_or_none(out, "out"),
+            count=count,
+            method=method,
             overwrite=overwrite,
             progress=as_progress(progress),
         )

@@ -93,12 +93,20 @@ class Ensemble(Classifier):
         """Logits ``(labels,)`` of the mean of the members' calibrated probabilities, for each scan, in order."""
         together = _side_by_side([member.scores for member in self.members.values()])
         for scores in mean_logits(together, prepared, batch_size=batch_size):
-            by_member = scores.reshape(len(self.members), len(self.labels))
-            probabilities = [
-                member.calibration.probabilities(row[None])[0]
-                for member, row in zip(self.members.values(), by_member, strict=True)
-            ]
-            yield _logits_of(np.mean(probabilities, axis=0), multilabel=self.multilabel)
+            yield self.together(self.by_member(scores))
+
+    def by_member(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Calibrated probabilities ``(members, labels)`` from the members' scores ``(members * labels,)`` of a scan."""
+        rows = scores.reshape(len(self.members), len(self.labels))
+        probabilities = [
+            member.calibration.probabilities(row[None])[0]
+            for member, row in zip(self.members.values(), rows, strict=True)
+        ]
+        return np.stack(probabilities)
+
+    def together(self, by_member: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Logits ``(labels,)`` of the mean of the members' probabilities of a scan."""
+        return _logits_of(np.mean(by_member, axis=0), multilabel=self.multilabel)
 
     @property
     def networks(self) -> tuple[ClassificationNetwork, ...]:

@@ -119,6 +119,15 @@ def test_later_cohorts_are_held_against_them_too(trained: Run, without: Without,
         medcls.evaluate(trained.path, cases=tmp_path / "new.csv", out=tmp_path / "out")
 
 
+def test_those_that_were_learnt_from_may_still_be_labelled(trained: Run, without: Without, tmp_path: Path) -> None:
+    import medcls
+
+    found = medcls.suggest(trained.path, without.table, out=tmp_path)
+    assert found.scans == 25  # and the brighter copy of a test picture, which nobody can tell by its digest
+    left = {row["scan"]: row["code"] for row in rows(tmp_path / "left-out.csv")}
+    assert left == {"theirs.png": "labelled", "same.png": "labelled", "broken.png": "damaged"}
+
+
 def test_a_killed_run_goes_on_with_the_same_scans_alone(
     without: Without, trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
