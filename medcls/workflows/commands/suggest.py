@@ -100,12 +100,6 @@ class Suggestions:
     patients: int
     folder: Path
 
-    @property
-    def columns(self) -> list[str]:
-        """Of ``suggestions.csv``."""
-        said = [f"p_{label}" for label in self.labels]
-        return ["rank", "scan", "patient", "scans", "predicted", *said, "uncertainty", "disagreement", "reason"]
-
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         out = [
@@ -181,7 +175,8 @@ def suggest_scans(
     rows, patients = _ranked(asked, count, method, config.seed, multilabel=classifier.multilabel)
     found = Suggestions(rows, tuple(left_out), classifier.labels, method, len(asked), patients, folder)
     discard_earlier(folder, FILES)
-    write_csv(folder / FILES[0], found.columns, [one.cells(found.labels) for one in rows])
+    cells = [one.cells(found.labels) for one in rows]
+    write_csv(folder / FILES[0], list(cells[0]), cells)
     write_csv(folder / FILES[1], ["scan", "patient", "code", "reason"], found.to_json()["left_out"])
     return found
 
