@@ -34,7 +34,6 @@ from medcls.runs.training_cases import read_training_cases
 from medcls.scans import Refusal, ScanSource
 from medcls.workflows.data.find_inputs import Targets, find_targets
 from medcls.workflows.data.leakage_audit import say_leakage
-from medcls.workflows.data.unlabelled import TABLE as UNLABELLED
 
 FILES = ("suggestions.csv", "left-out.csv")
 DEFAULT: Method = "badge"
@@ -191,20 +190,13 @@ class _Known:
 
     @classmethod
     def of(cls, run: Run, names: Pseudonyms) -> _Known:
-        """From the run's tables; those that it learnt from without a label may be labelled."""
-        known = read_training_cases(run.path, None) or {}
-        table, without = run.path / "cohort.csv", run.path / UNLABELLED
-        with reading_kept(table):
-            cases = read_csv(table)
-        if without.exists():
-            with reading_kept(without):
-                plain = {row["case"] for row in read_csv(without)}
-            known = {name: row for name, row in known.items() if name not in plain}
-        pixels = {names.pixels(row["pixels"]) for row in known.values()} | {row.get("pixels", "") for row in cases}
-        patients = {row["patient"] for row in (*cases, *known.values())}
-        return cls(
-            frozenset(patients - {""}), frozenset(row["study"] for row in known.values()) - {""}, frozenset(pixels)
-        )
+        """From the run's tables; what it saw without a label, in training or pretraining, may be labelled."""
+        with reading_kept(run.path / "cohort.csv"):
+            cases = {row["case"]: row for row in read_csv(run.path / "cohort.csv")}
+        known = [row for name, row in (read_training_cases(run.path, None) or {}).items() if name in cases]
+        pixels = {names.pixels(row["pixels"]) for row in known} | {row.get("pixels", "") for row in cases.values()}
+        patients, studies = {row["patient"] for row in cases.values()}, {row["study"] for row in known}
+        return cls(frozenset(patients - {""}), frozenset(studies - {""}), frozenset(pixels))
 
     def has(self, row: Row, pixels: str) -> bool:
         """Whether a scan is one of them."""
