@@ -16,11 +16,11 @@ from medcls.cli.screen import lively, say, say_json, say_table
 class Acquisition(StrEnum):
     """How scans to label are chosen."""
 
+    CORE_SET = "core_set"
     BADGE = "badge"
     ENTROPY = "entropy"
     MARGIN = "margin"
     BALD = "bald"
-    CORE_SET = "core_set"
 
 
 def suggest(
@@ -31,10 +31,10 @@ def suggest(
         Acquisition,
         typer.Option(
             "--method",
-            help="badge: uncertain and unlike each other; entropy, margin: uncertain; bald: the members of an ensemble "
-            "disagree; core_set: unlike each other.",
+            help="core_set: unlike each other; badge: uncertain and unlike each other; entropy, margin: uncertain; bald: the "
+            "members of an ensemble disagree.",
         ),
-    ] = Acquisition.BADGE,
+    ] = Acquisition.CORE_SET,
     out: OutOption = None,
     overwrite: OverwriteOption = False,
     quiet: Quiet = False,

@@ -72,7 +72,7 @@ def test_the_runs_own_patients_and_images_and_refused_scans_are_listed_apart(
     assert left == {"theirs.png": "labelled", "copy.png": "labelled", "broken.png": "damaged"}
     assert len(rows(tmp_path / "next" / "suggestions.csv")) == 2
     assert "1 refused, 2 of the run's own cases" in result.output
-    assert "2 of 6 patients, by badge" in result.output
+    assert "2 of 6 patients, by core_set" in result.output
     assert "patient-3" not in (tmp_path / "next" / "left-out.csv").read_text(encoding="utf-8")
 
 
