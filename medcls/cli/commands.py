@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from medcls.cli import evaluation_commands, planning, pretrained, pretraining, storing, suggesting
+from medcls.cli import evaluation_commands, planning, pretrained, pretraining, storing
 from medcls.cli.exits import code_of
 from medcls.cli.options import (
     AllowLeakage,
@@ -375,7 +375,7 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
         "medcls explain --model lung",
         "medcls explain scans/ --model runs/lung/classifier --label inflammation",
     ),
-    suggesting.suggest: (
+    planning.suggest: (
         "medcls suggest lung more-scans/ --count 30",
         "medcls suggest runs/lung more.csv --method entropy --out next",
     ),
