@@ -65,7 +65,6 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 CATALOGUES = {"networks/families", "preprocessing/steps", "evaluation/metrics", "evaluation/partition/sections"}
 SMALL = {  # modules of under 40 lines that one other imports, and why each stands alone
     "medcls.cohort.leakage.mixtures": "a kind of warning of its own",
-    "medcls.cli.planning": "the verb plan on the command line",
     "medcls.config.sections.plan": "settings of one section",
     "medcls.config.sections.store": "settings of one section",
     "medcls.explanation.pointing": "the measure of explanations",
