@@ -6,12 +6,19 @@ import difflib
 import functools
 import importlib.machinery
 import importlib.util
+import json
 import sys
 from types import ModuleType
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import medcls
+from medcls.config.network_names import NAMES
+from medcls.config.settings import ModelSettings
+from medcls.networks import build_network
+from medcls.training.step_memory import memory_of
 from tests.conftest import REPOSITORY
 
 
@@ -51,3 +58,18 @@ def test_a_changed_signature_or_docstring_changes_the_python_page(monkeypatch: p
     assert "quick: bool = False" in changed
     load.__doc__ = "Load it otherwise."
     assert len({before, changed, writer().pages()["python.md"]}) == 3
+
+
+@pytest.mark.parametrize("name", ["resnet10", "smallcnn_strided", "vit_s_16"])
+def test_work_and_memory_in_the_networks_page_are_those_of_the_networks(name: str) -> None:
+    kept = json.loads((REPOSITORY / "scripts" / "network_costs.json").read_text(encoding="utf-8"))
+    assert kept.keys() == set(NAMES)
+    for axes in (2, 3):
+        one = kept[name][f"{axes}-D"]
+        shape = (1, *(one["side"],) * axes)
+        with torch.device("meta"):
+            network = build_network(ModelSettings(name=name), dimensions=axes, channels=1, classes=2).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.empty(1, *shape, device="meta"))
+        assert one["gigamac"] == pytest.approx(counter.get_total_flops() / 2e9, rel=0.01)
+        assert one["megabytes"] == pytest.approx(memory_of(network, shape).each / 1e6, rel=0.01)

@@ -28,7 +28,7 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
     "googlenet": ("googlenet",),
     "inception": ("inception_v3",),
     "allcnn": ("allcnn",),
-    "smallcnn": ("smallcnn",),
+    "smallcnn": ("smallcnn", "smallcnn_strided"),
 }
 """Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
 NAMES = tuple(name for names in SHIPPED.values() for name in names)

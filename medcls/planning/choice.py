@@ -15,8 +15,8 @@ PLANNED = frozenset(
     (
         *("preprocessing.kind", "preprocessing.dimensions", "preprocessing.size"),
         *("model.name", "model.weights", "model.depths", "model.mirror"),
-        *("train.method", "train.batch_size", "train.epochs", "train.average", "train.patience"),
-        "train.time_limit",
+        *("train.method", "train.batch_size", "train.epochs", "train.learning_rate", "train.schedule", "train.balance"),
+        *("train.average", "train.patience", "train.time_limit"),
         *("ensemble.networks", "ensemble.seeds"),
     )
 )

@@ -12,6 +12,17 @@ Reduction = Callable[[Choices, str], Choices | None]
 """From choices and the budget in words to fewer; ``None``: nothing is left to give up."""
 
 _FEWEST_EPOCHS = 8
+_COARSE = 48  # voxels a side, from which a volume's size is the last thing to give up
+
+
+def coarser_volumes(choices: Choices, budget: str) -> Choices | None:
+    """Three quarters of the side, which is two fifths of the work."""
+    return _changed(
+        choices,
+        "preprocessing.size",
+        budget,
+        lambda size: [_less(side) for side in size] if len(size) == 3 and _less(min(size)) >= _COARSE else None,
+    )
 
 
 def fewer_seeds(choices: Choices, budget: str) -> Choices | None:
@@ -40,11 +51,17 @@ def smaller_images(choices: Choices, budget: str) -> Choices | None:
         choices,
         "preprocessing.size",
         budget,
-        lambda size: [max(32, side * 3 // 16 * 4) for side in size] if max(size) > 64 else None,
+        lambda size: (
+            [min(side, max(32, _less(side))) for side in size] if max(size) > (64 if len(size) == 2 else 32) else None
+        ),
     )
 
 
-REDUCTIONS: Sequence[Reduction] = (fewer_seeds, fewer_networks, fewer_epochs, smaller_images)
+REDUCTIONS: Sequence[Reduction] = (coarser_volumes, fewer_seeds, fewer_networks, fewer_epochs, smaller_images)
+
+
+def _less(side: int) -> int:
+    return side * 3 // 16 * 4
 
 
 def _changed(choices: Choices, key: str, budget: str, change: Callable[..., object]) -> Choices | None:

@@ -24,7 +24,10 @@ CHEST_CT = "i3resnet152"
 _TINY = 64  # pixels: below, a picture has less than one cell of a published network for each of its parts
 _ENOUGH = 300  # training cases from which a small network learns more from tiny pictures than frozen features tell
 _STEPS = 1200  # of the optimiser, that a training from random weights takes until tune gets no better
+_STEPS_3D = 450  # the same of volumes, whose steps cost the most
 _SIZE_3D = 64
+_SMALL = "smallcnn"
+_SMALL_3D = "smallcnn_strided"
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,12 @@ def _network(situation: Situation, draft: Draft) -> Iterator[Choice]:
                 "ensemble.networks", list(names), "the mean of several frozen networks errs less than any of them"
             )
     elif _tiny(cohort) and axes == 2:
-        yield Choice("model.name", "smallcnn", f"made for images as small as {_shape(cohort.size)}")
+        yield Choice("model.name", _SMALL, f"made for images as small as {_shape(cohort.size)}")
+        yield Choice("model.weights", None, "it has none")
+    elif _tiny(cohort) and axes == 3 and "resnet10" not in situation.machine.weights.get(3, ()):
+        yield Choice(
+            "model.name", _SMALL_3D, f"of volumes as small as {_shape(cohort.size)} it learned more than resnet10"
+        )
         yield Choice("model.weights", None, "it has none")
     else:
         yield Choice("model.name", "resnet18" if axes == 2 else "resnet10", "the smallest that the field trusts")
@@ -180,8 +188,14 @@ def _training(situation: Situation, draft: Draft) -> Iterator[Choice]:
     batch = 32 if cases >= 256 else 16
     yield Choice("train.batch_size", batch, f"{cases} cases to train on")
     steps = -(-cases // (draft["train.batch_size"] if isinstance(draft["train.batch_size"], int) else batch))
-    epochs = min(100, max(10, round(_STEPS / steps)))
-    yield Choice("train.epochs", epochs, f"about {_STEPS} steps, {steps} to an epoch")
+    wanted = _STEPS if draft["preprocessing.dimensions"] == 2 else _STEPS_3D
+    epochs = min(100, max(10, round(wanted / steps)))
+    yield Choice("train.epochs", epochs, f"about {wanted} steps, {steps} to an epoch")
+    small = draft["model.name"] in (_SMALL, _SMALL_3D)
+    rate, why = (1e-3, "small networks learn faster with more") if small else (3e-4, "what the networks are used to")
+    yield Choice("train.learning_rate", rate, why)
+    yield Choice("train.schedule", "cosine", "falls to nothing by the last epoch, with nothing to set")
+    yield Choice("train.balance", "sampler", _balance(situation.cohort))
     yield Choice("train.average", "ema", "the mean of the weights is steadier than the last ones, and costs nothing")
     if not draft.said("train.epochs"):
         yield Choice("train.patience", max(10, epochs // 3), "a third of the epochs")
@@ -208,6 +222,11 @@ def _probed(situation: Situation, draft: Draft) -> tuple[str, ...]:
 
 def _tiny(cohort: CohortFingerprint) -> bool:
     return max(cohort.size) <= _TINY
+
+
+def _balance(cohort: CohortFingerprint) -> str:
+    counts = sorted(cohort.patients.values())
+    return f"the rarest label has {counts[0]} patients, the commonest {counts[-1]}: as many of each are drawn"
 
 
 def _shape(size: tuple[int, ...]) -> str:

@@ -170,12 +170,15 @@ def test_all_cnn_has_the_weights_of_its_paper() -> None:
     assert sum(one.numel() for one in network.parameters()) == 1_369_738 + norms
 
 
-def test_the_small_cnn_leaves_seven_cells_of_28_pixels() -> None:
-    for dimensions, size in ((2, 0.65), (3, 1.94)):
-        network = on_meta("smallcnn", dimensions)
-        features = network.features(torch.empty(1, 2, *(28,) * dimensions, device="meta"))
-        assert features.shape[2:] == (7,) * dimensions
-        assert sum(one.numel() for one in network.parameters()) / 1e6 == pytest.approx(size, abs=0.01)
+@pytest.mark.parametrize(
+    ("name", "dimensions", "size"),
+    [("smallcnn", 2, 0.65), ("smallcnn", 3, 1.94), ("smallcnn_strided", 2, 0.16), ("smallcnn_strided", 3, 0.49)],
+)
+def test_the_small_cnns_leave_seven_cells_of_28_pixels(name: str, dimensions: int, size: float) -> None:
+    network = on_meta(name, dimensions)
+    features = network.features(torch.empty(1, 2, *(28,) * dimensions, device="meta"))
+    assert features.shape[2:] == (7,) * dimensions
+    assert sum(one.numel() for one in network.parameters()) / 1e6 == pytest.approx(size, abs=0.01)
 
 
 INCEPTION = "1a_3x3 2a_3x3 2b_3x3 pool 3b_1x1 4a_3x3 pool 5b 5c 5d 6a 6b 6c 6d 6e 7a 7b 7c".split()  # noqa: SIM905  # short

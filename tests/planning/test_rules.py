@@ -128,6 +128,24 @@ def test_volumes_stay_volumes_where_the_region_has_them() -> None:
     assert pictures["preprocessing.dimensions"] == 2
 
 
+def test_small_volumes_are_learned_from_by_a_small_network_and_given_up_no_further_than_they_have() -> None:
+    shapes = replace(VOLUMES, size=(28, 28, 20), spacing=None, modalities={"OT": 48})
+    choices = choose(Situation("generic", shapes, LAPTOP, {"preprocessing.dimensions": 3}))
+    small = {one.key: one.value for one in choices}
+    assert (small["model.name"], small["preprocessing.size"]) == ("smallcnn_strided", [28, 28, 20])
+    weights = replace(LAPTOP, weights={2: LITE, 3: ("resnet10",)})
+    assert chosen(shapes, weights)["model.name"] == "resnet10"
+    assert all(reduce((Choice("preprocessing.size", [28, 28, 20], ""),), "1 s") is None for reduce in REDUCTIONS)
+
+
+def test_volumes_give_up_size_first_but_not_much_of_it() -> None:
+    choices = choose(Situation("lung", VOLUMES, replace(LAPTOP, weights={2: (), 3: ()})))
+    first = REDUCTIONS[0](choices, "1 s")
+    assert first is not None
+    assert {one.key: one.value for one in first}["preprocessing.size"] == [48, 48, 48]
+    assert REDUCTIONS[0](first, "1 s") is None
+
+
 def test_less_time_gives_less_up_until_nothing_is_left_and_never_what_is_said() -> None:
     situation = Situation("generic", PICTURES, replace(LAPTOP, weights={2: (), 3: ()}), {"train.batch_size": 4})
     choices = choose(situation)
