@@ -191,8 +191,8 @@ def _training(situation: Situation, draft: Draft) -> Iterator[Choice]:
     wanted = _STEPS if draft["preprocessing.dimensions"] == 2 else _STEPS_3D
     epochs = min(100, max(10, round(wanted / steps)))
     yield Choice("train.epochs", epochs, f"about {wanted} steps, {steps} to an epoch")
-    small = draft["model.name"] in (_SMALL, _SMALL_3D)
-    rate, why = (1e-3, "small networks learn faster with more") if small else (3e-4, "what the networks are used to")
+    small = draft["model.name"] == _SMALL_3D
+    rate, why = (1e-3, "it learned adrenal glands well with it") if small else (3e-4, "medcls' own")
     yield Choice("train.learning_rate", rate, why)
     yield Choice("train.schedule", "cosine", "falls to nothing by the last epoch, with nothing to set")
     yield Choice("train.balance", "sampler", _balance(situation.cohort))
