@@ -2,7 +2,7 @@
 
 The plan is that of VGG (see there), cut short: pairs of 3x3 convolutions with batch norm, and two poolings between them.
 ``smallcnn`` keeps every pixel until the first pooling. ``smallcnn_strided`` begins with one convolution 5 wide that halves the
-image, and is half as wide: of a volume it takes a thirtieth of the work.
+image, and is half as wide: of a volume it takes a fourteenth of the work.
 """
 
 from __future__ import annotations
