@@ -227,7 +227,7 @@ def _caption(name: str, case: Case, prediction: Prediction, classifier: Classifi
     return (
         f"{name}: reference {reference}, prediction {predicted}. The map is that of {whose}, with a probability of "
         f"{probability:.2f}. {cells} cells, {_cell_size(explanation)}."
-        f"{notes}{_zero(explanation, prediction, classifier, probability)}"
+        f"{notes}{in_spite_of_map(explanation, prediction, classifier, probability)}"
     )
 
 
@@ -240,18 +240,26 @@ def _why(label: str, case: Case, prediction: Prediction, classifier: Classifier)
     return ", which was given wrongly" if label in prediction.predicted and not has else ""
 
 
-def _zero(explanation: Explanation, prediction: Prediction, classifier: Classifier, probability: float) -> str:
+def in_spite_of_map(
+    explanation: Explanation, prediction: Prediction, classifier: Classifier, probability: float
+) -> str:
     """Why a label is predicted that the map does not argue for: map and prediction are measured from different points."""
     label = explanation.label
     if label not in prediction.predicted or not (explanation.is_empty or probability < 0.5):
         return ""
-    cut = next((cut.value for cut in classifier.operating_point.cuts if cut.label == label), None)
-    if cut is None:
-        return f" {label} was predicted all the same, as the most probable label."
-    return (
-        f" {label} was predicted because its probability reaches the threshold of {threshold(cut)}. The map shows what raises "
-        "the probability above 0.5, so it can show little or nothing."
-    )
+    cuts = {cut.label: cut.value for cut in classifier.operating_point.cuts}
+    if label in cuts:
+        return (
+            f" {label} was predicted because its probability reaches the threshold of {threshold(cuts[label])}. The map shows "
+            "what raises the probability above 0.5, so it can show little or nothing."
+        )
+    if len(cuts) == 1 and len(classifier.labels) == 2:  # the other label is what is left below the threshold
+        ((positive, value),) = cuts.items()
+        return (
+            f" {label} was predicted because the probability of {positive} does not reach the threshold of {threshold(value)}. "
+            "The map shows what raises the probability above 0.5, so it can show little or nothing."
+        )
+    return f" {label} was predicted all the same, as the most probable label."
 
 
 def _cell_size(explanation: Explanation) -> str:
