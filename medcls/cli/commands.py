@@ -353,9 +353,9 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
     ),
     planning.plan: ("medcls plan --config lung.yaml", "medcls plan --config lung.yaml --budget 20min --out short.yaml"),
     pretraining.pretrain: (
-        "medcls pretrain --config lung.yaml",
-        "medcls pretrain --config lung.yaml --scans archive/ --set pretrain.method=spark --budget overnight",
-        "medcls pretrain --config lung.yaml --resume",
+        "medcls pretrain --config lung.yaml --set model.name=resnet10",
+        "medcls pretrain --config lung.yaml --set model.name=resnet10 --scans archive/ --budget overnight",
+        "medcls pretrain --config lung.yaml --set model.name=resnet10 --resume",
     ),
     finish: ("medcls finish lung",),
     tune: ("medcls tune --config lung.yaml", "medcls tune --config lung.yaml --set tune.trials=40 --set tune.time=2h"),

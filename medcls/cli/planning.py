@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ from medcls.cli.options import (
     SetOption,
 )
 from medcls.cli.screen import lively, say, say_json, say_table
+from medcls.errors import UsageError
 
 
 def plan(
@@ -27,6 +29,7 @@ def plan(
     set_: SetOption = None,
     budget: BudgetOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the plan goes.")] = Path("plan.yaml"),
+    overwrite: OverwriteOption = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> int:
@@ -35,6 +38,7 @@ def plan(
     from medcls.planning.plan_file import as_document, write_plan
     from medcls.workflows.commands.plan import plan_training
 
+    _check_free(out, config, overwrite)
     settings = load_config(config, set_ or (), {} if budget is None else {"plan": {"budget": budget}})
     made = plan_training(settings, lively(quiet))
     write_plan(made, out)
@@ -44,6 +48,17 @@ def plan(
         for line in (*made.in_words(), f"Plan: {out}"):
             say(line)
     return 0
+
+
+def _check_free(out: Path, config: Path, overwrite: bool) -> None:
+    """Refuse to write a plan over its config, and unasked over another file, which may be a plan edited by hand."""
+    if not os.path.lexists(out):
+        return
+    if out.exists() and config.exists() and out.samefile(config):
+        raise UsageError("the plan would replace the config", where=str(out), remedy="Choose another --out FILE")
+    if not overwrite:
+        remedy = "Choose another --out FILE, or replace it with --overwrite"
+        raise UsageError("the file is there already", where=str(out), remedy=remedy)
 
 
 class Acquisition(StrEnum):

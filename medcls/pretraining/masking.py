@@ -129,11 +129,21 @@ def patch_grid(network: ClassificationNetwork, size: Sequence[int]) -> tuple[int
             return _tried(network, size)
     except _Uneven:
         sides = " x ".join(map(str, size))
-        raise _cannot(
-            network, f"at {sides} its maps cannot be parted into patches", ", or sizes that are multiples of 32"
-        ) from None
+        why = f"at {sides} its maps cannot be parted into patches"
+        raise _cannot(network, why, _size_that_fits(network, size)) from None
     finally:
         network.train(training)
+
+
+def _size_that_fits(network: ClassificationNetwork, size: Sequence[int]) -> str:
+    """The next size of sides that are multiples of 32, two patches at least, where it can be parted."""
+    near = [max(64, -(-side // 32) * 32) for side in size]
+    try:
+        with torch.no_grad():
+            _tried(network, near)
+    except _Uneven:
+        return ""
+    return f", or preprocessing.size: [{', '.join(map(str, near))}]"
 
 
 def _tried(network: ClassificationNetwork, size: Sequence[int]) -> tuple[int, ...]:

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from typer.testing import CliRunner
 
 import medcls
+from medcls.cli.app import app
 from medcls.config import load_config
 from medcls.errors import ConfigError
 from medcls.planning import read_plan, write_plan
+from medcls.planning.plan_file import as_document
 from medcls.progress import SILENT
 from medcls.training.time_limit import TimeLimit
 from medcls.workflows.commands.plan import plan_training
@@ -69,6 +72,33 @@ def test_an_edited_plan_is_followed_and_the_config_wins(pictures: Pictures, tmp_
     settled, plan = planned(edited)
     assert (settled.train.epochs, settled.train.batch_size, settled.model.name) == (3, 8, "resnet10")
     assert plan is not None
+    assert "    train.epochs: 3  (as plan.yaml says)" in plan.in_words()  # the old reason is of another value
+    assert "expected" in as_document(made)
+    assert "expected" not in as_document(plan)  # nothing was timed
+    values["choices"]["train.epochs"]["value"] = "few"
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"plan\.yaml: 'train\.epochs'"):
+        planned(edited)
+
+
+def test_a_plan_is_written_over_no_config_and_over_no_other_file_unasked(pictures: Pictures, tmp_path: Path) -> None:
+    config, out = tmp_path / "lung.yaml", tmp_path / "plan.yaml"
+    values = {"data": {"cases": str(pictures.table)}, "positive": "ill", "model": "resnet10"}
+    config.write_text(yaml.safe_dump(values), encoding="utf-8")
+    before = config.read_bytes()
+    out.write_text("edited", encoding="utf-8")
+
+    def plan(*words: str) -> Any:
+        return CliRunner().invoke(app, ["plan", "--quiet", "--config", str(config), *words])
+
+    over = plan("--out", str(config), "--overwrite")
+    assert "would replace the config" in over.stderr
+    assert config.read_bytes() == before
+    again = plan("--out", str(out))
+    assert "there already" in again.stderr
+    assert out.read_text(encoding="utf-8") == "edited"
+    assert plan("--out", str(out), "--overwrite").exit_code == 0
+    assert read_plan(out)
 
 
 def test_a_short_budget_takes_less(pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,12 @@ def test_as_many_patches_of_each_image_are_masked(grid: list[int], share: float)
     assert abs(hidden[0] - share * np.prod(grid)) <= 1
 
 
+def test_a_size_that_cannot_be_parted_is_told_one_that_can() -> None:
+    with pytest.raises(ConfigError, match=r"at 32 x 32 x 32 .* or preprocessing\.size: \[64, 64, 64\]"):
+        patch_grid(network("resnet10", dimensions=3), (32, 32, 32))
+    assert patch_grid(network("resnet10", dimensions=3), (64, 64, 64)) == (2, 2, 2)
+
+
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from medcls.cohort.leakage.gate import LeakageError
-from medcls.config import Config
+from medcls.config import Config, load_config
 from medcls.errors import ConfigError, MedclsError, NothingToDo, RunError
 from medcls.files import read_csv
 from medcls.networks.pretrained.record import PretrainingRecord, record_in
@@ -24,6 +24,7 @@ from medcls.preprocessing import build_recipe
 from medcls.pretraining.module import PretrainingModule
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run
+from medcls.workflows.commands.plan import plan_training
 from medcls.workflows.commands.pretrain import Pretrained, pretrain_weights
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.fitting.fit_classifier import start_network
@@ -132,7 +133,7 @@ def test_the_same_seed_gives_the_same_bits_and_a_killed_one_goes_on_to_them(
     assert again.weights.read_bytes() == made.weights.read_bytes()
     other = pretrain_weights(asked(pictures, tmp_path, seed=1, split={"seed": 0}), name="other")
     assert other.weights.read_bytes() != made.weights.read_bytes()
-    with pytest.raises(RunError, match="'small-pretrained' is finished"):
+    with pytest.raises(RunError, match=r"'small-pretrained' is finished.*--run NAME"):
         pretrain_weights(config, resume=True)
 
 
@@ -164,6 +165,32 @@ def test_weights_that_saw_test_are_refused_or_marked(pictures: Pictures, tmp_pat
     assert "8 tune cases are of patients or images that the weights were pretrained on" in cautions
 
 
+def test_a_plan_takes_the_network_from_the_weights_or_asks_for_it(
+    made: Pretrained, pictures: Pictures, tmp_path: Path
+) -> None:
+    def plan(weights: Path) -> Mapping[str, Any]:
+        values = {"data": {"cases": pictures.table}, "positive": "ill", "preprocessing": {"size": [16, 16]}}
+        values |= {"runs": tmp_path, "model": {"weights": str(weights)}}
+        return {one.key: one.value for one in plan_training(load_config(None, (), values)).choices}
+
+    found = plan(made.path)
+    assert (found["train.method"], found["model.name"]) == ("full", "smallcnn")
+    assert "ensemble.networks" not in found
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(safetensors.torch.save({"weight": torch.zeros(1)}))
+    with pytest.raises(ConfigError, match=r"does not say of which network.*model\.name"):
+        plan(other)
+
+
+def test_without_a_cohort_nobody_is_said_to_be_checked(pictures: Pictures, tmp_path: Path) -> None:
+    shutil.copytree(pictures.folder, tmp_path / "scans", ignore=shutil.ignore_patterns("*.csv"))
+    scans = {"scans": tmp_path / "scans", "epochs": 1}
+    made = pretrain_weights(asked(pictures, tmp_path, data={"cases": None}, pretrain=scans))
+    assert "left out for tune and test" not in made.summary
+    assert "Caution: the config has no data" in made.summary
+    assert made.record["held_out"] is None
+
+
 def test_it_ends_in_time_with_its_weights(pictures: Pictures, tmp_path: Path) -> None:
     said: list[Pretrained] = []
     limited = asked(pictures, tmp_path, pretrain={"epochs": 50, "time_limit": "0.001 s"})
@@ -191,6 +218,12 @@ def test_what_cannot_be_pretrained_is_one_line_and_leaves_no_folder(
         pretrain_weights(asked(pictures, tmp_path / "runs", **changes))
     assert "\n" not in str(raised.value)
     assert not list((tmp_path / "runs").glob("*")) if (tmp_path / "runs").exists() else True
+
+
+def test_a_network_must_be_named(pictures: Pictures, tmp_path: Path) -> None:
+    config = load_config(None, (), {"data": {"cases": pictures.table}, "runs": tmp_path / "runs"})
+    with pytest.raises(ConfigError, match=r"model\.name: the config names no network.*--set model\.name=resnet18"):
+        pretrain_weights(config)
 
 
 def test_one_scan_is_too_few(pictures: Pictures, tmp_path: Path) -> None:

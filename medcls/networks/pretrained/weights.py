@@ -92,6 +92,17 @@ def load_weights(
     return network.started_from
 
 
+def network_in(path: str) -> str:
+    """The network that a file of weights of medcls' own, or the folder of one, is of; empty where it does not say.
+
+    Raises:
+        WeightsError: It is missing or damaged.
+    """
+    file = _local_file(path)
+    record = record_in(read_tensors(file).metadata, file.name)
+    return _network_of(file) if record is None else record.network
+
+
 def fit_tensors(network: ClassificationNetwork, file: TensorFile, made_for: str = "") -> WeightsReport:
     """Put the tensors of a file into a network.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from medcls.cohort import Case, Cohort, read_cohort
 from medcls.cohort.leakage.fingerprints import Fingerprint, fingerprint
 from medcls.cohort.leakage.near_duplicates import find_near_duplicates
 from medcls.config import Config
-from medcls.errors import MedclsError, NothingToDo
+from medcls.config.site_weights import names_weights
+from medcls.errors import ConfigError, MedclsError, NothingToDo
 from medcls.planning import Choice, Machine, Plan, Situation, choose, cohort_fingerprint, read_plan
 from medcls.planning.choice import PLANNED, said_keys, value_of, with_choices
 from medcls.planning.fingerprint import Look
@@ -36,14 +38,15 @@ def plan_training(config: Config, progress: Progress = SILENT) -> Plan:
         MedclsError: Config, cohort or scans are wrong.
     """
     if config.plan.file is not None:
-        choices = tuple(one for one in read_plan(config.plan.file) if one.key not in said_keys(config))
-        return Plan(choices, None, None, config.plan.seconds, {})
+        return _as_filed(config, config.plan.file)
+    weights_of = _weights_of(config)
     progress.begin("Looking at the cohort")
     cohort = read_cohort(config, progress)
     looks, twins, reading = _look(cohort, config, progress)
     part = 1 - config.split.tune - (1 / config.split.folds if config.split.folds else config.split.test)
     known = cohort_fingerprint(cohort.cases, cohort.labels, part, looks, twins)
-    situation = Situation(config.region, known, this_machine(config), _said(config), _mirrors(config))
+    machine = this_machine(config)
+    situation = Situation(config.region, known, machine, _said(config), _mirrors(config), weights_of)
     choices = choose(situation)
     counts = _counts(cohort, config, part)
     # Only now: what needs torch takes seconds.
@@ -62,6 +65,34 @@ def plan_training(config: Config, progress: Progress = SILENT) -> Plan:
             choices, seconds = fewer, cost(fewer)
     choices = (*choices, *_limit(config, choices, seconds))
     return Plan(choices, known, situation.machine, config.plan.seconds, seconds)
+
+
+def _as_filed(config: Config, file: Path) -> Plan:
+    """The plan of a file; a value of it that does not fit is told with the file's name."""
+    choices = tuple(one for one in read_plan(file) if one.key not in said_keys(config))
+    try:
+        with_choices(config, choices)
+    except ConfigError as error:
+        error.where = str(file)
+        raise
+    return Plan(choices, None, None, config.plan.seconds, {})
+
+
+def _weights_of(config: Config) -> str:
+    """The network that a file in ``model.weights`` is of, where the config names no network; empty: weights of any."""
+    weights, said = config.model.weights, said_keys(config)
+    if weights is None or said & {"model.name", "ensemble.networks"} or names_weights(weights):
+        return ""
+    from medcls.networks.pretrained.weights import network_in
+
+    network = network_in(weights)
+    if not network:
+        raise ConfigError(
+            "the file does not say of which network it is",
+            where=f"model.weights: {weights}",
+            remedy="Name it in model.name",
+        )
+    return network
 
 
 def _limit(config: Config, choices: Sequence[Choice], seconds: Mapping[str, float]) -> tuple[Choice, ...]:

@@ -14,8 +14,9 @@ from medcls.bounded import read_json
 from medcls.config import Config, dump_config, load_config
 from medcls.config.durations import seconds_of
 from medcls.config.settings import TrainSettings
-from medcls.errors import RunError
+from medcls.errors import ConfigError, RunError
 from medcls.files import check_writable, reading_kept, write_bytes, write_json, write_text
+from medcls.planning.choice import said_keys
 from medcls.preprocessing import Recipe, build_recipe
 from medcls.progress import SILENT, Progress
 from medcls.runs.folder import Run, new_run
@@ -82,6 +83,13 @@ def pretrain_weights(
     """
     begun = time.monotonic()
     recipe = build_recipe(config.region, config.preprocessing)
+    if "model.name" not in said_keys(config):
+        network = "resnet18" if recipe.dimensions == 2 else "resnet10"
+        raise ConfigError(
+            "the config names no network to pretrain",
+            where="model.name",
+            remedy=f"Name one: --set model.name={network}",
+        )
     with config.places.named():
         config.model.check_dimensions(recipe.dimensions)
         check_weights(config.model.weights)
@@ -167,7 +175,8 @@ def _choose(config: Config, name: str | None, resume: bool) -> Run:
         what = (
             f"the pretraining '{wanted}' is finished" if found else f"there is no pretraining '{wanted}' to go on with"
         )
-        raise RunError(what, where=str(config.runs), remedy="Leave --resume out to start one")
+        remedy = "Start another with --run NAME and without --resume" if found else "Leave --resume out to start one"
+        raise RunError(what, where=str(config.runs), remedy=remedy)
     folder = max(open_ones, key=lambda one: (one / CONFIG).stat().st_mtime)
     _check_same(load_config(folder / CONFIG), config, folder)
     return Run(folder)
@@ -214,7 +223,7 @@ def _say(scans: PretrainingScans, folder: Path, progress: Progress) -> None:
     progress.note(f"  {len(cohort.cases)} scans, {scans.patients} named patients; no label is looked at")
     if scans.held_out:
         progress.note(f"  {scans.held_out} scans left out, which are of patients, studies or images of tune or test")
-    refused = len(cohort.excluded) - scans.held_out
+    refused = len(cohort.excluded) - (scans.held_out or 0)
     if refused > 0:
         progress.note(f"  {refused} scans refused: see {folder / 'excluded.csv'}")
     progress.warn(*scans.cautions)
@@ -275,10 +284,11 @@ def _document(
 
 def _summary(document: Mapping[str, Any]) -> str:
     figures = ", ".join(f"{name} {value:.3f}" for name, value in document["figures"].items())
+    held_out = document["held_out"]
+    left_out = "" if held_out is None else f"; left out for tune and test: {held_out}"
     lines = [
         f"{document['network']['name']}, pretrained by {document['method']} without labels",
-        f"Scans: {document['scans']}; patients that are named: {document['patients']}; left out for tune and test: "
-        f"{document['held_out']}",
+        f"Scans: {document['scans']}; patients that are named: {document['patients']}{left_out}",
         f"Epochs: {document['epochs']}; in the last one {figures}",
         *([f"Doubt: {document['doubt']}"] if document["doubt"] else []),
         *(f"Caution: {one}" for one in document["cautions"]),

@@ -19,6 +19,7 @@ from medcls.workflows.data.related_cases import fingerprints_of
 from medcls.workflows.data.unlabelled import apart_from, find_unlabelled
 
 KEY = "pretrain.scans"
+_NOBODY_KNOWN = "the config has no data, so it is not known whether patients of tune and test are among the scans"
 _SPACE = LabelSpace(("unlabelled",), multilabel=True)
 
 
@@ -29,13 +30,13 @@ class PretrainingScans:
     Attributes:
         material: The scans, all of train; those that are left out are among the exclusions.
         hashes: Scan to the text of its fingerprint, where it has one.
-        held_out: How many of the folder's scans are left out for tune and test.
+        held_out: How many of the folder's scans are left out for tune and test; ``None`` where the config has no cases.
         cautions: What a reader must know.
     """
 
     material: Material
     hashes: Mapping[str, str]
-    held_out: int = 0
+    held_out: int | None = 0
     cautions: tuple[str, ...] = ()
 
     @property
@@ -103,7 +104,7 @@ def _of_folder(parted: Material | None, config: Config, recipe: Recipe, progress
     prints = {} if config.split.near_duplicates == "off" else fingerprints_of(material.entries, progress)
     hashes = {name: one.text for name, one in prints.items()}
     if parted is None:
-        return PretrainingScans(material, hashes)
+        return PretrainingScans(material, hashes, None, (_NOBODY_KNOWN,))
     cases = material.cohort.cases
     apart = _apart(material, parted, config)
     unnamed = sum(not case.names_patient for case in cases)
