@@ -94,24 +94,29 @@ def suggest(
 
     check_targets(scans)
     found = open_run(run)
-    from medcls.workflows.commands.suggest import KNOWN, suggest_scans  # takes seconds, and a wrong name is said before
+    from medcls.workflows.commands.suggest import suggest_scans  # takes seconds, and a wrong name is said before
 
     made = suggest_scans(
         found, scans, out, count=count, method=method.value, overwrite=overwrite, progress=lively(quiet)
     )
-    refused = sum(one.code != KNOWN for one in made.left_out)
     if json:
         say_json(made.to_json())
     elif not quiet:
         rows = [
-            [str(one.rank), one.row.scan, one.row.patient, "; ".join(one.row.prediction.predicted), one.reason]
+            [
+                str(one.rank),
+                one.row.scan,
+                one.row.patient,
+                "; ".join(one.row.prediction.predicted),
+                "unlike training" if one.row.unlike else "",
+                one.reason,
+            ]
             for one in made.rows
             if one.row.prediction is not None
         ]
-        say_table(["rank", "scan", "patient", "prediction", "reason"], rows)
+        say_table(["rank", "scan", "patient", "prediction", "warnings", "reason"], rows)
         if made.left_out:
-            say(
-                f"{refused} refused, {len(made.left_out) - refused} of the run's own cases: {made.folder / 'left-out.csv'}"
-            )
+            own = len(made.left_out) - made.refused
+            say(f"{made.refused} refused, {own} of the run's own cases: {made.folder / 'left-out.csv'}")
         say(f"{len(made.rows)} of {made.patients} patients, by {made.method}: {made.folder / 'suggestions.csv'}")
-    return code_of(made.scans, refused)
+    return code_of(made.scans, made.refused)

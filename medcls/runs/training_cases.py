@@ -256,7 +256,7 @@ def meet_training_cases(
     kept = {name: row["hash"] for name, row in known.items()}
     cases = {case.name: case for case in cohort.cases}
     pairs = find_near_known({name: text for name, text in hashes.items() if name in cases}, kept)
-    too_alike = _are_one_kind(pairs, len(cases), len(known))
+    too_alike = are_one_kind(pairs, len(cases), len(known))
     near = [
         Overlap(cases[pair.first], "near", pair.second, pair.different_bits)
         for pair in pairs
@@ -265,7 +265,7 @@ def meet_training_cases(
     return Overlaps(exact, tuple(near), too_alike, len(known), allowed if exact else None)
 
 
-def _are_one_kind(pairs: Sequence[NearPair], cases: int, known: int) -> bool:
+def are_one_kind(pairs: Sequence[NearPair], cases: int, known: int) -> bool:
     """Whether one image is nearly the same as so many others that these are no copies, but images of one kind."""
     of_case, of_known = (Counter(names) for names in ([one.first for one in pairs], [one.second for one in pairs]))
     return max(of_case.values(), default=0) > max(5, _MOST_ALIKE * known) or max(of_known.values(), default=0) > max(

@@ -144,7 +144,7 @@ def test_scans_of_tune_and_test_are_left_out_of_a_folder(made: Pretrained, pictu
     config = asked(pictures, tmp_path, pretrain={"scans": folder, "method": "spark", "epochs": 1})
     found: list[Pretrained] = []
     said = told(lambda progress: found.append(pretrain_weights(config, progress=progress)))
-    assert "16 scans left out, which are of patients, studies or images of tune or test" in said
+    assert "16 scans left out, of patients, studies or images of tune or test" in said
     assert "48 of 48 scans to pretrain on name no patient" in said
     (one,) = found
     assert one.record["held_out"] == 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -73,6 +74,7 @@ def test_the_runs_own_patients_and_images_and_refused_scans_are_listed_apart(
     assert len(rows(tmp_path / "next" / "suggestions.csv")) == 2
     assert "1 refused, 2 of the run's own cases" in result.output
     assert "2 of 6 patients, by core_set" in result.output
+    assert "the run keeps no perceptual hash of" in result.output
     assert "patient-3" not in (tmp_path / "next" / "left-out.csv").read_text(encoding="utf-8")
 
 
@@ -99,7 +101,7 @@ def test_what_cannot_be_suggested_is_one_line(run: Run, pictures: Pictures, more
         (
             lambda: medcls.suggest(run.path, pictures.folder, out=tmp_path / "a"),
             NothingToDo,
-            "no scan is left to suggest",
+            "no scan is left to suggest: 0 refused, 48 of the run's own cases",
         ),
         (lambda: medcls.suggest(run.path, more, method="bald"), UsageError, "members of an ensemble"),
         (lambda: medcls.suggest(run.path, more, method="chance"), UsageError, "'chance' is no method"),  # type: ignore[arg-type]
@@ -109,3 +111,42 @@ def test_what_cannot_be_suggested_is_one_line(run: Run, pictures: Pictures, more
         with pytest.raises(error, match=words) as caught:
             call()
         assert "\n" not in str(caught.value)
+    assert len(rows(tmp_path / "a" / "left-out.csv")) == 48
+
+
+def test_what_looks_nearly_the_same_as_a_case_of_train_is_left_out(run: Run, more: Path, tmp_path: Path) -> None:
+    hashed = {row["case"] for row in rows(run.path / "training-cases.csv") if row["hash"]}
+    names = run.load_config().privacy.pseudonyms()
+    table = rows(run.load_config().data.cases)  # type: ignore[arg-type]
+    scan = next(row["scan"] for row in table if names.case(row["case"]) in hashed)
+    picture = np.asarray(Image.open(run.load_config().data.cases.parent / scan)).astype(float)  # type: ignore[union-attr]
+    (tmp_path / "scans").mkdir()
+    Image.fromarray((picture * 0.9 + 20).clip(0, 255).astype(np.uint8)).save(tmp_path / "scans" / "brighter.png")
+    shutil.copy(more / "new0.png", tmp_path / "scans")
+    found = medcls.suggest(run.path, tmp_path / "scans", out=tmp_path / "out")
+    assert [one.row.scan for one in found.rows] == ["new0.png"]
+    (left,) = rows(tmp_path / "out" / "left-out.csv")
+    assert (left["scan"], left["code"]) == ("brighter.png", "labelled")
+    assert "nearly the same" in left["reason"]
+
+
+def test_scans_unlike_the_training_and_a_classifier_that_tells_nothing_are_said(
+    run: Run, more: Path, tmp_path: Path
+) -> None:
+    copy = Run(shutil.copytree(run.path, tmp_path / "copy"))
+    metrics = json.loads(copy.metrics_file.read_text(encoding="utf-8"))
+    metrics["tune"]["auc"] |= {"value": 0.55, "low": 0.4, "high": 0.7}
+    copy.metrics_file.write_text(json.dumps(metrics), encoding="utf-8")
+    (tmp_path / "scans").mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (400, 900, 3)).astype(np.uint8)).save(
+        tmp_path / "scans" / "far.png"
+    )
+    shutil.copy(more / "new0.png", tmp_path / "scans")
+    told = load_classifier(copy.path).predict(tmp_path / "scans").set_index("scan").unlike_training
+    found = medcls.suggest(copy.path, tmp_path / "scans", out=tmp_path / "out")
+    assert {row["scan"]: row["unlike_training"] for row in rows(tmp_path / "out" / "suggestions.csv")} == {
+        scan: "; ".join(said) for scan, said in told.items()
+    }
+    assert told["far.png"]
+    assert any("far from the scans of the training" in one and "far.png" in one for one in found.cautions)
+    assert any("AUC on tune is 0.55 (0.40 to 0.70), which includes 0.5" in one for one in found.cautions)

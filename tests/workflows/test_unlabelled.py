@@ -89,7 +89,7 @@ def test_nobody_of_tune_or_test_is_learnt_from_and_the_run_counts_them(trained: 
         "the same patient",
     ]
     assert len(out) == 4
-    said = "24 scans of 12 patients without labels took part in training (fixmatch); 4 left out"
+    said = "24 scans of 12 named patients to learn from without labels (fixmatch); 4 left out"
     for document in (trained.report_file, trained.path / "model-card.md"):
         assert said in document.read_text(encoding="utf-8").replace("\\", ""), document
     told = json.loads((trained.classifier_folder / "classifier.json").read_text(encoding="utf-8"))
@@ -175,7 +175,7 @@ def test_each_fold_leaves_out_those_of_whom_it_holds_out(without: Without, tmp_p
 
 def test_a_check_counts_them_and_refuses_what_cannot_be(without: Without, tmp_path: Path) -> None:
     ready = check_run(without.config(tmp_path))
-    assert any("24 scans of 12 patients without labels" in str(one) for one in ready.cautions)
+    assert any("24 scans of 12 named patients to learn from" in str(one) for one in ready.cautions)
     (tmp_path / "empty").mkdir()
     for data, error, words in (
         ({"unlabeled": tmp_path / "nowhere"}, UsageError, "nothing at this path"),

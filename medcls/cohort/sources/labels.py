@@ -45,8 +45,12 @@ def labels_of(table: Table, column: str, cells: Sequence[str], settings: DataSet
     counts = Counter(cell for cell in cells if cell)
     _check_several(table, column, cells, counts)
     if len(counts) < 2:
+        only = "".join(f", '{label}'" for label in counts)
         raise table.wrong(
-            None, f"a classifier needs two labels or more; '{column}' has {len(counts)}", "Check data.columns.label"
+            None,
+            f"a classifier needs two labels or more; '{column}' has {len(counts)}{only}, and {len(cells) - counts.total()} of "
+            f"its {len(cells)} cells are empty",
+            "Check data.columns.label",
         )
     _check_measure(table, column, counts)
     check_spelling(table, column, counts, "labels", _APART)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.cohort.leakage.fingerprints import fingerprint
+from medcls.cohort.leakage.fingerprints import Fingerprint, fingerprint
 from medcls.errors import ScanRefused
 from medcls.preprocessing.images.encoding import Encoded
 from medcls.preprocessing.images.source_values import SourceSample, SourceValues, source_values
@@ -72,11 +72,23 @@ def ingest(source: ReadableScan, recipe: Recipe, leniency: Leniency = STRICT) ->
         raise (error if error.where else error.at(source.name)) from error
 
 
-def _fingerprint(scan: Scan) -> str:
+def fingerprint_of(scan: Scan, views: NDArray[np.float32]) -> Fingerprint | None:
+    """What copies of a scan are known by, for which nothing is stored: of a picture itself, or of a volume's middle view.
+
+    Args:
+        scan: The scan.
+        views: ``(V, C, …)``: its prepared views.
+    """
+    return fingerprint(views[len(views) // 2]) if scan.layers.shape[3] > 1 else _of_picture(scan)
+
+
+def _of_picture(scan: Scan) -> Fingerprint | None:
     """Of the picture itself: a recipe may cut a copy of it one pixel further in, and everything would be shifted."""
-    if scan.layers.shape[3] > 1:
-        return ""
-    found = fingerprint(np.swapaxes(scan.layers[..., 0], 1, 2))
+    return fingerprint(np.swapaxes(scan.layers[..., 0], 1, 2))
+
+
+def _fingerprint(scan: Scan) -> str:
+    found = None if scan.layers.shape[3] > 1 else _of_picture(scan)
     return found.packed() if found is not None else ""
 
 

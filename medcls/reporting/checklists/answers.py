@@ -214,7 +214,7 @@ def _ways(train: TrainSettings) -> Iterator[str]:
         )
     if train.semi_supervised is not None:
         ratio = f"{train.unlabeled_ratio} in a step for each labelled one"
-        yield f"; scans without labels took part ({train.semi_supervised}, {ratio})"
+        yield f"; beside them scans without labels ({train.semi_supervised}, {ratio})"
 
 
 def _augmentation(run: Record) -> Said:

@@ -67,6 +67,11 @@ class Pretrained:
         return (self.path / SUMMARY).read_text(encoding="utf-8")
 
 
+def pretraining_at(path: Path, runs: Path = Path("runs")) -> Run | None:
+    """The folder of a pretraining at a path, or of a name under ``runs``; ``None``: there is none."""
+    return next((Run(one) for one in (runs / path, path) if (one / CONFIG).is_file()), None)
+
+
 def pretrain_weights(
     config: Config, *, name: str | None = None, resume: bool = False, progress: Progress = SILENT
 ) -> Pretrained:
@@ -218,14 +223,18 @@ def _open(folder: Path, config: Config, scans: PretrainingScans) -> None:
 
 
 def _say(scans: PretrainingScans, folder: Path, progress: Progress) -> None:
+    from medcls.reporting.text.numbers import counted
+
     cohort = scans.material.cohort
     progress.note(f"Pretraining: {folder}")
-    progress.note(f"  {len(cohort.cases)} scans, {scans.patients} named patients; no label is looked at")
+    progress.note(
+        f"  {counted(len(cohort.cases), 'scan')} of {counted(scans.patients, 'named patient')}; no label is looked at"
+    )
     if scans.held_out:
-        progress.note(f"  {scans.held_out} scans left out, which are of patients, studies or images of tune or test")
+        progress.note(f"  {counted(scans.held_out, 'scan')} left out, of patients, studies or images of tune or test")
     refused = len(cohort.excluded) - (scans.held_out or 0)
     if refused > 0:
-        progress.note(f"  {refused} scans refused: see {folder / 'excluded.csv'}")
+        progress.note(f"  {counted(refused, 'scan')} refused: see {folder / 'excluded.csv'}")
     progress.warn(*scans.cautions)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,32 @@ from medcls.classifier import Classifier, Row, load_classifier
 from medcls.classifier.ensemble import Ensemble
 from medcls.classifier.forward import mean_scores, torch_features
 from medcls.classifier.predict import prepare_row
-from medcls.classifier.predictions import MULTILABEL_SEPARATOR
+from medcls.classifier.predictions import MULTILABEL_SEPARATOR, NOT_COMPARED, UNLIKE
 from medcls.classifier.prefetch import ahead, readers
 from medcls.cohort.patient_key import patient_pseudonym
 from medcls.errors import NothingToDo, UsageError
 from medcls.evaluation.acquisition import METHODS, Candidates, Method, choose
-from medcls.files import read_csv, reading_kept, write_csv
+from medcls.files import write_csv
 from medcls.nearest import one_of
 from medcls.preprocessing import Prepared
 from medcls.preprocessing.store.digests import pixel_digest
+from medcls.preprocessing.store.ingest import fingerprint_of
 from medcls.privacy import Pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.reporting.text.numbers import counted
 from medcls.runs.folder import Run
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
-from medcls.runs.training_cases import read_training_cases
 from medcls.scans import Refusal, ScanSource
+from medcls.values.documents import estimate, limits
 from medcls.workflows.data.find_inputs import Targets, find_targets
+from medcls.workflows.data.known_cases import KnownCases
 from medcls.workflows.data.leakage_audit import say_leakage
 
 FILES = ("suggestions.csv", "left-out.csv")
 DEFAULT: Method = "core_set"  # the steadiest on the two sets of docs/results.md
 KNOWN = "labelled"
 _WHY = "its patient, study or image is among the cases of the run"
+_ALIKE = "it looks nearly the same as a case of train or tune"
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Suggestion:
             **{f"p_{label}": round(p, 6) for label, p in zip(labels, said.probabilities, strict=True)},
             "uncertainty": round(self.uncertainty, 6),
             "disagreement": None if self.disagreement is None else round(self.disagreement, 6),
+            UNLIKE: NOT_COMPARED if self.row.unlike is None else MULTILABEL_SEPARATOR.join(self.row.unlike) or None,
             "reason": self.reason,
         }
 
@@ -89,6 +94,7 @@ class Suggestions:
         method: How they were chosen.
         scans, patients: How many could have been.
         folder: Where the tables are.
+        cautions: What a reader must know of them.
     """
 
     rows: tuple[Suggestion, ...]
@@ -98,25 +104,37 @@ class Suggestions:
     scans: int
     patients: int
     folder: Path
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> int:
+        """How many scans were refused; the others that are left out are of the run's own cases."""
+        return sum(one.code != KNOWN for one in self.left_out)
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
-        out = [
-            {"scan": one.scan, "patient": one.patient or None, "code": one.code, "reason": one.reason}
-            for one in self.left_out
-        ]
         found = [one.cells(self.labels) for one in self.rows]
         counts = {"n_scans": self.scans, "n_patients": self.patients}
-        return {"method": self.method, **counts, "suggestions": found, "left_out": out}
+        told = {"cautions": list(self.cautions), "suggestions": found, "left_out": _left_out_cells(self.left_out)}
+        return {"method": self.method, **counts, **told}
+
+
+def _left_out_cells(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The cells of ``left-out.csv``."""
+    return [{"scan": one.scan, "patient": one.patient or None, "code": one.code, "reason": one.reason} for one in rows]
 
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """A scan that could be labelled: its row, the members' probabilities ``(members, labels)``, its features ``(k,)``."""
+    """A scan that could be labelled: its row, the members' probabilities ``(members, labels)``, its features ``(k,)``.
+
+    ``hash`` is the perceptual hash, where it has one.
+    """
 
     row: Row
     members: NDArray[np.float64]
     features: NDArray[np.float32]
+    hash: str
 
 
 @alone
@@ -162,64 +180,90 @@ def suggest_scans(
     if classifier.provenance.get("pseudonym_key") not in (None, names.mark):
         progress.warn("the pseudonym key is not the run's: scans of its patients are told by equal images alone")
     targets = find_targets(scans, classifier.leniency, progress=progress, told=False)
-    asked: list[_Asked] = []
-    left_out: list[Row] = []
-    for one in _ask(classifier, targets, _Known.of(run, names), names, config.data.columns.patient or "", progress):
-        if isinstance(one, Row):
-            left_out.append(one)
-        else:
-            asked.append(one)
+    known = KnownCases.of(run, names)
+    answered = list(_ask(classifier, targets, known, names, config.data.columns.patient or "", progress))
+    asked = [one for one in answered if isinstance(one, _Asked)]
+    left_out = [one for one in answered if isinstance(one, Row)]
+    if config.split.near_duplicates != "off":
+        alike = known.alike({str(place): one.hash for place, one in enumerate(asked) if one.hash})
+        left_out += [
+            replace(asked[int(place)].row, prediction=None, code=KNOWN, reason=_ALIKE)
+            for place in sorted(alike, key=int)
+        ]
+        asked = [one for place, one in enumerate(asked) if str(place) not in alike]
     if not asked:
-        raise NothingToDo("no scan is left to suggest: all are refused, or of patients of the run", where=str(scans))
+        refused = sum(one.code != KNOWN for one in left_out)
+        (folder / FILES[0]).unlink(missing_ok=True)  # an earlier one, which --overwrite gives up
+        _write_left_out(folder, left_out)
+        raise NothingToDo(
+            f"no scan is left to suggest: {refused} refused, {len(left_out) - refused} of the run's own cases",
+            where=str(scans),
+            remedy=f"See {folder / FILES[1]}",
+        )
     rows, patients = _ranked(asked, count, method, config.seed, multilabel=classifier.multilabel)
-    found = Suggestions(rows, tuple(left_out), classifier.labels, method, len(asked), patients, folder)
+    cautions = (*_of_run(run, known), *_of_scans(classifier, rows))
+    progress.warn(*cautions)
+    found = Suggestions(rows, tuple(left_out), classifier.labels, method, len(asked), patients, folder, cautions)
     discard_earlier(folder, FILES)
     cells = [one.cells(found.labels) for one in rows]
     write_csv(folder / FILES[0], list(cells[0]), cells)
-    write_csv(folder / FILES[1], ["scan", "patient", "code", "reason"], found.to_json()["left_out"])
+    _write_left_out(folder, left_out)
     return found
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Whom the run has a label of, or is judged on: pseudonyms of patients and studies, digests of voxels."""
+def _write_left_out(folder: Path, left_out: Sequence[Row]) -> None:
+    write_csv(folder / FILES[1], ["scan", "patient", "code", "reason"], _left_out_cells(left_out))
 
-    patients: frozenset[str]
-    studies: frozenset[str]
-    pixels: frozenset[str]
 
-    @classmethod
-    def of(cls, run: Run, names: Pseudonyms) -> _Known:
-        """From the run's tables; what it saw without a label, in training or pretraining, may be labelled."""
-        with reading_kept(run.path / "cohort.csv"):
-            cases = {row["case"]: row for row in read_csv(run.path / "cohort.csv")}
-        known = [row for name, row in (read_training_cases(run.path, None) or {}).items() if name in cases]
-        pixels = {names.pixels(row["pixels"]) for row in known} | {row.get("pixels", "") for row in cases.values()}
-        patients, studies = {row["patient"] for row in cases.values()}, {row["study"] for row in known}
-        return cls(frozenset(patients - {""}), frozenset(studies - {""}), frozenset(pixels))
+def _of_run(run: Run, known: KnownCases) -> Iterator[str]:
+    """What cannot be told of the run's own cases, and whether its classifier tells the labels at all."""
+    unknown = known.count - len(known.hashes)
+    if unknown:
+        yield (
+            f"the run keeps no perceptual hash of {unknown} of its {known.count} cases (never of test): scans that look nearly "
+            "the same as these cannot be told; their patients, their studies in train and tune, and equal images are left out"
+        )
+    metrics = run.metrics if run.metrics_file.exists() else {}
+    auc = estimate(metrics.get("tune", {}), "auc")
+    found = None if auc is None else limits(auc)
+    if found is not None and found[1] <= 0.5 <= found[2]:
+        value, low, high = found
+        yield (
+            f"the classifier's AUC on tune is {value:.2f} ({low:.2f} to {high:.2f}), which includes 0.5: it may tell nothing, "
+            "and then its uncertainty means nothing"
+        )
 
-    def has(self, row: Row, pixels: str) -> bool:
-        """Whether a scan is one of them."""
-        return row.patient in self.patients or row.study in self.studies or pixels in self.pixels
+
+def _of_scans(classifier: Classifier, rows: Sequence[Suggestion]) -> Iterator[str]:
+    """Which suggestions are far from the scans of the training."""
+    unlike = [one.row for one in rows if one.row.unlike]
+    if classifier.familiar is None:
+        yield "it is not known whether these scans are like those of the training: the classifier keeps nothing of them"
+    elif unlike:
+        yield (
+            f"{len(unlike)} of {counted(len(rows), 'suggestion')} far from the scans of the training, for example "
+            f"{unlike[0].scan}: {'; '.join(unlike[0].unlike or ())}"
+        )
 
 
 def _ask(
-    classifier: Classifier, targets: Targets, known: _Known, names: Pseudonyms, column: str, progress: Progress
+    classifier: Classifier, targets: Targets, known: KnownCases, names: Pseudonyms, column: str, progress: Progress
 ) -> Iterator[_Asked | Row]:
     """Each scan with what the classifier says of it; or why it is left out."""
     members = tuple(classifier.members.values()) if isinstance(classifier, Ensemble) else (classifier,)
     compute = [*(one.scores for one in members), *(torch_features(one.network) for one in members)]
     said = len(members) * len(classifier.labels)
-    waiting: list[Row] = []
+    waiting: list[tuple[Row, str]] = []
 
-    def prepare(item: tuple[int, ScanSource | Refusal]) -> tuple[Row, Prepared | None]:
+    def prepare(item: tuple[int, ScanSource | Refusal]) -> tuple[Row, str, Prepared | None]:
         number, source = item
         row, scan, prepared = prepare_row(classifier, source, names)
         stated = targets.cells[number].get(column, "") if targets.cells else ""
         row = replace(row, patient=patient_pseudonym(stated, names)) if stated else row
         if scan is None or not known.has(row, names.pixels(pixel_digest(scan))):
-            return row, prepared
-        return replace(row, code=KNOWN, reason=_WHY), None
+            found = None if scan is None or prepared is None else fingerprint_of(scan, prepared.images)
+            return row, "" if found is None else found.text, prepared
+        return replace(row, code=KNOWN, reason=_WHY), "", None
 
     def together(images: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.concatenate([one(images) for one in compute], axis=1)
@@ -229,26 +273,28 @@ def _ask(
         out: list[Row] = []
 
         def prepared() -> Iterator[Prepared]:
-            for row, images in progress.track(ready, "Asking the classifier", len(items)):
+            for row, hash_, images in progress.track(ready, "Asking the classifier", len(items)):
                 if images is None:
                     out.append(row)
                 else:
-                    waiting.append(row)
+                    waiting.append((row, hash_))
                     yield images
 
         for values in mean_scores(together, prepared()):
-            yield _answer(classifier, waiting.pop(0), values[:said], values[said:])
+            yield _answer(classifier, *waiting.pop(0), values[:said], values[said:])
         yield from out
 
 
-def _answer(classifier: Classifier, row: Row, scores: NDArray[np.float32], features: NDArray[np.float32]) -> _Asked:
+def _answer(
+    classifier: Classifier, row: Row, hash_: str, scores: NDArray[np.float32], features: NDArray[np.float32]
+) -> _Asked:
     if isinstance(classifier, Ensemble):
         members = classifier.by_member(scores)
         prediction = classifier.prediction(classifier.together(members))
     else:
         prediction = classifier.prediction(scores)
         members = np.array([prediction.probabilities])
-    return _Asked(replace(row, prediction=prediction), members, features)
+    return _Asked(replace(row, prediction=prediction), members, features, hash_)
 
 
 def _ranked(

@@ -30,7 +30,10 @@ from medcls.scans.core.leniency import Leniency
 from medcls.scans.search.index import looking_only
 from medcls.scans.search.naming import name_with_root
 from medcls.values.label_space import LabelSpace
-from medcls.workflows.data.unlabelled import find_unlabelled
+from medcls.workflows.commands.pretrain import CONFIG as PRETRAINING
+from medcls.workflows.commands.pretrain import pretraining_at
+from medcls.workflows.data.pretraining_scans import KEY as PRETRAINED_ON
+from medcls.workflows.data.unlabelled import KEY, find_unlabelled
 
 _CODE = re.compile(r"([cpsaei])([0-9a-f]{1,12})(?:-[0-9a-f]{4})?", re.IGNORECASE)  # as masked_name lengthens them
 _ENDING = re.compile(r"(?:\.png|\.nii\.gz)$")
@@ -111,14 +114,14 @@ class Origin:
         """
         if run is not None and config is not None:
             raise UsageError("--run and --config do not go together", remedy="A run has its own config")
-        of_run = open_run(run) if run is not None else None
+        of_run = None if run is None else pretraining_at(run) or open_run(run)
         if run is None and config is None and data is None:
             of_run = next(iter(all_runs(Path("runs"))), None)
             if of_run is None:
                 raise UsageError("it is not said where the code comes from", remedy="Name --run, --config or --data")
             progress.note(f"Codes of the newest run: {of_run.path}")
         progress.warn(*(changed_files(of_run.path) if of_run is not None else ()))
-        settings = of_run.load_config() if of_run is not None else load_config(config)
+        settings = load_config(config) if of_run is None else _config_of(of_run)
         if data is not None:
             place = {"folder": data, "cases": None} if data.is_dir() else {"folder": None, "cases": data}
             settings = _changed(settings, "data", root=None, **place)
@@ -130,7 +133,7 @@ class Origin:
     @property
     def where(self) -> Path:
         """The table, or the folder."""
-        return self.config.data.cases or self.config.data.folder or Path()
+        return self.config.data.cases or self.config.data.folder or self.config.pretrain.scans or Path()
 
     @property
     def key(self) -> Path:
@@ -182,13 +185,13 @@ class _Known:
 
     def _look_at_unlabelled(self) -> bool:
         """Whether there are scans without labels, which are looked for where no case has a code."""
-        config = self._origin.config
-        if self._with_unlabelled or config.data.unlabeled is None:
+        if self._with_unlabelled:
             return False
         self._with_unlabelled = True
-        found = find_unlabelled(config, LabelSpace(("",), multilabel=True), self._progress)
-        self._add(() if found is None else (*found.cases, *found.excluded))
-        return True
+        space = LabelSpace(("",), multilabel=True)
+        found = [find_unlabelled(self._origin.config, space, self._progress, key=key) for key in (KEY, PRETRAINED_ON)]
+        self._add(one for cohort in found if cohort is not None for one in (*cohort.cases, *cohort.excluded))
+        return any(cohort is not None for cohort in found)
 
     def whole(self, code: str) -> str:
         """The one code that begins so.
@@ -215,7 +218,7 @@ class _Known:
 
     def place(self, one: _Named) -> Place:
         """Where one stands."""
-        return Place(self._origin.config.data.cases, one.line, one.scan)
+        return Place(None if one.line is None else self._origin.config.data.cases, one.line, one.scan)
 
     def _matching(self, code: str) -> list[str]:
         return [one for one in self._by_code if one.startswith(code)]
@@ -265,6 +268,8 @@ def _everybody(origin: Origin, progress: Progress) -> tuple[_Named, ...]:
     config = origin.config
     if config.data.cases is not None:
         return table_names(config.data)
+    if config.data.folder is None:
+        return ()  # a pretraining on scans alone
     leniency = Leniency.chosen(config.preprocessing)
     if not origin.anywhere:
         return folder_names(config.data, config.split, leniency, progress)
@@ -315,12 +320,17 @@ def _codes_of(run: Run) -> set[str]:
     return found
 
 
+def _config_of(run: Run) -> Config:
+    pretraining = run.path / PRETRAINING
+    return load_config(pretraining) if pretraining.is_file() else run.load_config()
+
+
 def _changed(config: Config, section: str, **values: object) -> Config:
     return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})
 
 
 def _check_there(config: Config, data: Path | None) -> None:
-    place = config.data.cases or config.data.folder
+    place = config.data.cases or config.data.folder or config.pretrain.scans
     if place is None:
         raise UsageError("the config names no cases", remedy="Say where the data are with --data PATH")
     if not place.exists():

@@ -16,7 +16,7 @@ from medcls.values.label_space import LabelSpace
 from medcls.workflows.data.fold_plan import plan_folds
 from medcls.workflows.data.prepare import Material, prepare_all, prepare_cases, prepare_material
 from medcls.workflows.data.related_cases import fingerprints_of
-from medcls.workflows.data.unlabelled import apart_from, find_unlabelled
+from medcls.workflows.data.unlabelled import apart_from, find_unlabelled, named_patients, unnamed_in_words
 
 KEY = "pretrain.scans"
 _NOBODY_KNOWN = "the config has no data, so it is not known whether patients of tune and test are among the scans"
@@ -42,7 +42,7 @@ class PretrainingScans:
     @property
     def patients(self) -> int:
         """How many patients are named."""
-        return len({case.patient for case in self.material.cohort.cases if case.names_patient})
+        return named_patients(self.material.cohort.cases)
 
 
 def pretraining_scans(config: Config, recipe: Recipe, progress: Progress = SILENT) -> PretrainingScans:
@@ -107,13 +107,8 @@ def _of_folder(parted: Material | None, config: Config, recipe: Recipe, progress
         return PretrainingScans(material, hashes, None, (_NOBODY_KNOWN,))
     cases = material.cohort.cases
     apart = _apart(material, parted, config)
-    unnamed = sum(not case.names_patient for case in cases)
-    cautions = (
-        f"{unnamed} of {len(cases)} scans to pretrain on name no patient: of these only images of tune and test cases are "
-        "known and left out, not other images of the same patients",
-    )
     left_out = len(cases) - len(apart.cases)
-    return PretrainingScans(replace(material, cohort=apart), hashes, left_out, cautions if unnamed else ())
+    return PretrainingScans(replace(material, cohort=apart), hashes, left_out, unnamed_in_words(cases, "pretrain on"))
 
 
 def _apart(material: Material, parted: Material, config: Config) -> Cohort:

@@ -23,7 +23,7 @@ from medcls.runs.run_tables import pseudonym_of
 from medcls.scans import Refusal
 from medcls.scans.core.leniency import Leniency
 from medcls.scans.search.naming import name_with_root
-from medcls.values.caution import Caution, note
+from medcls.values.caution import Caution, note, serious
 from medcls.values.label_space import LabelSpace
 from medcls.workflows.data.find_inputs import find_targets
 from medcls.workflows.data.related_cases import fingerprints_of
@@ -109,13 +109,43 @@ def apart_from(
 def in_words(unlabelled: Cohort, config: Config) -> tuple[Caution, ...]:
     """How many scans are learnt from without labels, and how many not."""
     out = unlabelled.excluded
-    left = f"; {len(out)} left out, {codes_in_words(out)} (duplicate: of tune or test)" if out else ""
-    patients = len({case.patient for case in unlabelled.cases})
-    return note(
-        "unlabeled",
-        f"{counted(len(unlabelled.cases), 'scan')} of {counted(patients, 'patient')} without labels took part in training "
-        f"({config.train.semi_supervised}){left}",
+    told = " (duplicate: of tune or test)" if any(one.code == "duplicate" for one in out) else ""
+    left = f"; {len(out)} left out, {codes_in_words(out)}{told}" if out else ""
+    scans, patients = counted(len(unlabelled.cases), "scan"), counted(named_patients(unlabelled.cases), "named patient")
+    return (
+        *note(
+            "unlabeled", f"{scans} of {patients} to learn from without labels ({config.train.semi_supervised}){left}"
+        ),
+        *serious("unlabeled", *unnamed_in_words(unlabelled.cases, "learn from without labels")),
     )
+
+
+def named_patients(cases: Sequence[Case]) -> int:
+    """How many patients the scans name."""
+    return len({case.patient for case in cases if case.names_patient})
+
+
+def unnamed_in_words(cases: Sequence[Case], purpose: str) -> tuple[str, ...]:
+    """That not every image of a tune or test patient can be known among scans; nothing where all name their patients."""
+    unnamed = sum(not case.names_patient for case in cases)
+    said = (
+        f"{unnamed} of {len(cases)} scans to {purpose} name no patient: of these only images of tune and test cases are "
+        "known and left out, not other images of the same patients"
+    )
+    return (said,) if unnamed else ()
+
+
+def learnt_nothing(history: Path, config: Config) -> tuple[Caution, ...]:
+    """That ``fixmatch`` took no answer for a label in any epoch of ``history.csv``."""
+    if config.train.semi_supervised != "fixmatch":
+        return ()
+    with reading_kept(history):
+        shares = [float(row["confident_share"] or 0) for row in read_csv(history)]
+    said = (
+        "no unlabelled scan was ever sure enough to be learnt from (train.confidence_threshold "
+        f"{config.train.confidence_threshold:g}): this training equals one without them"
+    )
+    return () if any(shares) else serious("unlabeled", said)
 
 
 def write_unlabelled(path: Path, unlabelled: Cohort, pseudonyms: Pseudonyms) -> None:

@@ -26,7 +26,7 @@ from medcls.values.caution import in_order, note, serious
 from medcls.workflows.data.leakage_audit import write_audit
 from medcls.workflows.data.prepare import Material, thinned
 from medcls.workflows.data.training_summary import write_training_summary
-from medcls.workflows.data.unlabelled import TABLE, same_unlabelled
+from medcls.workflows.data.unlabelled import TABLE, learnt_nothing, same_unlabelled
 from medcls.workflows.fitting.arithmetic import describe_arithmetic, settle_arithmetic, write_arithmetic
 from medcls.workflows.fitting.fit_classifier import EVALUATED, Trained, start_network, train_classifier
 from medcls.workflows.fitting.resume import how_it_went_on
@@ -87,7 +87,7 @@ def finish(run: Run, material: Material, trained: Trained, environment: Mapping[
     if config.split.learning_curve:
         metrics[LEARNING_CURVE] = _learning_curve(run, material, metrics, session)
     write_metrics(run.path, metrics)
-    cautions = probe_cautions(metrics["test"]) if "test" in metrics else ()
+    cautions = (*learnt_nothing(run.path / "history.csv", config), *probe_cautions(metrics.get("test", {})))
     session.progress.warn(*map(str, cautions))
     material = replace(material, cohort=material.cohort.warn(*cautions))
     from medcls.workflows.reporting.report import explain_cases, report_training
