@@ -382,3 +382,7 @@ def test_a_folder_called_as_a_partition_beside_classes_is_a_class_only_where_it_
         from_folder(tmp_path)
     data = {"folder": tmp_path, "labels": ["ill", "train"]}
     assert from_folder(tmp_path, data=data).labels == ("ill", "train")
+
+
+def test_one_label_is_said_beside_the_empty_cells(tmp_path: Path) -> None:
+    assert "'label' has 1, 'ill', and 2 of its 5 cells are empty" in refusal(tmp_path, ["ill", "", "ill", "", "ill"])

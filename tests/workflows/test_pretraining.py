@@ -27,6 +27,7 @@ from medcls.runs.folder import Run
 from medcls.workflows.commands.plan import plan_training
 from medcls.workflows.commands.pretrain import Pretrained, pretrain_weights
 from medcls.workflows.commands.train import train_run
+from medcls.workflows.commands.whose import Origin, lead_back
 from medcls.workflows.fitting.fit_classifier import start_network
 from tests.factories.runs import Pictures, make_pictures, names_stay_home, rows, settings
 from tests.factories.site_weights import write_index
@@ -150,7 +151,12 @@ def test_scans_of_tune_and_test_are_left_out_of_a_folder(made: Pretrained, pictu
     assert one.record["held_out"] == 16
     pixels = {row["pixels"] for row in record_of(one).cases.values()}
     assert pixels == {row["pixels"] for row in record_of(made).cases.values()}  # those of train, and no other
-    assert {row["code"] for row in rows(one.path / "excluded.csv")} == {"duplicate"}
+    excluded = rows(one.path / "excluded.csv")
+    assert {row["code"] for row in excluded} == {"duplicate"}
+    (places,) = lead_back([excluded[0]["case"]], Origin.of(one.path)).found.values()
+    assert places[0].table is None
+    assert places[0].scan is not None
+    assert places[0].scan.parent == folder
 
 
 def test_weights_that_saw_test_are_refused_or_marked(pictures: Pictures, tmp_path: Path) -> None:

@@ -13,14 +13,17 @@ import pytest
 import torch
 from PIL import Image
 
+from medcls.cohort import Case, Cohort, Exclusion
 from medcls.config import Config
 from medcls.errors import ConfigError, MedclsError, NothingToDo, RunError, UsageError
 from medcls.runs.folder import Run
+from medcls.values.label_space import LabelSpace
 from medcls.workflows.commands.check import check_run
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.commands.whose import Origin, lead_back
 from medcls.workflows.data.fold_plan import plan_folds
 from medcls.workflows.data.prepare import prepare_all, prepare_material
+from medcls.workflows.data.unlabelled import in_words, learnt_nothing
 from tests.factories.runs import Pictures, names_stay_home, rows, settings
 
 torch.set_num_threads(1)
@@ -98,6 +101,8 @@ def test_nobody_of_tune_or_test_is_learnt_from_and_the_run_counts_them(trained: 
     (found,) = lead_back([out[0]["case"]], Origin.of(trained.path)).found.values()
     assert found[0].scan is not None
     assert found[0].scan.parent == without.folder
+    assert (found[0].table, found[0].line) == (None, None)
+    assert "None" not in str(found[0])
 
 
 def test_the_history_has_the_loss_without_labels_and_the_share_that_is_sure(trained: Run) -> None:
@@ -236,3 +241,34 @@ def test_volumes_and_several_labels_learn_from_others_too(tmp_path: Path) -> Non
     (history,) = rows(run.path / "history.csv")
     assert float(history["unlabeled_loss"]) > 0
     assert len(rows(run.path / "unlabeled.csv")) == 8
+
+
+def test_fixmatch_that_was_never_sure_is_said(tmp_path: Path, without: Without) -> None:
+    history = tmp_path / "history.csv"
+    config = without.config(tmp_path)
+    history.write_text("epoch,confident_share\n1,0.0\n2,0.0\n", encoding="utf-8")
+    (said,) = learnt_nothing(history, config)
+    assert "no unlabelled scan was ever sure enough" in str(said)
+    assert not learnt_nothing(history, without.config(tmp_path, "mean_teacher"))
+    history.write_text("epoch,confident_share\n1,0.0\n2,0.01\n", encoding="utf-8")
+    assert not learnt_nothing(history, config)
+
+
+def test_a_run_that_was_never_sure_says_so_in_its_report_and_card(without: Without, tmp_path: Path) -> None:
+    run = train_run(without.config(tmp_path, train={"confidence_threshold": 0.999999, "epochs": 1}))
+    for document in (run.report_file, run.path / "model-card.md"):
+        assert "no unlabelled scan was ever sure enough" in document.read_text(encoding="utf-8").replace("\\", "")
+
+
+def test_scans_that_name_no_patient_are_counted_and_warned_of(without: Without, tmp_path: Path) -> None:
+    cases = tuple(
+        Case(f"s{number}", f"s{number}", tmp_path, (), "train", names_patient=number < 1) for number in range(3)
+    )
+    space = LabelSpace(("a", "b"), multilabel=False)
+    first, second = in_words(Cohort(space, cases, (), source=""), without.config(tmp_path))
+    assert str(first) == "3 scans of 1 named patient to learn from without labels (fixmatch)"
+    assert "2 of 3 scans to learn from without labels name no patient" in str(second)
+    refused = (Exclusion("b", "", "damaged", "broken"),)
+    (alone,) = in_words(Cohort(space, cases[:1], refused, source=""), without.config(tmp_path))
+    assert "1 left out" in str(alone)
+    assert "of tune or test" not in str(alone)
