@@ -190,8 +190,10 @@ class _Known:
         self._with_unlabelled = True
         space = LabelSpace(("",), multilabel=True)
         found = [find_unlabelled(self._origin.config, space, self._progress, key=key) for key in (KEY, PRETRAINED_ON)]
-        self._add(one for cohort in found if cohort is not None for one in (*cohort.cases, *cohort.excluded))
-        return any(cohort is not None for cohort in found)
+        for cohort in filter(None, found):
+            self._add(cohort.cases)
+            self._add(cohort.excluded)
+        return any(found)
 
     def whole(self, code: str) -> str:
         """The one code that begins so.
