@@ -257,7 +257,7 @@ def test_fixmatch_that_was_never_sure_is_said(tmp_path: Path, without: Without) 
 def test_a_run_that_was_never_sure_says_so_in_its_report_and_card(without: Without, tmp_path: Path) -> None:
     run = train_run(without.config(tmp_path, train={"confidence_threshold": 0.999999, "epochs": 1}))
     for document in (run.report_file, run.path / "model-card.md"):
-        assert "no unlabelled scan was ever sure enough" in document.read_text(encoding="utf-8").replace("\\", "")
+        assert "o unlabelled scan was ever sure enough" in document.read_text(encoding="utf-8").replace("\\", "")
 
 
 def test_scans_that_name_no_patient_are_counted_and_warned_of(without: Without, tmp_path: Path) -> None:
