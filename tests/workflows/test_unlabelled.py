@@ -264,7 +264,7 @@ def test_scans_that_name_no_patient_are_counted_and_warned_of(without: Without, 
     cases = tuple(
         Case(f"s{number}", f"s{number}", tmp_path, (), "train", names_patient=number < 1) for number in range(3)
     )
-    space = LabelSpace(("a", "b"), multilabel=False)
+    space = LabelSpace(("a", "b"), positive="a", multilabel=False)
     first, second = in_words(Cohort(space, cases, (), source=""), without.config(tmp_path))
     assert str(first) == "3 scans of 1 named patient to learn from without labels (fixmatch)"
     assert "2 of 3 scans to learn from without labels name no patient" in str(second)
