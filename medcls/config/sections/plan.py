@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from medcls.config.durations import seconds_of
-from medcls.config.sections.section import Section
+from medcls.config.sections.section import Section, Span
 
 
 class PlanSettings(Section):
@@ -18,18 +18,12 @@ class PlanSettings(Section):
         description="Choose the keys that are not set by the cohort and the machine (medcls plan shows how); false: take their "
         "defaults.",
     )
-    budget: str = Field(
+    budget: Span = Field(
         "2h", description="The time that reading, training and report may take together: 20min, 2h, overnight."
     )
     file: Path | None = Field(
         None, description="A plan that medcls plan wrote, edited or not, in the place of a new one."
     )
-
-    @field_validator("budget")
-    @classmethod
-    def _is_a_time(cls, value: str) -> str:
-        seconds_of(value)
-        return value
 
     @property
     def seconds(self) -> float:

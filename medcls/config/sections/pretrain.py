@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from medcls.config.durations import seconds_of
-from medcls.config.sections.section import Count, Fraction, Positive, Section
+from medcls.config.sections.section import Count, Fraction, Positive, Section, Span
 
 
 class PretrainSettings(Section):
@@ -35,13 +34,6 @@ class PretrainSettings(Section):
         "brought back to the whole size.",
     )
     mask: Fraction = Field(0.6, description="Part of the patches that spark masks.")
-    time_limit: str | None = Field(
+    time_limit: Span | None = Field(
         None, description="End all of medcls pretrain, reading scans included, within this: 90min, 2h; null: no limit."
     )
-
-    @field_validator("time_limit")
-    @classmethod
-    def _is_a_time(cls, value: str | None) -> str | None:
-        if value is not None:
-            seconds_of(value)
-        return value

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from medcls.config.durations import seconds_of
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 """What every random generator here takes (NumPy's legacy one takes no more)."""
+
+
+def _span(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+Span = Annotated[str, AfterValidator(_span)]
+"""A span of time, as :func:`medcls.config.durations.seconds_of` reads it."""
 
 
 class Section(BaseModel):

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from medcls.config.durations import seconds_of
-from medcls.config.sections.section import Count, Fraction, Positive, Section
+from medcls.config.sections.section import Count, Fraction, Positive, Section, Span
 
 
 class LoraSettings(Section):
@@ -107,7 +106,7 @@ class TrainSettings(Section):
     ema_decay: Fraction = Field(0.999, description="Most that ema keeps of the mean at a step.")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="Largest gradient norm; null: none.")
     patience: Count | None = Field(12, description="Stop after so many epochs without a better tune AUC; null: never.")
-    time_limit: str | None = Field(
+    time_limit: Span | None = Field(
         None,
         description="Stop before an epoch that would end later than this after the first began: 90min, 2h; null: never.",
     )
@@ -138,13 +137,6 @@ class TrainSettings(Section):
     def images_per_case(self) -> int:
         """Images that a step takes for each labelled case of its batch."""
         return 1 if self.semi_supervised is None else 1 + self.unlabeled_ratio
-
-    @field_validator("time_limit")
-    @classmethod
-    def _is_a_time(cls, value: str | None) -> str | None:
-        if value is not None:
-            seconds_of(value)
-        return value
 
     @field_validator("precision", mode="before")
     @classmethod

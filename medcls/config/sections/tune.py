@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from medcls.config.durations import seconds_of
-from medcls.config.sections.section import Count, Section
+from medcls.config.sections.section import Count, Section, Span
 
 Value = bool | int | float | str | None
 """What a key can be given in a search."""
@@ -32,7 +31,7 @@ class TuneSettings(Section):
         "{train.learning_rate: {low: 1e-5, high: 1e-2, log: true}, model.name: [resnet10, resnet18]}.",
     )
     trials: Count = Field(20, description="How many settings are tried.")
-    time: str | None = Field(
+    time: Span | None = Field(
         None, description="No trial begins after all before it took so long: 20min, 2h, overnight; null: no limit."
     )
     folds: Annotated[int, Field(ge=2, le=20)] = Field(
@@ -41,13 +40,6 @@ class TuneSettings(Section):
     searched: str | None = Field(
         None, description="Written by 'medcls tune': the folder of the search that chose the settings of this config."
     )
-
-    @field_validator("time")
-    @classmethod
-    def _is_a_span(cls, value: str | None) -> str | None:
-        if value is not None:
-            seconds_of(value)
-        return value
 
     @field_validator("space")
     @classmethod

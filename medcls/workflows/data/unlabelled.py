@@ -143,7 +143,7 @@ def learnt_nothing(history: Path, config: Config) -> tuple[Caution, ...]:
         shares = [float(row["confident_share"] or 0) for row in read_csv(history)]
     said = (
         "no unlabelled scan was ever sure enough to be learnt from (train.confidence_threshold "
-        f"{config.train.confidence_threshold:g}): this training equals one without them"
+        f"{config.train.confidence_threshold:g}): only the labelled scans taught anything"
     )
     return () if any(shares) else serious("unlabeled", said)
 
