@@ -32,6 +32,8 @@ SHIPPED: Mapping[str, tuple[str, ...]] = {
 }
 """Each module of :mod:`medcls.networks.families`, with the networks that it builds."""
 NAMES = tuple(name for names in SHIPPED.values() for name in names)
+TRUSTED: Mapping[int, str] = {2: "resnet18", 3: "resnet10"}
+"""The smallest that the field trusts, by the number of axes."""
 GIVEN = "from-python"
 """Stands for a network that was given as an object."""
 GROUP = "medcls.networks"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from medcls.config.network_names import TRUSTED
 from medcls.config.settings import Region
 from medcls.planning.choice import PLANNED, Choice
 from medcls.planning.fingerprint import CohortFingerprint
@@ -154,15 +155,15 @@ def _network(situation: Situation, draft: Draft) -> Iterator[Choice]:
     elif _tiny(cohort) and axes == 2:
         yield Choice("model.name", _SMALL, f"made for images as small as {_shape(cohort.size)}")
         yield Choice("model.weights", None, "it has none")
-    elif _tiny(cohort) and axes == 3 and "resnet10" not in situation.machine.weights.get(3, ()):
+    elif _tiny(cohort) and axes == 3 and TRUSTED[axes] not in situation.machine.weights.get(3, ()):
         yield Choice(
             "model.name",
             _SMALL_3D,
-            f"of volumes as small as {_shape(cohort.size)} it learns as much as resnet10, in half the time",
+            f"of volumes as small as {_shape(cohort.size)} it learns as much as {TRUSTED[axes]}, in half the time",
         )
         yield Choice("model.weights", None, "it has none")
     else:
-        yield Choice("model.name", "resnet18" if axes == 2 else "resnet10", "the smallest that the field trusts")
+        yield Choice("model.name", TRUSTED[axes], "the smallest that the field trusts")
         yield Choice("model.weights", "auto", "what is on this machine is better than chance")
 
 

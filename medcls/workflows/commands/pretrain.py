@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from medcls.bounded import read_json
 from medcls.config import Config, dump_config, load_config
 from medcls.config.durations import seconds_of
+from medcls.config.network_names import TRUSTED
 from medcls.config.settings import TrainSettings
 from medcls.errors import ConfigError, RunError
 from medcls.files import check_writable, reading_kept, write_bytes, write_json, write_text
@@ -89,11 +90,10 @@ def pretrain_weights(
     begun = time.monotonic()
     recipe = build_recipe(config.region, config.preprocessing)
     if "model.name" not in said_keys(config):
-        network = "resnet18" if recipe.dimensions == 2 else "resnet10"
         raise ConfigError(
             "the config names no network to pretrain",
             where="model.name",
-            remedy=f"Name one: --set model.name={network}",
+            remedy=f"Name one: --set model.name={TRUSTED[recipe.dimensions]}",
         )
     with config.places.named():
         config.model.check_dimensions(recipe.dimensions)
