@@ -62,7 +62,13 @@ HEAVY = {"torch", "monai", "lightning", "sklearn", "pandas", "matplotlib", "skim
 WITHOUT_HEAVY = (*GROUND, "evaluation", "scans", "synthesis", "cohort", "scores")
 LIGHT_AT_IMPORT = ("__init__", "__main__", "cli", "preprocessing", "reporting")
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CATALOGUES = {"networks/families", "preprocessing/steps", "evaluation/metrics", "evaluation/partition/sections"}
+CATALOGUES = {
+    "explanation/methods",
+    "networks/families",
+    "preprocessing/steps",
+    "evaluation/metrics",
+    "evaluation/partition/sections",
+}
 SMALL = {  # modules of under 40 lines that one other imports, and why each stands alone
     "medcls.cohort.leakage.mixtures": "a kind of warning of its own",
     "medcls.config.sections.plan": "settings of one section",

@@ -16,7 +16,7 @@ from torch import nn
 import medcls
 from medcls.config.settings import ModelSettings
 from medcls.errors import ClassifierError, ConfigError, UsageError, WeightsError
-from medcls.explanation.gradcam import gradcam
+from medcls.explanation.methods.grad_cam import grad_cam
 from medcls.networks import build_network
 from medcls.networks.family import Backbone, NetworkFamily
 from medcls.networks.given import given_network
@@ -170,7 +170,7 @@ def test_grad_cam_looks_at_the_last_map_or_where_the_module_says() -> None:
     def cells(module: nn.Module) -> tuple[int, ...]:
         with given_network(module):
             network = build_network(ModelSettings(name="from-python"), dimensions=2, channels=1, classes=2)
-        return tuple(gradcam(network, images, [0, 1]).maps.shape[1:])
+        return tuple(grad_cam(network, images, [0, 1]).maps.shape[1:])
 
     layers = [
         nn.Conv2d(1, 4, 3, stride=2, padding=1),

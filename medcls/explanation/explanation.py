@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,14 +13,16 @@ from numpy.typing import NDArray
 
 from medcls.display import one_line
 from medcls.errors import UsageError
-from medcls.explanation.gradcam import gradcam
+from medcls.explanation.methods import METHODS, Attribution
 from medcls.explanation.native import cell_affines, to_scan_space
 from medcls.explanation.overlay import draw_overlay, draw_slices, save_png
 from medcls.explanation.slices import edge_letters, hottest_frames, slices_through_peak
 from medcls.files import as_path, whole_file
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing.images.prepared import Prepared
+from medcls.progress import SILENT, Progress
 from medcls.scans import Scan
+from medcls.values.map_methods import MAP_METHODS, MapMethodName, map_method
 
 _CT_WINDOW = (-1000.0, 400.0)  # HU; shows lung, soft tissue and bone at once
 _FEWEST_CELLS = 4
@@ -27,7 +30,7 @@ _FEWEST_CELLS = 4
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A Grad-CAM map of one scan for one label.
+    """A map of one scan for one label.
 
     Attributes:
         label: The label that the map argues for.
@@ -36,13 +39,16 @@ class Explanation:
             label may be predicted over an empty map.
         seen: Which voxels the network looked at, of the same shape.
         affine: ``(4, 4)``, the scan's: voxel index to RAS+ millimetres.
-        peak: World position of the map's hottest feature cell, in millimetres (pixels where there is no geometry);
-            ``None`` for an empty map.
-        cells: Feature cells along each axis of a view: the true resolution of the map.
-        cell_size: Size of a feature cell along each of the view's axes, in millimetres (pixels without geometry).
+        peak: World position of the map's hottest cell, in millimetres (pixels where there is no geometry), the middle one of
+            several; ``None`` for an empty map.
+        cells: Cells along each axis of a view: the true resolution of the map. They are those of a feature map, or of
+            the image itself.
+        cell_size: Size of a cell along each of the view's axes, in millimetres (pixels without geometry).
         cell_axes: ``(3, axes)``, unit vectors of the cells' axes in the scan's world.
         scan: The scan that is explained.
         notes: What a reader of the map should know.
+        method: What made the map.
+        layer: The block of the network that it is of; ``None``: the last, or the method looks at the image alone.
     """
 
     label: str
@@ -55,6 +61,13 @@ class Explanation:
     cell_axes: NDArray[np.float64]
     scan: Scan = field(repr=False)
     notes: tuple[str, ...] = ()
+    method: MapMethodName = "grad-cam"
+    layer: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The method's proper name, and the block that it looked at where it was not the last: ``LayerCAM at block3``."""
+        return MAP_METHODS[self.method].title + (f" at {self.layer}" if self.layer else "")
 
     @property
     def is_empty(self) -> bool:
@@ -97,7 +110,7 @@ class Explanation:
         plain = display_image(self.scan)
         heat = self._heat()
         top = float(self.map.max())
-        title = "\n".join(one_line(line) for line in (title or f"Grad-CAM for '{self.label}'", *below))
+        title = "\n".join(one_line(line) for line in (title or f"{self.title} for '{self.label}'", *below))
         if self.scan.times:
             return draw_slices(hottest_frames(plain, heat, self.scan.times), title=title, heat_maximum=top)
         if self.scan.dimensions == 3:
@@ -143,9 +156,12 @@ def explain_scan(
     target: int,
     label: str,
     multilabel: bool = False,
+    method: MapMethodName = "grad-cam",
+    layer: str | None = None,
     batch_size: int = 8,
+    progress: Progress = SILENT,
 ) -> Explanation:
-    """Compute the Grad-CAM map of a scan and bring it home to the scan's voxels.
+    """Compute the map of a scan and bring it home to the scan's voxels.
 
     Args:
         network: In evaluation mode; or several of one architecture, whose maps are averaged.
@@ -153,11 +169,19 @@ def explain_scan(
         prepared: What the classifier's recipe made of it.
         target: Index of the label to argue for.
         label: Its name.
-        multilabel: Whether labels exclude each other.
+        multilabel: Whether labels do not exclude each other.
+        method: What makes the map: see :mod:`medcls.explanation.methods`.
+        layer: One of the network's blocks, to explain its output; ``None``: the last.
         batch_size: Views explained at once.
+        progress: Where to say how far it is.
+
+    Raises:
+        UsageError: There is no such method, it looks at no layer, or the network has no such block.
     """
+    method = map_method(method, layer)
     networks = list(network) if isinstance(network, Sequence) else [network]
-    maps = np.mean([_maps(one, prepared, target, multilabel, batch_size) for one in networks], axis=0)
+    explain = functools.partial(METHODS[method], multilabel=multilabel, layer=layer, progress=progress)
+    maps = np.mean([_maps(one, explain, prepared, target, batch_size) for one in networks], axis=0)
     values, seen = to_scan_space(maps, prepared, scan.affine, scan.shape)
     affines = cell_affines(maps, prepared)
     cells = maps.shape[1:]
@@ -174,6 +198,8 @@ def explain_scan(
         cell_axes=steps / size,
         scan=scan,
         notes=_notes(maps, label),
+        method=method,
+        layer=layer,
     )
 
 
@@ -193,7 +219,11 @@ def display_image(scan: Scan) -> NDArray[np.float32]:
 
 
 def _maps(
-    network: ClassificationNetwork, prepared: Prepared, target: int, multilabel: bool, batch_size: int
+    network: ClassificationNetwork,
+    explain: Callable[..., Attribution],
+    prepared: Prepared,
+    target: int,
+    batch_size: int,
 ) -> NDArray[np.float32]:
     import torch
 
@@ -202,14 +232,16 @@ def _maps(
     for start in range(0, len(prepared.images), batch_size):
         images = torch.from_numpy(prepared.images[start : start + batch_size].astype(np.float32)).to(device)
         targets = torch.full((len(images),), target, device=device)
-        parts.append(gradcam(network, images, targets, multilabel=multilabel).maps.cpu().numpy())
+        parts.append(explain(network, images, targets).maps.cpu().numpy())
     return np.concatenate(parts)
 
 
 def _peak(maps: NDArray[np.float32], affines: NDArray[np.float64]) -> tuple[float, float, float] | None:
     if not maps.max() > 0:
         return None
-    view, *cell = np.unravel_index(int(maps.argmax()), maps.shape)
+    highest = np.argwhere(maps == maps.max())
+    highest = highest[highest[:, 0] == highest[0, 0]]  # of the first view
+    view, *cell = highest[np.abs(highest - highest.mean(axis=0)).sum(axis=1).argmin()]  # of a region, its middle
     index = np.array([*cell, *[0] * (3 - len(cell)), 1.0])
     x, y, z = (affines[view] @ index)[:3]
     return float(x), float(y), float(z)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medcls.explanation.gradcam import evaluating, signs_of
+from medcls.explanation.methods.question import evaluating, signs_of
 from medcls.networks import ClassificationNetwork
 from medcls.networks.arithmetic import exact_float32
 from medcls.networks.volumes.planes import AXES

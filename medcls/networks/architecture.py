@@ -1,7 +1,7 @@
 """The shape that every classifier's network has: a backbone, and a head that turns its features into scores.
 
 Where the head is one linear layer over the mean of the last feature map, what each cell of that map adds to a score is known in
-closed form (:mod:`medcls.explanation.gradcam`).
+closed form (:mod:`medcls.explanation.methods.layer`).
 
 Names of the tensors, which saved classifiers rely on:
 
@@ -50,6 +50,7 @@ class ClassificationNetwork(nn.Module):
             ``x`` mirrors left and right, ``y`` up and down.
         depths: What joins the feature maps of all blocks; ``None``: the head sees the last alone.
         weights_dimensions: Spatial axes of the networks whose weights fit; ``None``: as many as the images have.
+        view: From the output of a block to its map over the axes of the images; ``None``: it is that.
 
     Attributes:
         frozen: Names of the blocks that are not trained.
@@ -74,6 +75,7 @@ class ClassificationNetwork(nn.Module):
         mirror: Sequence[str] = (),
         depths: AllDepths | None = None,
         weights_dimensions: int | None = None,
+        view: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -90,6 +92,7 @@ class ClassificationNetwork(nn.Module):
         self.blocks = dict(blocks)
         self.smallest = smallest
         self.explained = explained
+        self.view = view
         self.frozen: tuple[str, ...] = ()
         self.keeps_statistics = False
         self.input: InputNormalisation | None = None

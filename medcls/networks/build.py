@@ -56,6 +56,7 @@ def build_network(settings: ModelSettings, *, dimensions: int, channels: int, cl
         "mirror": settings.mirror,
         "depths": depths,
         "explained": _explained(backbone, depths),
+        "view": backbone.view,
     }
     if slices is not None:
         # A head that is no layer, as of a network that is given, takes what the backbone gives.

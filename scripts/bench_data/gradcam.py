@@ -10,7 +10,7 @@ from bench_scans.table import Row, Target, compare
 from torch import Tensor
 
 from medcls.config.settings import ModelSettings, NetworkName
-from medcls.explanation.gradcam import gradcam as explain
+from medcls.explanation.methods.grad_cam import grad_cam as explain
 from medcls.networks import ClassificationNetwork, build_network
 
 from .scale import Measured, Say, Scale, timed

@@ -13,7 +13,7 @@ import torch
 from medcls.config.network_names import SHIPPED
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
-from medcls.explanation.gradcam import gradcam
+from medcls.explanation.methods.grad_cam import grad_cam
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, layouts
 from medcls.networks.families import FAMILIES
 
@@ -70,12 +70,12 @@ def test_gradients_reach_every_parameter(name: str) -> None:
 def test_is_explained_in_closed_form_where_that_is_the_same_as_by_gradients(name: str) -> None:
     network = made(name)
     images = torch.randn(1, 2, *(max(64, network.smallest),) * 2)
-    found = gradcam(network, images, [1])
+    found = grad_cam(network, images, [1])
     assert found.maps.shape[1:] == network.head.maps(network.features(images), images.shape[2:]).shape[2:]
     torch.testing.assert_close(found.logits, network(images).detach())
     if network.head.linear_over_mean:
         network.head.linear_over_mean = False
-        torch.testing.assert_close(gradcam(network, images, [1]).maps, found.maps, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(grad_cam(network, images, [1]).maps, found.maps, atol=1e-5, rtol=1e-4)
         network.head.linear_over_mean = True
 
 

@@ -10,7 +10,7 @@ import torch
 from medcls.classifier.forward import torch_features, torch_scores
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
-from medcls.explanation.gradcam import by_gradients, gradcam
+from medcls.explanation.methods.grad_cam import grad_cam
 from medcls.networks import ClassificationNetwork, build_network
 from medcls.networks.families import family_of
 
@@ -59,12 +59,13 @@ def test_maps_are_in_closed_form_and_sum_to_the_score(name: str, dimensions: int
     torch.nn.init.uniform_(network.head.weight[:1], 0, 1)  # so that the ReLU takes nothing away
     with torch.no_grad():
         network.head.weight[1] = 0
-    result = gradcam(network, images, [0, 0], multilabel=True)
+    result = grad_cam(network, images, [0, 0], multilabel=True)
     with torch.no_grad():
         torch.testing.assert_close(result.maps.flatten(1).sum(1), network(images)[:, 0], atol=1e-4, rtol=1e-4)
     network.explained = "depths"  # the layer that joins the maps
-    signs = torch.tensor([[1.0, 0.0]] * 2)
-    torch.testing.assert_close(by_gradients(network, images, signs).maps, result.maps, atol=1e-5, rtol=1e-4)
+    network.head.linear_over_mean = False  # so that gradients are taken
+    by_gradients = grad_cam(network, images, [0, 0], multilabel=True)
+    torch.testing.assert_close(by_gradients.maps, result.maps, atol=1e-5, rtol=1e-4)
 
 
 def test_texture_that_the_last_map_cannot_tell_is_seen() -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from medcls.config.settings import ModelSettings
 from medcls.errors import ConfigError, WeightsError
-from medcls.explanation.gradcam import gradcam
+from medcls.explanation.methods.grad_cam import grad_cam
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks, load_weights
 from medcls.networks.given import given_network
 from medcls.networks.volumes.inflation import InflatedAverage, InflatedConvolution, PlanarConvolution, inflate
@@ -46,7 +46,7 @@ def test_a_volume_that_is_constant_has_the_scores_and_the_map_of_its_slice(name:
     picture = noise(1, 1, size, size + 8)
     volume = constant(picture, size)
     torch.testing.assert_close(solid(volume), flat(picture), atol=1e-4, rtol=1e-4)
-    expected, found = gradcam(flat, picture, [1]).maps, gradcam(solid, volume, [1]).maps
+    expected, found = grad_cam(flat, picture, [1]).maps, grad_cam(solid, volume, [1]).maps
     torch.testing.assert_close(found, constant(expected / found.shape[3], found.shape[3]), atol=1e-4, rtol=1e-4)
 
 

@@ -11,7 +11,7 @@ import torch
 from medcls.config.sections.slices import SlicePooling, SliceSettings
 from medcls.config.settings import ModelSettings
 from medcls.errors import ConfigError, UsageError, WeightsError
-from medcls.explanation.gradcam import gradcam
+from medcls.explanation.methods.grad_cam import grad_cam
 from medcls.networks import ClassificationNetwork, build_network, load_weights
 from medcls.networks.volumes.planes import added, cut, joined
 from medcls.networks.volumes.pooling import GatedAttention, MaximumOverSlices, pooling_of
@@ -119,7 +119,7 @@ def test_shares_of_the_maximum_count_the_features_that_each_slice_gives() -> Non
 @pytest.mark.parametrize("name", ["convnext_tiny", "mobilenet_v3_small", "densenet121"])
 def test_every_head_pools_slices_and_is_explained_on_them(name: str) -> None:
     network = over_slices(name, plane="y", neighbours=1)
-    found = gradcam(network, noise(1, 1, 64, 3, 96), [1])
+    found = grad_cam(network, noise(1, 1, 64, 3, 96), [1])
     assert found.maps.shape[2] == 3
     assert found.maps.shape[3] * 2 == found.maps.shape[1] * 3  # as high and wide as the slices
 
@@ -132,8 +132,8 @@ def test_maps_of_all_depths_join_in_each_slice_as_in_a_picture() -> None:
     flat.load_state_dict(network.state_dict())
     volume = noise(1, 1, 8, 8, 3)
     torch.testing.assert_close(network(volume), flat(cut(volume, 2)).mean(0, keepdim=True))
-    flat_maps = gradcam(flat, cut(volume, 2), [1, 1, 1]).maps
-    torch.testing.assert_close(gradcam(network, volume, [1]).maps, joined(flat_maps, 2, 1) / 3)
+    flat_maps = grad_cam(flat, cut(volume, 2), [1, 1, 1]).maps
+    torch.testing.assert_close(grad_cam(network, volume, [1]).maps, joined(flat_maps, 2, 1) / 3)
 
 
 def test_weights_of_a_2d_network_fit_with_its_channels_taken_into_neighbours(tmp_path: Any) -> None:
@@ -166,7 +166,7 @@ def test_the_map_is_hot_where_the_lesion_is(plane: str, pooling: str) -> None:
     volumes = torch.zeros(2, 1, 8, 12, 10)
     volumes[0, 0, 6, 2, 7] = 1.0
     volumes[1, 0, 1, 9, 4] = 1.0
-    maps = gradcam(network, volumes, [1, 1]).maps
+    maps = grad_cam(network, volumes, [1, 1]).maps
     for one, place in zip(maps, [(6, 2, 7), (1, 9, 4)], strict=True):
         cells = [int(index) for index in torch.unravel_index(one.argmax(), one.shape)]
         steps = [side // cells_of for side, cells_of in zip((8, 12, 10), one.shape, strict=True)]

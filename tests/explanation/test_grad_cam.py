@@ -10,7 +10,7 @@ import torch
 
 from medcls.config.settings import ModelSettings
 from medcls.errors import UsageError
-from medcls.explanation.gradcam import gradcam
+from medcls.explanation.methods.grad_cam import grad_cam
 from medcls.networks import ClassificationNetwork, build_network, freeze_blocks
 from medcls.networks.heads import TokenHead
 
@@ -51,7 +51,7 @@ def test_equals_captum(name: str, dimensions: int, size: int, classes: int) -> N
     whole = Difference(network).eval() if classes == 2 else network
     targets = torch.tensor([1, 0])
     peer = LayerGradCam(whole, network.backbone).attribute(images, targets, relu_attributions=True).squeeze(1)
-    result = gradcam(network, images, targets)
+    result = grad_cam(network, images, targets)
     assert result.maps.max() > 0
     torch.testing.assert_close(result.maps, peer.detach(), atol=1e-5, rtol=1e-5)
 
@@ -63,23 +63,23 @@ def test_equals_the_raw_map_of_monai(name: str, dimensions: int, size: int) -> N
 
     network, images = make(name, dimensions), noise(dimensions, size, batch=1)
     peer = GradCAM(network, target_layers="backbone").compute_map(images, class_idx=2)
-    torch.testing.assert_close(gradcam(network, images, [2]).maps, peer[:, 0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(grad_cam(network, images, [2]).maps, peer[:, 0], atol=1e-5, rtol=1e-5)
 
 
 def test_several_labels_at_once_are_explained_one_by_one() -> None:
     network, images = make(classes=2), noise()
-    maps = gradcam(network, images, [1, 1], multilabel=True).maps
+    maps = grad_cam(network, images, [1, 1], multilabel=True).maps
     features = network.features(images).detach()
     expected = torch.einsum("bkxy,k->bxy", features, network.head.weight[1].detach()).relu() / features[0, 0].numel()
     torch.testing.assert_close(maps, expected)
-    assert not torch.allclose(maps, gradcam(network, images, [1, 1]).maps)
+    assert not torch.allclose(maps, grad_cam(network, images, [1, 1]).maps)
 
 
 def test_without_the_relu_the_map_sums_to_the_score() -> None:
     network, images = make(), noise()
     torch.nn.init.uniform_(network.head.weight, 0, 1)  # so that the ReLU takes nothing away
     torch.nn.init.zeros_(network.head.bias)
-    result = gradcam(network, images, [0, 2])
+    result = grad_cam(network, images, [0, 2])
     chosen = result.logits[torch.arange(2), torch.tensor([0, 2])]
     torch.testing.assert_close(result.maps.flatten(1).sum(1), chosen)
 
@@ -87,9 +87,9 @@ def test_without_the_relu_the_map_sums_to_the_score() -> None:
 def test_a_map_does_not_depend_on_the_rest_of_the_batch() -> None:
     network, images = make(), noise(batch=4)
     targets = torch.tensor([2, 0, 1, 2])
-    together = gradcam(network, images, targets)
+    together = grad_cam(network, images, targets)
     for i in range(4):
-        alone = gradcam(network, images[i : i + 1], targets[i : i + 1])
+        alone = grad_cam(network, images[i : i + 1], targets[i : i + 1])
         torch.testing.assert_close(alone.maps[0], together.maps[i], atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(alone.logits[0], together.logits[i], atol=1e-5, rtol=1e-4)
 
@@ -98,20 +98,20 @@ def test_needs_no_gradient_and_leaves_none() -> None:
     network = make()
     network.requires_grad_(False)
     with torch.inference_mode():
-        result = gradcam(network, noise(), [0, 1])
+        result = grad_cam(network, noise(), [0, 1])
     assert not result.maps.requires_grad
     network.requires_grad_(True)
-    gradcam(network, noise(), [0, 1])
+    grad_cam(network, noise(), [0, 1])
     assert all(one.grad is None for one in network.parameters())
 
 
 def test_the_mode_of_the_network_and_autocast_do_not_matter() -> None:
     network, images = make(), noise()
     freeze_blocks(network, 2)
-    expected = gradcam(network.eval(), images, [0, 1])
+    expected = grad_cam(network.eval(), images, [0, 1])
     modes = [module.training for module in network.train().modules()]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        actual = gradcam(network, images, [0, 1])
+        actual = grad_cam(network, images, [0, 1])
     assert torch.equal(actual.maps, expected.maps)
     assert torch.equal(actual.logits, expected.logits)
     assert actual.maps.dtype == actual.logits.dtype == torch.float32
@@ -121,7 +121,7 @@ def test_the_mode_of_the_network_and_autocast_do_not_matter() -> None:
 def test_costs_one_pass() -> None:
     network, passes = make(), []
     network.backbone.register_forward_hook(lambda *_: passes.append(1))
-    gradcam(network, noise(), [0, 1])
+    grad_cam(network, noise(), [0, 1])
     assert len(passes) == 1
 
 
@@ -134,26 +134,26 @@ def test_a_planted_feature_is_found_where_it_is() -> None:
     with torch.no_grad():
         network.head.weight[1, 5] = 3.0
         network.head.weight[0, 5] = -1.0
-    maps = gradcam(network, noise(batch=1), [1]).maps
+    maps = grad_cam(network, noise(batch=1), [1]).maps
     assert maps[0, 2, 6].item() == pytest.approx(4.0 / 64)
     assert maps.count_nonzero() == 1
-    assert not gradcam(network, noise(batch=1), [0]).maps.any()
+    assert not grad_cam(network, noise(batch=1), [0]).maps.any()
 
 
 @pytest.mark.parametrize("targets", [[0], [0, 3], [-1, 0]])
 def test_wrong_targets_are_refused(targets: list[int]) -> None:
     with pytest.raises(UsageError):
-        gradcam(make(), noise(), targets)
+        grad_cam(make(), noise(), targets)
 
 
 @pytest.mark.parametrize(("name", "dimensions", "size"), SHAPES)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_by_gradients_is_the_closed_form(name: str, dimensions: int, size: int, classes: int) -> None:
     network, images = make(name, dimensions, classes), noise(dimensions, size)
-    exact = gradcam(network, images, [1, 0])
+    exact = grad_cam(network, images, [1, 0])
     network.head.linear_over_mean = False
     with torch.inference_mode():
-        found = gradcam(network, images, [1, 0])
+        found = grad_cam(network, images, [1, 0])
     assert exact.maps.max() > 0
     torch.testing.assert_close(found.maps, exact.maps, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found.logits, exact.logits)
@@ -193,7 +193,7 @@ def test_tokens_are_explained_on_their_grid_as_captum_does(pool: Any, explained:
     peer = LayerGradCam(replaced(network, explained, on_grid), on_grid[1].map).attribute(
         images, torch.tensor([1, 2]), relu_attributions=True
     )
-    result = gradcam(network, images, [1, 2])
+    result = grad_cam(network, images, [1, 2])
     assert result.maps.shape == (2, 4, 6)
     assert result.maps.max() > 0
     torch.testing.assert_close(result.maps, peer.detach()[:, 0], atol=1e-5, rtol=1e-4)
@@ -223,6 +223,6 @@ def test_a_network_that_mirrors_is_explained_on_the_image_as_it_is(name: str) ->
     torch.manual_seed(0)
     network = build_network(ModelSettings(name=name), dimensions=2, channels=1, classes=2).eval()
     images = torch.randn(1, 1, 64, 64)
-    expected = gradcam(network, images, [1]).maps
+    expected = grad_cam(network, images, [1]).maps
     network.mirrorings = ((), (3,))
-    torch.testing.assert_close(gradcam(network, images, [1]).maps, expected)
+    torch.testing.assert_close(grad_cam(network, images, [1]).maps, expected)
