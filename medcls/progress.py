@@ -67,6 +67,7 @@ class Progress:
     quiet: bool = False
     stream: Any = field(default_factory=lambda: sys.stderr)
     clock: Callable[[], float] = time.monotonic
+    _bars: Any = field(default=None, repr=False)
     _works: list[_Work] = field(default_factory=list, repr=False)
     _noted: _Work = field(init=False, repr=False)
     _last: float = field(init=False, repr=False)
@@ -117,10 +118,19 @@ class Progress:
         """
         if self.quiet:
             yield lambda: None
+        elif self._bars is not None:  # a part of what is shown already: a terminal has one place for bars
+            task = self._bars.add_task(what, total=total)
+            try:
+                yield lambda: self._bars.advance(task)
+            finally:
+                self._bars.remove_task(task)
         elif self.drawn:
-            with self._bar() as bar:
-                task = bar.add_task(what, total=total)
-                yield lambda: bar.advance(task)
+            with self._bar() as self._bars:
+                task = self._bars.add_task(what, total=total)
+                try:
+                    yield lambda: self._bars.advance(task)
+                finally:
+                    self._bars = None
         else:
             work = _Work(what, self.clock(), total=total)
             self._works.append(work)

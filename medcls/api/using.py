@@ -21,6 +21,7 @@ from medcls.runs.explanation_files import Explanations
 from medcls.runs.folder import model_folder, newest_finished, open_run
 from medcls.runs.training_cases import knowing_training
 from medcls.scores.right_verb import check_no_table
+from medcls.values.map_methods import MapMethodName
 from medcls.workflows.commands.evaluate import evaluate_run
 from medcls.workflows.commands.explain import explain as explain_run
 from medcls.workflows.commands.infer import Inference
@@ -74,6 +75,8 @@ def infer(
     out: PathLike | None = None,
     *,
     explain: bool = False,
+    method: MapMethodName | None = None,
+    layer: str | None = None,
     keep_names: bool = False,
     overwrite: bool = False,
     engine: EngineName = "auto",
@@ -86,7 +89,9 @@ def infer(
         scans: A file, a folder of any depth, or a CSV table with a column ``scan``.
         model: As ``path`` of :func:`load`.
         out: Folder for the predictions; by default ``predictions``, with a number when it is taken.
-        explain: Also write Grad-CAM overlays and maps.
+        explain: Also write overlays and maps of what argued for a label.
+        method: As for :func:`explain`.
+        layer: As for :func:`explain`.
         keep_names: Give identifiers of patients, orders, studies and series as they are, and not as keyed hashes.
         overwrite: Replace earlier predictions in ``out``.
         engine: As for :func:`load`.
@@ -111,6 +116,8 @@ def infer(
         folder,
         load_pseudonyms(keep=keep_names, progress=as_progress(progress)),
         explain=explain,
+        method=method,
+        layer=layer,
         overwrite=overwrite,
         progress=progress,
     )
@@ -171,18 +178,24 @@ def explain(
     model: PathLike | None = None,
     *,
     label: str | None = None,
+    method: MapMethodName | None = None,
+    layer: str | None = None,
     out: PathLike | None = None,
     keep_names: bool = False,
     overwrite: bool = False,
     network: Given | None = None,
     progress: Progress = SILENT,
 ) -> Explanations:
-    """Write Grad-CAM overlays and maps of scans, or of a run's test cases, and the tables of which is whose.
+    """Write overlays and maps of what argued for a label in scans, or of a run's test cases, and the tables of which is whose.
 
     Args:
         scans: As for :func:`infer`; ``None``: the run's test cases.
         model: As ``path`` of :func:`load`.
         label: The label to argue for; by default the positive one, or the most probable.
+        method: What makes the maps: ``grad-cam``, ``grad-cam++``, ``hirescam``, ``layercam``, ``score-cam``,
+            ``integrated-gradients``, ``smoothgrad``, ``occlusion``, ``lime`` or ``kernel-shap``; by default as the run's config
+            has it.
+        layer: Of the methods up to ``score-cam``, the block of the network to look at, as ``block3``; by default the last.
         out: Folder for the files; by default ``explanations``, or ``explanations-test`` of the run, with a number when it is
             taken.
         keep_names: As for :func:`infer`; a run's test cases are called as its config says.
@@ -205,6 +218,8 @@ def explain(
             as_path_or_none(model, "the model"),
             load_pseudonyms(keep=keep_names, progress=as_progress(progress)),
             label=label,
+            method=method,
+            layer=layer,
             out=as_path_or_none(out, "out"),
             overwrite=overwrite,
             progress=as_progress(progress),

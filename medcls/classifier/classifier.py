@@ -15,6 +15,7 @@ from medcls.files import as_path
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
 from medcls.scans import Scan, find_one, read_scan
+from medcls.values.map_methods import MapChoice, MapMethodName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,19 +58,32 @@ class Classifier(TrainedModel):
         rows = predict_paths(self, paths, names, batch_size=batch_size, progress=progress)
         return predictions_table(rows, self.labels)
 
-    def explain(self, scan: str | os.PathLike[str] | Scan, label: str | None = None) -> Explanation:
-        """Where the network looked: a Grad-CAM map in the scan's own space.
+    def explain(
+        self,
+        scan: str | os.PathLike[str] | Scan,
+        label: str | None = None,
+        *,
+        method: MapMethodName = "grad-cam",
+        layer: str | None = None,
+        progress: Progress = SILENT,
+    ) -> Explanation:
+        """What argued for a label: a map in the scan's own space.
 
         Args:
             scan: A scan, or the path of one.
             label: The label to argue for; by default the one with the highest probability, or for two labels the
                 positive one.
+            method: What makes the map: ``grad-cam``, ``grad-cam++``, ``hirescam``, ``layercam``, ``score-cam``,
+                ``integrated-gradients``, ``smoothgrad``, ``occlusion``, ``lime`` or ``kernel-shap``.
+            layer: Of the methods up to ``score-cam``, the block of the network to look at, as ``block3``; by default the last.
+            progress: Where to say how far a long one is.
 
         Raises:
-            UsageError: The classifier has no such label.
+            UsageError: The classifier has no such label, there is no such method, or it looks at no such layer.
             ScanRefused: The scan cannot be read, or does not fit the recipe.
         """
         self.check_label(label)
+        by = MapChoice(method, layer)
         if isinstance(scan, Scan):
             loaded = self.recipe.taken(scan)
         else:
@@ -77,7 +91,7 @@ class Classifier(TrainedModel):
         prepared = self.recipe.prepare(loaded)
         if label is None:
             label = self.label_to_explain(self.prediction(next(iter(self.logits([prepared])))))
-        return self.explain_prepared(loaded, prepared, label)
+        return self.explain_prepared(loaded, prepared, label, by, progress)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``weights.safetensors`` and ``classifier.json``; see :mod:`medcls.classifier.saving`."""

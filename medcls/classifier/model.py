@@ -20,9 +20,11 @@ from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork
 from medcls.preprocessing import Prepared, Recipe
+from medcls.progress import SILENT, Progress
 from medcls.scans import Scan
 from medcls.scans.core.leniency import STRICT, Leniency
 from medcls.values.label_space import Labelled
+from medcls.values.map_methods import GRAD_CAM, MapChoice
 
 if TYPE_CHECKING:
     from medcls.explanation import Explanation
@@ -45,7 +47,7 @@ class TrainedModel(Labelled):
         refer: Whether predictions whose prediction set is not exactly that label are marked for a reader to decide.
         familiar: What it keeps of its training scans, to tell those that are far from them; ``None``: it keeps nothing.
         engine_checks: How other engines' scores differed from the network's on tune; see :mod:`medcls.classifier.backends`.
-        engine: What computes the scores in the network's place; ``None``: torch does. Grad-CAM is always torch's.
+        engine: What computes the scores in the network's place; ``None``: torch does. Maps are always torch's.
         weights_sha256: Of the weights' file that it was loaded from; ``None``: it was not loaded.
         loaded_from: The folder.
         trained_on: Digests of the voxels that it was trained and tuned on, where the run that it was loaded from keeps them.
@@ -111,8 +113,10 @@ class TrainedModel(Labelled):
         found = slice_shares(self.networks, prepared, affine, shape, target=target, multilabel=self.multilabel)
         return replace(prediction, slices={axis: tuple(map(float, shares)) for axis, shares in found.items()})
 
-    def explain_prepared(self, scan: Scan, prepared: Prepared, label: str) -> Explanation:
-        """The Grad-CAM map of a scan that the recipe has prepared, for one of the labels; of several networks the mean."""
+    def explain_prepared(
+        self, scan: Scan, prepared: Prepared, label: str, by: MapChoice = GRAD_CAM, progress: Progress = SILENT
+    ) -> Explanation:
+        """The map of a scan that the recipe has prepared, for one of the labels; of several networks the mean."""
         from medcls.explanation import explain_scan
 
         return explain_scan(
@@ -122,6 +126,8 @@ class TrainedModel(Labelled):
             target=self.labels.index(label),
             label=label,
             multilabel=self.multilabel,
+            by=by,
+            progress=progress,
         )
 
     def _chosen(self, chosen: NDArray[np.bool_]) -> tuple[str, ...]:

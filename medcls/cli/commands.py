@@ -8,21 +8,18 @@ from typing import Annotated
 
 import typer
 
-from medcls.cli import evaluation_commands, planning, pretrained, pretraining, storing
+from medcls.cli import evaluation_commands, planning, predicting, pretrained, storing
 from medcls.cli.exits import code_of
 from medcls.cli.options import (
     AllowLeakage,
     BudgetOption,
     ConfigOption,
-    Engine,
     FigureFormat,
     Identifiers,
     Json,
-    ModelOption,
     OutOption,
     OverwriteOption,
     Quiet,
-    ScansArgument,
     SetOption,
 )
 from medcls.cli.screen import lively
@@ -142,94 +139,6 @@ def join(
     finished = join_runs([open_run(one) for one in runs], run, lively(quiet))
     show.run(finished, as_json=json, quiet=quiet)
     return 0
-
-
-def infer(
-    scans: ScansArgument,
-    model: ModelOption = None,
-    out: OutOption = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Also write Grad-CAM overlays and maps.")] = False,
-    identifiers: Annotated[
-        Identifiers,
-        typer.Option("--identifiers", help="Keyed hashes of patients, orders, studies and series, or their ids."),
-    ] = Identifiers.HASH,
-    overwrite: OverwriteOption = False,
-    engine: Annotated[
-        Engine,
-        typer.Option(
-            "--engine",
-            help="What computes the predictions; auto: OpenVINO on a CPU, if installed and if it agrees with torch.",
-        ),
-    ] = Engine.AUTO,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> int:
-    """Classify scans: a row for each scan found, refused ones with code and reason."""
-    from medcls.cli import show
-    from medcls.privacy import load_pseudonyms
-    from medcls.runs.folder import model_folder
-    from medcls.workflows.data.find_inputs import check_targets
-
-    progress = lively(quiet)
-    check_targets(scans)
-    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP, progress=progress)
-    folder = model_folder(model, progress)
-    from medcls.classifier import load_classifier  # takes seconds, and a wrong name is said before
-    from medcls.runs.training_cases import knowing_training
-    from medcls.workflows.commands.infer import infer as run_inference
-
-    classifier = knowing_training(load_classifier(folder, engine=engine.value, progress=progress), progress)
-    result = run_inference(classifier, scans, out, names, explain=explain, overwrite=overwrite, progress=progress)
-    show.inference(result, as_json=json, quiet=quiet)
-    return code_of(result.answered, result.refused)
-
-
-def explain(
-    scans: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A scan, a folder of any depth, or a CSV table with a column 'scan'; default: the run's test cases.",
-            metavar="SCANS",
-        ),
-    ] = None,
-    model: ModelOption = None,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            "--label", help="The label to argue for; default: the positive, or most probable, one.", metavar="NAME"
-        ),
-    ] = None,
-    out: OutOption = None,
-    identifiers: Annotated[
-        Identifiers | None,
-        typer.Option(
-            "--identifiers",
-            help="Keyed hashes of patients, orders, studies and series, or their ids; default: hash; of a run's test cases as "
-            "its config says.",
-        ),
-    ] = None,
-    overwrite: OverwriteOption = False,
-    quiet: Quiet = False,
-    json: Json = False,
-) -> int:
-    """Write Grad-CAM maps: overlays as PNG, maps as NIfTI in the scan's own space, and a table of which is whose."""
-    from medcls.cli import show
-    from medcls.privacy import load_pseudonyms
-    from medcls.runs.folder import model_folder
-    from medcls.workflows.data.find_inputs import check_targets
-
-    if scans is not None:
-        check_targets(scans)
-    elif identifiers is not None:
-        raise UsageError("--identifiers belongs to scans: a run's test cases are called as its config says")
-    progress = lively(quiet)
-    names = load_pseudonyms(keep=identifiers is Identifiers.KEEP, progress=progress)
-    model = model_folder(model, progress)
-    from medcls.workflows.commands.explain import explain as run_explanation
-
-    result = run_explanation(scans, model, names, label=label, out=out, overwrite=overwrite, progress=progress)
-    show.explanations(result, as_json=json, quiet=quiet)
-    return code_of(len(result.explained), len(result.refused))
 
 
 def figures(
@@ -352,7 +261,7 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
         "medcls train --config lung.yaml --resume",
     ),
     planning.plan: ("medcls plan --config lung.yaml", "medcls plan --config lung.yaml --budget 20min --out short.yaml"),
-    pretraining.pretrain: (
+    planning.pretrain: (
         "medcls pretrain --config lung.yaml --set model.name=resnet10",
         "medcls pretrain --config lung.yaml --set model.name=resnet10 --scans archive/ --budget overnight",
         "medcls pretrain --config lung.yaml --set model.name=resnet10 --resume",
@@ -361,7 +270,10 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
     tune: ("medcls tune --config lung.yaml", "medcls tune --config lung.yaml --set tune.trials=40 --set tune.time=2h"),
     reproduce: ("medcls reproduce lung", "medcls reproduce runs/lung --run lung-on-the-new-machine"),
     join: ("medcls join lung lung-2 --run together",),
-    infer: ("medcls infer scans/ --model runs/lung --out predictions", "medcls infer scan.nii.gz --explain --json"),
+    predicting.infer: (
+        "medcls infer scans/ --model runs/lung --out predictions",
+        "medcls infer scan.nii.gz --explain --json",
+    ),
     evaluation_commands.evaluate: (
         "medcls evaluate runs/lung",
         "medcls evaluate lung --cases other/cases.csv --out external",
@@ -371,8 +283,9 @@ VERBS: Mapping[Callable[..., int], tuple[str, ...]] = {
         "medcls evaluate-scores ours.csv --compare theirs.csv --threshold 0.5 --out compared",
     ),
     evaluation_commands.compare: ("medcls compare first second --out comparison",),
-    explain: (
+    predicting.explain: (
         "medcls explain --model lung",
+        "medcls explain scans/ --model lung --method occlusion",
         "medcls explain scans/ --model runs/lung/classifier --label inflammation",
     ),
     planning.suggest: (

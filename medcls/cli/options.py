@@ -24,6 +24,21 @@ class Engine(StrEnum):
     OPENVINO = "openvino"
 
 
+class ExplanationMethod(StrEnum):
+    """What makes a map: see :data:`medcls.values.map_methods.MAP_METHODS`."""
+
+    GRAD_CAM = "grad-cam"
+    GRAD_CAM_PLUS_PLUS = "grad-cam++"
+    HIRESCAM = "hirescam"
+    LAYERCAM = "layercam"
+    SCORE_CAM = "score-cam"
+    INTEGRATED_GRADIENTS = "integrated-gradients"
+    SMOOTHGRAD = "smoothgrad"
+    OCCLUSION = "occlusion"
+    LIME = "lime"
+    KERNEL_SHAP = "kernel-shap"
+
+
 class FigureFormat(StrEnum):
     """What a figure's file is."""
 
@@ -32,6 +47,18 @@ class FigureFormat(StrEnum):
     PNG = "png"
 
 
+MethodOption = Annotated[
+    ExplanationMethod | None,
+    typer.Option("--method", help="What makes the maps; default: as the run's config has it, else grad-cam."),
+]
+LayerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        help="The block of the network that maps of a layer are of, grad-cam to score-cam; default: the last.",
+        metavar="BLOCK",
+    ),
+]
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The config, a YAML file.", show_default=False)]
 BudgetOption = Annotated[
     str | None,

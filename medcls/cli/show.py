@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
@@ -200,6 +201,9 @@ def explanations(result: Explanations, *, as_json: bool, quiet: bool) -> None:
         say_table(["scan", "label", "probability", "picture"], shown[:_MOST_ROWS])
         if len(shown) > _MOST_ROWS:
             say(f"… and {len(shown) - _MOST_ROWS} more")
+        for said, count in Counter(f"{one.method}: {one.resolution}" for one in result.explained).most_common(1):
+            of = len(result.explained)
+            say(said if count == of else f"{said}, in {count} of {of} scans; others differ")
         _refusals(result.refused)
         table = result.folder / "explanations.csv"
         say(f"{len(result.explained)} explained, {len(result.refused)} refused: {table}")

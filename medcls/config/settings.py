@@ -33,6 +33,7 @@ from medcls.config.sections.train import TrainSettings as TrainSettings
 from medcls.config.sections.tune import TuneSettings
 from medcls.privacy import Pseudonyms, load_pseudonyms
 from medcls.progress import SILENT, Progress
+from medcls.values.map_methods import MAP_METHODS, MapChoice, MapMethodName
 
 Region = Literal["brain", "lung", "stomach", "generic"]
 Kind = Literal["auto", "ct", "xray", "mr", "endoscopy", "other"]
@@ -201,11 +202,28 @@ def _is_number(value: Any) -> bool:
 
 
 class ExplanationSettings(Section):
-    """Grad-CAM in the report."""
+    """The maps of the report, and by default those of `medcls explain`."""
 
     cases: Annotated[int, Field(ge=0, le=100_000)] = Field(
         8, description="How many test cases are explained, right and wrong ones."
     )
+    method: MapMethodName = Field("grad-cam", description="What makes the maps.")
+    layer: str | None = Field(
+        None,
+        description="Of the methods of a layer, grad-cam to score-cam, the block of the network to look at, as model.freeze "
+        "counts them: block3; null: the last.",
+    )
+
+    @property
+    def by(self) -> MapChoice:
+        """What makes the maps."""
+        return MapChoice(self.method, self.layer)
+
+    @model_validator(mode="after")
+    def _the_method_looks_at_the_layer(self) -> ExplanationSettings:
+        if self.layer is not None and not MAP_METHODS[self.method].of_layer:
+            raise ValueError(f"layer: method: {self.method} looks at the image alone; leave out layer")
+        return self
 
 
 class PrivacySettings(Section):

@@ -22,7 +22,7 @@ from medcls.networks import ClassificationNetwork
 from medcls.preprocessing.images.prepared import Prepared
 from medcls.progress import SILENT, Progress
 from medcls.scans import Scan
-from medcls.values.map_methods import MAP_METHODS, MapMethodName, map_method
+from medcls.values.map_methods import GRAD_CAM, MapChoice
 
 _CT_WINDOW = (-1000.0, 400.0)  # HU; shows lung, soft tissue and bone at once
 _FEWEST_CELLS = 4
@@ -47,8 +47,7 @@ class Explanation:
         cell_axes: ``(3, axes)``, unit vectors of the cells' axes in the scan's world.
         scan: The scan that is explained.
         notes: What a reader of the map should know.
-        method: What made the map.
-        layer: The block of the network that it is of; ``None``: the last, or the method looks at the image alone.
+        by: What made the map.
     """
 
     label: str
@@ -61,13 +60,14 @@ class Explanation:
     cell_axes: NDArray[np.float64]
     scan: Scan = field(repr=False)
     notes: tuple[str, ...] = ()
-    method: MapMethodName = "grad-cam"
-    layer: str | None = None
+    by: MapChoice = GRAD_CAM
 
     @property
-    def title(self) -> str:
-        """The method's proper name, and the block that it looked at where it was not the last: ``LayerCAM at block3``."""
-        return MAP_METHODS[self.method].title + (f" at {self.layer}" if self.layer else "")
+    def resolution(self) -> str:
+        """How many cells there are, and how large: ``7 x 7 cells, 32 x 32 mm each``."""
+        count = " x ".join(map(str, self.cells))
+        size = " x ".join(f"{one:.0f}" if one >= 10 else f"{one:.2g}" for one in self.cell_size)
+        return f"{count} cells, {size} {'mm' if self.scan.sized else 'pixels'} each"
 
     @property
     def is_empty(self) -> bool:
@@ -110,7 +110,7 @@ class Explanation:
         plain = display_image(self.scan)
         heat = self._heat()
         top = float(self.map.max())
-        title = "\n".join(one_line(line) for line in (title or f"{self.title} for '{self.label}'", *below))
+        title = "\n".join(one_line(line) for line in (title or f"{self.by.title} for '{self.label}'", *below))
         if self.scan.times:
             return draw_slices(hottest_frames(plain, heat, self.scan.times), title=title, heat_maximum=top)
         if self.scan.dimensions == 3:
@@ -156,8 +156,7 @@ def explain_scan(
     target: int,
     label: str,
     multilabel: bool = False,
-    method: MapMethodName = "grad-cam",
-    layer: str | None = None,
+    by: MapChoice = GRAD_CAM,
     batch_size: int = 8,
     progress: Progress = SILENT,
 ) -> Explanation:
@@ -170,17 +169,15 @@ def explain_scan(
         target: Index of the label to argue for.
         label: Its name.
         multilabel: Whether labels do not exclude each other.
-        method: What makes the map: see :mod:`medcls.explanation.methods`.
-        layer: One of the network's blocks, to explain its output; ``None``: the last.
+        by: What makes the map: see :mod:`medcls.explanation.methods`.
         batch_size: Views explained at once.
         progress: Where to say how far it is.
 
     Raises:
-        UsageError: There is no such method, it looks at no layer, or the network has no such block.
+        UsageError: The network has no such block, or no layer of it gives maps.
     """
-    method = map_method(method, layer)
     networks = list(network) if isinstance(network, Sequence) else [network]
-    explain = functools.partial(METHODS[method], multilabel=multilabel, layer=layer, progress=progress)
+    explain = functools.partial(METHODS[by.method], multilabel=multilabel, layer=by.layer, progress=progress)
     maps = np.mean([_maps(one, explain, prepared, target, batch_size) for one in networks], axis=0)
     values, seen = to_scan_space(maps, prepared, scan.affine, scan.shape)
     affines = cell_affines(maps, prepared)
@@ -197,9 +194,8 @@ def explain_scan(
         cell_size=tuple(float(length) for length in size),
         cell_axes=steps / size,
         scan=scan,
-        notes=_notes(maps, label),
-        method=method,
-        layer=layer,
+        notes=_notes(maps, label, by),
+        by=by,
     )
 
 
@@ -247,13 +243,16 @@ def _peak(maps: NDArray[np.float32], affines: NDArray[np.float64]) -> tuple[floa
     return float(x), float(y), float(z)
 
 
-def _notes(maps: NDArray[np.float32], label: str) -> tuple[str, ...]:
+def _notes(maps: NDArray[np.float32], label: str, by: MapChoice) -> tuple[str, ...]:
     notes = []
     if not maps.max() > 0:
         notes.append(f"nothing in the scan argues for '{label}' more than against it")
     cells = maps.shape[1:]
     if min(cells) < _FEWEST_CELLS:
-        notes.append(f"the map has only {' x '.join(map(str, cells))} cells: it shows a region, not an outline")
+        finer = (
+            "; an earlier block of the network has more cells (--layer)" if by.told.of_layer and not by.layer else ""
+        )
+        notes.append(f"the map has only {' x '.join(map(str, cells))} cells: it shows a region, not an outline{finer}")
     return tuple(notes)
 
 

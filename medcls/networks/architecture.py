@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from medcls.errors import UsageError
+from medcls.nearest import one_of
 from medcls.networks.depths import AllDepths
 from medcls.networks.heads import Head
 from medcls.networks.input_normalisation import InputNormalisation
@@ -180,6 +181,20 @@ class ClassificationNetwork(nn.Module):
         """The backbone's children that make up a block."""
         for child in self.blocks[block]:
             yield self.backbone.get_submodule(child)
+
+    def end_of_block(self, block: str) -> str:
+        """Name of the module that a block ends with.
+
+        Raises:
+            UsageError: There is no such block.
+        """
+        if block not in self.blocks:
+            raise UsageError(
+                f"the network has no block '{block}'",
+                where="explanation.layer",
+                remedy=one_of(block, self.blocks, "Blocks") if self.blocks else "Leave it out",
+            )
+        return f"backbone.{self.blocks[block][-1]}"
 
     def _check(self, images: Tensor) -> None:
         given = tuple(images.shape)

@@ -14,6 +14,7 @@ from medcls.reporting.text.numbers import counted
 from medcls.values import documents
 from medcls.values.caution import Caution
 from medcls.values.label_space import Labelled
+from medcls.values.map_methods import GRAD_CAM, MapChoice
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ class ReportContent(Labelled):
         history: The training, epoch by epoch; empty when an external cohort is evaluated.
         best_epoch: Number of the epoch whose weights are kept.
         explanations: Cases with their maps, right and wrong ones.
+        explained_by: What made the maps.
         classifier: Covariates about the classifier: network, input, starting weights, calibration, hashes.
         config_text: The resolved config as YAML, without paths.
         environment: Versions and device.
@@ -193,6 +195,7 @@ class ReportContent(Labelled):
     history: tuple[Epoch, ...] = ()
     best_epoch: int | None = None
     explanations: Sequence[ExplainedCase] = ()
+    explained_by: MapChoice = GRAD_CAM
     classifier: Mapping[str, str] = field(default_factory=dict)
     config_text: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)

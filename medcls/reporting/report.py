@@ -41,7 +41,7 @@ _TEMPLATE = "report.html.j2"
 _PARTS = {
     "cohort": "Cohort",
     "training": "Training",
-    "explanations": "Grad-CAM maps",
+    "explanations": "Maps",
     "limits": "Limits",
     "classifier": "Classifier",
     "config": "Config and versions",

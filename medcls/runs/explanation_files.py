@@ -21,8 +21,8 @@ from medcls.files import read_csv, reading_kept, write_csv, write_json
 from medcls.names import file_stem
 from medcls.runs.environment import describe_environment
 from medcls.runs.output_folder import discard
+from medcls.values.map_methods import MAP_METHODS
 
-METHOD = "Grad-CAM"
 TABLES = ("explanations.csv", "explanations.json")
 ENDINGS = (".png", ".nii.gz")
 """Of a picture and its map."""
@@ -42,23 +42,27 @@ class ExplainedScan:
         row: The scan, whose it is, and its prediction.
         label: The label that the map argues for.
         probability: Its calibrated probability.
+        method: What made the map, by its proper name.
         model: What explained: see :func:`medcls.classifier.provenance.model_name`.
         weights_sha256: See :func:`medcls.classifier.provenance.weights_digest`.
         picture: PNG, the plain image beside the overlay.
         map: NIfTI, with the scan's affine and shape.
         peak: World position of the hottest cell, RAS+ millimetres (pixels without geometry); ``None`` for an empty map.
         notes: What a reader of the map should know.
+        resolution: How many cells the map has, and how large they are, in words.
     """
 
     row: Row
     label: str
     probability: float
+    method: str
     model: str
     weights_sha256: str
     picture: Path
     map: Path
     peak: tuple[float, float, float] | None
     notes: tuple[str, ...]
+    resolution: str
 
     @property
     def name(self) -> str:
@@ -70,7 +74,7 @@ class ExplainedScan:
         about = {
             "label": self.label,
             "probability": self.probability,
-            "method": METHOD,
+            "method": self.method,
             "model": self.model,
             "weights_sha256": self.weights_sha256,
             "peak": self.peak,
@@ -142,23 +146,26 @@ class Writer:
         model, digest = self._models[id(classifier)]
         label = explanation.label
         probability = prediction.probabilities[classifier.labels.index(label)]
-        stem = file_stem("--".join((row.scan, label, METHOD.lower(), model)), self._taken)
+        by = explanation.by
+        stem = file_stem("--".join((row.scan, label, by.stem, model)), self._taken)
         picture, map_file = (self._folder / f"{stem}{ending}" for ending in ENDINGS)
         scan = row.scan if len(row.scan) <= _LONGEST else f"…{row.scan[-_LONGEST:]}"
         explanation.save_png(
-            picture, f"{METHOD} for '{label}', probability {probability:.3f}", (scan, f"classifier {model}")
+            picture, f"{by.title} for '{label}', probability {probability:.3f}", (scan, f"classifier {model}")
         )
         explanation.save(map_file)
         one = ExplainedScan(
             row=replace(row, prediction=prediction),
             label=label,
             probability=probability,
+            method=by.title,
             model=model,
             weights_sha256=digest,
             picture=picture,
             map=map_file,
             peak=explanation.peak,
             notes=explanation.notes,
+            resolution=explanation.resolution,
         )
         self._explained.append(one)
         return one
@@ -190,7 +197,9 @@ def clear(folder: Path) -> None:
 
 
 def _of_explanations(folder: Path) -> list[Path]:
-    ours = (*TABLES, *(f"*--{METHOD.lower()}--*{ending}" for ending in ENDINGS))
+    # What was made at a block has its name behind the method's.
+    methods = (f"{name}{block}" for name in MAP_METHODS for block in ("", "-*"))
+    ours = (*TABLES, *(f"*--{method}--*{ending}" for method in methods for ending in ENDINGS))
     found = {path for name in ours for path in folder.glob(name)}  # of a call that was killed, too
     with contextlib.suppress(RunError), reading_kept(folder / TABLES[0]):
         named = [row[column] for row in read_csv(folder / TABLES[0]) for column in _FILE_COLUMNS]

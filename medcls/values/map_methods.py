@@ -59,23 +59,47 @@ MAP_METHODS: Mapping[MapMethodName, MapMethod] = {
 }
 
 
-def map_method(name: str, layer: str | None = None) -> MapMethodName:
-    """The method of a name.
+@dataclass(frozen=True)
+class MapChoice:
+    """Which map explains a prediction.
 
-    Args:
-        name: Of the method.
-        layer: The block of the network that it is to look at.
+    Attributes:
+        method: What makes it.
+        layer: The block of the network that it is of; ``None``: the last, or the method looks at the image alone.
 
     Raises:
-        UsageError: There is none, or it looks at the image alone, and a layer is given.
+        UsageError: There is no such method, or it looks at the image alone, and a layer is given.
     """
-    known = next((one for one in MAP_METHODS if one == name), None)
-    if known is None:
-        raise UsageError(f"there is no method '{name}' of explanation", remedy=one_of(name, MAP_METHODS, "Methods"))
-    if layer is not None and not MAP_METHODS[known].of_layer:
-        layered = ", ".join(one for one, told in MAP_METHODS.items() if told.of_layer)
-        raise UsageError(
-            f"{MAP_METHODS[known].title} looks at the image alone, not at a layer",
-            remedy=f"Leave the layer out, or choose {layered}",
-        )
-    return known
+
+    method: MapMethodName = "grad-cam"
+    layer: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in MAP_METHODS:
+            raise UsageError(
+                f"there is no method '{self.method}' of explanation", remedy=one_of(self.method, MAP_METHODS, "Methods")
+            )
+        if self.layer is not None and not self.told.of_layer:
+            layered = ", ".join(name for name, told in MAP_METHODS.items() if told.of_layer)
+            raise UsageError(
+                f"{self.told.title} looks at the image alone, not at a layer",
+                remedy=f"Leave the layer out, or choose {layered}",
+            )
+
+    @property
+    def told(self) -> MapMethod:
+        """How the method is told."""
+        return MAP_METHODS[self.method]
+
+    @property
+    def title(self) -> str:
+        """The method's proper name, and the block that it looks at where that is not the last: ``LayerCAM at block3``."""
+        return self.told.title + (f" at {self.layer}" if self.layer else "")
+
+    @property
+    def stem(self) -> str:
+        """The same in names of files: ``layercam-block3``."""
+        return self.method + (f"-{self.layer}" if self.layer else "")
+
+
+GRAD_CAM = MapChoice()

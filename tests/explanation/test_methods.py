@@ -149,3 +149,30 @@ def test_every_family_is_explained_by_every_method(family: str, dimensions: int)
             found = explain(made, image, [0])
             assert found.maps.isfinite().all()
             assert (found.maps.shape == layered) == MAP_METHODS[name].of_layer
+
+
+@pytest.mark.parametrize("name", ["resnet10", "swin_t", "vit_s_16", "densenet121"])
+def test_an_earlier_block_gives_a_finer_map_and_the_last_the_usual_one(name: str) -> None:
+    torch.manual_seed(0)
+    made = build_network(ModelSettings(name=name), dimensions=2, channels=1, classes=2).eval()
+    image = torch.randn(1, 1, 64, 64)
+    first, *_, last = [block for block in made.blocks if block != "stem"]
+    usual, found = (METHODS["layercam"](made, image, [0], layer=layer).maps for layer in (None, first))
+    assert torch.equal(METHODS["layercam"](made, image, [0], layer=last).maps, usual)
+    cells = usual.shape[1], found.shape[1]
+    assert cells == (4, 4) if name.startswith("vit") else cells[1] >= 4 * cells[0]
+    assert found.max() > 0
+    assert found.isfinite().all()
+    with pytest.raises(UsageError, match="no block 'block99'"):
+        METHODS["layercam"](made, image, [0], layer="block99")
+
+
+def test_the_map_of_an_earlier_block_is_that_of_its_output() -> None:
+    from captum.attr import LayerGradCam
+
+    torch.manual_seed(0)
+    made = build_network(ModelSettings(name="resnet10"), dimensions=2, channels=1, classes=3).eval()
+    image = torch.randn(1, 1, 64, 64)
+    peer = LayerGradCam(made, made.backbone.layer2).attribute(image, 1, relu_attributions=True)
+    found = METHODS["grad-cam"](made, image, [1], layer="block2").maps
+    torch.testing.assert_close(found, peer.detach()[:, 0], atol=1e-6, rtol=1e-4)

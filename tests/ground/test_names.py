@@ -22,6 +22,7 @@ from medcls.progress import SILENT
 from medcls.runs.folder import Run, discard_untrained, new_run
 from medcls.runs.output_folder import results_folder
 from medcls.scores.evaluate import evaluation_folder
+from medcls.values.map_methods import MapChoice
 from medcls.workflows.commands import explain
 from medcls.workflows.data.find_inputs import Targets
 from medcls.workflows.reporting import report
@@ -120,7 +121,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Any:
     def save(path: Path, *_: object) -> None:
         write_bytes(path, b"map")
 
-    explanation = SimpleNamespace(label="ill", peak=None, notes=(), save=save, save_png=save, scan=None)
+    explanation = SimpleNamespace(
+        label="ill", peak=None, notes=(), save=save, save_png=save, by=MapChoice(), resolution=""
+    )
     monkeypatch.setattr(report, "_explain", lambda *_: explanation)
     monkeypatch.setattr(report, "_caption", lambda *_: "")
     monkeypatch.setattr(report, "outcome", lambda *_: "true positive", raising=False)

@@ -128,6 +128,11 @@ def test_quiet_is_quiet_and_a_terminal_has_bars(clock: Clock) -> None:
     assert "Reading" in terminal.stream.getvalue()
     assert "Epoch 1 of 2" in terminal.stream.getvalue()
     assert list(SILENT.track([1], "x")) == [1]
+    # What is part of an item has a bar beside that of the items, in one display.
+    for _ in terminal.track("ab", "Explaining"):
+        assert list(terminal.track("cd", "Occlusion")) == ["c", "d"]
+    assert "Occlusion" in terminal.stream.getvalue()
+    assert terminal._bars is None
 
 
 def test_a_verb_beats_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:

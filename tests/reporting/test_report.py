@@ -33,6 +33,7 @@ from medcls.reporting.text.config_text import public_config
 from medcls.reporting.text.numbers import decimal, percent
 from medcls.values.caution import leakage, note, serious
 from medcls.values.label_space import LabelSpace
+from medcls.values.map_methods import MAP_METHODS, MapChoice
 from tests.factories.pages import EVIL, PNG, Page, content, predictions
 
 
@@ -352,3 +353,11 @@ def test_a_predictive_value_of_a_handful_does_not_stand_out(called: int, standin
     text = Page(html).text
     assert ("4 of 4 (95 % interval 51 to 100" in text) != standing_out
     assert ("Of every 100 predictions ‘nodule’, all are right" in text) == standing_out
+
+
+def test_maps_are_called_by_their_method_and_said_to_show_what_it_shows(binary: ReportContent) -> None:
+    cases = (ExplainedCase(PNG, "a case", "true positive"),)
+    for method, shown in (("grad-cam", "They are coarse"), ("smoothgrad", "up or down")):
+        text = Page(render_report(replace(binary, explanations=cases, explained_by=MapChoice(method)))).text
+        assert f"{MAP_METHODS[method].title} maps show {MAP_METHODS[method].shows}." in text
+        assert shown in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,14 +15,18 @@ import pytest
 from PIL import Image
 
 from medcls.classifier import Classifier, load_classifier
-from medcls.errors import UsageError
+from medcls.config import load_config
+from medcls.errors import ConfigError, UsageError
 from medcls.explanation import Explanation
 from medcls.files import read_csv
+from medcls.preprocessing import build_recipe
 from medcls.privacy import Pseudonyms
 from medcls.runs.explanation_files import clear
 from medcls.values.label_space import LabelSpace
-from medcls.workflows.commands.explain import explain
+from medcls.values.map_methods import MapChoice
+from medcls.workflows.commands.explain import chosen_map, explain
 from medcls.workflows.commands.infer import infer
+from medcls.workflows.fitting.fit_classifier import start_network
 from tests.factories.engines import classifier, write_pictures
 
 NAMES = Pseudonyms(b"key" * 11)
@@ -178,3 +183,71 @@ def test_without_a_positive_label_the_map_is_of_the_most_probable_one(tmp_path: 
     row = made.predict(tmp_path).iloc[0]
     explanation: Explanation = made.explain(tmp_path / "0000.png")
     assert explanation.label == max(made.labels, key=lambda label: row[f"p_{label}"])
+
+
+@pytest.mark.parametrize(
+    ("method", "layer", "title", "stem"),
+    [
+        ("occlusion", None, "Occlusion", "occlusion"),
+        ("grad-cam++", "block2", "Grad-CAM++ at block2", "grad-cam++-block2"),
+    ],
+)
+def test_every_file_and_table_says_which_method_made_the_map(
+    saved: Path, scans: Path, tmp_path: Path, method: Any, layer: str | None, title: str, stem: str
+) -> None:
+    one = scans / "a" / "0000.png"
+    made = explain(one, saved, NAMES, method=method, layer=layer, out=tmp_path / "maps")
+    (row,) = read_csv(tmp_path / "maps" / "explanations.csv")
+    assert row["map_method"] == title == made.to_json()["explained"][0]["explanation"]["method"]
+    assert f"--ill--{stem}--head-" in row["picture"]
+    explanation = load_classifier(saved).explain(one, "ill", method=method, layer=layer)
+    side = explanation.cells[0]
+    assert made.explained[0].resolution == explanation.resolution
+    assert explanation.resolution.startswith(f"{side} x {side} cells, {explanation.cell_size[0]:.2g} x ")
+    assert explanation.resolution.endswith(" pixels each")
+    map_of = nibabel.load(tmp_path / "maps" / row["map"]).get_fdata()[..., 0]
+    np.testing.assert_allclose(map_of, explanation.map, atol=1e-5)
+    assert explanation.figure().get_suptitle() == f"{title} for 'ill'"
+    plain = explain(one, saved, NAMES, out=tmp_path / "maps", overwrite=True)  # what a method made, another replaces
+    assert {path.suffix for path in tmp_path.glob("maps/*")} == {".csv", ".json", ".png", ".gz"}
+    assert set(files(tmp_path / "maps")) == {
+        *("explanations.csv", "explanations.json", plain.explained[0].picture.name, plain.explained[0].map.name)
+    }
+
+
+def test_maps_are_by_default_those_of_the_runs_config(saved: Path, scans: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path / "run" / "classifier")
+    (tmp_path / "run" / "config.yaml").write_text("explanation: {method: layercam, layer: block2}\n", "utf-8")
+    model = load_classifier(tmp_path / "run")
+    assert chosen_map(load_classifier(saved)) == MapChoice()
+    assert chosen_map(model) == MapChoice("layercam", "block2")
+    assert chosen_map(model, None, "block1") == MapChoice("layercam", "block1")
+    assert chosen_map(model, "layercam") == MapChoice("layercam", "block2")
+    assert chosen_map(model, "hirescam") == MapChoice("hirescam")
+    infer(model, scans / "a", tmp_path / "out", NAMES, explain=True)
+    (row,) = read_csv(tmp_path / "out" / "explanations" / "explanations.csv")
+    assert row["map_method"] == "LayerCAM at block2"
+
+
+def test_maps_that_there_cannot_be_are_refused_before_anything_is_removed(
+    saved: Path, scans: Path, tmp_path: Path
+) -> None:
+    explain(scans / "a", saved, NAMES, out=tmp_path / "maps")
+    before, again = files(tmp_path / "maps"), {"out": tmp_path / "maps", "overwrite": True}
+    with pytest.raises(UsageError, match=r"no method 'gradcam'.*Did you mean 'grad-cam'"):
+        explain(scans / "a", saved, NAMES, method=cast(Any, "gradcam"), **again)
+    with pytest.raises(UsageError, match="Occlusion looks at the image alone"):
+        explain(scans / "a", saved, NAMES, method="occlusion", layer="block1", **again)
+    with pytest.raises(UsageError, match=r"no block 'block9'.*stem, block1"):
+        explain(scans / "a", saved, NAMES, layer="block9", **again)
+    with pytest.raises(UsageError, match="none are asked for"):
+        infer(load_classifier(saved), scans, tmp_path / "out", NAMES, method="occlusion")
+    assert files(tmp_path / "maps") == before
+
+
+def test_a_block_that_there_is_not_is_refused_before_a_training() -> None:
+    config = load_config(None, (), {"model": {"name": "resnet10"}, "explanation": {"layer": "block9"}})
+    with pytest.raises(UsageError, match=r"explanation\.layer"):
+        start_network(config, build_recipe(config.region, config.preprocessing), 2)
+    with pytest.raises(ConfigError, match="lime looks at the image alone"):
+        load_config(None, (), {"explanation": {"layer": "block1", "method": "lime"}})

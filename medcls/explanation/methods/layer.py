@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from medcls.errors import UsageError
 from medcls.explanation.methods.question import Attribution, Question
-from medcls.nearest import one_of
 from medcls.networks import ClassificationNetwork
 from medcls.networks.volumes.slice_network import SliceNetwork
 
@@ -109,13 +108,7 @@ def _name_of_layer(asked: Question) -> str:
     network = asked.network
     if asked.layer is None or _is_last(asked):
         return network.explained or _last_map(network, asked.images[:1])
-    if asked.layer not in network.blocks:
-        raise UsageError(
-            f"the network has no block '{asked.layer}'",
-            where="explanation.layer",
-            remedy=one_of(asked.layer, network.blocks, "Blocks") if network.blocks else "Leave it out",
-        )
-    return f"backbone.{network.blocks[asked.layer][-1]}"
+    return network.end_of_block(asked.layer)
 
 
 def _last_map(network: ClassificationNetwork, images: Tensor) -> str:

@@ -93,7 +93,11 @@ def _groups(covariate: documents.Covariate) -> str:
 def explanations(run: Record) -> Said | None:
     """Maps of where the network looked."""
     count = len(run.content.explanations)
-    return (f"Grad-CAM maps of {count} cases, right and wrong ones", "explanations/") if count else None
+    return (
+        (f"{run.content.explained_by.title} maps of {count} cases, right and wrong ones", "explanations/")
+        if count
+        else None
+    )
 
 
 def internal(run: Record) -> Said | None:

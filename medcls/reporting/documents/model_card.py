@@ -30,7 +30,7 @@ _OUT_OF_SCOPE = (
 _ETHICS = (
     "The reference labels may carry the errors and prejudices of those who gave them.",
     "Groups of patients that the cohort hardly has are hardly tested: see the subgroups.",
-    "A Grad-CAM map shows where the network looked, not that it was right to look there.",
+    "A map shows where the network looked, not that it was right to look there.",
     "Approval, consent and the right to use the data: the authors must state them.",
 )
 _LIMITS = (

@@ -12,6 +12,7 @@ from medcls.classifier import Classifier, Row
 from medcls.classifier.predict import predict_sources
 from medcls.classifier.predictions import prediction_cells, prediction_columns
 from medcls.classifier.provenance import engines_in_words, identify
+from medcls.errors import UsageError
 from medcls.evaluation import Conformal, OperatingPoint
 from medcls.evaluation.shift.out_of_distribution import Familiar
 from medcls.files import write_csv, write_json
@@ -23,6 +24,7 @@ from medcls.runs.environment import describe_environment
 from medcls.runs.output_folder import alone, discard_earlier, results_folder
 from medcls.runs.tallies import Tally, tally, tally_notes
 from medcls.scans.core.notes import Note
+from medcls.values.map_methods import MapMethodName
 from medcls.workflows.data.find_inputs import find_targets
 from medcls.workflows.data.leakage_audit import say_leakage
 
@@ -109,6 +111,8 @@ def infer(
     pseudonyms: Pseudonyms,
     *,
     explain: bool = False,
+    method: MapMethodName | None = None,
+    layer: str | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Inference:
@@ -120,14 +124,23 @@ def infer(
         out: Folder for ``predictions.csv`` and ``predictions.json``, and ``explanations/`` when asked; by default
             ``predictions``, with a number when it is taken.
         pseudonyms: For patients, orders, studies, series and instances.
-        explain: Also write a Grad-CAM overlay and map of every scan with a prediction.
+        explain: Also write an overlay and map of every scan with a prediction.
+        method: What makes the maps: see :func:`medcls.workflows.commands.explain.chosen_map`.
+        layer: The block that they are of: see there.
         overwrite: Replace earlier predictions in ``out``.
         progress: Where to say how far it is.
 
     Raises:
-        UsageError: There is nothing at the path, or ``out`` has predictions already.
+        UsageError: There is nothing at the path, ``out`` has predictions already, or there are no such maps.
         NothingToDo: There is no scan and no file to refuse.
     """
+    from medcls.workflows.commands.explain import chosen_map, explain_targets
+
+    if not explain and (method, layer) != (None, None):
+        raise UsageError(
+            "a method and a layer are of maps, and none are asked for", remedy="Add --explain, or leave them out"
+        )
+    by = chosen_map(classifier, method, layer) if explain else None
     files = (*FILES, *(f"{_MAPS}/{name}" for name in explanation_files.FILES))
     out = results_folder(out, Path("predictions"), files, overwrite=overwrite)
     say_leakage(classifier, progress)
@@ -162,8 +175,6 @@ def infer(
     explanation_files.clear(out / _MAPS)
     write_csv(out / FILES[0], columns, (prediction_cells(row, labels) for row in rows))
     write_json(out / FILES[1], result.to_json())
-    if explain:
-        from medcls.workflows.commands.explain import explain_targets
-
-        explain_targets(classifier, targets, out / _MAPS, pseudonyms, answered=rows, progress=progress)
+    if by is not None:
+        explain_targets(classifier, targets, out / _MAPS, pseudonyms, by=by, answered=rows, progress=progress)
     return result

@@ -156,6 +156,8 @@ def start_network(config: Config, recipe: Recipe, classes: int, progress: Progre
         raise no_blocks("train.layer_decay")
     if config.train.unfreeze is not None:
         _say_what_thaws(network, config, progress)
+    if config.explanation.layer is not None:
+        network.end_of_block(config.explanation.layer)  # refused before a training, not behind it
     frozen = freeze_blocks(network, config.model.freeze)
     if frozen:
         progress.note(f"Not trained: {', '.join(frozen)}")

@@ -80,7 +80,7 @@ def explain_chosen(
     for case in session.progress.track(chosen, "Explaining"):
         classifier = classifiers[case.name]
         try:
-            explanation = _explain(classifier, material, case, predictions[case.name])
+            explanation = _explain(classifier, material, case, predictions[case.name], session)
         except ScanRefused:  # readable when it was prepared, and not any more
             continue
         prediction, name = predictions[case.name], session.pseudonyms.case(case.name)
@@ -154,6 +154,7 @@ def cohort_content(
         reported=reported,
         unnamed=sum(not case.names_patient for case in evaluated),
         near=near,
+        explained_by=config.explanation.by,
     )
 
 
@@ -206,12 +207,15 @@ def _training(classifier: Classifier) -> dict[str, str]:
     return {"Training": how} if isinstance(how, str) else {}
 
 
-def _explain(classifier: Classifier, material: Material, case: Case, prediction: Prediction) -> Explanation:
+def _explain(
+    classifier: Classifier, material: Material, case: Case, prediction: Prediction, session: Session
+) -> Explanation:
     if case.source is None:
         raise ScanRefused(RefusalCode.NO_SCAN, "the scan was not located")
     label = label_to_explain(case, prediction, classifier.space)
     scan = read_scan(classifier.recipe.taken(case.source), leniency=classifier.leniency)
-    return classifier.explain_prepared(scan, material.entries[case.name].read(), label)
+    prepared = material.entries[case.name].read()
+    return classifier.explain_prepared(scan, prepared, label, session.config.explanation.by, session.progress)
 
 
 def _caption(name: str, case: Case, prediction: Prediction, classifier: Classifier, explanation: Explanation) -> str:
@@ -222,11 +226,10 @@ def _caption(name: str, case: Case, prediction: Prediction, classifier: Classifi
     label = explanation.label
     probability = prediction.probabilities[classifier.labels.index(label)]
     whose = f"{label}{_why(label, case, prediction, classifier)}"
-    cells = " x ".join(map(str, explanation.cells))
     notes = "".join(f" {note[0].upper()}{note[1:]}." for note in explanation.notes)
     return (
         f"{name}: reference {reference}, prediction {predicted}. The map is that of {whose}, with a probability of "
-        f"{probability:.2f}. {cells} cells, {_cell_size(explanation)}."
+        f"{probability:.2f}. {explanation.resolution}."
         f"{notes}{in_spite_of_map(explanation, prediction, classifier, probability)}"
     )
 
@@ -260,11 +263,6 @@ def in_spite_of_map(
             "The map shows what raises the probability above 0.5, so it can show little or nothing."
         )
     return f" {label} was predicted all the same, as the most probable label."
-
-
-def _cell_size(explanation: Explanation) -> str:
-    unit = "mm" if explanation.scan.sized else "pixels"
-    return " x ".join(f"{size:.0f}" for size in explanation.cell_size) + f" {unit} each"
 
 
 def _reason(code: str) -> str:
