@@ -157,7 +157,7 @@ def _default(value: Any) -> str:
         return "SILENT"
     if value == STRICT:
         return "STRICT"
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    text = repr(value).replace("'", '"')
     return "..." if text.startswith("<") else text
 
 
