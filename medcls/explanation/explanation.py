@@ -111,12 +111,13 @@ class Explanation:
         heat = self._heat()
         top = float(self.map.max())
         title = "\n".join(one_line(line) for line in (title or f"{self.by.title} for '{self.label}'", *below))
+        unit = f"{self.by.title}, raw"
         if self.scan.times:
-            return draw_slices(hottest_frames(plain, heat, self.scan.times), title=title, heat_maximum=top)
+            return draw_slices(hottest_frames(plain, heat, self.scan.times), title=title, unit=unit, heat_maximum=top)
         if self.scan.dimensions == 3:
             affine = self.affine if self.scan.has_geometry else None
             slices = slices_through_peak(plain[..., 0] if plain.ndim == 4 else plain, heat, affine)
-            return draw_slices(slices, title=title, heat_maximum=top)
+            return draw_slices(slices, title=title, unit=unit, heat_maximum=top)
         letters = edge_letters(self.affine) if self.scan.has_geometry else (None, None)
         spacing = (self.scan.spacing[1], self.scan.spacing[0]) if self.scan.has_geometry else None
         upright = plain.transpose(1, 0, 2) if plain.ndim == 3 else plain.T
@@ -124,6 +125,7 @@ class Explanation:
             upright,
             heat.T,
             title=title,
+            unit=unit,
             left_right=letters[0],
             top_bottom=letters[1],
             spacing=spacing,

@@ -38,7 +38,7 @@ def draw_overlay(
     top_bottom: tuple[str, str] | None = None,
     spacing: tuple[float, float] | None = None,
     heat_maximum: float | None = None,
-    unit: str = "Grad-CAM, raw",
+    unit: str = "raw",
 ) -> Any:
     """Draw one picture and its map side by side.
 
@@ -67,7 +67,7 @@ def draw_slices(
     *,
     title: str,
     heat_maximum: float | None = None,
-    unit: str = "Grad-CAM, raw",
+    unit: str = "raw",
 ) -> Any:
     """Draw several slices of one map on one common colour scale.
 

@@ -113,7 +113,7 @@ class Run:
 
     @property
     def explanations(self) -> Path:
-        """Grad-CAM overlays and maps of the explained cases."""
+        """Overlays and maps of the explained cases."""
         return self.path / "explanations"
 
     @property

@@ -207,7 +207,9 @@ def test_every_file_and_table_says_which_method_made_the_map(
     assert explanation.resolution.endswith(" pixels each")
     map_of = nibabel.load(tmp_path / "maps" / row["map"]).get_fdata()[..., 0]
     np.testing.assert_allclose(map_of, explanation.map, atol=1e-5)
-    assert explanation.figure().get_suptitle() == f"{title} for 'ill'"
+    figure = explanation.figure()
+    assert figure.get_suptitle() == f"{title} for 'ill'"
+    assert f"{title}, raw" in [axes.get_ylabel() for axes in figure.axes]  # beside the colour bar
     plain = explain(one, saved, NAMES, out=tmp_path / "maps", overwrite=True)  # what a method made, another replaces
     assert {path.suffix for path in tmp_path.glob("maps/*")} == {".csv", ".json", ".png", ".gz"}
     assert set(files(tmp_path / "maps")) == {
