@@ -253,3 +253,13 @@ def test_a_block_that_there_is_not_is_refused_before_a_training() -> None:
         start_network(config, build_recipe(config.region, config.preprocessing), 2)
     with pytest.raises(ConfigError, match="lime looks at the image alone"):
         load_config(None, (), {"explanation": {"layer": "block1", "method": "lime"}})
+
+
+def test_the_peak_of_a_map_of_regions_is_in_the_middle_of_the_highest(saved: Path, scans: Path) -> None:
+    explanation = load_classifier(saved).explain(scans / "a" / "0000.png", "ill", method="lime")
+    assert explanation.peak is not None
+    highest, peak = np.argwhere(explanation.map == explanation.map.max()), np.array(explanation.peak[:2])
+    assert len(highest) > 4
+    away = np.linalg.norm(highest - highest.mean(axis=0), axis=1)
+    assert np.linalg.norm(peak - highest.mean(axis=0)) <= away.min() + 2  # of a pixel of the view, in those of the scan
+    assert np.linalg.norm(peak - highest.mean(axis=0)) < away[0]

@@ -7,17 +7,25 @@ from typing import Any
 
 import pytest
 
+from medcls.values.map_methods import MapChoice
 from medcls.workflows.reporting.report import in_spite_of_map
 
 
-def said(label: str, probabilities: dict[str, float], cuts: dict[str, float], *, empty: bool = False) -> str:
+def said(
+    label: str,
+    probabilities: dict[str, float],
+    cuts: dict[str, float],
+    *,
+    empty: bool = False,
+    method: Any = "grad-cam",
+) -> str:
     made: Any = SimpleNamespace(
         labels=tuple(probabilities),
         operating_point=SimpleNamespace(
             cuts=[SimpleNamespace(label=name, value=value) for name, value in cuts.items()]
         ),
     )
-    explanation: Any = SimpleNamespace(label=label, is_empty=empty)
+    explanation: Any = SimpleNamespace(label=label, is_empty=empty, by=MapChoice(method))
     prediction: Any = SimpleNamespace(predicted=(label,))
     return in_spite_of_map(explanation, prediction, made, probabilities[label])
 
@@ -27,6 +35,8 @@ def test_the_less_probable_label_of_two_is_said_to_be_predicted_by_the_threshold
     assert "the probability of malignant does not reach the threshold of 0.53" in benign
     assert "most probable" not in benign
     assert "reaches the threshold of 0.3" in said("ill", {"well": 0.6, "ill": 0.4}, {"ill": 0.3})
+    assert "raised the probability of a label above 0.5, so it can show little" in benign
+    assert "when they are hidden" in said("ill", {"well": 0.6, "ill": 0.4}, {"ill": 0.3}, method="occlusion")
 
 
 @pytest.mark.parametrize("empty", [False, True])

@@ -251,16 +251,15 @@ def in_spite_of_map(
     if label not in prediction.predicted or not (explanation.is_empty or probability < 0.5):
         return ""
     cuts = {cut.label: cut.value for cut in classifier.operating_point.cuts}
+    shown = f"The map shows {explanation.by.told.shows}, so it can show little or nothing."
     if label in cuts:
-        return (
-            f" {label} was predicted because its probability reaches the threshold of {threshold(cuts[label])}. The map shows "
-            "what raises the probability above 0.5, so it can show little or nothing."
-        )
+        reached = threshold(cuts[label])
+        return f" {label} was predicted because its probability reaches the threshold of {reached}. {shown}"
     if len(cuts) == 1 and len(classifier.labels) == 2:  # the other label is what is left below the threshold
         ((positive, value),) = cuts.items()
         return (
             f" {label} was predicted because the probability of {positive} does not reach the threshold of {threshold(value)}. "
-            "The map shows what raises the probability above 0.5, so it can show little or nothing."
+            f"{shown}"
         )
     return f" {label} was predicted all the same, as the most probable label."
 
