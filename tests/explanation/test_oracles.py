@@ -167,6 +167,14 @@ def test_superpixels_follow_what_is_there_and_supervoxels_too() -> None:
         assert len(mixed) <= 4
 
 
+def test_noise_does_not_join_the_regions_into_a_few() -> None:
+    for shape in ((1, 128, 128), (3, 64, 64), (1, 32, 32, 32)):
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        regions = regions_of(noise)
+        assert 40 <= regions.max() + 1 <= 70
+        assert np.bincount(regions.ravel()).max() < 3 * regions.size / regions.max()
+
+
 def test_few_regions_have_the_shapley_values_of_captum() -> None:
     from captum.attr import ShapleyValues
 

@@ -31,7 +31,9 @@ def regions_of(image: Tensor) -> NDArray[np.intp]:
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) / (high - low if high > low else 1.0)
     count = min(REGIONS, scaled[0].size)
-    found = slic(scaled, count, compactness=_COMPACTNESS, channel_axis=0, convert2lab=False, start_label=0)
+    # Noise has regions of single voxels, which are then joined into few large ones.
+    blur = min(1.0, (scaled[0].size / count) ** (1 / scaled[0].ndim) / 8)
+    found = slic(scaled, count, _COMPACTNESS, sigma=blur, channel_axis=0, convert2lab=False, start_label=0)
     _, regions = np.unique(found, return_inverse=True)
     return regions.reshape(image.shape[1:])
 
