@@ -250,15 +250,16 @@ def test_ctrl_c_is_one_line_and_the_run_can_be_resumed(work: Path, tmp_path: Pat
         # A job in the background ignores Ctrl-C, and so would everything that it starts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if "epoch 2 of" in line:
-            process.send_signal(signal.SIGINT)
-            break
-    said += process.stderr.readlines()
-    assert process.wait() == 1
+    with process:  # which closes its pipes
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "epoch 2 of" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        said += process.stderr.readlines()
+    assert process.returncode == 1
     assert sum("stopped" in line for line in said) == 1
     assert not any("Traceback" in line for line in said)
     run = tmp_path / "runs" / "small"

@@ -60,12 +60,11 @@ print("done", flush=True)
 def running(tmp_path: Path, store: PreparedStore) -> Iterator[tuple[list[FileSource], subprocess.Popen[str]]]:
     """Three scans that a process has prepared and still works with."""
     sources = [save(tmp_path, seed) for seed in range(3)]
-    process = made_elsewhere(store, sources, then="sys.stdin.read(); [one.view(0) for one in stored]")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "done\n"
-    yield sources, process
-    process.kill()
-    process.wait()
+    with made_elsewhere(store, sources, then="sys.stdin.read(); [one.view(0) for one in stored]") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        yield sources, process
+        process.kill()
 
 
 def used_at(stored: StoredPrepared, hours_ago: float) -> None:
