@@ -16,7 +16,7 @@ import torch
 
 from medcls.cohort.leakage.gate import LeakageError
 from medcls.config import Config, load_config
-from medcls.errors import ConfigError, MedclsError, NothingToDo, RunError
+from medcls.errors import CohortError, ConfigError, MedclsError, NothingToDo, RunError
 from medcls.files import read_csv
 from medcls.networks.pretrained.record import PretrainingRecord, record_in
 from medcls.networks.pretrained.tensor_files import read_tensors
@@ -224,6 +224,23 @@ def test_what_cannot_be_pretrained_is_one_line_and_leaves_no_folder(
         pretrain_weights(asked(pictures, tmp_path / "runs", **changes))
     assert "\n" not in str(raised.value)
     assert not list((tmp_path / "runs").glob("*")) if (tmp_path / "runs").exists() else True
+
+
+@pytest.mark.parametrize("header", ["case,patient,scan", "case,patient,scan,label"])
+def test_a_table_without_labels_is_refused_with_the_way_to_do_without(
+    header: str, pictures: Pictures, tmp_path: Path
+) -> None:
+    table = tmp_path / "cases.csv"
+    empty = "," if header.endswith("label") else ""
+    lines = [f"c{n},p{n},{pictures.folder / f'image{n}.png'}{empty}" for n in range(4)]
+    table.write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+    with pytest.raises(CohortError, match=r"--scans FOLDER, and leave data\.cases out") as raised:
+        pretrain_weights(asked(pictures, tmp_path / "runs", data={"cases": table}))
+    assert "\n" not in str(raised.value)
+    table.write_text("case,label\na,ill\nb,well\n", encoding="utf-8")
+    with pytest.raises(CohortError) as other:  # which is no lack of labels
+        pretrain_weights(asked(pictures, tmp_path / "runs", data={"cases": table}))
+    assert "--scans" not in str(other.value)
 
 
 def test_a_network_must_be_named(pictures: Pictures, tmp_path: Path) -> None:

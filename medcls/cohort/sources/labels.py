@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from medcls.config.settings import DataSettings
+from medcls.errors import CohortError
 from medcls.nearest import nearest, one_of
 from medcls.tables import Table
 from medcls.tables.words import holds_several, looks_like_measure, same_label, same_value, says_nothing
@@ -14,6 +15,15 @@ _FEWEST_CASES = 2
 """Of a label, on average: a column whose values hardly repeat holds names or remarks."""
 _MOST_LABELS = 20
 _APART = ", give one of them another name in data.label_values, or list both in data.labels"
+
+
+class UnlabelledError(CohortError):
+    """The table has no labels at all."""
+
+    @classmethod
+    def of(cls, error: CohortError) -> UnlabelledError:
+        """An error that comes of it."""
+        return cls(error.what, where=error.where, remedy=error.remedy)
 
 
 def labels_of(table: Table, column: str, cells: Sequence[str], settings: DataSettings) -> tuple[str, ...]:
@@ -46,12 +56,13 @@ def labels_of(table: Table, column: str, cells: Sequence[str], settings: DataSet
     _check_several(table, column, cells, counts)
     if len(counts) < 2:
         only = "".join(f", '{label}'" for label in counts)
-        raise table.wrong(
+        wrong = table.wrong(
             None,
             f"a classifier needs two labels or more; '{column}' has {len(counts)}{only}, and {len(cells) - counts.total()} of "
             f"its {len(cells)} cells are empty",
             "Check data.columns.label",
         )
+        raise wrong if counts else UnlabelledError.of(wrong)
     _check_measure(table, column, counts)
     check_spelling(table, column, counts, "labels", _APART)
     return tuple(sorted(counts))

@@ -11,7 +11,7 @@ from medcls import tables
 from medcls.cohort.case import Case, Exclusion
 from medcls.cohort.cohort import Cohort, asked_space
 from medcls.cohort.sources.label_columns import Marks, read_label_columns
-from medcls.cohort.sources.labels import check_spelling, labels_of, named_values, unused_values
+from medcls.cohort.sources.labels import UnlabelledError, check_spelling, labels_of, named_values, unused_values
 from medcls.cohort.sources.paths import scan_path
 from medcls.config.settings import Columns, DataSettings, Partition, SplitSettings
 from medcls.nearest import one_of
@@ -165,7 +165,8 @@ def _check_columns(table: Table, columns: Columns) -> None:
             wanted.append((key, named))
     for key, name in wanted:
         if name not in table:
-            raise table.no_column(name, f"for data.columns.{key}")
+            missing = table.no_column(name, f"for data.columns.{key}")
+            raise UnlabelledError.of(missing) if key == "label" else missing
     for used in (columns.case, columns.patient, columns.scan, columns.split, *labels):
         if used is not None and used in table:
             table.cells(used)  # refuses cells that hold several lines

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medcls.bounded import read_json
+from medcls.cohort.sources.labels import UnlabelledError
 from medcls.config import Config, dump_config, load_config
 from medcls.config.durations import seconds_of
 from medcls.config.network_names import TRUSTED
@@ -101,7 +102,7 @@ def pretrain_weights(
     check_writable(config.runs)
     run = _choose(config, name, resume)
     if config.data.cases is not None or config.data.folder is not None:
-        look_first(config, progress)
+        _look_first(config, progress)
     # Only now, since importing torch takes seconds, in which a wrong key could have been mended.
     from medcls.workflows.data.pretraining_scans import pretraining_scans
 
@@ -120,6 +121,15 @@ def pretrain_weights(
     if doubt:
         progress.warn(doubt)
     return Pretrained(run.path)
+
+
+def _look_first(config: Config, progress: Progress) -> None:
+    """Find what is wrong with the labelled cases; where they are not labelled, say how to do without."""
+    try:
+        look_first(config, progress)
+    except UnlabelledError as error:
+        error.remedy += ". Without labels, name their folder by --scans FOLDER, and leave data.cases out"
+        raise
 
 
 def _start(config: Config, recipe: Recipe, progress: Progress) -> Learner:
