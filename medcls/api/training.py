@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -232,6 +233,9 @@ def pretrain(
     Raises:
         MedclsError: One line that says what is wrong, where, and how to mend it.
 
+    Warns:
+        UserWarning: ``progress`` is silent, and the weights collapsed or learnt nothing.
+
     Examples:
         >>> import medcls
         >>> made = medcls.pretrain("lung.yaml", run="before", pretrain={"epochs": 1})
@@ -240,5 +244,8 @@ def pretrain(
     """
     if config is not None:
         as_path(config, "config")
-    settings = load_config(config, (), changes)
-    return pretrain_weights(settings, name=_name(run), resume=resume, progress=as_progress(progress))
+    settings, progress = load_config(config, (), changes), as_progress(progress)
+    made = pretrain_weights(settings, name=_name(run), resume=resume, progress=progress)
+    if progress.quiet and made.doubt:  # a progress that speaks has said so
+        warnings.warn(made.doubt, UserWarning, stacklevel=2)
+    return made

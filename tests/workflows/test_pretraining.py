@@ -14,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 
+import medcls
 from medcls.cohort.leakage.gate import LeakageError
 from medcls.config import Config, load_config
 from medcls.errors import CohortError, ConfigError, MedclsError, NothingToDo, RunError
@@ -241,6 +242,16 @@ def test_a_table_without_labels_is_refused_with_the_way_to_do_without(
     with pytest.raises(CohortError) as other:  # which is no lack of labels
         pretrain_weights(asked(pictures, tmp_path / "runs", data={"cases": table}))
     assert "--scans" not in str(other.value)
+
+
+def test_a_silent_call_of_python_warns_of_what_was_learnt_in_vain(
+    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medcls.pretraining.simsiam.COLLAPSED", 2.0)  # beyond any spread
+    given = {"data": {"cases": pictures.table}, "positive": "ill", "runs": tmp_path, **TINY}
+    with pytest.warns(UserWarning, match="pretraining COLLAPSED"):
+        medcls.pretrain(run="silent", pretrain={"epochs": 1, "batch_size": 8}, **given)
+    told(lambda progress: medcls.pretrain(run="said", pretrain={"epochs": 1}, progress=progress, **given))
 
 
 def test_a_network_must_be_named(pictures: Pictures, tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ class Pretrained:
             return found
 
     @property
+    def doubt(self) -> str:
+        """What speaks against the weights; empty: nothing.
+
+        Raises:
+            RunError: The record is damaged.
+        """
+        with reading_kept(self.path / RECORD):
+            return self.record["doubt"] or ""
+
+    @property
     def summary(self) -> str:
         """The same in a few lines for people."""
         return (self.path / SUMMARY).read_text(encoding="utf-8")
