@@ -247,11 +247,24 @@ def test_fixmatch_that_was_never_sure_is_said(tmp_path: Path, without: Without) 
     history = tmp_path / "history.csv"
     config = without.config(tmp_path)
     history.write_text("epoch,confident_share\n1,0.0\n2,0.0\n", encoding="utf-8")
-    (said,) = learnt_nothing(history, config)
+    (said,) = learnt_nothing([history], config)
     assert "no unlabelled scan was ever sure enough" in str(said)
-    assert not learnt_nothing(history, without.config(tmp_path, "mean_teacher"))
+    assert not learnt_nothing([history], without.config(tmp_path, "mean_teacher"))
     history.write_text("epoch,confident_share\n1,0.0\n2,0.01\n", encoding="utf-8")
-    assert not learnt_nothing(history, config)
+    assert not learnt_nothing([history], config)
+
+
+@pytest.mark.parametrize(
+    ("several", "trainings"),
+    [({"ensemble": {"seeds": 2}}, 2), ({"split": {"folds": 2}}, 2)],
+    ids=["members", "folds"],
+)
+def test_several_trainings_that_were_never_sure_say_so_together(
+    several: dict[str, Any], trainings: int, without: Without, tmp_path: Path
+) -> None:
+    run = train_run(without.config(tmp_path, train={"confidence_threshold": 0.999999, "epochs": 1}, **several))
+    report = run.report_file.read_text(encoding="utf-8")
+    assert f"in {trainings} of {trainings} trainings, no unlabelled scan was ever sure enough" in report.lower()
 
 
 def test_a_run_that_was_never_sure_says_so_in_its_report_and_card(without: Without, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def join_runs(runs: Sequence[Run], name: str, progress: Progress = SILENT) -> Ru
     with new.locked():
         material = begin(new, material, environment, session)
         keep_training_cases(new.path, known)
-        finish(new, material, trained, environment, session)
+        finish(new, material, trained, environment, session, runs)
     progress.note(f"Done: {new.report_file}")
     return Run(new.path)
 

@@ -135,17 +135,22 @@ def unnamed_in_words(cases: Sequence[Case], purpose: str) -> tuple[str, ...]:
     return (said,) if unnamed else ()
 
 
-def learnt_nothing(history: Path, config: Config) -> tuple[Caution, ...]:
-    """That ``fixmatch`` took no answer for a label in any epoch of ``history.csv``."""
+def learnt_nothing(histories: Sequence[Path], config: Config) -> tuple[Caution, ...]:
+    """That ``fixmatch`` took no answer for a label in any epoch: ``histories`` are the ``history.csv`` of each training."""
     if config.train.semi_supervised != "fixmatch":
         return ()
-    with reading_kept(history):
-        shares = [float(row["confident_share"] or 0) for row in read_csv(history)]
+    vain = sum(not any(_confident_shares(one)) for one in histories)
+    where = f"in {vain} of {len(histories)} trainings, " if len(histories) > 1 else ""
     said = (
-        "no unlabelled scan was ever sure enough to be learnt from (train.confidence_threshold "
+        f"{where}no unlabelled scan was ever sure enough to be learnt from (train.confidence_threshold "
         f"{config.train.confidence_threshold:g}): only the labelled scans taught anything"
     )
-    return () if any(shares) else serious("unlabeled", said)
+    return serious("unlabeled", said) if vain else ()
+
+
+def _confident_shares(history: Path) -> list[float]:
+    with reading_kept(history):
+        return [float(row.get("confident_share") or 0) for row in read_csv(history)]
 
 
 def write_unlabelled(path: Path, unlabelled: Cohort, pseudonyms: Pseudonyms) -> None:

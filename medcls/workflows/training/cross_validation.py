@@ -42,6 +42,7 @@ from medcls.training.device import choose_compute
 from medcls.values.caution import note, serious
 from medcls.workflows.data.fold_plan import FoldPlan
 from medcls.workflows.data.training_summary import Features, familiar_cases, measure, write_training_summary
+from medcls.workflows.data.unlabelled import learnt_nothing
 from medcls.workflows.fitting.fit_classifier import provenance_of
 from medcls.workflows.fitting.resume import how_it_went_on
 from medcls.workflows.reporting.evaluate_cases import evaluate_cases
@@ -96,7 +97,8 @@ def cross_validate(run: Run, plan: FoldPlan, session: Session) -> None:
         test = [(case, joined.case_predictions[case.name]) for case in plan.material.cohort.partition("test")]
         write_joint_predictions(run.predictions_file, joined.out_of_fold, test, plan.material.cohort, pseudonyms)
         write_metrics(run.path, joined.metrics)
-        cautions = probe_cautions(joined.metrics["pooled"])
+        histories = [*run.folds.glob("*/history.csv"), *run.folds.glob("*/members/*/history.csv")]
+        cautions = (*learnt_nothing(histories, config), *probe_cautions(joined.metrics["pooled"]))
         plan = replace(plan, material=replace(plan.material, cohort=plan.material.cohort.warn(*cautions)))
         progress.warn(*joined.metrics["pooled"]["notes"], *map(str, cautions))  # of the cohort it is said above
         progress.begin("Explaining and reporting")

@@ -88,7 +88,8 @@ def train_ensemble(run: Run, material: Material, session: Session) -> None:
             train_material(one, material, replace(session, config=own))
         progress.begin("Joining the members")
         loaded = {name: load_classifier(run.members / name, device=config.train.device) for name in members}
-        finish(run, material, joined(loaded, material, session), environment, session)
+        runs = [Run(run.members / name) for name in members]
+        finish(run, material, joined(loaded, material, session), environment, session, runs)
     progress.note(f"Done: {run.report_file}")
 
 

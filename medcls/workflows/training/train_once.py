@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -78,8 +78,15 @@ def begin(run: Run, material: Material, environment: Mapping[str, str], session:
     return material
 
 
-def finish(run: Run, material: Material, trained: Trained, environment: Mapping[str, str], session: Session) -> None:
-    """From a classifier to its report: save, evaluate, explain."""
+def finish(
+    run: Run,
+    material: Material,
+    trained: Trained,
+    environment: Mapping[str, str],
+    session: Session,
+    members: Sequence[Run] = (),
+) -> None:
+    """From a classifier to its report: save, evaluate, explain. ``members`` are the runs that are joined in it, if any are."""
     config = session.config
     trained.classifier.save(run.classifier_folder)
     write_predictions(run.predictions_file, material.cohort, trained.case_predictions, session.pseudonyms)
@@ -87,7 +94,8 @@ def finish(run: Run, material: Material, trained: Trained, environment: Mapping[
     if config.split.learning_curve:
         metrics[LEARNING_CURVE] = _learning_curve(run, material, metrics, session)
     write_metrics(run.path, metrics)
-    cautions = (*learnt_nothing(run.path / "history.csv", config), *probe_cautions(metrics.get("test", {})))
+    histories = [one.path / "history.csv" for one in members or [run]]
+    cautions = (*learnt_nothing(histories, config), *probe_cautions(metrics.get("test", {})))
     session.progress.warn(*map(str, cautions))
     material = replace(material, cohort=material.cohort.warn(*cautions))
     from medcls.workflows.reporting.report import explain_cases, report_training
