@@ -111,6 +111,7 @@ def test_keys_of_the_config_are_parameters_and_the_config_that_was_given_stays_a
         made.set_params(epochs=3)
 
 
+@pytest.mark.slow
 def test_a_grid_goes_over_nested_parameters_and_columns_of_paths(scans: list[Path]) -> None:
     grid = GridSearchCV(estimator(), {"train__learning_rate": [1e-4, 1e-3]}, cv=GroupKFold(2), refit=False)
     grid.fit(np.array([str(path) for path in scans]).reshape(-1, 1), LABELS, groups=PATIENTS)

@@ -85,6 +85,7 @@ def test_a_note_that_tells_a_label_is_a_fact_of_the_audit(alpha: Trained) -> Non
     assert any("the header alone" in one for one in audit["warnings"])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_and_one_from_the_store_have_the_same_notes(
     alpha: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_map_is_drawn_on_the_frames_where_it_is_highest():
     assert titles == ["at 0.50 s", "at 1.50 s", "at 2.00 s"]
 
 
+@pytest.mark.slow
 def test_the_whole_way_over_films_of_ultrasound(tmp_path: Path) -> None:
     rows = []
     for number in range(16):

@@ -286,6 +286,7 @@ def test_other_folds_are_not_gone_on_with(run: Run, pictures: Pictures, places: 
         train_run(load_config(copy.config_file, [f"runs={tmp_path / 'runs'}"]), resume=True)
 
 
+@pytest.mark.slow
 def test_a_fixed_test_partition_and_repeats(pictures: Pictures, places: Path, tmp_path: Path) -> None:
     lines = pictures.table.read_text(encoding="utf-8").splitlines()
     given = ["tune" if number < 4 else "test" if number >= 24 else "" for number in range(36)]

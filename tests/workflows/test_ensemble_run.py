@@ -78,6 +78,7 @@ def test_it_goes_on_with_the_member_that_broke(joined: Run) -> None:
     assert joined.predictions_file.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_every_fold_trains_all_members_and_is_evaluated_by_their_mean(pictures: Pictures, tmp_path: Path) -> None:
     networks = ["resnet10", "resnet18"]
     config = settings(

@@ -51,6 +51,7 @@ def test_the_last_layer_alone_is_fitted_and_the_network_is_trained_from_there(
         assert torch.equal(begun(images), probe.eval()(images))
 
 
+@pytest.mark.slow
 def test_a_killed_one_goes_on_without_fitting_anew(
     pictures: Pictures, store: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

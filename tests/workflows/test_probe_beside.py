@@ -62,6 +62,7 @@ def trained(pictures: Pictures, runs: Path, key_folder: Path, **changes: Any) ->
     return train_run(settings(pictures, runs, **{**own, **SIZE, **UNTRAINED, **changes}))
 
 
+@pytest.mark.slow
 def test_what_is_recommended_has_the_auc_that_is_promised(
     untrained: Run, pictures: Pictures, key_folder: Path, tmp_path: Path
 ) -> None:

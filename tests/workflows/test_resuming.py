@@ -109,6 +109,7 @@ def test_folds_are_lengthened_and_ended_with_their_run(tmp_path: Path) -> None:
         end_here(run)
 
 
+@pytest.mark.slow
 def test_longer_with_a_constant_rate_is_the_training_that_had_all_epochs_and_a_stopped_one_can_end(
     pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

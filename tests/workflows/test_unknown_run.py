@@ -289,6 +289,7 @@ def test_of_exclusive_labels_none_is_left_open(tmp_path: Path) -> None:
         evaluate_scores(tmp_path / "scores.csv", ScoreOptions(thresholds=("0.5",)), tmp_path / "judged")
 
 
+@pytest.mark.slow
 def test_folds_keep_what_is_unknown(tmp_path: Path) -> None:
     settings = config_of(tmp_path, cohort(tmp_path), split={"folds": 2, "near_duplicates": "off", "values": {}})
     columns = settings.data.columns.model_copy(update={"split": None})

@@ -209,6 +209,7 @@ def test_keys_that_do_not_go_together_are_refused(without: Without, tmp_path: Pa
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_volumes_and_several_labels_learn_from_others_too(tmp_path: Path) -> None:
     import nibabel
 
