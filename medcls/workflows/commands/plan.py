@@ -13,7 +13,7 @@ from medcls.cohort import Case, Cohort, read_cohort
 from medcls.cohort.leakage.fingerprints import Fingerprint, fingerprint
 from medcls.cohort.leakage.near_duplicates import find_near_duplicates
 from medcls.config import Config
-from medcls.config.site_weights import names_weights
+from medcls.config.site_weights import names_weights, site_weights
 from medcls.errors import ConfigError, MedclsError, NothingToDo
 from medcls.planning import Choice, Machine, Plan, Situation, choose, cohort_fingerprint, read_plan
 from medcls.planning.choice import PLANNED, said_keys, value_of, with_choices
@@ -79,10 +79,19 @@ def _as_filed(config: Config, file: Path) -> Plan:
 
 
 def _weights_of(config: Config) -> str:
-    """The network that a file in ``model.weights`` is of, where the config names no network; empty: weights of any."""
+    """The network that ``model.weights`` is of, where the config names no network; empty: weights of any."""
     weights, said = config.model.weights, said_keys(config)
-    if weights is None or said & {"model.name", "ensemble.networks"} or names_weights(weights):
+    if weights is None or said & {"model.name", "ensemble.networks"}:
         return ""
+    of_site = tuple(dict.fromkeys(one.network for one in site_weights() if one.name == weights))
+    if len(of_site) > 1:
+        raise ConfigError(
+            f"there are weights of this name for {' and '.join(of_site)}",
+            where=f"model.weights: {weights}",
+            remedy="Name one of them in model.name",
+        )
+    if of_site or names_weights(weights):
+        return "".join(of_site)
     from medcls.networks.pretrained.weights import network_in
 
     network = network_in(weights)
