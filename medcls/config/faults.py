@@ -53,6 +53,8 @@ _CALLED = {
 }
 """What others call a value or a key."""
 
+_FEW = 12  # keys that are listed although it is plain which was meant
+
 
 def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> ConfigError:
     """The first fault that pydantic found, in one line.
@@ -75,7 +77,8 @@ def as_config_error(error: ValidationError, where_of: Callable[[Key], str]) -> C
         meant = _elsewhere(str(key[-1])) if name is None else [(*key[:-1], name)]
         top = " at the top, not indented" if meant and len(meant[0]) == 1 < len(key) else ""
         hint = f"Did you mean '{dotted(meant[0])}'{top}? " if meant else ""
-        return ConfigError(f"unknown key '{dotted(key)}'", where=where, remedy=f"{hint}Allowed: {', '.join(allowed)}")
+        listed = "" if meant and len(allowed) > _FEW else f"Allowed: {', '.join(allowed)}"
+        return ConfigError(f"unknown key '{dotted(key)}'", where=where, remedy=f"{hint}{listed}".strip())
     if len(error.errors()) > 1 and all(other["loc"][: len(key)] == key for other in error.errors()):
         return _no_member_fits(key, first["input"], where)
     if first["type"] == "literal_error":

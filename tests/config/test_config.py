@@ -370,3 +370,11 @@ def test_covariates_are_read_under_their_former_name_but_not_under_both() -> Non
     assert found.data.columns.covariates == ["age"]
     with pytest.raises(ConfigError, match="'facts' is the former name of 'covariates'"):
         load_config(None, (), {"data": {"columns": {"facts": ["age"], "covariates": ["sex"]}}})
+
+
+def test_a_mistyped_key_among_many_is_answered_with_the_one_that_is_meant() -> None:
+    with pytest.raises(ConfigError) as told:
+        load_config(None, (), {"train": {"epohcs": 3}})
+    assert str(told.value).endswith("Did you mean 'train.epochs'?")
+    with pytest.raises(ConfigError, match=r"Allowed: .*epochs.*, unlabeled_ratio"):
+        load_config(None, (), {"train": {"zzzz": 3}})
