@@ -46,7 +46,7 @@ class Classifier(TrainedModel):
         Examples:
             >>> import medcls
             >>> table = medcls.load("runs/lung").predict("scans/image23.png")
-            >>> list(table["predicted"]), float(table["p_ill"][0] + table["p_well"][0])
+            >>> list(table["predicted"]), round(float(table["p_ill"][0] + table["p_well"][0]), 6)
             (['ill'], 1.0)
         """
         # A table would be taken for the names of its columns, and is no list of paths.
