@@ -251,6 +251,11 @@ def test_fixmatch_that_was_never_sure_is_said(tmp_path: Path, without: Without) 
     (said,) = learnt_nothing([history], config)
     assert "no unlabelled scan was ever sure enough" in str(said)
     assert not learnt_nothing([history], without.config(tmp_path, "mean_teacher"))
+    other = tmp_path / "other.csv"  # of a run without unlabelled scans, and a probe that has none: joined with it
+    other.write_text("epoch,train_loss\n1,0.5\n", encoding="utf-8")
+    teacher = tmp_path / "teacher.csv"
+    teacher.write_text("epoch,confident_share\n1,\n", encoding="utf-8")
+    assert learnt_nothing([history, other, teacher, tmp_path / "none.csv"], config) == learnt_nothing([history], config)
     history.write_text("epoch,confident_share\n1,0.0\n2,0.01\n", encoding="utf-8")
     assert not learnt_nothing([history], config)
 

@@ -139,8 +139,9 @@ def learnt_nothing(histories: Sequence[Path], config: Config) -> tuple[Caution, 
     """That ``fixmatch`` took no answer for a label in any epoch: ``histories`` are the ``history.csv`` of each training."""
     if config.train.semi_supervised != "fixmatch":
         return ()
-    vain = sum(not any(_confident_shares(one)) for one in histories)
-    where = f"in {vain} of {len(histories)} trainings, " if len(histories) > 1 else ""
+    every = [shares for one in histories if (shares := _confident_shares(one))]
+    vain = sum(not any(shares) for shares in every)
+    where = f"in {vain} of {len(every)} trainings, " if len(every) > 1 else ""
     said = (
         f"{where}no unlabelled scan was ever sure enough to be learnt from (train.confidence_threshold "
         f"{config.train.confidence_threshold:g}): only the labelled scans taught anything"
@@ -149,8 +150,11 @@ def learnt_nothing(histories: Sequence[Path], config: Config) -> tuple[Caution, 
 
 
 def _confident_shares(history: Path) -> list[float]:
+    """Of each epoch; nothing of a run that is joined with others and was trained without FixMatch, or by no epochs."""
+    if not history.exists():
+        return []
     with reading_kept(history):
-        return [float(row.get("confident_share") or 0) for row in read_csv(history)]
+        return [float(row["confident_share"]) for row in read_csv(history) if row.get("confident_share")]
 
 
 def write_unlabelled(path: Path, unlabelled: Cohort, pseudonyms: Pseudonyms) -> None:
